@@ -1,0 +1,43 @@
+"""How long, and how often, to try again."""
+
+import random
+import time
+from collections.abc import Callable
+
+from client.exceptions import ServerError
+
+
+class Patience:
+    """One call's budget of waiting for a server that went away: growing pauses, `seconds` in all."""
+
+    FIRST, MOST = 0.02, 2.0  # seconds of a pause
+
+    def __init__(
+        self,
+        seconds: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.seconds = seconds
+        self._clock = clock
+        self._chance = chance
+        self._deadline = clock() + seconds
+        self._pause = 0.0
+
+    def pause(self, error: ServerError) -> float:
+        """Seconds to wait before the next attempt; the first comes at once.
+
+        Raises:
+            ServerError: `error`, because the budget is spent.
+        """
+        left = self._deadline - self._clock()
+        if left <= 0:
+            raise type(error)(
+                f"{error.message} (tried again for {self.seconds:g} s; is the server running? The same call may be "
+                "made again when it is back)",
+                error.status_code,
+            ) from error
+        pause = self._pause
+        self._pause = min(self.MOST, max(self.FIRST, 2 * pause))
+        return min(left, pause * (0.5 + self._chance()))

@@ -1,0 +1,112 @@
+"""The front door: `python gym_http_server.py` serves; `gunicorn gym_http_server:app` finds the application here."""
+
+import argparse
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gymserve import errors, settings
+from gymserve.hosts.pool import Pool
+from gymserve.web.app import create_app
+from gymserve.web.serving import Server, options
+
+
+def __getattr__(name: str) -> Any:
+    """`app` is made when it is first asked for, so that the command line can settle the settings before."""
+    if name != "app":
+        raise AttributeError(name)
+    try:
+        globals()["app"] = create_app(settings.load(None, os.environ, {}))
+    except errors.SettingsError as error:
+        sys.exit(f"gymserve: {error}")
+    return globals()["app"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serves until SIGTERM or Ctrl-C; 1 and one clear line where it cannot start."""
+    asked = _parser().parse_args(arguments)
+    overrides = {"HOST": asked.host, "PORT": asked.port, "WORKERS": asked.workers, "DATA": asked.data}
+    if asked.debug:
+        overrides["LOG_LEVEL"] = "debug"
+    try:
+        configuration = settings.load(asked.settings, os.environ, {k: v for k, v in overrides.items() if v is not None})
+        return serve(configuration, reload=asked.reload)
+    except (errors.SettingsError, OSError) as error:
+        print(f"gymserve: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gym_http_server.py", description="Serves environments over HTTP.")
+    parser.add_argument("-l", "--listen", "--host", dest="host", metavar="ADDRESS", help="where to listen (127.0.0.1)")
+    parser.add_argument("-p", "--port", type=int, help="port (5000; 0: any that is free)")
+    parser.add_argument("--workers", type=int, help="gunicorn workers (one a core)")
+    parser.add_argument("--settings", metavar="FILE", help="settings (localsettings.py, if there is one)")
+    parser.add_argument("--data", metavar="DIR", help="where journals are kept")
+    parser.add_argument("--debug", action="store_true", help="log everything")
+    parser.add_argument("--reload", action="store_true", help="restart the workers when their code changes")
+    return parser
+
+
+def serve(configuration: settings.Settings, *, reload: bool) -> int:
+    """Runs gunicorn on `configuration`.
+
+    Raises:
+        SettingsError: the data directory or the address cannot be used.
+    """
+    data = _writable(Path(configuration.DATA))
+    listener, port = _listen(configuration.HOST, configuration.PORT)
+    pool = Pool(configuration)
+    pool.start()
+    os.environ["GYMSERVE_ARBITER"] = str(os.getpid())
+    shown = f"[{configuration.HOST}]" if ":" in configuration.HOST else configuration.HOST
+    print(f"gymserve listens on http://{shown}:{port}, and keeps its data in {data}", flush=True)
+    print(
+        f"Try: curl -X POST http://{shown}:{port}/v1/envs/ "
+        """-H 'Content-Type: application/json' -d '{"env_id": "CartPole-v1"}'""",
+        flush=True,
+    )
+    values = options(
+        bind=f"fd://{listener.fileno()}",
+        workers=configuration.WORKERS,
+        threads=configuration.THREADS,
+        stop_seconds=int(configuration.SHUTDOWN_SECONDS),
+        loglevel=configuration.LOG_LEVEL if configuration.LOG_LEVEL == "debug" else "warning",
+        reload=reload,
+    )
+    try:
+        Server(lambda: create_app(configuration), values).run()
+    except SystemExit as end:
+        return int(end.code or 0)
+    finally:
+        pool.stop()
+    return 0
+
+
+def _writable(data: Path) -> Path:
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        probe = data / ".probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise errors.SettingsError(f"the data directory {data} cannot be written: {error.strerror}") from error
+    return data.resolve()
+
+
+def _listen(host: str, port: int) -> tuple[socket.socket, int]:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise errors.SettingsError(f"cannot listen on {host}:{port}: {reason}; choose another with -p") from error
+    os.set_inheritable(listener.fileno(), True)
+    return listener, listener.getsockname()[1]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,221 @@
+"""The catalogue: what Gymnasium has registered, what the organiser added, and the names by which old agents ask."""
+
+import difflib
+import importlib
+import importlib.metadata
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+from gymnasium.envs.registration import EnvSpec
+
+from gymserve.environments import arguments, requirements
+from gymserve.environments.making import make
+from gymserve.errors import EnvironmentFailed, InvalidRequest, SettingsError, UnknownEnvironment
+from gymserve.spaces import describe, jsonable
+
+_ID = re.compile(r"(?:[A-Za-z0-9_.-]+/)?[A-Za-z0-9_.-]+")
+_NAME_VERSION = re.compile(r"(.+?)(?:-v(\d+))?")
+_OURS = "remote/"  # what our own client registers where it is installed
+_LIGHT = ("gymnasium.envs.classic_control", "gymnasium.envs.toy_text", "gymnasium.envs.box2d")
+_KNOWN_OLD = (  # ids that agents in the wild ask for, told in the catalogue
+    "FrozenLake-v0", "FrozenLake8x8-v0", "Pendulum-v0", "Blackjack-v0", "LunarLander-v2", "LunarLanderContinuous-v2",
+    "Taxi-v1", "Taxi-v2", "CliffWalking-v0", "BipedalWalker-v2", "BipedalWalkerHardcore-v2", "CarRacing-v0",
+    "CarRacing-v2", "HalfCheetah-v1", "HalfCheetah-v2", "HalfCheetah-v3", "Hopper-v1", "Hopper-v2", "Hopper-v3",
+    "Walker2d-v1", "Walker2d-v2", "Walker2d-v3", "Ant-v1", "Ant-v2", "Ant-v3", "Humanoid-v1", "Humanoid-v2",
+    "Humanoid-v3", "Swimmer-v1", "Swimmer-v2", "Swimmer-v3", "Reacher-v1", "Reacher-v2", "Pusher-v2", "Pusher-v4",
+    "InvertedPendulum-v1", "InvertedPendulum-v2", "InvertedDoublePendulum-v1", "InvertedDoublePendulum-v2",
+    "HumanoidStandup-v1", "HumanoidStandup-v2", "Acrobot-v0",
+)  # fmt: skip
+_ATARI = re.compile(r"(ALE/)?(Pong|Breakout|SpaceInvaders|Seaquest|Qbert|BeamRider|Enduro|MsPacman|Freeway|Asteroids)")
+
+
+@dataclass(frozen=True)
+class Environment:
+    """An entry of the catalogue that can be made."""
+
+    id: str
+    requested: str
+    kind: str  # "shared": light, lives with others in a host; "dedicated": gets a host of its own
+
+    @property
+    def spec(self) -> EnvSpec:
+        return gymnasium.registry[self.id]
+
+
+class Catalogue:
+    """Args:
+    modules: modules of the organiser's that register environments when they are imported.
+    kwargs: environment id → names of kwargs that agents may give, beside the built-in ones.
+    shared: ids, or prefixes of modules, of environments that may share a host.
+
+    Raises:
+        SettingsError: a module cannot be imported.
+    """
+
+    def __init__(
+        self,
+        modules: Sequence[str] = (),
+        *,
+        kwargs: Mapping[str, Sequence[str]] | None = None,
+        shared: Sequence[str] = (),
+    ) -> None:
+        for module in modules:
+            try:
+                importlib.import_module(module)
+            except Exception as error:
+                raise SettingsError(f"ENVIRONMENT_MODULES: {module} cannot be imported: {error}") from error
+        if importlib.util.find_spec("ale_py"):
+            ale = importlib.import_module("ale_py")
+            ale.ALEInterface.setLoggerMode(ale.LoggerMode.Error)
+        self._kwargs = dict(kwargs or {})
+        self._shared = (*_LIGHT, *shared)
+
+    def ids(self) -> list[str]:
+        """Every id, also of those for which something is missing."""
+        return [env_id for env_id in gymnasium.registry if not env_id.startswith(_OURS)]
+
+    def resolve(self, env_id: Any) -> Environment:
+        """The entry for what an agent asked for: its id, an old version's, or a name without a version.
+
+        Nothing is imported for an id: it is only looked up.
+
+        Raises:
+            UnknownEnvironment: there is none, or something is missing to make it.
+        """
+        if not isinstance(env_id, str) or len(env_id) > 100 or not _ID.fullmatch(env_id) or ".." in env_id:
+            raise _malformed(env_id, "an id looks like CartPole-v1")
+        found = self._newest(env_id)
+        if found is None:
+            raise _malformed(env_id, self._hint(env_id))
+        spec = gymnasium.registry[found]
+        if (lacking := requirements.missing(spec)) is not None:
+            install = requirements.required(spec).install
+            raise _malformed(env_id, f"{lacking} is missing here" + (f": {install}" if install else ""))
+        return Environment(found, env_id, self._kind(spec))
+
+    def _newest(self, env_id: str) -> str | None:
+        """The id itself if it can be made, else the newest version of the same name that can, else what is registered."""
+        registered = gymnasium.registry.get(env_id)
+        if env_id.startswith(_OURS):
+            return None
+        if registered is not None and requirements.missing(registered) is None:
+            return env_id
+        match = _NAME_VERSION.fullmatch(env_id)
+        namespace, _, name = match[1].rpartition("/") if match else ("", "", env_id)
+        versions = [
+            spec
+            for spec in gymnasium.registry.values()
+            if spec.name == name and (spec.namespace or "") == namespace and requirements.missing(spec) is None
+        ]
+        if versions:
+            return max(versions, key=lambda spec: spec.version or 0).id
+        return env_id if registered is not None else None
+
+    def _hint(self, env_id: str) -> str:
+        if _ATARI.match(env_id) and not importlib.util.find_spec("ale_py"):
+            return "Atari needs ale-py: pip install ale-py"
+        near = difflib.get_close_matches(env_id, self.ids(), 3, 0.6)
+        return f"did you mean {', '.join(near)}?" if near else "GET /v1/environments/ lists what there is"
+
+    def _kind(self, spec: EnvSpec) -> str:
+        module = requirements.entry_module(spec)
+        light = spec.id in self._shared or any(module == one or module.startswith(one + ".") for one in self._shared)
+        return "shared" if light else "dedicated"
+
+    def allowed_kwargs(self, environment: Environment) -> list[str]:
+        """The names of the kwargs that an agent may give."""
+        own = arguments.names(environment.spec) if requirements.required(environment.spec).modules else []
+        return sorted({*own, *self._kwargs.get(environment.id, ())})
+
+    def check_kwargs(self, environment: Environment, kwargs: Any) -> None:
+        """Refuses kwargs that are not plain data under allowed names.
+
+        Raises:
+            InvalidRequest: it says which name or value, and which names are allowed.
+        """
+        if not isinstance(kwargs, dict):
+            raise InvalidRequest(f"kwargs must be an object, not {kwargs!r:.50}")
+        allowed = self.allowed_kwargs(environment)
+        for name, value in kwargs.items():
+            if name not in allowed:
+                raise InvalidRequest(f"kwargs: {name!r:.50} is not among {', '.join(allowed) or 'none'}")
+            arguments.check_size(name, value)
+
+    def describe(self, env_id: str) -> dict[str, Any]:
+        """A row of the catalogue; spaces are read off the environment itself, which is made and closed.
+
+        Raises:
+            UnknownEnvironment: there is no such id.
+        """
+        return self._row(self.resolve(env_id).id, spaces=True)
+
+    def _row(self, env_id: str, *, spaces: bool) -> dict[str, Any]:
+        spec = gymnasium.registry[env_id]
+        lacking = requirements.missing(spec)
+        row: dict[str, Any] = {
+            "id": env_id,
+            "aliases": [old for old in _KNOWN_OLD if old != env_id and self._newest(old) == env_id],
+            "kind": self._kind(spec),
+            "max_episode_steps": spec.max_episode_steps,
+            "reward_threshold": spec.reward_threshold,
+            "vector_entry_point": spec.vector_entry_point is not None,
+            "missing": lacking,
+            "install": requirements.required(spec).install if lacking else None,
+        }
+        if lacking is not None:
+            return row
+        environment = Environment(env_id, env_id, row["kind"])
+        row["kwargs"] = self.allowed_kwargs(environment)
+        if not spaces:
+            return row
+        try:
+            env = make(environment)
+        except (EnvironmentFailed, InvalidRequest) as error:
+            return row | {"missing": str(error)}
+        row["render_modes"] = jsonable(env.metadata.get("render_modes", []))
+        row["action_space"], row["observation_space"] = describe(env.action_space), describe(env.observation_space)
+        env.close()
+        return row
+
+    def describe_all(self, cache: Path) -> list[dict[str, Any]]:
+        """All rows. The rows are kept in a file until versions change, since making so many environments takes a second.
+
+        Atari's hundreds would take half a minute: `describe` tells the spaces of each.
+        """
+        key = self._versions()
+        try:
+            kept = json.loads(cache.read_text())
+            if kept["key"] == key:
+                rows: list[dict[str, Any]] = kept["rows"]
+                return rows
+        except (OSError, ValueError, KeyError):
+            pass  # there is none yet, or it is of no use
+        rows = [
+            self._row(env_id, spaces=not requirements.entry_module(gymnasium.registry[env_id]).startswith("ale_py"))
+            for env_id in self.ids()
+        ]
+        fresh = cache.with_suffix(f".{os.getpid()}")
+        fresh.write_text(json.dumps({"key": key, "rows": rows}))
+        os.replace(fresh, cache)
+        return rows
+
+    def _versions(self) -> list[Any]:
+        packages = ("gymserve", "gymnasium", "ale-py", "mujoco", "box2d", "numpy")
+        versions = []
+        for package in packages:
+            try:
+                versions.append(importlib.metadata.version(package))
+            except importlib.metadata.PackageNotFoundError:
+                versions.append("")
+        return [versions, self.ids(), list(self._shared), sorted(self._kwargs)]
+
+
+def _malformed(env_id: Any, hint: str) -> UnknownEnvironment:
+    shown = env_id[:100] if isinstance(env_id, str) else env_id
+    return UnknownEnvironment(f"Attempted to look up malformed environment ID '{shown!s:.100}': {hint}")

@@ -1,0 +1,54 @@
+"""What environments need beside Gymnasium, and the command that brings it."""
+
+import importlib.util
+from functools import cache
+from typing import NamedTuple
+
+from gymnasium.envs.registration import EnvSpec
+
+
+class Requirement(NamedTuple):
+    """Packages that must be importable, and how they are installed; no command: they cannot be had."""
+
+    modules: tuple[str, ...]
+    install: str | None
+
+
+_BY_MODULE = {
+    "gymnasium.envs.classic_control": Requirement(("pygame",), 'pip install "gymnasium[classic-control]"'),
+    "gymnasium.envs.toy_text": Requirement(("pygame",), 'pip install "gymnasium[toy-text]"'),
+    "gymnasium.envs.box2d": Requirement(("Box2D", "pygame"), 'pip install "gymnasium[box2d]"'),
+    "gymnasium.envs.mujoco": Requirement(("mujoco", "imageio"), 'pip install "gymnasium[mujoco]"'),
+    "gymnasium.envs.phys2d": Requirement(("jax",), 'pip install "gymnasium[jax]"'),
+    "gymnasium.envs.tabular": Requirement(("jax",), 'pip install "gymnasium[jax]"'),
+    "ale_py": Requirement(("ale_py",), "pip install ale-py"),
+}
+_OUTDATED = {"Pusher-v4": "mujoco<3"}
+NONE = Requirement((), None)
+
+
+def entry_module(spec: EnvSpec) -> str:
+    """The module of a spec's entry point; "" for those that only say that they are gone."""
+    if isinstance(spec.entry_point, str):
+        return spec.entry_point.partition(":")[0]
+    module: str = getattr(spec.entry_point, "__module__", "")
+    return "" if module.startswith("gymnasium.") and getattr(spec.entry_point, "__name__", "")[:1] == "_" else module
+
+
+def required(spec: EnvSpec) -> Requirement:
+    module = entry_module(spec)
+    return next((need for prefix, need in _BY_MODULE.items() if module.startswith(prefix)), NONE)
+
+
+def missing(spec: EnvSpec) -> str | None:
+    """What stands in the way of making it; None: nothing."""
+    if spec.id in _OUTDATED:
+        return _OUTDATED[spec.id]
+    if not entry_module(spec):
+        return "the package that Gymnasium moved it to"
+    return next((module for module in required(spec).modules if not _installed(module)), None)
+
+
+@cache
+def _installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None

@@ -1,0 +1,78 @@
+"""What can go wrong, in one small tree without HTTP in it (`web/errors.py` holds the table error → status).
+
+GymserveError
+├── InvalidRequest            the caller's words are off; nothing was done
+│   ├── InvalidValue          an action, observation or option that its space refuses
+│   └── UnknownEnvironment    no such id in the catalogue, or something is missing to make it
+├── UnknownInstance           no instance has this token
+├── Conflict                  the call does not fit the state that the instance is in
+│   ├── OutOfSequence         a `seq` that is neither the last one nor the next
+│   └── NotReplayable         the instance was lost and cannot be rebuilt truthfully
+├── KeyReused                 a `seq` or `Idempotency-Key` again, with another request
+├── LimitReached              a limit of this server; try later, or close something
+├── Unavailable               the server is starting, stopping or short of a part; try again
+├── StorageFull               the journal could not be written; nothing was done
+├── EnvironmentFailed         the environment raised an error or ended its process
+│   └── StepTimeout           the environment took longer than the server allows
+└── SettingsError             the server cannot start like this
+"""
+
+
+class GymserveError(Exception):
+    """Anything that gymserve raises on purpose; its text is meant for the caller."""
+
+
+class InvalidRequest(GymserveError):
+    """The caller's words are off: the text names the value and the way out. Nothing was done."""
+
+
+class InvalidValue(InvalidRequest):
+    """A value is not in its space; the text names the element."""
+
+
+class UnknownEnvironment(InvalidRequest):
+    """The catalogue has no such id, or a package is missing to make it."""
+
+
+class UnknownInstance(GymserveError):
+    """No instance has this token: it never was, was closed, or expired."""
+
+
+class Conflict(GymserveError):
+    """The call does not fit the state of the instance, such as a step before the first reset."""
+
+
+class OutOfSequence(Conflict):
+    """The `seq` is neither the last one nor the next; the text says which is expected."""
+
+
+class NotReplayable(Conflict):
+    """The instance's process was lost, and replaying its episode gave something else."""
+
+
+class KeyReused(GymserveError):
+    """A `seq` or an `Idempotency-Key` that was used came again with another request."""
+
+
+class LimitReached(GymserveError):
+    """A limit of this server is reached; the text names it."""
+
+
+class Unavailable(GymserveError):
+    """A part of the server is not there at the moment; the same call may succeed later."""
+
+
+class StorageFull(GymserveError):
+    """The journal could not be written; the call was not carried out."""
+
+
+class EnvironmentFailed(GymserveError):
+    """The environment raised an error, or ended the process that it lives in."""
+
+
+class StepTimeout(EnvironmentFailed):
+    """The environment took longer over one call than the server allows."""
+
+
+class SettingsError(GymserveError):
+    """The server cannot start with these settings; the text says what to change."""

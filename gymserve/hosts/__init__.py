@@ -1,0 +1,1 @@
+"""Host processes, in which instances live, and the ways to reach them."""

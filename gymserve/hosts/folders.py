@@ -1,0 +1,77 @@
+"""The folders of the data directory: `instances/<token>/` holds the live instances, `closed/<token>/` the ended ones.
+
+The file system is the index: no list of instances is kept anywhere else.
+"""
+
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Container
+from pathlib import Path
+
+from gymserve.journal.file import read
+from gymserve.journal.records import Created
+
+_TOKEN = re.compile(r"([sd]\d{1,7})-[A-Za-z0-9_-]{22}")
+
+
+def new_token(slot: str) -> str:
+    """A token that names its host's slot and cannot be guessed (128 random bits)."""
+    return f"{slot}-{secrets.token_urlsafe(16)}"
+
+
+def slot_of(token: str) -> str | None:
+    """The slot that a token names; None: it is no token of ours."""
+    match = _TOKEN.fullmatch(token)
+    return match[1] if match else None
+
+
+def tokens(instances: Path) -> list[str]:
+    """The tokens of the live instances."""
+    try:
+        return [name for name in os.listdir(instances) if slot_of(name)]
+    except FileNotFoundError:
+        return []
+
+
+def made_as(folder: Path) -> dict[str, object] | None:
+    """The first record of an instance's journal: how it was made; None if it is gone."""
+    try:
+        first = next(read(folder / "journal"), None)
+    except (OSError, ValueError):
+        return None
+    return first.meta if isinstance(first, Created) else None
+
+
+def retire(folder: Path) -> None:
+    """Moves a closed instance's folder from `instances/` to `closed/`."""
+    closed = folder.parent.parent / "closed"
+    closed.mkdir(exist_ok=True, mode=0o700)
+    os.rename(folder, closed / folder.name)
+    os.utime(closed / folder.name)  # when it was closed
+
+
+def sweep(instances: Path, idle_seconds: float, *, slot: str, but: Container[str]) -> list[str]:
+    """Retires the slot's instances that nobody has loaded or used for so long; returns their tokens."""
+    swept = []
+    oldest = time.time() - idle_seconds
+    for token in tokens(instances):
+        if slot_of(token) == slot and token not in but:
+            try:
+                if (instances / token / "journal").stat().st_mtime < oldest:
+                    retire(instances / token)
+                    swept.append(token)
+            except OSError:
+                continue  # closed in the meantime
+    return swept
+
+
+def remove_old(data: Path, days: float) -> None:
+    """Deletes what was closed more than `days` ago."""
+    oldest = time.time() - days * 86400
+    for kind in ("closed", "idempotency"):
+        for entry in os.scandir(data / kind) if (data / kind).exists() else ():
+            if entry.stat().st_mtime < (oldest if kind == "closed" else time.time() - 86400):
+                shutil.rmtree(entry.path) if entry.is_dir() else os.unlink(entry.path)

@@ -1,0 +1,146 @@
+"""How a host process is forked from the supervisor, and what the supervisor knows of it."""
+
+import ctypes
+import faulthandler
+import gc
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gymserve import environments
+from gymserve.hosts.host import Host
+from gymserve.hosts.pulse import Pulse
+from gymserve.settings import Settings
+
+_PR_SET_PDEATHSIG = 1
+_MEMORY_SECONDS = 0.5
+_PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+class HostProcess:
+    """The supervisor's side of a host."""
+
+    def __init__(self, slot: str, pid: int, control: socket.socket, pulse: Pulse) -> None:
+        self.slot, self.pid, self.control, self.pulse = slot, pid, control, pulse
+        self.killed = ""  # why the supervisor ended it
+        self.dismissed = False
+        self._status: int | None = None
+        self._calls = (0, 0)
+        self._since = 0.0
+        self._next_look = 0.0
+
+    def alive(self) -> bool:
+        if self._status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self._status = status
+        return self._status is None
+
+    def wait(self, seconds: float) -> bool:
+        """Whether the process, which has closed its socket, is gone within so long."""
+        readable, _, _ = select.select([self.control], [], [], 0)
+        if self.alive() and not (readable and self.control.recv(1, socket.MSG_PEEK) == b""):
+            return False
+        deadline = time.monotonic() + seconds
+        while self.alive() and time.monotonic() < deadline:
+            time.sleep(0.001)
+        return not self.alive()
+
+    def hung(self, now: float) -> float:
+        """For how many seconds the same call has been under way."""
+        calls = self.pulse.read()
+        if calls != self._calls or not calls[1]:
+            self._calls, self._since = calls, now
+        return now - self._since
+
+    def memory_mb(self, now: float) -> float:
+        """Its own memory in MB (not what it shares), looked at now and then."""
+        if now < self._next_look:
+            return 0.0
+        self._next_look = now + _MEMORY_SECONDS
+        try:
+            fields = Path(f"/proc/{self.pid}/statm").read_text().split()
+        except OSError:
+            return 0.0
+        return (int(fields[1]) - int(fields[2])) * _PAGE_MB
+
+    def kill(self, reason: str) -> None:
+        if not self.killed:
+            self.killed = reason
+            os.kill(self.pid, signal.SIGKILL)
+
+    def dismiss(self) -> None:
+        """Tells it to end in order."""
+        self.dismissed = True
+        self.control.shutdown(socket.SHUT_RDWR)
+
+    def exit_reason(self) -> str:
+        code = os.waitstatus_to_exitcode(self._status or 0)
+        if code < 0:
+            return f"its host was ended by signal {-code} ({signal.Signals(-code).name})"
+        return f"its host ended by itself with exit code {code}"
+
+
+def fork(
+    slot: str, path: Path, settings: Settings, catalogue: environments.Catalogue, *, close: Sequence[Any]
+) -> HostProcess:
+    """Starts a host that listens at `path`; connections to it wait until it is ready.
+
+    Args:
+        close: what the child must not keep open.
+    """
+    pulse = Pulse()
+    ours, theirs = socket.socketpair()
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen(1024)
+    supervisor = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        for each in (*close, ours):
+            each.close()
+        _become_host(slot, listener, theirs, settings, catalogue, pulse, supervisor)
+    listener.close()
+    theirs.close()
+    return HostProcess(slot, pid, ours, pulse)
+
+
+def _become_host(
+    slot: str,
+    listener: socket.socket,
+    control: socket.socket,
+    settings: Settings,
+    catalogue: environments.Catalogue,
+    pulse: Pulse,
+    supervisor: int,
+) -> None:
+    """The child's whole life."""
+    code = 1
+    try:
+        _die_with(supervisor)
+        signal.signal(signal.SIGSEGV, signal.SIG_DFL)  # some simulator's library turns it into an abort
+        faulthandler.enable()  # a crash tells the log where
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        gc.set_threshold(100_000, 50, 100)  # a step makes hardly any cycles
+        Host(slot, listener=listener, supervisor=control, settings=settings, catalogue=catalogue, pulse=pulse).run()
+        code = 0
+    except BaseException:
+        logging.getLogger("gymserve.hosts").exception("host %s failed", slot)
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _die_with(supervisor: int) -> None:
+    """The kernel ends a host whose supervisor is gone, also where it hangs (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != supervisor:
+            os._exit(1)

@@ -1,0 +1,264 @@
+"""A host: one process, one event loop, in which instances live."""
+
+import io
+import logging
+import os
+import platform
+import select
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+from PIL import Image
+
+import gymserve
+from gymserve import environments, errors
+from gymserve.hosts import answers, folders, revival
+from gymserve.hosts.channel import Channel
+from gymserve.hosts.instance import Instance, Move
+from gymserve.hosts.link import encode
+from gymserve.hosts.pulse import Pulse
+from gymserve.hosts.stream import Stream
+from gymserve.hosts.workers import Workers
+from gymserve.journal import records
+from gymserve.journal.file import Journal
+from gymserve.settings import Settings
+
+TICK_SECONDS = 1.0
+LOOKS = 40  # about 50 µs
+SWEEP_SECONDS = 60.0
+
+
+class Host:
+    """Makes, steps and revives the instances whose tokens start with `slot`.
+
+    Args:
+        slot: this host's name; stays when its process is replaced.
+        listener: where gunicorn workers connect.
+        supervisor: the socket to the supervisor; its end is this process' end.
+    """
+
+    def __init__(
+        self,
+        slot: str,
+        *,
+        listener: socket.socket,
+        supervisor: socket.socket,
+        settings: Settings,
+        catalogue: environments.Catalogue,
+        pulse: Pulse,
+    ) -> None:
+        self.slot = slot
+        self.log = logging.getLogger(f"gymserve.hosts.{slot}")
+        self.settings = settings
+        self.catalogue = catalogue
+        self.pulse = pulse.page
+        self.folder = Path(settings.DATA) / "instances"
+        self.instances: dict[str, Instance] = {}
+        self.channels: dict[int, Any] = {}
+        self.streams: dict[str, set[Stream]] = {}
+        self.now = time.monotonic()
+        self._next_sweep = self.now + SWEEP_SECONDS
+        self.running = True
+        self.poll = select.epoll()
+        self.supervisor = Supervisor(self, supervisor)
+        self.listener = Listener(self, listener)
+
+    # --- the loop -------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Serves until the supervisor says stop, or is gone."""
+        signal.signal(signal.SIGTERM, lambda *_: setattr(self, "running", False))
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        channels = self.channels
+        next_tick = self.now + TICK_SECONDS
+        while self.running:
+            for descriptor, events in self._ready():
+                channel = channels.get(descriptor)
+                if channel is not None:
+                    self.now = time.monotonic()
+                    channel.ready(events)
+            if self.now >= next_tick or time.monotonic() >= next_tick:
+                self.now = time.monotonic()
+                next_tick = self.now + TICK_SECONDS
+                self._tick()
+        self._drain()
+
+    def _ready(self) -> list[tuple[int, int]]:
+        """What can be read or written, as soon as something can.
+
+        An agent that was just answered often asks again within microseconds: looking again a few times, and letting
+        others run in between, is much cheaper than being put to sleep and woken up on another core.
+        """
+        poll = self.poll.poll
+        ready = poll(0)
+        for _ in range(LOOKS):
+            if ready:
+                return ready
+            os.sched_yield()
+            ready = poll(0)
+        return ready or poll(TICK_SECONDS)
+
+    def _tick(self) -> None:
+        for streams in list(self.streams.values()):
+            for stream in list(streams):
+                stream.tick(self.settings.STREAM_PING_SECONDS)
+        oldest = self.now - self.settings.IDLE_SECONDS
+        for instance in [one for one in self.instances.values() if one.used < oldest]:
+            self.close(instance, f"idle for {self.settings.IDLE_SECONDS:g} s")
+        if self.now > self._next_sweep:
+            self._next_sweep = self.now + SWEEP_SECONDS
+            for token in folders.sweep(self.folder, self.settings.IDLE_SECONDS, slot=self.slot, but=self.instances):
+                self.supervisor.send(encode(("closed", token)))
+
+    def _drain(self) -> None:
+        """Tells the streams, and leaves each journal so that the next start goes on from it."""
+        self.listener.close()
+        for channel in list(self.channels.values()):
+            if isinstance(channel, Stream) and not channel.closed:
+                channel.bye(1012, "the server restarts: connect again")
+        for instance in self.instances.values():
+            instance.unload()
+
+    # --- instances ------------------------------------------------------------------------------------------------
+
+    def create(self, token: str, order: dict[str, Any]) -> Instance:
+        """Makes an instance; `order` says how (the first record of its journal, but for versions and time)."""
+        if token in self.instances:  # a repeated call
+            return self.instances[token]
+        env = revival.make(self.catalogue, order)
+        meta = {**order, "created": time.time(), "versions": _versions()}
+        folder = self.folder / token
+        try:
+            folder.mkdir(parents=True, mode=0o700)
+        except FileExistsError:
+            return self.load(token)
+        except OSError as error:
+            raise errors.StorageFull(f"cannot create the instance's folder: {error.strerror}") from error
+        journal = Journal.create(folder / "journal", records.encode_created(meta), limit=self.settings.JOURNAL_BYTES)
+        instance = Instance(token, folder, meta=meta, env=env, journal=journal, pulse=self.pulse)
+        self.instances[token] = instance
+        return instance
+
+    def load(self, token: str) -> Instance:
+        """The instance with this token; one that was lost with its process is revived from its journal.
+
+        Raises:
+            UnknownInstance: there is none.
+        """
+        instance = self.instances.get(token)
+        if instance is None:
+            folder = self.folder / token
+            if not (folder / "journal").exists():
+                raise errors.UnknownInstance(f"Instance_id {token} unknown")
+            instance = revival.revive(token, folder, self.catalogue, self.settings, self.pulse)
+            self.instances[token] = instance
+        instance.used = self.now
+        return instance
+
+    def step(self, instance: Instance, action: Any, packed: Any, seq: int | None) -> Move:
+        """Acts once, see `Instance.step`."""
+        instance.used = self.now
+        began = time.perf_counter()
+        try:
+            move = instance.step(action, packed, seq)
+        except (errors.EnvironmentFailed, errors.StorageFull):
+            self._forget(instance)
+            raise
+        instance.seconds[2] += time.perf_counter() - began
+        return move
+
+    def step_json(self, instance: Instance, action: Any, call: int | None) -> Move:
+        """Acts once, with an action as it came in JSON."""
+        value = instance.actions.from_json(action)
+        return self.step(instance, value, instance.actions.pack(value), call)
+
+    def reset(self, instance: Instance, seed: Any, options: Any, call: int | None) -> Move:
+        """Starts an episode, see `Instance.reset`."""
+        seed, options = answers.checked_reset(instance, seed, options)
+        instance.used = self.now
+        try:
+            return instance.reset(seed, options, call)
+        except (errors.EnvironmentFailed, errors.StorageFull):
+            self._forget(instance)
+            raise
+
+    def render(self, instance: Instance) -> bytes:
+        """The current picture as PNG."""
+        picture = io.BytesIO()
+        if instance.meta["render_mode"] == "rgb_array":
+            pixels = instance.render()
+        else:
+            pixels = revival.twin_picture(instance, self.catalogue, self.pulse)
+        Image.fromarray(pixels).save(picture, "png", compress_level=1)
+        return picture.getvalue()
+
+    def close(self, instance: Instance, reason: str) -> None:
+        """Ends an instance; its journal moves among those of closed ones."""
+        del self.instances[instance.token]
+        try:
+            instance.close(reason)
+        except errors.StorageFull:
+            instance.unload()  # the folder's place says that it is closed
+        folders.retire(instance.folder)
+        for stream in list(self.streams.get(instance.token, ())):
+            if not stream.leaving:
+                stream.bye(1000, f"the instance was closed: {reason}")
+        self.supervisor.send(encode(("closed", instance.token)))
+
+    def _forget(self, instance: Instance) -> None:
+        """Drops an instance whose environment may be anywhere; the next call revives it from its journal."""
+        self.instances.pop(instance.token, None)
+        instance.unload()
+
+    # --- streams --------------------------------------------------------------------------------------------------
+
+    def joined(self, stream: Stream) -> None:
+        self.streams.setdefault(stream.token, set()).add(stream)
+
+    def left(self, stream: Stream) -> None:
+        streams = self.streams.get(stream.token, set())
+        streams.discard(stream)
+        if not streams:
+            self.streams.pop(stream.token, None)
+
+
+class Listener:
+    """Accepts the workers' connections."""
+
+    def __init__(self, host: Host, sock: socket.socket) -> None:
+        self.host, self.socket = host, sock
+        sock.setblocking(False)
+        host.channels[sock.fileno()] = self
+        host.poll.register(sock.fileno(), select.EPOLLIN)
+
+    def ready(self, events: int) -> None:
+        try:
+            connection, _ = self.socket.accept()
+        except OSError:
+            return
+        Workers(self.host, connection)
+
+    def close(self) -> None:
+        self.host.channels.pop(self.socket.fileno(), None)
+        self.socket.close()
+
+
+class Supervisor(Channel):
+    """The supervisor's end: when it closes, so does the host."""
+
+    def ready(self, events: int) -> None:
+        self.loop.running = False  # type: ignore[attr-defined]
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "gymserve": gymserve.__version__,
+        "gymnasium": gymnasium.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }

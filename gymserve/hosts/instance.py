@@ -1,0 +1,245 @@
+"""An instance: one live environment (or vector of them), its journal, and the rules of calling it."""
+
+import contextlib
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gymserve import errors, wire
+from gymserve.hosts.pulse import CALLS, INSTANCE, number
+from gymserve.journal import records
+from gymserve.journal.file import Journal
+from gymserve.journal.replay import get_generators
+from gymserve.spaces import codec
+
+CREATED, RUNNING, DONE = "created", "running", "done"
+NO_INFO = wire.pack({})
+
+
+class Move(NamedTuple):
+    """What a reset or a step answered. The observation is packed; for a vector instance reward, terminated and
+    truncated are arrays of (num_envs,)."""
+
+    call: int | None
+    question: Any  # the packed action of a step; (seed, packed options) of a reset
+    observation: Any
+    reward: Any
+    terminated: Any
+    truncated: Any
+    info: bytes  # msgpack
+
+    @property
+    def kind(self) -> int:
+        return wire.RESET if self.reward is None else wire.STEP
+
+
+class Instance:
+    """One live environment, addressed by its token.
+
+    Args:
+        meta: the first record of its journal: how it was made.
+        env: the environment, or vector environment if `meta["num_envs"]` is more than 1.
+        pulse: the host's page of memory (see `hosts/pulse.py`).
+    """
+
+    def __init__(
+        self, token: str, folder: Path, *, meta: dict[str, Any], env: Any, journal: Journal, pulse: memoryview
+    ) -> None:
+        self.token = token
+        self.folder = folder
+        self.meta = meta
+        self.journal = journal
+        self.number = number(token)
+        self.pulse = pulse
+        self.state = CREATED
+        self.lost = ""  # why the last episode could not be revived
+        self.last: Move | None = None
+        self.last_seq: int | None = None
+        self.steps = 0
+        self.episode = 0
+        self.monitoring = False
+        self.used = time.monotonic()
+        self.seconds = [0.0, 0.0, 0.0]  # spent in the environment, the journal, and in all
+        self.batch = meta["num_envs"] > 1
+        self.adopt(env)
+
+    def adopt(self, env: Any) -> None:
+        """Goes on with `env`."""
+        self.env = env
+        self.actions = codec(env.action_space)
+        self.observations = codec(env.observation_space)
+
+    def reset(self, seed: Any, options: dict[str, Any] | None, call: int | None) -> Move:
+        """Starts an episode.
+
+        The first reset without a seed gets one drawn here, so that every episode can be replayed.
+
+        Raises:
+            OutOfSequence, KeyReused: `call` is a `seq` that does not fit.
+            EnvironmentFailed: the environment raised an error.
+            StorageFull: the journal has no room.
+        """
+        question = (seed, wire.pack(options))
+        if call is not None and (same := self._answered(call, question)):
+            return same
+        used = seed
+        if used is None and self.episode == 0:
+            used = self.meta["seed"] if self.meta["seed"] is not None else secrets.randbits(32)
+        generators = get_generators(self.env) if used is None else None
+        observation, info = self._call(self.env.reset, seed=used, options=options)
+        packed = self.observations.pack(observation)
+        record = records.Reset(call, records.digest(packed), time.time(), used, options, generators)
+        self.journal.append(records.encode_reset(record))
+        self.state, self.lost = RUNNING, ""
+        self.episode += 1
+        return self._moved(Move(call, question, packed, None, None, None, wire.pack(info) if info else NO_INFO))
+
+    def step(self, action: Any, packed_action: Any, call: int | None) -> Move:
+        """Acts once; `action` is in the action space, and `packed_action` is the same, packed.
+
+        Raises:
+            Conflict: there was no reset yet, or the episode is over.
+            OutOfSequence, KeyReused: `call` is a `seq` that does not fit.
+            EnvironmentFailed: the environment raised an error.
+            StorageFull: the journal has no room.
+        """
+        if call is not None and (same := self._answered(call, packed_action)):
+            return same
+        if self.state is not RUNNING:
+            raise (errors.NotReplayable if self.lost else errors.Conflict)(self._why_not_running())
+        began = time.perf_counter()
+        observation, reward, terminated, truncated, info = self._call(self.env.step, action)
+        stepped = time.perf_counter()
+        packed = self.observations.pack(observation)
+        if self.batch:
+            reward = np.ascontiguousarray(reward, np.float64)
+            terminated, truncated = np.asarray(terminated, bool), np.asarray(truncated, bool)
+            record = records.encode_batch(call, records.digest(packed), packed_action, reward, terminated, truncated)
+        else:
+            reward, terminated, truncated = float(reward), bool(terminated), bool(truncated)
+            ended = None
+            if terminated or truncated:
+                self.state, ended = DONE, time.time()
+            record = records.encode_step(
+                call, records.digest(packed), packed_action, reward, terminated, truncated, ended
+            )
+        self.journal.append(record)
+        seconds = self.seconds
+        seconds[0] += stepped - began
+        seconds[1] += time.perf_counter() - stepped
+        self.steps += 1
+        return self._moved(
+            Move(call, packed_action, packed, reward, terminated, truncated, wire.pack(info) if info else NO_INFO)
+        )
+
+    def age(self) -> float:
+        """Seconds since it was made."""
+        return time.time() - float(self.meta["created"])
+
+    def render(self) -> np.ndarray:
+        """The picture of the current state: (height, width, 3) uint8, of the first copy of a vector instance.
+
+        Raises:
+            Conflict: the instance was not made to be rendered, or not reset yet.
+        """
+        if self.meta["render_mode"] != "rgb_array":
+            raise errors.Conflict("create the instance with render_mode 'rgb_array' to render it")
+        if self.last is None:
+            raise errors.Conflict(self._why_not_running())
+        picture = self._call(self.env.render)
+        if self.batch:
+            picture = picture[0]
+        return np.ascontiguousarray(picture, np.uint8)
+
+    def close(self, reason: str) -> None:
+        """Ends the instance for good; its journal stays."""
+        self.journal.append(records.encode_closed(reason, time.time()))
+        self.unload()
+
+    def unload(self) -> None:
+        """Frees the environment; the instance can be revived from its journal."""
+        self.journal.close()
+        with contextlib.suppress(Exception):  # an environment that cannot be closed is forgotten all the same
+            self.env.close()
+
+    def monitor(self, options: dict[str, Any] | None) -> None:
+        """Notes that monitoring was started with `options`, or closed."""
+        if options is not None and self.monitoring:
+            raise errors.Conflict("this instance is being monitored already: close that monitor first")
+        if options is None and not self.monitoring:
+            raise errors.Conflict("this instance is not being monitored")
+        self.journal.append(records.encode_monitored(options, time.time()))
+        self.monitoring = options is not None
+
+    # --- going on after a crash ---------------------------------------------------------------------------------
+
+    def recall(self, moves: list[Any], answer: tuple[Any, ...]) -> None:
+        """Takes over what the journal says; `answer` is what its last call answered when it was replayed just now."""
+        self.steps = sum(isinstance(move, records.Step) for move in moves)
+        self.episode = len(moves) - self.steps
+        self.last_seq = next((m.call for m in reversed(moves) if m.call is not None and m.call >= 0), None)
+        last = moves[-1]
+        if not answer:
+            return
+        packed, info = self.observations.pack(answer[0]), answer[-1]
+        packed_info = wire.pack(info) if info else NO_INFO
+        self.state = RUNNING
+        if isinstance(last, records.Reset):
+            question = (last.seed, wire.pack(last.options))
+            self.last = Move(last.call, question, packed, None, None, None, packed_info)
+            return
+        if not self.batch and (last.terminated or last.truncated):
+            self.state = DONE
+        self.last = Move(last.call, last.action, packed, last.reward, last.terminated, last.truncated, packed_info)
+
+    # --- inside --------------------------------------------------------------------------------------------------
+
+    def _answered(self, call: int, question: Any) -> Move | None:
+        """The recorded answer, if `call` was answered already; None, if it is the next one."""
+        last = self.last
+        if last is not None and last.call == call:
+            if call >= 0 and not _same_question(question, last):
+                raise errors.KeyReused(f"seq {call} was answered already, for another request")
+            return last
+        if self.lost and call == self.last_seq:
+            raise errors.NotReplayable(self._why_not_running())
+        if call >= 0 and self.last_seq is not None and call != self.last_seq + 1:
+            raise errors.OutOfSequence(f"seq {call} is out of order: expected {self.last_seq + 1}")
+        return None
+
+    def _moved(self, move: Move) -> Move:
+        self.last = move
+        if move.call is not None and move.call >= 0:
+            self.last_seq = move.call
+        return move
+
+    def _call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Calls into the environment, with the pulse saying so."""
+        pulse = self.pulse
+        pulse[CALLS] += 1
+        pulse[INSTANCE] = self.number
+        try:
+            return method(*args, **kwargs)
+        except (Exception, SystemExit) as error:
+            raise errors.EnvironmentFailed(f"the environment raised {type(error).__name__}: {error}") from error
+        finally:
+            pulse[INSTANCE] = 0
+
+    def _why_not_running(self) -> str:
+        if self.lost:
+            return f"{self.lost}; reset the instance to go on"
+        if self.state == DONE:
+            return "the episode is over: reset the instance"
+        return "reset the instance before its first step"
+
+
+def _same_question(question: Any, last: Move) -> bool:
+    """Whether a repeated call asks the same; a seed that was drawn here stands for none."""
+    if last.kind == wire.RESET and isinstance(question, tuple):
+        seed, options = question
+        return options == last.question[1] and seed in (None, last.question[0])
+    return bool(question == last.question)

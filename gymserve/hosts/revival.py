@@ -1,0 +1,126 @@
+"""Revival: rebuilds an instance that was lost with its process from what its journal says."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gymserve import environments, errors
+from gymserve.hosts.instance import Instance
+from gymserve.hosts.pulse import CALLS, INSTANCE, number
+from gymserve.journal.file import Journal, read
+from gymserve.journal.records import Closed, Created, Monitored
+from gymserve.journal.replay import Playback, current_episode, moves_of, within
+from gymserve.settings import Settings
+from gymserve.spaces import codec
+
+TWIN_SECONDS = 5.0
+
+
+def make(catalogue: environments.Catalogue, meta: dict[str, Any], *, render_mode: str | None = None) -> Any:
+    """The environment that a journal's first record describes.
+
+    Raises:
+        UnknownEnvironment: it is not in the catalogue (any more).
+        EnvironmentFailed: it cannot be made.
+    """
+    return environments.make(
+        catalogue.resolve(meta["environment"]),
+        kwargs=meta["kwargs"],
+        max_episode_steps=meta["max_episode_steps"],
+        render_mode=render_mode or meta["render_mode"],
+        num_envs=meta["num_envs"],
+        autoreset=meta["autoreset_mode"],
+    )
+
+
+def revive(
+    token: str, folder: Path, catalogue: environments.Catalogue, settings: Settings, pulse: memoryview
+) -> Instance:
+    """The instance as its journal's last whole record left it.
+
+    An environment that does not replay identically is made afresh instead, and says so until it is reset.
+
+    Raises:
+        UnknownInstance: the journal was closed, or holds nothing.
+    """
+    try:
+        journal, kept = Journal.reopen(folder / "journal", limit=settings.JOURNAL_BYTES)
+    except ValueError as error:
+        raise errors.UnknownInstance(f"Instance_id {token} unknown") from error
+    if not isinstance(kept[0], Created) or isinstance(kept[-1], Closed):
+        raise errors.UnknownInstance(f"Instance_id {token} unknown")
+    meta = kept[0].meta
+    instance = Instance(token, folder, meta=meta, env=make(catalogue, meta), journal=journal, pulse=pulse)
+    monitors = [record for record in kept if isinstance(record, Monitored)]
+    instance.monitoring = bool(monitors) and monitors[-1].options is not None
+    moves = moves_of(kept)
+    if moves:
+        instance.recall(moves, _replayed(instance, moves, catalogue, settings.REVIVE_SECONDS))
+    return instance
+
+
+def _replayed(
+    instance: Instance, moves: list[Any], catalogue: environments.Catalogue, seconds: float
+) -> tuple[Any, ...]:
+    """What the last call answered; () where the environment does not replay, or takes too long.
+
+    Tries the current episode, and where that gives something else the whole journal: an environment may carry
+    state from one episode to the next.
+    """
+    episode = current_episode(moves)
+    alive = _beating(instance, within(seconds))
+    attempts = [(episode, True)] if len(episode) == len(moves) else [(episode, True), (moves, False)]
+    for attempt, (part, restore) in enumerate(attempts):
+        if attempt:
+            instance.env.close()
+            instance.adopt(make(catalogue, instance.meta))
+        try:
+            return Playback(instance.env, instance.observations, instance.actions, alive=alive).run(
+                part, restore=restore
+            )
+        except errors.NotReplayable as error:
+            instance.lost = str(error)
+        except Exception as error:
+            instance.lost = f"the environment raised {type(error).__name__} when it was replayed: {error}"
+        finally:
+            instance.pulse[INSTANCE] = 0
+    instance.adopt(make(catalogue, instance.meta))
+    return ()
+
+
+def _beating(instance: Instance, alive: Any) -> Any:
+    """`alive` that also tells the supervisor of each call, so that a hung replay is found."""
+    pulse, mine = instance.pulse, instance.number
+
+    def beat() -> None:
+        alive()
+        pulse[CALLS] += 1
+        pulse[INSTANCE] = mine
+
+    return beat
+
+
+def twin_picture(instance: Instance, catalogue: environments.Catalogue, pulse: memoryview) -> np.ndarray:
+    """The current picture of an instance that cannot render: a twin that can is taken through its episode.
+
+    Raises:
+        Conflict: the environment does not replay identically, or there is no episode yet.
+    """
+    if instance.last is None:
+        raise errors.Conflict("reset the instance before it is rendered")
+    moves = current_episode(moves_of(list(read(instance.folder / "journal"))))
+    twin = make(catalogue, instance.meta, render_mode="rgb_array")
+    pulse[CALLS] += 1
+    pulse[INSTANCE] = number(instance.token)
+    try:
+        Playback(twin, codec(twin.observation_space), codec(twin.action_space), alive=within(TWIN_SECONDS)).run(
+            moves, restore=True
+        )
+        picture = twin.render()
+    except errors.NotReplayable as error:
+        raise errors.Conflict(f"{error}; create the instance with render_mode 'rgb_array' to render it") from error
+    finally:
+        pulse[INSTANCE] = 0
+        twin.close()
+    return np.ascontiguousarray(picture[0] if instance.batch else picture, np.uint8)

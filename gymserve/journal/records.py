@@ -1,0 +1,218 @@
+"""The journal's records: what each holds, to bytes and back."""
+
+import struct
+from typing import Any, NamedTuple
+
+import numpy as np
+import xxhash
+
+from gymserve import wire
+
+CREATED, RESET, STEP, MONITORED, CLOSED = range(1, 6)
+
+# Flags of a reset or a step.
+SEQ, REQUEST, TERMINATED, TRUNCATED, TIME, BATCH, EQUAL_REWARDS, SMALL_ACTIONS = (1 << bit for bit in range(8))
+
+_STEP = struct.Struct("<BBQd")
+_STEP_CALL = struct.Struct("<BBIQd")
+_RESET = struct.Struct("<BBIQd")
+_F64 = struct.Struct("<d")
+
+
+class Created(NamedTuple):
+    """How the instance was made: a map of plain data (environment, kwargs, versions, time …)."""
+
+    meta: dict[str, Any]
+
+
+class Reset(NamedTuple):
+    """A reset. `generators` restores the random generators where no seed was given."""
+
+    call: int | None
+    digest: int
+    time: float
+    seed: int | list[int | None] | None
+    options: dict[str, Any] | None
+    generators: bytes | None
+
+
+class Step(NamedTuple):
+    """A step. For a vector instance reward, terminated and truncated are arrays of (num_envs,)."""
+
+    call: int | None
+    digest: int
+    action: Any  # packed, see `gymserve.spaces`
+    reward: Any
+    terminated: Any
+    truncated: Any
+    time: float | None  # given where the episode ended
+
+
+class Monitored(NamedTuple):
+    """Monitoring was started (a map of its options) or closed (None)."""
+
+    options: dict[str, Any] | None
+    time: float
+
+
+class Closed(NamedTuple):
+    """The instance was closed for `reason`."""
+
+    reason: str
+    time: float
+
+
+Record = Created | Reset | Step | Monitored | Closed
+
+
+def digest(packed: Any) -> int:
+    """64 bits that stand for a packed observation (XXH3)."""
+    return xxhash.xxh3_64_intdigest(packed if isinstance(packed, (bytes, bytearray, memoryview)) else wire.pack(packed))
+
+
+# A call names who asked: None, a client's `seq` (0 and up), or a worker's own request id (negative, see `request_id`).
+
+
+def _named(call: int | None) -> tuple[int, int]:
+    """(flag, 32-bit number) of a call."""
+    if call is None:
+        return 0, 0
+    return (SEQ, call) if call >= 0 else (REQUEST, ~call)
+
+
+def _call(flags: int, number: int) -> int | None:
+    return number if flags & SEQ else ~number if flags & REQUEST else None
+
+
+def encode_created(meta: dict[str, Any]) -> bytes:
+    return bytes((CREATED,)) + wire.pack(meta)
+
+
+def encode_reset(reset: Reset) -> bytes:
+    flag, number = _named(reset.call)
+    head = _RESET.pack(RESET, flag, number, reset.digest, reset.time)
+    return head + wire.pack((reset.seed, reset.options, reset.generators))
+
+
+def encode_step(
+    call: int | None,
+    digest: int,
+    action: Any,
+    reward: float,
+    terminated: bool,
+    truncated: bool,
+    time: float | None,
+) -> bytes:
+    """A plain instance's step: 20 bytes and the action, and up to 12 more. This is the hot path."""
+    flags = 0
+    if terminated:
+        flags = TERMINATED
+    if truncated:
+        flags |= TRUNCATED
+    packed = wire.pack(action)
+    if time is not None:
+        flags |= TIME
+        packed = _F64.pack(time) + packed
+    if call is None:
+        return _STEP.pack(STEP, flags, digest, reward) + packed
+    flag, number = _named(call)
+    return _STEP_CALL.pack(STEP, flags | flag, number, digest, reward) + packed
+
+
+def encode_batch(
+    call: int | None, digest: int, action: Any, reward: np.ndarray, terminated: np.ndarray, truncated: np.ndarray
+) -> bytes:
+    """A vector instance's step: equal rewards are stored once, flags as bits, small integer actions as bytes."""
+    flags, number = _named(call)
+    flags |= BATCH
+    parts = []
+    if terminated.any():
+        flags |= TERMINATED
+        parts.append(np.packbits(terminated).tobytes())
+    if truncated.any():
+        flags |= TRUNCATED
+        parts.append(np.packbits(truncated).tobytes())
+    if not np.any(reward != reward[0]) and reward[0] == reward[0]:
+        flags |= EQUAL_REWARDS
+        first = float(reward[0])
+    else:
+        first = 0.0
+        parts.append(reward.tobytes())
+    if (small := _small(action)) is not None:
+        flags |= SMALL_ACTIONS
+        action = small
+    return _STEP_CALL.pack(STEP, flags, number, digest, first) + b"".join(parts) + wire.pack(action)
+
+
+def _small(action: Any) -> bytes | None:
+    """64-bit integers below 256 as one byte each: what discrete actions of a vector instance are."""
+    if isinstance(action, bytes) and len(action) % 8 == 0 and len(action) > 64:
+        numbers = np.frombuffer(action, np.uint64)
+        if numbers.max() < 256:
+            return numbers.astype(np.uint8).tobytes()
+    return None
+
+
+def encode_monitored(options: dict[str, Any] | None, time: float) -> bytes:
+    return bytes((MONITORED,)) + wire.pack((options, time))
+
+
+def encode_closed(reason: str, time: float) -> bytes:
+    return bytes((CLOSED,)) + wire.pack((reason, time))
+
+
+def decode(body: bytes, num_envs: int) -> Record:
+    """The record in `body`; `num_envs` is 1 for a plain instance."""
+    kind = body[0]
+    if kind == STEP:
+        return _decode_step(body, num_envs)
+    if kind == RESET:
+        _, flags, number, digest, time = _RESET.unpack_from(body)
+        return Reset(_call(flags, number), digest, time, *wire.unpack(body[_RESET.size :]))
+    if kind == CREATED:
+        return Created(wire.unpack(body[1:]))
+    if kind == MONITORED:
+        return Monitored(*wire.unpack(body[1:]))
+    if kind == CLOSED:
+        return Closed(*wire.unpack(body[1:]))
+    raise ValueError(f"unknown record kind {kind}")
+
+
+def _decode_step(body: bytes, num_envs: int) -> Step:
+    flags = body[1]
+    if flags & BATCH:
+        return _decode_batch(body, num_envs)
+    if flags & (SEQ | REQUEST):
+        _, _, number, digest, reward = _STEP_CALL.unpack_from(body)
+        call, at = _call(flags, number), _STEP_CALL.size
+    else:
+        _, _, digest, reward = _STEP.unpack_from(body)
+        call, at = None, _STEP.size
+    time = None
+    if flags & TIME:
+        time = _F64.unpack_from(body, at)[0]
+        at += 8
+    action = wire.unpack(body[at:])
+    return Step(call, digest, action, reward, bool(flags & TERMINATED), bool(flags & TRUNCATED), time)
+
+
+def _decode_batch(body: bytes, num_envs: int) -> Step:
+    _, flags, number, digest, first = _STEP_CALL.unpack_from(body)
+    at = _STEP_CALL.size
+    ended = []
+    for flag in (TERMINATED, TRUNCATED):
+        if flags & flag:
+            size = (num_envs + 7) // 8
+            ended.append(np.unpackbits(np.frombuffer(body, np.uint8, size, at), count=num_envs).astype(bool))
+            at += size
+        else:
+            ended.append(np.zeros(num_envs, bool))
+    if flags & EQUAL_REWARDS:
+        reward = np.full(num_envs, first)
+    else:
+        reward = np.frombuffer(body, np.float64, num_envs, at)
+        at += 8 * num_envs
+    action = wire.unpack(body[at:])
+    if flags & SMALL_ACTIONS:
+        action = np.frombuffer(action, np.uint8).astype(np.int64).tobytes()
+    return Step(_call(flags, number), digest, action, reward, ended[0], ended[1], None)

@@ -1,0 +1,1 @@
+"""What is derived from journals, off the hot path."""

@@ -1,0 +1,198 @@
+"""The settings: one table, and how a server's own values are found.
+
+Defaults < `localsettings.py` < environment variables `GYMSERVE_<NAME>` < the command line.
+`python -m gymserve.settings` prints `localsettings.py.example`, `python -m gymserve.settings docs` prints `docs/settings.md`.
+"""
+
+import difflib
+import json
+import os
+import runpy
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from gymserve.errors import SettingsError
+
+PREFIX = "GYMSERVE_"
+NOT_SETTINGS = {"SETTINGS", "SERVER", "TOKEN", "ARBITER"}  # of the loader, the client and the front door
+
+
+def _setting(default: Any, meaning: str, least: float = 0, most: float = float("inf")) -> Any:
+    metadata = {"meaning": meaning, "least": least, "most": most}
+    if isinstance(default, (list, dict)):
+        return field(default_factory=lambda: type(default)(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A server's settings."""
+
+    HOST: str = _setting("127.0.0.1", "address to listen on")
+    PORT: int = _setting(5000, "port to listen on; 0 takes any that is free", 0, 65535)
+    WORKERS: int = _setting(max(2, os.cpu_count() or 1), "gunicorn workers; one a core", 1, 256)
+    THREADS: int = _setting(64, "threads of each worker", 2, 4096)
+    DATA: str = _setting("gymserve-data", "directory of journals and all else that is kept")
+    LOG_LEVEL: str = _setting("info", "debug, info, warning or error")
+    ENVIRONMENT_MODULES: list[str] = _setting([], "modules imported at the start, which register environments")
+    ENVIRONMENT_KWARGS: dict[str, list[str]] = _setting(
+        {}, "environment id → names of the kwargs that agents may give, beside the built-in ones"
+    )
+    SHARED_ENVIRONMENTS: list[str] = _setting(
+        [], "ids, or module prefixes, of environments that are light and trusted enough to share a host"
+    )
+    SHARED_HOSTS: int = _setting(os.cpu_count() or 1, "host processes for light environments", 1, 1024)
+    MAX_INSTANCES: int = _setting(10_000, "instances in all", 1)
+    MAX_DEDICATED_HOSTS: int = _setting(200, "instances that have a host process of their own", 0)
+    MAX_NUM_ENVS: int = _setting(4096, "copies in a vector instance", 1)
+    HOST_MEMORY_MB: int = _setting(4096, "memory of a host's own, in MB; a host that takes more is ended", 64)
+    IDLE_SECONDS: float = _setting(3600.0, "an instance that nobody uses for so long is closed", 0.1)
+    STEP_SECONDS: float = _setting(30.0, "one call into an environment may take so long", 0.1)
+    REVIVE_SECONDS: float = _setting(60.0, "replaying an episode after a crash may take so long", 0.1)
+    RESTART_SECONDS: float = _setting(10.0, "the longest wait before a host that keeps dying is started again")
+    MAX_BODY_BYTES: int = _setting(16 * 2**20, "bytes of a request's body", 1024)
+    MAX_FRAME_BYTES: int = _setting(16 * 2**20, "bytes of a stream's message", 1024)
+    JOURNAL_BYTES: int = _setting(2**30, "bytes of an instance's journal", 4096)
+    JOURNAL_DAYS: float = _setting(7.0, "days that a closed instance's journal is kept")
+    STREAM_PING_SECONDS: float = _setting(
+        20.0, "a silent stream is pinged after so long, dropped after three times it", 0.1
+    )
+    SHUTDOWN_SECONDS: float = _setting(30.0, "stopping may take so long", 1)
+    PRELOAD: bool = _setting(True, "import simulators before hosts are forked: quicker to create, more memory at rest")
+
+    def to_json(self) -> str:
+        """For another process of the same server."""
+        return json.dumps(asdict(self))
+
+
+_FIELDS = {each.name: each for each in fields(Settings)}
+
+
+def from_json(text: str) -> Settings:
+    """The inverse of `Settings.to_json`."""
+    return Settings(**json.loads(text))
+
+
+def load(file: str | None, environ: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:
+    """The settings from all their places.
+
+    Args:
+        file: the organiser's file; else $GYMSERVE_SETTINGS, else `localsettings.py` where there is one.
+        overrides: what the command line says.
+
+    Raises:
+        SettingsError: a file is broken, a name is unknown, a value is out of its range.
+    """
+    values: dict[str, Any] = {}
+    path = Path(file or environ.get(PREFIX + "SETTINGS") or "localsettings.py")
+    if path.exists() or file or PREFIX + "SETTINGS" in environ:
+        values |= {name: _checked(name, value, str(path)) for name, value in _from_file(path).items()}
+    for variable, text in environ.items():
+        name = variable.removeprefix(PREFIX)
+        if variable.startswith(PREFIX) and name not in NOT_SETTINGS:
+            values[name] = _checked(name, _parsed(name, text, variable), f"the environment variable {variable}")
+    values |= {name: _checked(name, value, "the command line") for name, value in overrides.items()}
+    return Settings(**values)
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        names = runpy.run_path(str(path))
+    except SyntaxError as error:
+        raise SettingsError(f"{path}, line {error.lineno}: {error.msg}") from error
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
+    except Exception as error:
+        trace, line = error.__traceback__, 0
+        while trace is not None:
+            line = trace.tb_lineno if trace.tb_frame.f_code.co_filename == str(path) else line
+            trace = trace.tb_next
+        raise SettingsError(f"{path}, line {line}: {type(error).__name__}: {error}") from error
+    return {name: value for name, value in names.items() if name.isupper() and not name.startswith("_")}
+
+
+def _known(name: str, place: str) -> None:
+    if name not in _FIELDS:
+        near = difflib.get_close_matches(name, _FIELDS, 1, 0.5)
+        raise SettingsError(f"{place}: there is no setting {name}" + (f"; did you mean {near[0]}?" if near else ""))
+
+
+def _parsed(name: str, text: str, place: str) -> Any:
+    """The value that an environment variable's text stands for."""
+    _known(name, place)
+    kind = _kind(name)
+    if kind is str:
+        return text
+    if kind is list and not text.lstrip().startswith("["):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        return json.loads(text.lower() if kind is bool else text)
+    except ValueError:
+        return text  # refused by its type
+
+
+def _kind(name: str) -> type:
+    default = getattr(Settings(), name)
+    return type(default)
+
+
+def _checked(name: str, value: Any, place: str) -> Any:
+    _known(name, place)
+    kind, limits = _kind(name), _FIELDS[name].metadata
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind and not (kind is list and isinstance(value, tuple)):
+        raise SettingsError(f"{place}: {name} must be {_KINDS[kind]}, not {value!r}")
+    if kind in (int, float) and not limits["least"] <= value <= limits["most"]:
+        raise SettingsError(f"{place}: {name} must be from {limits['least']:g} to {limits['most']:g}, not {value!r}")
+    if name == "LOG_LEVEL" and value not in ("debug", "info", "warning", "error"):
+        raise SettingsError(f"{place}: LOG_LEVEL must be debug, info, warning or error, not {value!r}")
+    return list(value) if kind is list else value
+
+
+_KINDS = {
+    str: "a string", int: "an integer", float: "a number", bool: "True or False", list: "a list of strings",
+    dict: "a dictionary",
+}  # fmt: skip
+
+
+def _default(name: str) -> str:
+    """The default as Python writes it; those that depend on the machine as what they are."""
+    if name in ("WORKERS", "SHARED_HOSTS"):
+        return "os.cpu_count()"
+    return repr(getattr(Settings(), name))
+
+
+def example() -> str:
+    """The text of `localsettings.py.example`."""
+    lines = [
+        "# Settings of a gymserve server: copy to localsettings.py, and take the # away where a default does not suit.",
+        "# Each can be given as an environment variable as well, such as GYMSERVE_PORT=8000, which goes first.",
+        "import os  # noqa: F401",
+    ]
+    for name, each in _FIELDS.items():
+        lines += ["", f"# {each.metadata['meaning']}", f"# {name} = {_default(name)}"]
+    return "\n".join(lines) + "\n"
+
+
+def table() -> str:
+    """The text of `docs/settings.md`."""
+    lines = [
+        "# Settings",
+        "",
+        "Defaults < `localsettings.py` (or the file that `--settings` or `GYMSERVE_SETTINGS` names) < environment variables",
+        "`GYMSERVE_<NAME>` (lists and dictionaries as JSON) < the command line. An unknown name is an error that names the",
+        "nearest one.",
+        "",
+        "| name | default | meaning |",
+        "|---|---|---|",
+    ]
+    lines += [f"| `{name}` | `{_default(name)}` | {each.metadata['meaning']} |" for name, each in _FIELDS.items()]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(table() if sys.argv[1:] == ["docs"] else example())

@@ -1,0 +1,1 @@
+"""All HTTP of ours, and the only room that knows Flask."""

@@ -1,0 +1,47 @@
+"""Errors as HTTP answers: JSON `{"message", "error"}` and a status."""
+
+import logging
+from typing import Any
+
+from flask import Flask, Response
+from werkzeug.exceptions import HTTPException
+
+from gymserve import wire
+from gymserve.errors import GymserveError, LimitReached, Unavailable
+
+RETRY_SECONDS = 1
+log = logging.getLogger("gymserve.web")
+
+
+def answer(error: GymserveError) -> tuple[int, dict[str, str], bytes]:
+    """(status, headers, body) for an error of ours; `wire.STATUS` is the table."""
+    headers = {"Content-Type": "application/json"}
+    if isinstance(error, (LimitReached, Unavailable)):
+        headers["Retry-After"] = str(RETRY_SECONDS)
+    body = {"message": str(error), "error": type(error).__name__}
+    return wire.status(error), headers, wire.write_json(body)
+
+
+def register(app: Flask) -> None:
+    """Makes `app` answer every error as JSON."""
+
+    @app.errorhandler(GymserveError)
+    def known(error: GymserveError) -> Response:
+        status, headers, body = answer(error)
+        return Response(body, status, headers)
+
+    @app.errorhandler(HTTPException)
+    def of_http(error: HTTPException) -> Any:
+        response = error.get_response()
+        response.data = wire.write_json({"message": error.description, "error": error.name.replace(" ", "")})
+        response.content_type = "application/json"
+        return response
+
+    @app.errorhandler(Exception)
+    def unknown(error: Exception) -> Response:
+        log.exception("a request failed")
+        return Response(
+            wire.write_json({"message": "the server failed to answer; its log says why", "error": "ServerError"}),
+            500,
+            content_type="application/json",
+        )

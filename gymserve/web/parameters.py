@@ -1,0 +1,61 @@
+"""The parameters of a request: a JSON object, read strictly."""
+
+from typing import Any
+
+from flask import request
+
+from gymserve import wire
+from gymserve.errors import InvalidRequest
+
+NOT_JSON = "Request is not a valid json"
+_MISSING: tuple[Any, ...] = (None, "", [])
+
+
+def parse(body: bytes, content_type: str) -> dict[str, Any]:
+    """The object in `body`.
+
+    Raises:
+        InvalidRequest: it is not a JSON object, or not announced as JSON.
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind != "application/json" and not kind.endswith("+json"):
+        raise InvalidRequest(f"{NOT_JSON}: send an object with Content-Type: application/json")
+    value = wire.read_json(body)
+    if not isinstance(value, dict):
+        raise InvalidRequest(f"{NOT_JSON}: an object with parameters is needed")
+    return value
+
+
+def required(parameters: dict[str, Any], name: str) -> Any:
+    """A parameter that must be there; null, "" and [] do not count.
+
+    Raises:
+        InvalidRequest: it is missing.
+    """
+    value = parameters.get(name)
+    if any(value is missing or (type(value) is type(missing) and value == missing) for missing in _MISSING):
+        raise InvalidRequest(f"A required request parameter '{name}' was not provided")
+    return value
+
+
+def boolean(parameters: dict[str, Any], name: str) -> bool:
+    """An optional boolean; old Lua clients send "true" and "false" as strings."""
+    value = parameters.get(name) or False
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if not isinstance(value, bool):
+        raise InvalidRequest(f"{name} must be true or false, not {value!r:.50}")
+    return value
+
+
+def of_request() -> dict[str, Any]:
+    """The current request's parameters, where some are needed."""
+    return parse(request.get_data(), request.content_type or "")
+
+
+def optional_of_request() -> dict[str, Any]:
+    """The current request's parameters, where none is needed: old clients send null, "", [], or no JSON at all."""
+    body = request.get_data()
+    if not request.is_json or not body.lstrip().startswith(b"{"):
+        return {}
+    return parse(body, request.content_type or "")

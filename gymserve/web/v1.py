@@ -1,0 +1,169 @@
+"""The v1 API: environment instances over HTTP, as openai/gym-http-api's clients call them, and what came since."""
+
+from typing import Any
+
+from flask import Blueprint, Response, current_app, request
+from werkzeug.local import LocalProxy
+
+from gymserve import spaces, wire
+from gymserve.hosts.instances import Instances
+from gymserve.recording import monitor
+from gymserve.web import parameters
+
+v1 = Blueprint("v1", __name__, url_prefix="/v1")
+instances: Instances = LocalProxy(lambda: current_app.extensions["instances"])  # type: ignore[assignment]
+
+
+def json_answer(body: Any) -> Response:
+    """`body`, or the JSON text that it is already."""
+    text = body if isinstance(body, bytes) else wire.write_json(body)
+    return Response(text, content_type="application/json")
+
+
+def no_content() -> Response:
+    """204, with the content type that one old client insists on."""
+    return Response(status=204, content_type="text/html; charset=utf-8")
+
+
+@v1.post("/envs/")
+def create() -> Response:
+    """Create an instance."""
+    asked = parameters.of_request()
+    token = instances.create(
+        parameters.required(asked, "env_id"),
+        seed=asked.get("seed"),
+        kwargs=asked.get("kwargs"),
+        max_episode_steps=asked.get("max_episode_steps"),
+        render_mode=asked.get("render_mode"),
+        num_envs=asked.get("num_envs") or 1,
+        autoreset_mode=asked.get("autoreset_mode"),
+        idempotency_key=request.headers.get("Idempotency-Key"),
+    )
+    return json_answer({"instance_id": token, "token": token})
+
+
+@v1.get("/envs/")
+def list_all() -> Response:
+    """List the instances."""
+    return json_answer({"all_envs": instances.list()})
+
+
+@v1.get("/envs/<instance_id>/")
+def describe(instance_id: str) -> Response:
+    """Describe an instance: what it is and how it is doing."""
+    return json_answer(instances.describe(instance_id))
+
+
+@v1.post("/envs/<instance_id>/reset/")
+def reset(instance_id: str) -> Response:
+    """Start an episode."""
+    asked = parameters.optional_of_request()
+    return json_answer(
+        instances.reset(instance_id, seed=asked.get("seed"), options=asked.get("options"), seq=asked.get("seq"))
+    )
+
+
+@v1.post("/envs/<instance_id>/step/")
+def step(instance_id: str) -> Response:
+    """Act once. (Requests of the usual form take the fast lane, see `lane.py`.)"""
+    asked = parameters.of_request()
+    return json_answer(instances.step(instance_id, parameters.required(asked, "action"), seq=asked.get("seq")))
+
+
+@v1.get("/envs/<instance_id>/render")
+def render(instance_id: str) -> Response:
+    """Draw the current state."""
+    return Response(instances.render(instance_id), content_type="image/png")
+
+
+@v1.get("/envs/<instance_id>/action_space/")
+def action_space(instance_id: str) -> Response:
+    """Describe the action space."""
+    return json_answer({"info": instances.describe(instance_id)["action_space"]})
+
+
+@v1.get("/envs/<instance_id>/action_space/sample")
+def sample(instance_id: str) -> Response:
+    """Draw a random action."""
+    return json_answer({"action": instances.sample(instance_id)})
+
+
+@v1.get("/envs/<instance_id>/action_space/contains/<path:x>")
+def contains(instance_id: str, x: str) -> Response:
+    """Ask whether something is an action."""
+    return json_answer({"member": instances.contains(instance_id, x)})
+
+
+@v1.get("/envs/<instance_id>/observation_space/")
+def observation_space(instance_id: str) -> Response:
+    """Describe the observation space."""
+    return json_answer({"info": instances.describe(instance_id)["observation_space"]})
+
+
+@v1.post("/envs/<instance_id>/observation_space/contains")
+def observation_space_contains(instance_id: str) -> Response:
+    """Ask whether the observation space is described by these keys."""
+    asked = parameters.of_request()
+    return json_answer({"member": spaces.member(instances.describe(instance_id)["observation_space"], asked)})
+
+
+@v1.post("/envs/<instance_id>/monitor/start/")
+def monitor_start(instance_id: str) -> Response:
+    """Start monitoring."""
+    asked = parameters.of_request()
+    directory = monitor.label(parameters.required(asked, "directory"))
+    force, resume = parameters.boolean(asked, "force"), parameters.boolean(asked, "resume")
+    options = {
+        "directory": directory,
+        "force": force,
+        "resume": resume,
+        "video_callable": monitor.video_rule(asked.get("video_callable")),
+    }
+    monitor.check(instances.folder(instance_id), directory, force=force, resume=resume)
+    instances.monitor(instance_id, options)
+    monitor.begin(instances.folder(instance_id), directory, force=force)
+    return no_content()
+
+
+@v1.post("/envs/<instance_id>/monitor/close/")
+def monitor_close(instance_id: str) -> Response:
+    """Stop monitoring; the instance stays."""
+    instances.monitor(instance_id, None)
+    monitor.write(instances.folder(instance_id))
+    return no_content()
+
+
+@v1.post("/envs/<instance_id>/close/")
+def close(instance_id: str) -> Response:
+    """Close the instance."""
+    monitor.write(instances.close(instance_id))
+    return no_content()
+
+
+@v1.post("/upload/")
+def upload() -> Response:
+    """Keep the results of a monitored run."""
+    asked = parameters.of_request()
+    directory = monitor.label(parameters.required(asked, "training_dir"))
+    parameters.required(asked, "api_key")
+    monitor.keep(instances.pool.data, directory, algorithm=asked.get("algorithm_id"))
+    return no_content()
+
+
+@v1.post("/shutdown/")
+def shutdown() -> Response:
+    """Shut the server down."""
+    current_app.extensions["shutdown"]()
+    return Response("Server shutting down", content_type="text/html; charset=utf-8")
+
+
+@v1.get("/environments/")
+def environments() -> Response:
+    """List the catalogue."""
+    return json_answer({"environments": instances.catalogue.describe_all(instances.pool.data / "catalogue.json")})
+
+
+@v1.get("/environments/<path:env_id>/")
+def environment(env_id: str) -> Response:
+    """Describe one environment, with its spaces."""
+    return json_answer(instances.catalogue.describe(env_id))

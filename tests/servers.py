@@ -1,0 +1,139 @@
+"""Real servers for tests: each on a free port of 127.0.0.1, with a data directory of its own, ended by its process id."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
+    """What `condition` returns as soon as it is true; AssertionError if it does not become so."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        time.sleep(0.01)
+    return value
+
+
+class Answer:
+    """What the server answered to one request."""
+
+    def __init__(self, status: int, headers: Any, body: bytes) -> None:
+        self.status, self.headers, self.body = status, headers, body
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Server:
+    """`python gym_http_server.py` as a user would start it."""
+
+    def __init__(self, data: Path, **settings: Any) -> None:
+        self.data = data
+        self.settings = settings
+        self.start()
+
+    def start(self) -> None:
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("GYMSERVE_")}
+        for name, value in {"WORKERS": 2, "THREADS": 32, **self.settings}.items():
+            environment[f"GYMSERVE_{name}"] = value if isinstance(value, str) else json.dumps(value)
+        environment["PYTHONPATH"] = os.pathsep.join((os.environ.get("PYTHONPATH", ""), str(ROOT)))
+        command = [sys.executable, str(ROOT / "gym_http_server.py"), "-p", "0", "--data", str(self.data)]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, cwd=ROOT
+        )
+        assert self.process.stdout is not None
+        first = self.process.stdout.readline()
+        self.output = [first]
+        assert "listens on" in first, first + self.process.stdout.read()
+        self.url = first.split()[3].rstrip(",")
+        self.port = int(self.url.rpartition(":")[2])
+        threading.Thread(target=self._collect, daemon=True).start()
+
+    def _collect(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as lines:
+            self.output.extend(lines)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def stop(self) -> int:
+        """SIGTERM, and its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(40)
+
+    def kill(self) -> None:
+        """SIGKILL to every process of the server at once."""
+        for pid in self.processes():
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+    def supervisor(self) -> int:
+        """The supervisor's process id."""
+        return int((self.data / "lock").read_text())
+
+    def hosts(self) -> list[int]:
+        """The process ids of the hosts."""
+        return children(self.supervisor())
+
+    def workers(self) -> list[int]:
+        """The process ids of the gunicorn workers."""
+        return [pid for pid in children(self.pid) if pid != self.supervisor()]
+
+    def processes(self) -> list[int]:
+        return [*self.workers(), *self.hosts(), self.supervisor(), self.pid]
+
+    def request(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        """One request; `body` is sent as JSON, or as it is if it is bytes."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+            sent.setdefault("Content-Type", "application/json")
+        asked = urllib.request.Request(self.url + path, data=body, method=method, headers=sent)
+        try:
+            with urllib.request.urlopen(asked, timeout=60) as answer:
+                return Answer(answer.status, answer.headers, answer.read())
+        except urllib.error.HTTPError as error:
+            return Answer(error.code, error.headers, error.read())
+
+    def get(self, path: str) -> Answer:
+        return self.request("GET", path)
+
+    def post(self, path: str, body: Any = None, **headers: str) -> Answer:
+        return self.request("POST", path, body, **headers)
+
+    def create(self, env_id: str, **parameters: Any) -> str:
+        """A new instance's token."""
+        answer = self.post("/v1/envs/", {"env_id": env_id, **parameters})
+        assert answer.status == 200, answer.body
+        return str(answer.json["instance_id"])
+
+
+def children(pid: int) -> list[int]:
+    """The process ids of a process' children."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        found.extend(int(child) for child in task.read_text().split())
+    return found
+
+
+def alive(pid: int) -> bool:
+    """Whether a process exists and is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
