@@ -102,7 +102,7 @@ def _listen(host: str, port: int) -> tuple[socket.socket, int]:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host, port), family=family, backlog=2048)
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
         raise errors.SettingsError(f"cannot listen on {host}:{port}: {reason}; choose another with -p") from error
     os.set_inheritable(listener.fileno(), True)
     return listener, listener.getsockname()[1]

@@ -1,0 +1,96 @@
+"""What an agent's machine needs of gymserve: remote environments as Gymnasium's own.
+
+env = client.make("CartPole-v1", server="http://127.0.0.1:5000")
+envs = client.make_vec("CartPole-v1", num_envs=64)
+env = await client.aio.make("CartPole-v1")
+remote = client.Client("http://127.0.0.1:5000")              # openai/gym-http-api's client
+env = gymnasium.make("client:remote/CartPole-v1")            # the server is $GYMSERVE_SERVER
+"""
+
+from typing import Any
+
+from gymnasium.vector import VectorEnv
+
+from client import aio
+from client.environment import RemoteEnv
+from client.exceptions import (
+    Conflict,
+    ConnectionLost,
+    EnvironmentFailed,
+    InvalidRequest,
+    InvalidValue,
+    KeyReused,
+    LimitReached,
+    NotReachable,
+    NotReplayable,
+    OutOfSequence,
+    ServerError,
+    StepTimeout,
+    StorageFull,
+    TimedOut,
+    Unavailable,
+    UnknownEnvironment,
+    UnknownInstance,
+)
+from client.instance import Limits
+from client.registration import register
+from client.v1 import Client
+from client.vector import RemoteVectorEnv, one
+
+__all__ = [
+    "Client",
+    "Conflict",
+    "ConnectionLost",
+    "EnvironmentFailed",
+    "InvalidRequest",
+    "InvalidValue",
+    "KeyReused",
+    "LimitReached",
+    "Limits",
+    "NotReachable",
+    "NotReplayable",
+    "OutOfSequence",
+    "RemoteEnv",
+    "RemoteVectorEnv",
+    "ServerError",
+    "StepTimeout",
+    "StorageFull",
+    "TimedOut",
+    "Unavailable",
+    "UnknownEnvironment",
+    "UnknownInstance",
+    "aio",
+    "make",
+    "make_vec",
+    "register",
+]
+
+
+def make(env_id: str, **options: Any) -> RemoteEnv:
+    """A remote environment.
+
+    Args:
+        env_id: as the server's catalogue has it.
+        options: `server` (default $GYMSERVE_SERVER, else http://127.0.0.1:5000), `token` (default $GYMSERVE_TOKEN),
+            `render_mode`, `max_episode_steps`, `compression` ("zstd" or "lz4"), `limits` (a `Limits`: time-outs);
+            all others are the environment's own arguments.
+
+    Raises:
+        ServerError: the server refused, or is not there.
+    """
+    return RemoteEnv(env_id, **options)
+
+
+def make_vec(env_id: str, num_envs: int = 1, **options: Any) -> VectorEnv[Any, Any, Any]:
+    """A remote vector environment: `num_envs` copies in one instance, stepped with one message.
+
+    Args:
+        options: as of `make`, and `autoreset_mode` ("NextStep", "SameStep" or "Disabled", as Gymnasium names them).
+
+    Raises:
+        ServerError: the server refused, or is not there.
+    """
+    return one(env_id, **options) if num_envs == 1 else RemoteVectorEnv(env_id, num_envs, **options)
+
+
+register()

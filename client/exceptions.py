@@ -1,22 +1,22 @@
 """What can go wrong, in one small tree; the names are those that the server gives its errors.
 
-    ServerError                   message, status_code (None: the server did not say it, the network did)
-    ├── InvalidRequest            the call's words are off; nothing was done
-    │   ├── InvalidValue          an action that the space refuses; the text names the element
-    │   └── UnknownEnvironment    the server has no such environment
-    ├── UnknownInstance           the instance was closed, or expired: make a new one
-    ├── Conflict                  the call does not fit the state, such as a step after the end: reset
-    │   ├── OutOfSequence         somebody else steps the same instance
-    │   └── NotReplayable         the instance was lost and could not be rebuilt: reset
-    ├── KeyReused                 the last answer was lost, and the call was repeated differently
-    ├── LimitReached              a limit of the server: close something, or try later
-    ├── Unavailable               the server starts, stops, or lacks a part: try again
-    ├── StorageFull               the server has no room left; nothing was done
-    ├── EnvironmentFailed         the environment raised an error or ended its process
-    │   └── StepTimeout           the environment took longer than the server allows
-    ├── ConnectionLost            the server went away, and did not come back in time
-    │   └── NotReachable          no connection could be made at all
-    └── TimedOut                  the server is there, and did not answer in time
+ServerError                   message, status_code (None: the server did not say it, the network did)
+├── InvalidRequest            the call's words are off; nothing was done
+│   ├── InvalidValue          an action that the space refuses; the text names the element
+│   └── UnknownEnvironment    the server has no such environment
+├── UnknownInstance           the instance was closed, or expired: make a new one
+├── Conflict                  the call does not fit the state, such as a step after the end: reset
+│   ├── OutOfSequence         somebody else steps the same instance
+│   └── NotReplayable         the instance was lost and could not be rebuilt: reset
+├── KeyReused                 the last answer was lost, and the call was repeated differently
+├── LimitReached              a limit of the server: close something, or try later
+├── Unavailable               the server starts, stops, or lacks a part: try again
+├── StorageFull               the server has no room left; nothing was done
+├── EnvironmentFailed         the environment raised an error or ended its process
+│   └── StepTimeout           the environment took longer than the server allows
+├── ConnectionLost            the server went away, and did not come back in time
+│   └── NotReachable          no connection could be made at all
+└── TimedOut                  the server is there, and did not answer in time
 """
 
 from collections.abc import Iterator

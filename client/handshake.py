@@ -76,7 +76,9 @@ def refusal(status: int, body: bytes) -> ServerError | None:
         told = msgspec.json.decode(body)
         name, message = told["error"], told["message"]
     except (msgspec.MsgspecError, TypeError, KeyError, ValueError):
-        return named("Unavailable", f"the server answered with status {status}", status) if status in (502, 503) else None
+        return (
+            named("Unavailable", f"the server answered with status {status}", status) if status in (502, 503) else None
+        )
     if name in ("UpgradeRequired", "NotFound", "MethodNotAllowed"):  # headers were lost on the way; an older server
         return None
     return named(name, message, status)

@@ -46,7 +46,9 @@ class Http:
             headers["Idempotency-Key"] = key
         content = None if body is None else wire.write_json(body)
         try:
-            answer = self._pool.request(method, self.address.prefix + path, body=content, headers=headers, redirect=False)
+            answer = self._pool.request(
+                method, self.address.prefix + path, body=content, headers=headers, redirect=False
+            )
         except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError) as error:
             raise NotReachable(_absent(self.address)) from error
         except urllib3.exceptions.ReadTimeoutError as error:
@@ -57,9 +59,7 @@ class Http:
             raise ConnectionLost(f"the connection to {self.address} was lost: {error}") from error
         return _read(answer.status, answer.headers.get("Content-Type", ""), answer.data)
 
-    def patiently(
-        self, method: str, path: str, body: Any = None, *, seconds: float, key: str | None = None
-    ) -> Any:
+    def patiently(self, method: str, path: str, body: Any = None, *, seconds: float, key: str | None = None) -> Any:
         """As `call`, tried again while the server is away: for calls that may be repeated.
 
         Raises:

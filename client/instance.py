@@ -58,7 +58,9 @@ class Order:
         try:
             token = made["instance_id"]
         except (TypeError, KeyError):
-            raise ServerError(f"{http.address} is no gymserve server: it did not name the instance that it made") from None
+            raise ServerError(
+                f"{http.address} is no gymserve server: it did not name the instance that it made"
+            ) from None
         told = http.patiently("GET", f"/v1/envs/{token}/", seconds=limits.patience)
         return Instance(token, self, told)
 

@@ -150,7 +150,7 @@ def _checked(name: str, value: Any, place: str) -> Any:
         raise SettingsError(f"{place}: {name} must be from {limits['least']:g} to {limits['most']:g}, not {value!r}")
     if name == "LOG_LEVEL" and value not in ("debug", "info", "warning", "error"):
         raise SettingsError(f"{place}: LOG_LEVEL must be debug, info, warning or error, not {value!r}")
-    return list(value) if kind is list else value
+    return list(value) if isinstance(value, tuple) else value
 
 
 _KINDS = {

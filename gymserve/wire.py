@@ -116,7 +116,7 @@ def _encode_numpy(value: Any) -> Any:
     return str(value)
 
 
-def _decode_extension(code: int, data: memoryview) -> Any:
+def decode_extension(code: int, data: memoryview) -> Any:
     if code != ARRAY:
         raise InvalidRequest(f"unknown msgpack extension {code}")
     dtype, shape, raw = msgspec.msgpack.decode(data, type=tuple[str, tuple[int, ...], bytes])
@@ -126,7 +126,7 @@ def _decode_extension(code: int, data: memoryview) -> Any:
 pack = msgspec.msgpack.Encoder(enc_hook=_encode_numpy).encode
 """Any message as msgpack; numpy arrays inside become extension 1."""
 
-_unpack = msgspec.msgpack.Decoder(ext_hook=_decode_extension).decode
+_unpack = msgspec.msgpack.Decoder(ext_hook=decode_extension).decode
 
 
 def unpack(data: bytes) -> Any:
@@ -217,6 +217,11 @@ class Frames:
         self._opcode = 0  # of a message whose fragments are being joined
         self._parts: list[bytes] = []
         self._joined = 0
+
+    @property
+    def holding(self) -> bool:
+        """Whether a part of a message has arrived, and not yet the rest."""
+        return bool(self._buffer or self._parts)
 
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
         """The messages (opcode, payload) that `data` completes, control frames among them.

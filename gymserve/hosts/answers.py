@@ -87,7 +87,7 @@ def checked_seq(seq: Any) -> int | None:
 def description(instance: Instance, *, host: str, now: float) -> dict[str, Any]:
     """What `GET /v1/envs/<id>/` answers."""
     meta, env = instance.meta, instance.env
-    steps = max(1, instance.steps)
+    timed = max(1, instance.timed)
     names = ("environment", "journal", "total")
     single = (env.single_action_space, env.single_observation_space) if instance.batch else ()
     action_space, observation_space = single or (env.action_space, env.observation_space)
@@ -114,6 +114,6 @@ def description(instance: Instance, *, host: str, now: float) -> dict[str, Any]:
         "monitoring": instance.monitoring,
         "host": host,
         "latency_us": {
-            name: round(spent / steps * 1e6, 1) for name, spent in zip(names, instance.seconds, strict=True)
+            name: round(spent / timed * 1e6, 1) for name, spent in zip(names, instance.seconds, strict=True)
         },
     }

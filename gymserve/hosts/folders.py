@@ -3,6 +3,7 @@
 The file system is the index: no list of instances is kept anywhere else.
 """
 
+import contextlib
 import os
 import re
 import secrets
@@ -11,6 +12,7 @@ import time
 from collections.abc import Container
 from pathlib import Path
 
+from gymserve.errors import StorageFull
 from gymserve.journal.file import read
 from gymserve.journal.records import Created
 
@@ -45,6 +47,26 @@ def made_as(folder: Path) -> dict[str, object] | None:
     return first.meta if isinstance(first, Created) else None
 
 
+def prepare(folder: Path) -> Path:
+    """A folder that becomes `folder` once it is whole.
+
+    Raises:
+        StorageFull: it cannot be made.
+    """
+    fresh = folder.with_name(f"{folder.name}.new")
+    try:
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True, mode=0o700)
+    except OSError as error:
+        raise StorageFull(f"cannot create the instance's folder: {error.strerror}") from error
+    return fresh
+
+
+def publish(folder: Path) -> None:
+    """From here on the instance exists, also after a crash."""
+    folder.with_name(f"{folder.name}.new").rename(folder)
+
+
 def retire(folder: Path) -> None:
     """Moves a closed instance's folder from `instances/` to `closed/`."""
     closed = folder.parent.parent / "closed"
@@ -69,7 +91,11 @@ def sweep(instances: Path, idle_seconds: float, *, slot: str, but: Container[str
 
 
 def remove_old(data: Path, days: float) -> None:
-    """Deletes what was closed more than `days` ago."""
+    """Deletes what was closed more than `days` ago, and what was never finished."""
+    for unfinished in (data / "instances").glob("*.new"):
+        with contextlib.suppress(OSError):
+            if unfinished.stat().st_mtime < time.time() - 3600:
+                shutil.rmtree(unfinished)
     oldest = time.time() - days * 86400
     for kind in ("closed", "idempotency"):
         for entry in os.scandir(data / kind) if (data / kind).exists() else ():

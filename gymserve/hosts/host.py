@@ -81,7 +81,11 @@ class Host:
                 channel = channels.get(descriptor)
                 if channel is not None:
                     self.now = time.monotonic()
-                    channel.ready(events)
+                    try:
+                        channel.ready(events)
+                    except Exception:  # one agent's trouble must not become that of all
+                        self.log.exception("a connection failed")
+                        channel.close()
             if self.now >= next_tick or time.monotonic() >= next_tick:
                 self.now = time.monotonic()
                 next_tick = self.now + TICK_SECONDS
@@ -130,16 +134,16 @@ class Host:
         """Makes an instance; `order` says how (the first record of its journal, but for versions and time)."""
         if token in self.instances:  # a repeated call
             return self.instances[token]
+        folder = self.folder / token
+        if folder.exists():
+            return self.load(token)
         env = revival.make(self.catalogue, order)
         meta = {**order, "created": time.time(), "versions": _versions()}
-        folder = self.folder / token
-        try:
-            folder.mkdir(parents=True, mode=0o700)
-        except FileExistsError:
-            return self.load(token)
-        except OSError as error:
-            raise errors.StorageFull(f"cannot create the instance's folder: {error.strerror}") from error
-        journal = Journal.create(folder / "journal", records.encode_created(meta), limit=self.settings.JOURNAL_BYTES)
+        journal = Journal.create(
+            folders.prepare(folder) / "journal", records.encode_created(meta), limit=self.settings.JOURNAL_BYTES
+        )
+        folders.publish(folder)
+        journal.path = folder / "journal"
         instance = Instance(token, folder, meta=meta, env=env, journal=journal, pulse=self.pulse)
         self.instances[token] = instance
         return instance
@@ -189,6 +193,7 @@ class Host:
 
     def render(self, instance: Instance) -> bytes:
         """The current picture as PNG."""
+        instance.used = self.now
         picture = io.BytesIO()
         if instance.meta["render_mode"] == "rgb_array":
             pixels = instance.render()

@@ -3,7 +3,6 @@
 import contextlib
 import secrets
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ from gymserve.hosts.pulse import CALLS, INSTANCE, number
 from gymserve.journal import records
 from gymserve.journal.file import Journal
 from gymserve.journal.replay import get_generators
-from gymserve.spaces import codec
+from gymserve.spaces import codec, jsonable
 
 CREATED, RUNNING, DONE = "created", "running", "done"
 NO_INFO = wire.pack({})
@@ -63,7 +62,8 @@ class Instance:
         self.episode = 0
         self.monitoring = False
         self.used = time.monotonic()
-        self.seconds = [0.0, 0.0, 0.0]  # spent in the environment, the journal, and in all
+        self.timed = 0  # steps since this process has the instance, and the
+        self.seconds = [0.0, 0.0, 0.0]  # time that they spent in the environment, in the journal, and in all
         self.batch = meta["num_envs"] > 1
         self.adopt(env)
 
@@ -90,13 +90,21 @@ class Instance:
         if used is None and self.episode == 0:
             used = self.meta["seed"] if self.meta["seed"] is not None else secrets.randbits(32)
         generators = get_generators(self.env) if used is None else None
-        observation, info = self._call(self.env.reset, seed=used, options=options)
-        packed = self.observations.pack(observation)
+        pulse = self.pulse
+        pulse[CALLS] += 1
+        pulse[INSTANCE] = self.number
+        try:
+            observation, info = self.env.reset(seed=used, options=options)
+            packed, packed_info = self.observations.pack(observation), _packed(info)
+        except (Exception, SystemExit) as error:
+            raise _failure(error) from error
+        finally:
+            pulse[INSTANCE] = 0
         record = records.Reset(call, records.digest(packed), time.time(), used, options, generators)
         self.journal.append(records.encode_reset(record))
         self.state, self.lost = RUNNING, ""
         self.episode += 1
-        return self._moved(Move(call, question, packed, None, None, None, wire.pack(info) if info else NO_INFO))
+        return self._moved(Move(call, question, packed, None, None, None, packed_info))
 
     def step(self, action: Any, packed_action: Any, call: int | None) -> Move:
         """Acts once; `action` is in the action space, and `packed_action` is the same, packed.
@@ -112,29 +120,36 @@ class Instance:
         if self.state is not RUNNING:
             raise (errors.NotReplayable if self.lost else errors.Conflict)(self._why_not_running())
         began = time.perf_counter()
-        observation, reward, terminated, truncated, info = self._call(self.env.step, action)
-        stepped = time.perf_counter()
-        packed = self.observations.pack(observation)
+        pulse = self.pulse
+        pulse[CALLS] += 1
+        pulse[INSTANCE] = self.number
+        try:
+            observation, reward, terminated, truncated, info = self.env.step(action)
+            stepped = time.perf_counter()
+            packed, packed_info = self.observations.pack(observation), _packed(info) if info else NO_INFO
+            if self.batch:
+                reward = np.ascontiguousarray(reward, np.float64)
+                terminated, truncated = np.asarray(terminated, bool), np.asarray(truncated, bool)
+            else:
+                reward, terminated, truncated = float(reward), bool(terminated), bool(truncated)
+        except (Exception, SystemExit) as error:
+            raise _failure(error) from error
+        finally:
+            pulse[INSTANCE] = 0
+        digest = records.digest(packed)
         if self.batch:
-            reward = np.ascontiguousarray(reward, np.float64)
-            terminated, truncated = np.asarray(terminated, bool), np.asarray(truncated, bool)
-            record = records.encode_batch(call, records.digest(packed), packed_action, reward, terminated, truncated)
+            record = records.encode_batch(call, digest, packed_action, reward, terminated, truncated)
+        elif terminated or truncated:
+            record = records.encode_step(call, digest, packed_action, reward, terminated, truncated, time.time())
+            self.state = DONE
         else:
-            reward, terminated, truncated = float(reward), bool(terminated), bool(truncated)
-            ended = None
-            if terminated or truncated:
-                self.state, ended = DONE, time.time()
-            record = records.encode_step(
-                call, records.digest(packed), packed_action, reward, terminated, truncated, ended
-            )
+            record = records.encode_step(call, digest, packed_action, reward, False, False, None)
         self.journal.append(record)
-        seconds = self.seconds
-        seconds[0] += stepped - began
-        seconds[1] += time.perf_counter() - stepped
         self.steps += 1
-        return self._moved(
-            Move(call, packed_action, packed, reward, terminated, truncated, wire.pack(info) if info else NO_INFO)
-        )
+        self.timed += 1
+        self.seconds[0] += stepped - began
+        self.seconds[1] += time.perf_counter() - stepped
+        return self._moved(Move(call, packed_action, packed, reward, terminated, truncated, packed_info))
 
     def age(self) -> float:
         """Seconds since it was made."""
@@ -150,10 +165,16 @@ class Instance:
             raise errors.Conflict("create the instance with render_mode 'rgb_array' to render it")
         if self.last is None:
             raise errors.Conflict(self._why_not_running())
-        picture = self._call(self.env.render)
-        if self.batch:
-            picture = picture[0]
-        return np.ascontiguousarray(picture, np.uint8)
+        pulse = self.pulse
+        pulse[CALLS] += 1
+        pulse[INSTANCE] = self.number
+        try:
+            picture = self.env.render()
+            return np.ascontiguousarray(picture[0] if self.batch else picture, np.uint8)
+        except (Exception, SystemExit) as error:
+            raise _failure(error) from error
+        finally:
+            pulse[INSTANCE] = 0
 
     def close(self, reason: str) -> None:
         """Ends the instance for good; its journal stays."""
@@ -185,8 +206,7 @@ class Instance:
         last = moves[-1]
         if not answer:
             return
-        packed, info = self.observations.pack(answer[0]), answer[-1]
-        packed_info = wire.pack(info) if info else NO_INFO
+        packed, packed_info = self.observations.pack(answer[0]), _packed(answer[-1])
         self.state = RUNNING
         if isinstance(last, records.Reset):
             question = (last.seed, wire.pack(last.options))
@@ -217,24 +237,28 @@ class Instance:
             self.last_seq = move.call
         return move
 
-    def _call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Calls into the environment, with the pulse saying so."""
-        pulse = self.pulse
-        pulse[CALLS] += 1
-        pulse[INSTANCE] = self.number
-        try:
-            return method(*args, **kwargs)
-        except (Exception, SystemExit) as error:
-            raise errors.EnvironmentFailed(f"the environment raised {type(error).__name__}: {error}") from error
-        finally:
-            pulse[INSTANCE] = 0
-
     def _why_not_running(self) -> str:
         if self.lost:
             return f"{self.lost}; reset the instance to go on"
         if self.state == DONE:
             return "the episode is over: reset the instance"
         return "reset the instance before its first step"
+
+
+def _packed(info: Any) -> bytes:
+    """An environment's `info` as msgpack, whatever it holds."""
+    if not info:
+        return NO_INFO
+    try:
+        return wire.pack(info)
+    except Exception:  # keys or numbers that msgpack has not
+        return wire.pack(jsonable(info))
+
+
+def _failure(error: BaseException) -> errors.EnvironmentFailed:
+    if isinstance(error, errors.InvalidValue):
+        return errors.EnvironmentFailed(f"the environment's observation is not in its space: {error}")
+    return errors.EnvironmentFailed(f"the environment raised {type(error).__name__}: {error}")
 
 
 def _same_question(question: Any, last: Move) -> bool:

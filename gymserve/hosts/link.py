@@ -100,6 +100,15 @@ class Connection:
             data = data + part if data else part
         return data
 
+    def ended(self) -> bool:
+        """Whether the other process has closed an idle connection."""
+        try:
+            return self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
     def pass_on(self, descriptor: int) -> None:
         """Sends a descriptor; the other process gets its own copy."""
         try:

@@ -161,6 +161,7 @@ class Pool:
             return self._idle[slot].pop()
         if not new and not (self.instances / token).exists():
             raise errors.UnknownInstance(f"Instance_id {token} unknown")
+        self._prune()
         with contextlib.suppress(OSError):
             if self.runtime:
                 return Connection(f"{self.runtime}/{slot}", timeout=self._patience)
@@ -177,6 +178,13 @@ class Pool:
             if answer["path"]:
                 yield answer["path"]
             time.sleep(min(1.0, answer["wait"] + 0.001))
+
+    def _prune(self) -> None:
+        """Closes the connections to hosts that have ended since."""
+        for slot, idle in list(self._idle.items()):
+            if idle and idle[-1].ended():
+                for connection in self._idle.pop(slot, []):
+                    connection.close()
 
     def _give_back(self, slot: str, connection: Connection) -> None:
         idle = self._idle.setdefault(slot, [])

@@ -31,6 +31,7 @@ class Workers(Channel):
 
     def handle(self, message: Any) -> None:
         name, token, *args = message
+        answer: tuple[str | None, Any]
         try:
             answer = (None, OPERATIONS[name](self, token, *args))
         except errors.GymserveError as error:

@@ -27,7 +27,7 @@ def rows(space: Space[Any]) -> Codec:
     return ArrayRows(np.asarray(low), np.asarray(high), np.dtype(batch.dtype))
 
 
-def unstacked(batch: Space[Any] | None, value: Any) -> Any:
+def unstacked(batch: Any, value: Any) -> Any:
     """The elements that `value`, of a batched space, is made of."""
     if isinstance(value, np.ndarray) and value.ndim:
         return value
@@ -75,7 +75,7 @@ class _ItemRows(_Items):
         self._space, self._batch = space, batch
 
     def _items(self, value: Any) -> list[Any]:
-        return unstacked(self._batch, value)
+        return list(unstacked(self._batch, value))
 
     def _batched(self, items: list[Any]) -> Any:
         empty: Any = create_empty_array(self._space, n=len(items))

@@ -91,7 +91,7 @@ def _integer(value: int) -> int | float:
     try:
         return float(value)
     except OverflowError:
-        return math.copysign(INFINITE, value)
+        return INFINITE if value > 0 else -INFINITE
 
 
 def _text(value: str) -> str:

@@ -24,11 +24,11 @@ SILENT_SECONDS = 120.0
 def attach(instance_id: str) -> Response:
     """Upgrade to a WebSocket on which the instance is stepped (`docs/stream.md`)."""
     handshake = _handshake()
-    asked = {"compression": request.args.get("compression", ""), "handshake": handshake}
+    compression = request.args.get("compression", "")
     client = handover.client_socket(request.environ)
     early = handover.early_bytes(request.environ)
     if client is not None:
-        instances.attach(instance_id, client.fileno(), early=early, **asked)
+        instances.attach(instance_id, client.fileno(), compression=compression, handshake=handshake, early=early)
         handover.release(request.environ)
         return Response(status=101)
     connection = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
@@ -36,7 +36,7 @@ def attach(instance_id: str) -> Response:
         raise errors.InvalidRequest("this web server cannot upgrade connections: step over HTTP")
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        instances.attach(instance_id, theirs.fileno(), early=early, **asked)
+        instances.attach(instance_id, theirs.fileno(), compression=compression, handshake=handshake, early=early)
         theirs.close()
         relay(connection, ours)
     handover.release(request.environ)

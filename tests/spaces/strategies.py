@@ -26,12 +26,13 @@ def float_boxes(draw: st.DrawFn) -> spaces.Box:
     size = int(np.prod(shape))
     numbers = st.lists(st.floats(-100, 100, width=16), min_size=size, max_size=size)
     low = np.array(draw(numbers), dtype).reshape(shape)
-    high = low + np.abs(np.array(draw(numbers), dtype).reshape(shape))
+    high = np.asarray(low + np.abs(np.array(draw(numbers), dtype).reshape(shape)))
     if draw(st.booleans()):
-        low[draw(st.integers(0, max(shape[0] - 1, 0))) :] = -np.inf if shape and shape[0] else low
+        low.flat[: draw(st.integers(0, size))] = -np.inf
     if draw(st.booleans()):
         high = np.full(shape, np.inf, dtype)
-    return spaces.Box(low, high, dtype=dtype)  # type: ignore[call-overload]
+    box: spaces.Box = spaces.Box(low, high, dtype=dtype)  # type: ignore[call-overload]
+    return box
 
 
 @st.composite
@@ -44,10 +45,11 @@ def integer_boxes(draw: st.DrawFn) -> spaces.Box:
         lows.flat[0] = high  # so that bounds are not always uniform
     if dtype.startswith("i") and draw(st.booleans()):
         lows = -np.inf
-    return spaces.Box(lows, highs, shape, dtype)  # type: ignore[call-overload]
+    box: spaces.Box = spaces.Box(lows, highs, shape, dtype)  # type: ignore[call-overload]
+    return box
 
 
-bool_boxes = full_shapes.map(lambda shape: spaces.Box(0, 1, shape, bool))
+bool_boxes = full_shapes.map(lambda shape: spaces.Box(0, 1, shape, dtype=np.bool_))  # type: ignore[arg-type]
 boxes = float_boxes() | integer_boxes() | bool_boxes
 discretes = st.builds(
     lambda n, start, dtype: spaces.Discrete(n, start=0 if dtype.startswith("u") else start, dtype=dtype),
