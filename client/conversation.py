@@ -159,6 +159,7 @@ class Conversation:
                 reward, terminated, truncated = told["reward"], told["terminated"], told["truncated"]
                 result = observation, np.array(reward, np.float64), np.array(terminated), np.array(truncated), info
             else:
+                info.pop("TimeLimit.truncated", None)  # for clients of old; no stream has it
                 result = observation, float(told["reward"]), told["terminated"], told["truncated"], info
         except (TypeError, KeyError, ValueError, errors.GymserveError) as error:
             raise ServerError(f"the server's answer over HTTP cannot be read: {error}") from error

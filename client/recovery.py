@@ -7,6 +7,7 @@ from client.conversation import Conversation
 from client.exceptions import (
     CannotUpgrade,
     ConnectionLost,
+    EnvironmentFailed,
     KeyReused,
     OutOfSequence,
     ServerError,
@@ -65,7 +66,12 @@ def ask(talk: Conversation, patience: Patience, *, lost: int = 0) -> Script:
             if talk.over_http or lost >= 2:
                 lost = 0
                 return talk.read_http((yield Call(*talk.http())))
-            yield Connect()
+            try:
+                yield Connect()
+            except EnvironmentFailed as error:
+                if lost:  # by this question
+                    raise
+                raise Unavailable(error.message, error.status_code) from error
             try:
                 result = talk.read((yield Exchange(talk.message())))
             except ConnectionLost:

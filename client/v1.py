@@ -1,5 +1,6 @@
 """The client of openai/gym-http-api, by its names, so that its scripts run with one import changed:
 
+`import client as gym_http_client`, and then `gym_http_client.Client("http://127.0.0.1:5000")` as ever.
 """
 
 import logging

@@ -207,18 +207,19 @@ class ArrayCodec(Codec):
             return (
                 None if whole and int(low) <= value <= int(high) else f"is {shown(value)}, expected {span(low, high)}"
             )
+        # `!s`, for numpy would otherwise print a float32's limits with the digits of a float64.
         if type(value) not in (int, float):
-            return f"is {shown(value)}, expected a number from {low} to {high}"
+            return f"is {shown(value)}, expected a number from {low!s} to {high!s}"
         if isinstance(value, float) and not math.isfinite(value):
-            return f"is {shown(value)}, expected a number from {low} to {high}" if value == value else "is NaN"
+            return f"is {shown(value)}, expected a number from {low!s} to {high!s}" if value == value else "is NaN"
         try:
             with np.errstate(over="ignore"):
                 rounded = self.raw.type(value)
         except OverflowError:
             rounded = self.raw.type(math.inf if value > 0 else -math.inf)
         if rounded < low:
-            return f"is {shown(value)}, below its limit of {low}"
-        return f"is {shown(value)}, above its limit of {high}" if rounded > high else None
+            return f"is {shown(value)}, below its limit of {low!s}"
+        return f"is {shown(value)}, above its limit of {high!s}" if rounded > high else None
 
 
 class ArrayRows(ArrayCodec):

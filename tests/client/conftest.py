@@ -1,0 +1,27 @@
+"""The server that the client's tests share, with two environments of their own."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers import Server
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    modules = ["tests.client.mapping_environment", "tests.faulty_environments"]
+    started = Server(
+        tmp_path_factory.mktemp("data"),
+        ENVIRONMENT_MODULES=modules,
+        ENVIRONMENT_KWARGS={"Counting-v0": ["file"]},
+        STEP_SECONDS=2,
+    )
+    yield started
+    assert started.stop() == 0
+
+
+@pytest.fixture(autouse=True)
+def named_in_the_environment(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients that are not told of a server find this one."""
+    monkeypatch.setenv("GYMSERVE_SERVER", server.url)
+    monkeypatch.delenv("GYMSERVE_TOKEN", raising=False)
