@@ -113,8 +113,9 @@ class Catalogue:
             for spec in gymnasium.registry.values()
             if spec.name == name and (spec.namespace or "") == namespace and requirements.missing(spec) is None
         ]
-        if versions:
-            return max(versions, key=lambda spec: spec.version or 0).id
+        newest = max(versions, key=lambda spec: spec.version or 0, default=None)
+        if newest is not None and int((match and match[2]) or 0) <= (newest.version or 0):
+            return newest.id
         return env_id if registered is not None else None
 
     def _hint(self, env_id: str) -> str:

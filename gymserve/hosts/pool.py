@@ -157,8 +157,13 @@ class Pool:
 
     def _take(self, slot: str, token: str, *, new: bool = False) -> Connection:
         """A connection to the slot's host, which is started where needed; but never for a token that nobody has."""
-        with contextlib.suppress(KeyError, IndexError):
-            return self._idle[slot].pop()
+        idle = self._idle.get(slot)
+        while idle:
+            with contextlib.suppress(IndexError):  # another thread took the last one
+                connection = idle.pop()
+                if not connection.ended():
+                    return connection
+                connection.close()
         if not new and not (self.instances / token).exists():
             raise errors.UnknownInstance(f"Instance_id {token} unknown")
         self._prune()

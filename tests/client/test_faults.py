@@ -1,6 +1,7 @@
 """The agent does not notice, or is told: what the client promises when the network or the server fails."""
 
 import os
+import select
 import signal
 import time
 from collections.abc import Callable
@@ -114,6 +115,18 @@ def test_a_killed_server_that_is_started_again_goes_unnoticed(start: Callable[..
         remote.connection.limits = client.Limits()
         assert same([remote.step(action) for action in actions[5:]], whole[6:])
         remote.close()
+
+
+@pytest.mark.parametrize("ping_seconds", [0.1, 0.5])
+def test_pings_and_being_dropped_for_silence_go_unnoticed(start: Callable[..., Server], ping_seconds: float) -> None:
+    own = start(STREAM_PING_SECONDS=ping_seconds)
+    local, remote = gymnasium.make("Pendulum-v1"), client.make("Pendulum-v1", server=own.url)
+    assert same(remote.reset(seed=7), local.reset(seed=7))
+    for action in actions_for(local, 3):
+        assert remote.connection._stream is not None
+        select.select([remote.connection._stream._sock], [], [], 30)  # until the server has said something unasked
+        assert same(remote.step(action), local.step(action))
+    remote.close()
 
 
 def test_a_hung_environment_is_told_with_its_reason(server: Server) -> None:

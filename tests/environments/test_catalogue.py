@@ -65,6 +65,11 @@ def test_an_id_of_another_type_is_refused(catalogue: Catalogue, env_id: object) 
         catalogue.resolve(env_id)
 
 
+def test_a_version_to_come_is_unknown(catalogue: Catalogue) -> None:
+    with pytest.raises(UnknownEnvironment):
+        catalogue.resolve("CartPole-v11")
+
+
 def test_an_unknown_id_is_met_with_the_nearest(catalogue: Catalogue) -> None:
     with pytest.raises(UnknownEnvironment, match=r"did you mean CartPole-v1"):
         catalogue.resolve("Cartpole-v1")

@@ -80,6 +80,14 @@ leaves: st.SearchStrategy[Space[Any]] = arrays | texts
 keys = st.text("abc /äx", min_size=1, max_size=3)
 
 
+# Graphs in graphs have thousands of nodes, as Gymnasium draws them.
+features: st.SearchStrategy[Space[Any]] = leaves | st.one_of(
+    st.lists(leaves, min_size=1, max_size=2).map(spaces.Tuple),
+    st.dictionaries(keys, leaves, min_size=1, max_size=2).map(spaces.Dict),
+    st.builds(lambda space, stack: spaces.Sequence(space, stack=stack), leaves, st.booleans()),
+)
+
+
 def grown(inner: st.SearchStrategy[Space[Any]]) -> st.SearchStrategy[Space[Any]]:
     several = st.lists(inner, min_size=1, max_size=3)
     return st.one_of(
@@ -88,7 +96,7 @@ def grown(inner: st.SearchStrategy[Space[Any]]) -> st.SearchStrategy[Space[Any]]
         several.map(spaces.OneOf),
         st.builds(lambda space, stack: spaces.Sequence(space, stack=stack), inner, st.booleans()),
         st.builds(spaces.Graph, boxes | discretes, st.none() | boxes | discretes),
-        st.builds(spaces.Graph, inner, st.none() | inner),
+        st.builds(spaces.Graph, features, st.none() | features),
     )
 
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 PHASES = [Phase.explicit, Phase.generate, Phase.shrink]
 SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 many = settings(
-    max_examples=250, deadline=None, derandomize=True, database=None, phases=PHASES, suppress_health_check=SLOW
+    max_examples=150, deadline=None, derandomize=True, database=None, phases=PHASES, suppress_health_check=SLOW
 )
 seeds = st.integers(0, 99)
 NAMES = ["Box", "Discrete", "MultiBinary", "MultiDiscrete", "Text", "Tuple", "Dict", "OneOf", "Sequence", "Graph"]
