@@ -7,7 +7,7 @@ from typing import Any
 from gymserve import errors, wire
 
 _LENGTH = struct.Struct("<I")
-MAX_MESSAGE = 1 << 30  # bytes; callers' own limits come long before
+CHUNK = 1 << 16  # bytes received at once
 
 
 class Lost(Exception):
@@ -90,7 +90,7 @@ class Connection:
         data = b""
         while len(data) < at_least:
             try:
-                part = self.socket.recv(262144)
+                part = self.socket.recv(CHUNK)
             except BlockingIOError as error:
                 raise Late from error
             except OSError as error:
