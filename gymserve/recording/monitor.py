@@ -28,7 +28,7 @@ def label(directory: Any) -> str:
     if not isinstance(directory, str):
         raise InvalidRequest(f"directory must be a string, not {directory!r:.50}")
     plain = re.sub(r"[^A-Za-z0-9._-]+", "_", directory).strip("._")[:60]
-    if plain == directory:
+    if plain and plain == directory:
         return plain
     return f"{plain or 'monitor'}-{hashlib.sha256(directory.encode(errors='replace')).hexdigest()[:8]}"
 

@@ -1,5 +1,6 @@
 """What is promised when processes die and environments misbehave; every fault is caused for real."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -212,7 +213,8 @@ def test_random_kills_under_agents_lose_no_step(start: Start, tmp_path: Path) ->
     def kill() -> None:
         while not done.wait(0.3):
             for pid in server.hosts():
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     killer = threading.Thread(target=kill)
     tokens = [server.create("SharedFaulty-v0") for _ in range(4)]
