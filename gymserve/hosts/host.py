@@ -167,14 +167,11 @@ class Host:
     def step(self, instance: Instance, action: Any, packed: Any, seq: int | None) -> Move:
         """Acts once, see `Instance.step`."""
         instance.used = self.now
-        began = time.perf_counter()
         try:
-            move = instance.step(action, packed, seq)
+            return instance.step(action, packed, seq)
         except (errors.EnvironmentFailed, errors.StorageFull):
             self._forget(instance)
             raise
-        instance.seconds[2] += time.perf_counter() - began
-        return move
 
     def step_json(self, instance: Instance, action: Any, call: int | None) -> Move:
         """Acts once, with an action as it came in JSON."""

@@ -137,6 +137,7 @@ class Instance:
         finally:
             pulse[INSTANCE] = 0
         digest = records.digest(packed)
+        answered = time.perf_counter()
         if self.batch:
             record = records.encode_batch(call, digest, packed_action, reward, terminated, truncated)
         elif terminated or truncated:
@@ -147,8 +148,11 @@ class Instance:
         self.journal.append(record)
         self.steps += 1
         self.timed += 1
-        self.seconds[0] += stepped - began
-        self.seconds[1] += time.perf_counter() - stepped
+        journaled = time.perf_counter()
+        seconds = self.seconds
+        seconds[0] += stepped - began
+        seconds[1] += journaled - answered
+        seconds[2] += journaled - began
         return self._moved(Move(call, packed_action, packed, reward, terminated, truncated, packed_info))
 
     def age(self) -> float:
