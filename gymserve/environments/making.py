@@ -60,11 +60,11 @@ def make(
             if num_envs == 1:
                 return _checked(gymnasium.make(environment.id, disable_env_checker=True, **given), render_mode)
             return _checked(_make_vector(environment.id, num_envs, autoreset, given), render_mode)
-        except TypeError as error:
-            raise InvalidRequest(f"{environment.id} cannot be made with these kwargs: {_line(error)}") from error
-        except (InvalidRequest, EnvironmentFailed):
+        except InvalidRequest:
             raise
         except Exception as error:
+            if kwargs:
+                raise InvalidRequest(f"{environment.id} cannot be made with these kwargs: {_line(error)}") from error
             raise EnvironmentFailed(f"{environment.id} cannot be made: {_line(error)}") from error
 
 

@@ -184,8 +184,13 @@ class Host:
         instance.used = self.now
         try:
             return instance.reset(seed, options, call)
-        except (errors.EnvironmentFailed, errors.StorageFull):
+        except errors.StorageFull:
             self._forget(instance)
+            raise
+        except errors.EnvironmentFailed as error:
+            self._forget(instance)
+            if options:  # which are the caller's, and plain environments check them themselves
+                raise errors.InvalidRequest(f"{error}, with these options") from error
             raise
 
     def render(self, instance: Instance) -> bytes:

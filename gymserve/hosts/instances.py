@@ -51,7 +51,7 @@ class Instances:
             "num_envs": num_envs,
             "max_episode_steps": max_episode_steps,
             "render_mode": render_mode,
-            "autoreset_mode": autoreset_mode or ("NextStep" if num_envs > 1 else None),
+            "autoreset_mode": "NextStep" if autoreset_mode is None and num_envs > 1 else autoreset_mode,
         }
         token, new = self.pool.place(
             dedicated=environment.kind == "dedicated", key=idempotency_key, body=request_body(order)

@@ -112,7 +112,7 @@ class Stream(Channel):
         seq = None
         try:
             message = wire.read_json(payload)
-            if not isinstance(message, dict) or message.get("op") not in wire.OPERATIONS:
+            if not isinstance(message, dict) or message.get("op") not in list(wire.OPERATIONS):
                 raise errors.InvalidRequest(f'a text message is an object with "op", one of {list(wire.OPERATIONS)}')
             seq = answers.checked_seq(message.get("seq"))
             return {"op": message["op"], "seq": seq, **self._carried_out(message, seq)}
