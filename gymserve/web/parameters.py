@@ -1,5 +1,6 @@
 """The parameters of a request: a JSON object, read strictly."""
 
+from functools import lru_cache
 from typing import Any
 
 from flask import request
@@ -8,7 +9,12 @@ from gymserve import wire
 from gymserve.errors import InvalidRequest
 
 NOT_JSON = "Request is not a valid json"
-_MISSING: tuple[Any, ...] = (None, "", [])
+
+
+@lru_cache(64)
+def _is_json(content_type: str) -> bool:
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind == "application/json" or kind.endswith("+json")
 
 
 def parse(body: bytes, content_type: str) -> dict[str, Any]:
@@ -17,8 +23,7 @@ def parse(body: bytes, content_type: str) -> dict[str, Any]:
     Raises:
         InvalidRequest: it is not a JSON object, or not announced as JSON.
     """
-    kind = content_type.partition(";")[0].strip().lower()
-    if kind != "application/json" and not kind.endswith("+json"):
+    if not _is_json(content_type):
         raise InvalidRequest(f"{NOT_JSON}: send an object with Content-Type: application/json")
     value = wire.read_json(body)
     if not isinstance(value, dict):
@@ -33,7 +38,7 @@ def required(parameters: dict[str, Any], name: str) -> Any:
         InvalidRequest: it is missing.
     """
     value = parameters.get(name)
-    if any(value is missing or (type(value) is type(missing) and value == missing) for missing in _MISSING):
+    if value is None or value == "" or value == []:
         raise InvalidRequest(f"A required request parameter '{name}' was not provided")
     return value
 
