@@ -11,6 +11,7 @@ from gymserve.settings import Settings
 from gymserve.web import errors
 from gymserve.web.health import health
 from gymserve.web.lane import StepLane
+from gymserve.web.openapi import openapi
 from gymserve.web.stream import stream
 from gymserve.web.v1 import v1
 
@@ -29,7 +30,7 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["instances"] = instances
     app.extensions["shutdown"] = _shutdown
     errors.register(app)
-    for blueprint in (v1, stream, health):
+    for blueprint in (v1, stream, health, openapi):
         app.register_blueprint(blueprint)
     app.wsgi_app = StepLane(app.wsgi_app, instances, max_body_bytes=settings.MAX_BODY_BYTES)  # type: ignore[method-assign]
     return app

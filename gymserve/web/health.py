@@ -6,11 +6,14 @@ from flask import Blueprint, Response, current_app
 
 import gymserve
 from gymserve import wire
+from gymserve.web import schemas
+from gymserve.web.openapi import documented
 
 health = Blueprint("health", __name__)
 
 
 @health.get("/health")
+@documented(schemas.Health)
 def show() -> Response:
     """Tell whether the server is healthy."""
     status = current_app.extensions["instances"].pool.ask("status")

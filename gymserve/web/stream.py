@@ -12,6 +12,7 @@ from werkzeug.local import LocalProxy
 from gymserve import errors, wire
 from gymserve.hosts.instances import Instances
 from gymserve.web import handover
+from gymserve.web.openapi import IN_INSTANCE, documented
 
 stream = Blueprint("stream", __name__, url_prefix="/v1")
 instances: Instances = LocalProxy(lambda: current_app.extensions["instances"])  # type: ignore[assignment]
@@ -21,6 +22,7 @@ SILENT_SECONDS = 120.0
 
 @stream.get("/envs/<instance_id>/stream", websocket=True)
 @stream.get("/envs/<instance_id>/stream", endpoint="no_handshake")  # answered with what is missing
+@documented(status=101, errors=IN_INSTANCE, query={"compression": "zstd or lz4, for binary messages"})
 def attach(instance_id: str) -> Response:
     """Upgrade to a WebSocket on which the instance is stepped (`docs/stream.md`)."""
     handshake = _handshake()

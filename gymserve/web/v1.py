@@ -8,7 +8,8 @@ from werkzeug.local import LocalProxy
 from gymserve import spaces, wire
 from gymserve.hosts.instances import Instances
 from gymserve.recording import monitor
-from gymserve.web import parameters
+from gymserve.web import parameters, schemas
+from gymserve.web.openapi import IN_INSTANCE, documented
 
 v1 = Blueprint("v1", __name__, url_prefix="/v1")
 instances: Instances = LocalProxy(lambda: current_app.extensions["instances"])  # type: ignore[assignment]
@@ -26,6 +27,12 @@ def no_content() -> Response:
 
 
 @v1.post("/envs/")
+@documented(
+    schemas.Created,
+    body=schemas.Create,
+    errors=(422, 429, 500, 507),
+    headers={"Idempotency-Key": "the same key again gives the same instance"},
+)
 def create() -> Response:
     """Create an instance."""
     asked = parameters.of_request()
@@ -43,18 +50,21 @@ def create() -> Response:
 
 
 @v1.get("/envs/")
+@documented(schemas.Instances)
 def list_all() -> Response:
     """List the instances."""
     return json_answer({"all_envs": instances.list()})
 
 
 @v1.get("/envs/<instance_id>/")
+@documented(schemas.Instance, errors=IN_INSTANCE)
 def describe(instance_id: str) -> Response:
     """Describe an instance: what it is and how it is doing."""
     return json_answer(instances.describe(instance_id))
 
 
 @v1.post("/envs/<instance_id>/reset/")
+@documented(schemas.Observation, body=schemas.Reset, body_needed=False, errors=IN_INSTANCE)
 def reset(instance_id: str) -> Response:
     """Start an episode."""
     asked = parameters.optional_of_request()
@@ -64,6 +74,7 @@ def reset(instance_id: str) -> Response:
 
 
 @v1.post("/envs/<instance_id>/step/")
+@documented(schemas.Stepped, body=schemas.Step, errors=IN_INSTANCE)
 def step(instance_id: str) -> Response:
     """Act once. (Requests of the usual form take the fast lane, see `lane.py`.)"""
     asked = parameters.of_request()
@@ -71,36 +82,42 @@ def step(instance_id: str) -> Response:
 
 
 @v1.get("/envs/<instance_id>/render")
+@documented("image/png", errors=IN_INSTANCE)
 def render(instance_id: str) -> Response:
     """Draw the current state."""
     return Response(instances.render(instance_id), content_type="image/png")
 
 
 @v1.get("/envs/<instance_id>/action_space/")
+@documented(schemas.Space, errors=IN_INSTANCE)
 def action_space(instance_id: str) -> Response:
     """Describe the action space."""
     return json_answer({"info": instances.describe(instance_id)["action_space"]})
 
 
 @v1.get("/envs/<instance_id>/action_space/sample")
+@documented(schemas.Action, errors=IN_INSTANCE)
 def sample(instance_id: str) -> Response:
     """Draw a random action."""
     return json_answer({"action": instances.sample(instance_id)})
 
 
 @v1.get("/envs/<instance_id>/action_space/contains/<path:x>")
+@documented(schemas.Member, errors=IN_INSTANCE)
 def contains(instance_id: str, x: str) -> Response:
     """Ask whether something is an action."""
     return json_answer({"member": instances.contains(instance_id, x)})
 
 
 @v1.get("/envs/<instance_id>/observation_space/")
+@documented(schemas.Space, errors=IN_INSTANCE)
 def observation_space(instance_id: str) -> Response:
     """Describe the observation space."""
     return json_answer({"info": instances.describe(instance_id)["observation_space"]})
 
 
 @v1.post("/envs/<instance_id>/observation_space/contains")
+@documented(schemas.Member, body=schemas.Description, errors=IN_INSTANCE)
 def observation_space_contains(instance_id: str) -> Response:
     """Ask whether the observation space is described by these keys."""
     asked = parameters.of_request()
@@ -108,6 +125,7 @@ def observation_space_contains(instance_id: str) -> Response:
 
 
 @v1.post("/envs/<instance_id>/monitor/start/")
+@documented(status=204, body=schemas.MonitorStart, errors=IN_INSTANCE)
 def monitor_start(instance_id: str) -> Response:
     """Start monitoring."""
     asked = parameters.of_request()
@@ -126,6 +144,7 @@ def monitor_start(instance_id: str) -> Response:
 
 
 @v1.post("/envs/<instance_id>/monitor/close/")
+@documented(status=204, errors=IN_INSTANCE)
 def monitor_close(instance_id: str) -> Response:
     """Stop monitoring; the instance stays."""
     instances.monitor(instance_id, None)
@@ -134,6 +153,7 @@ def monitor_close(instance_id: str) -> Response:
 
 
 @v1.post("/envs/<instance_id>/close/")
+@documented(status=204, errors=IN_INSTANCE)
 def close(instance_id: str) -> Response:
     """Close the instance."""
     monitor.write(instances.close(instance_id))
@@ -141,6 +161,7 @@ def close(instance_id: str) -> Response:
 
 
 @v1.post("/upload/")
+@documented(status=204, body=schemas.Upload)
 def upload() -> Response:
     """Keep the results of a monitored run."""
     asked = parameters.of_request()
@@ -151,6 +172,7 @@ def upload() -> Response:
 
 
 @v1.post("/shutdown/")
+@documented("text/html")
 def shutdown() -> Response:
     """Shut the server down."""
     current_app.extensions["shutdown"]()
@@ -158,12 +180,14 @@ def shutdown() -> Response:
 
 
 @v1.get("/environments/")
+@documented(schemas.Catalogue)
 def environments() -> Response:
     """List the catalogue."""
     return json_answer({"environments": instances.catalogue.describe_all(instances.pool.data / "catalogue.json")})
 
 
 @v1.get("/environments/<path:env_id>/")
+@documented(schemas.Row)
 def environment(env_id: str) -> Response:
     """Describe one environment, with its spaces."""
     return json_answer(instances.catalogue.describe(env_id))

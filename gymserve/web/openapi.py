@@ -1,0 +1,144 @@
+"""The API's description (OpenAPI 3.1), read off the views, and two pages that show it."""
+
+import re
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+from flask import Blueprint, Flask, Response, current_app, render_template
+from werkzeug.routing import Rule
+
+import gymserve
+from gymserve import wire
+from gymserve.web import schemas
+
+openapi = Blueprint("openapi", __name__)
+View = TypeVar("View", bound=Callable[..., Any])
+ALWAYS = (400, 404, 405, 413, 503)
+IN_INSTANCE = (409, 422, 500, 504, 507)
+_PLACE = re.compile(r"<(?:\w+:)?(\w+)>")
+
+
+class Documentation(NamedTuple):
+    """What a view takes and answers, beside what its docstring says."""
+
+    answer: Any  # a msgspec type, or a media type
+    status: int
+    body: type[msgspec.Struct] | None
+    body_needed: bool
+    errors: tuple[int, ...]
+    headers: dict[str, str]
+    query: dict[str, str]
+
+
+def documented(
+    answer: Any = None,
+    *,
+    status: int = 200,
+    body: type[msgspec.Struct] | None = None,
+    body_needed: bool = True,
+    errors: tuple[int, ...] = (),
+    headers: dict[str, str] | None = None,
+    query: dict[str, str] | None = None,
+) -> Callable[[View], View]:
+    """Notes for the API's description what a view takes and answers."""
+
+    def note(view: View) -> View:
+        view.__documentation__ = Documentation(  # type: ignore[attr-defined]
+            answer, status, body, body_needed, errors, headers or {}, query or {}
+        )
+        return view
+
+    return note
+
+
+def describe(app: Flask) -> dict[str, Any]:
+    """The OpenAPI document of all documented views of `app`."""
+    notes = {
+        name: view.__documentation__ for name, view in app.view_functions.items() if hasattr(view, "__documentation__")
+    }
+    types = {kind for note in notes.values() for kind in (note.answer, note.body) if isinstance(kind, type)}
+    types = {kind for kind in types if issubclass(kind, msgspec.Struct)} | {schemas.Error}
+    ordered = sorted(types, key=lambda kind: kind.__name__)
+    found, components = msgspec.json.schema_components(ordered, ref_template="#/components/schemas/{name}")
+    references = dict(zip(ordered, found, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint in notes:
+            for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+                operation = _operation(app, rule, notes[rule.endpoint], references)
+                paths.setdefault(_PLACE.sub(r"{\1}", rule.rule), {})[method.lower()] = operation
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "gymserve",
+            "version": gymserve.__version__,
+            "description": "Reinforcement-learning environments over HTTP.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {"schemas": components},
+    }
+
+
+def _operation(app: Flask, rule: Rule, note: Documentation, references: dict[type, Any]) -> dict[str, Any]:
+    summary, _, more = (app.view_functions[rule.endpoint].__doc__ or "").strip().partition("\n")
+    operation: dict[str, Any] = {"operationId": rule.endpoint.replace(".", "_"), "summary": summary.rstrip(".")}
+    if more.strip():
+        operation["description"] = re.sub(r"\s+", " ", more.strip())
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in _PLACE.findall(rule.rule)
+    ]
+    for place, given in (("header", note.headers), ("query", note.query)):
+        parameters += [
+            {"name": name, "in": place, "description": meaning, "schema": {"type": "string"}}
+            for name, meaning in given.items()
+        ]
+    if parameters:
+        operation["parameters"] = parameters
+    if note.body is not None:
+        content = {"application/json": {"schema": references[note.body]}}
+        operation["requestBody"] = {"required": note.body_needed, "content": content}
+    error = {"application/json": {"schema": references[schemas.Error]}}
+    answers = {str(note.status): _answer(note, references)}
+    for status in sorted({*ALWAYS, *note.errors}):
+        answers[str(status)] = {"description": HTTPStatus(status).phrase, "content": error}
+    operation["responses"] = answers
+    return operation
+
+
+def _answer(note: Documentation, references: dict[type, Any]) -> dict[str, Any]:
+    answer: dict[str, Any] = {"description": HTTPStatus(note.status).phrase}
+    if isinstance(note.answer, str):
+        schema = {"type": "string"} if note.answer.startswith("text/") else {}
+        answer["content"] = {note.answer: {"schema": schema}}
+    elif note.answer is not None:
+        answer["content"] = {"application/json": {"schema": references[note.answer]}}
+    return answer
+
+
+@openapi.get("/openapi.json")
+def document() -> Response:
+    """The API's description."""
+    return Response(wire.write_json(describe(current_app)), content_type="application/json")
+
+
+@openapi.get("/docs")
+def swagger() -> Response:
+    """The API's description in Swagger UI, where it can be tried."""
+    return _page("swagger.html")
+
+
+@openapi.get("/redoc")
+def redoc() -> Response:
+    """The API's description in ReDoc, to be read."""
+    return _page("redoc.html")
+
+
+def _page(template: str) -> Response:
+    """A page that can fetch nothing from elsewhere. Both viewers write styles of their own as they go."""
+    policy = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; worker-src 'self' blob:"
+    return Response(render_template(template), headers={"Content-Security-Policy": policy})
