@@ -76,7 +76,8 @@ def reset(instance_id: str) -> Response:
 @v1.post("/envs/<instance_id>/step/")
 @documented(schemas.Stepped, body=schemas.Step, errors=IN_INSTANCE)
 def step(instance_id: str) -> Response:
-    """Act once. (Requests of the usual form take the fast lane, see `lane.py`.)"""
+    """Act once."""
+    # Requests of the usual form never get here: they take the fast lane (`lane.py`).
     asked = parameters.of_request()
     return json_answer(instances.step(instance_id, parameters.required(asked, "action"), seq=asked.get("seq")))
 

@@ -1,0 +1,77 @@
+"""The API's description covers every route, validates, and is kept; its pages fetch nothing from elsewhere."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from openapi_spec_validator import validate
+
+from gymserve.settings import Settings
+from gymserve.web.app import create_app
+from tests.servers import Server
+
+ROOT = Path(__file__).parent.parent.parent
+PAGES = {"/openapi.json", "/docs", "/redoc", "/static/{filename}"}
+
+
+def routes() -> set[tuple[str, str]]:
+    """(method, path) of every route of the application."""
+    found = set()
+    for rule in create_app(Settings()).url_map.iter_rules():
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+        found |= {(method.lower(), path) for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}}
+    return {(method, path) for method, path in found if path not in PAGES}
+
+
+def test_the_document_validates_and_covers_every_route(server: Server) -> None:
+    document = server.get("/openapi.json").json
+    validate(document)
+    assert document["openapi"] == "3.1.0"
+    described = {(method, path) for path, methods in document["paths"].items() for method in methods}
+    assert described == routes()
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            assert operation["summary"] and "400" in operation["responses"]
+
+
+def test_every_route_is_in_the_documentation() -> None:
+    text = (ROOT / "docs" / "api.md").read_text()
+    for method, path in routes():
+        assert f"{method.upper()} {path}" in text, f"docs/api.md does not tell of {method.upper()} {path}"
+
+
+@pytest.mark.parametrize("page", ["/docs", "/redoc"])
+def test_a_page_names_nothing_outside(server: Server, page: str) -> None:
+    answer = server.get(page)
+    assert answer.status == 200 and "default-src 'self'" in answer.headers["Content-Security-Policy"]
+    html = answer.body.decode()
+    assert "http:" not in html and "https:" not in html and "<script>" not in html and "style=" not in html
+    for reference in re.findall(r'(?:src|href)="(/[^"]+)"', html):
+        assert server.get(reference).status == 200, reference
+
+
+OPERATIONS = sorted(routes() - {("post", "/v1/shutdown/"), ("get", "/v1/envs/{instance_id}/stream")})
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_nothing_that_is_sent_ends_in_an_unexplained_answer(server: Server, method: str, path: str) -> None:
+    operation = schemathesis.openapi.from_url(f"{server.url}/openapi.json")[path][method]
+    tokens = [server.create("CartPole-v1")]
+    seen = set()
+
+    @settings(max_examples=20, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @given(operation.as_strategy(), st.booleans())
+    def check(case: Any, known: bool) -> None:
+        if known and "instance_id" in (case.path_parameters or {}):
+            case.path_parameters["instance_id"] = tokens[-1]
+        response = case.call(base_url=server.url)
+        seen.add(response.status_code)
+        assert response.status_code < 500, response.text
+        assert str(response.status_code) in operation.definition.raw["responses"], response.text
+
+    check()
+    assert seen
