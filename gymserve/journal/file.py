@@ -57,7 +57,11 @@ class Journal:
         except OSError as error:
             raise StorageFull(f"cannot create a journal: {error.strerror}") from error
         journal = cls(path, end=0, check=0, limit=limit)
-        journal._grow(len(MAGIC) + len(first) + 16)
+        try:
+            journal._grow(len(MAGIC) + len(first) + 16)
+        except StorageFull:
+            path.unlink()
+            raise
         assert journal._map is not None
         journal._map[: len(MAGIC)] = MAGIC
         journal._end = len(MAGIC)
@@ -102,7 +106,21 @@ class Journal:
         if self._end + needed > self.limit:
             raise StorageFull(f"the instance's journal has reached its limit of {self.limit} bytes: close the instance")
         start = self._end - self._end % mmap.ALLOCATIONGRANULARITY
-        room = max(FIRST_ROOM, min(MOST_ROOM, 2 * self._end), self._end - start + needed + 1)
+        least = self._end - start + needed + 1
+        ahead = max(FIRST_ROOM, min(MOST_ROOM, 2 * self._end), least)
+        try:
+            try:
+                window, room = self._mapped(start, ahead)
+            except OSError:  # the last pages of a disk that fills up
+                window, room = self._mapped(start, least)
+        except OSError as error:
+            raise StorageFull(f"the journal cannot grow: {error.strerror}") from error
+        if self._map is not None:
+            self._map.close()
+        self._map, self._start, self._room = window, start, room
+
+    def _mapped(self, start: int, room: int) -> tuple[mmap.mmap, int]:
+        """The file's window at `start`, of `room` bytes in whole pages that are allocated on the disk."""
         room += -room % mmap.ALLOCATIONGRANULARITY
         descriptor = os.open(self.path, os.O_RDWR)
         try:
@@ -110,14 +128,9 @@ class Journal:
                 os.posix_fallocate(descriptor, start, room)
             else:  # macOS
                 os.ftruncate(descriptor, start + room)
-            window = mmap.mmap(descriptor, room, offset=start)
-        except OSError as error:
-            raise StorageFull(f"the journal cannot grow: {error.strerror}") from error
+            return mmap.mmap(descriptor, room, offset=start), room
         finally:
             os.close(descriptor)
-        if self._map is not None:
-            self._map.close()
-        self._map, self._start, self._room = window, start, room
 
     def sync(self) -> None:
         """Returns when all that was recorded is on the disk."""

@@ -1,0 +1,223 @@
+"""The journal's file: what was appended is read back, torn tails are cut, and a full disk is told in time."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gymserve.errors import StorageFull
+from gymserve.journal import Closed, Created, Journal, Monitored, Reset, Step, read, records
+
+META = {"env_id": "CartPole-v1", "num_envs": 1}
+LIMIT = 1 << 30
+FIXTURE = Path(__file__).parent / "version1.journal"
+
+
+def written(path: Path, *bodies: bytes, meta: dict[str, Any] = META) -> Journal:
+    journal = Journal.create(path, records.encode_created(meta), limit=LIMIT)
+    for body in bodies:
+        journal.append(body)
+    return journal
+
+
+def a_step(number: int, call: int | None = None) -> bytes:
+    return records.encode_step(call, number, number % 2, 1.0, False, False, None)
+
+
+def test_every_kind_is_read_back(tmp_path: Path) -> None:
+    kept = [
+        Created(META),
+        Reset(7, 2**64 - 1, 1.5, 3, {"low": -0.1}, None),
+        Step(8, 5, 1, -1.5, False, False, None),
+        Step(-5, 6, b"\0\1", float("inf"), True, False, 9.0),
+        Step(None, 6, [1, "a"], 0.0, False, True, 9.0),
+        Reset(None, 0, 2.0, None, None, b"[]"),
+        Monitored({"directory": "tmp"}, 3.0),
+        Monitored(None, 4.0),
+        Closed("idle", 5.0),
+    ]
+    encoders = {Reset: records.encode_reset, Monitored: lambda r: records.encode_monitored(*r)}
+    encoders |= {Step: lambda r: records.encode_step(*r), Closed: lambda r: records.encode_closed(*r)}
+    journal = written(tmp_path / "journal", *(encoders[type(record)](record) for record in kept[1:]))
+    assert list(read(journal.path)) == kept
+    journal.close()
+    assert list(read(journal.path)) == kept
+
+
+@given(
+    num_envs=st.integers(2, 40),
+    seed=st.integers(0, 1000),
+    equal=st.booleans(),
+    high=st.sampled_from([2, 300]),
+    call=st.sampled_from([None, 3, -4]),
+)
+def test_a_batch_is_read_back(num_envs: int, seed: int, equal: bool, high: int, call: int | None) -> None:
+    random = np.random.default_rng(seed)
+    action = random.integers(0, high, num_envs).tobytes()
+    reward = np.ones(num_envs) if equal else random.normal(size=num_envs)
+    ended = random.random((2, num_envs)) < 0.2
+    record = records.decode(records.encode_batch(call, 9, action, reward, *ended), num_envs)
+    assert isinstance(record, Step) and (record.call, record.digest, record.action) == (call, 9, action)
+    for kept, given_as in zip(record[3:6], (reward, *ended), strict=True):
+        assert np.array_equal(kept, given_as)
+
+
+def test_a_cartpole_step_is_small(tmp_path: Path) -> None:
+    journal = written(tmp_path / "journal")
+    for call, size in ((None, 24), (2**32 - 1, 28)):
+        before = journal._end
+        journal.append(a_step(2**63, call))
+        assert journal._end - before == size <= 32
+
+
+def test_a_thousand_copies_take_little_more_than_a_kilobyte() -> None:
+    actions = np.ones(1024, np.int64).tobytes()
+    none = np.zeros(1024, bool)
+    assert len(records.encode_batch(1, 1, actions, np.ones(1024), none, none)) < 1100
+
+
+def test_truncated_at_every_byte_it_holds_the_whole_records_before(tmp_path: Path) -> None:
+    journal = written(tmp_path / "journal")
+    ends = [journal._end]
+    for number in range(20):
+        journal.append(a_step(number))
+        ends.append(journal._end)
+    journal.close()
+    data, whole = journal.path.read_bytes(), list(read(journal.path))
+    for size in range(ends[0], len(data) + 1):
+        torn = tmp_path / "torn"
+        torn.write_bytes(data[:size])
+        count = sum(end <= size for end in ends)
+        assert list(read(torn)) == whole[:count]
+        reopened, found = Journal.reopen(torn, limit=LIMIT)
+        assert found == whole[:count]
+        reopened.append(a_step(99))
+        reopened.close()
+        assert list(read(torn)) == [*whole[:count], Step(None, 99, 1, 1.0, False, False, None)]
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_a_flipped_byte_ends_it_there(data: st.DataObject) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        journal = written(Path(folder) / "journal", *(a_step(number) for number in range(10)))
+        journal.close()
+        content, whole = bytearray(journal.path.read_bytes()), list(read(journal.path))
+        place = data.draw(st.integers(len(content) - 240, len(content) - 1))
+        content[place] ^= data.draw(st.integers(1, 255))
+        journal.path.write_bytes(content)
+        kept = list(read(journal.path))
+        assert kept == whole[: len(kept)] and len(kept) <= 1 + (place - (len(content) - 240)) // 24
+
+
+def test_it_grows_past_its_first_room_and_is_read_meanwhile(tmp_path: Path) -> None:
+    journal = written(tmp_path / "journal")
+    for number in range(200_000):
+        journal.append(a_step(number))
+        if number % 50_000 == 0:
+            assert sum(1 for _ in read(journal.path)) == number + 2
+    large = records.encode_step(None, 1, b"x" * 3_000_000, 1.0, False, False, None)
+    journal.append(large)
+    journal.close()
+    assert sum(1 for _ in read(journal.path)) == 200_002
+
+
+def test_it_refuses_to_pass_its_limit(tmp_path: Path) -> None:
+    journal = Journal.create(tmp_path / "journal", records.encode_created(META), limit=5000)
+    with pytest.raises(StorageFull, match="limit of 5000 bytes"):
+        for number in range(1000):
+            journal.append(a_step(number))
+    count = sum(1 for _ in read(journal.path))
+    journal.close()
+    assert 100 < count == sum(1 for _ in read(journal.path))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 1 MiB; it takes root to mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=True)
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)
+
+
+def test_a_full_disk_loses_nothing_and_lies_about_nothing(small_disk: Path) -> None:
+    journal = written(small_disk / "journal")
+    appended = 0
+    with pytest.raises(StorageFull, match="cannot grow"):
+        while True:
+            journal.append(a_step(appended))
+            appended += 1
+    assert sum(1 for _ in read(journal.path)) == appended + 1 > 1000
+    with pytest.raises(StorageFull):
+        Journal.create(small_disk / "another", records.encode_created(META), limit=LIMIT)
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from gymserve.journal import Journal, records
+journal = Journal.create(Path(sys.argv[1]), records.encode_created({"num_envs": 1}), limit=1 << 30)
+number = 0
+while True:
+    journal.append(records.encode_step(number, number, 0, 1.0, False, False, None))
+    print(number, flush=True)
+    number += 1
+"""
+
+
+@pytest.mark.parametrize("lines", [1, 200, 3000])
+def test_a_killed_writer_loses_nothing_that_it_acknowledged(tmp_path: Path, lines: int) -> None:
+    path = tmp_path / "journal"
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, path], stdout=subprocess.PIPE, text=True)
+    assert writer.stdout is not None
+    for _ in range(lines):
+        writer.stdout.readline()
+    os.kill(writer.pid, signal.SIGKILL)
+    acknowledged = [lines - 1, *(int(line) for line in writer.stdout if line.endswith("\n"))]
+    writer.stdout.close()
+    writer.wait()
+    _, kept = Journal.reopen(path, limit=LIMIT)
+    assert [record.call for record in kept if isinstance(record, Step)][: max(acknowledged) + 1] == list(
+        range(max(acknowledged) + 1)
+    )
+
+
+def test_version_1_stays_readable() -> None:
+    kept = list(read(FIXTURE))
+    assert [type(record).__name__ for record in kept] == ["Created", "Reset", "Step", "Step", "Monitored", "Closed"]
+    assert kept[2] == Step(2, 16045690984503098046, 1, 1.0, False, False, None)
+
+
+@pytest.mark.parametrize("content", [b"", b"gymserve journal 9\n", b"something else entirely"])
+def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "journal").write_bytes(content)
+    with pytest.raises(ValueError, match="not a journal that this version reads"):
+        list(read(tmp_path / "journal"))
+    with pytest.raises(ValueError, match="journal"):
+        Journal.reopen(tmp_path / "journal", limit=LIMIT)
+
+
+def test_it_is_shown_a_record_a_line() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "gymserve.journal", "show", FIXTURE], capture_output=True, text=True, check=True
+    )
+    lines = shown.stdout.splitlines()
+    assert (
+        len(lines) == 6 and "digest=deadbeefcafebabe" not in lines[0] and "step" in lines[2] and "action=1" in lines[2]
+    )
+    missing = subprocess.run(
+        [sys.executable, "-m", "gymserve.journal", "show", "no-such"], capture_output=True, text=True
+    )
+    assert missing.returncode == 1 and "no-such" in missing.stderr and "Traceback" not in missing.stderr
