@@ -1,0 +1,120 @@
+"""Many at once: vector instances, 256 agents, 10,000 instances."""
+
+import multiprocessing
+import os
+import select
+import socket
+import time
+from typing import Any
+
+import gymnasium
+import numpy as np
+import urllib3
+
+import client
+from benchmarks.processes import Server
+from gymserve import wire
+
+
+def vector(server: Server, num_envs: int, mode: str, seconds: float) -> tuple[float, float]:
+    """Environment steps a second (remote, local) of one vector instance."""
+    actions = np.arange(num_envs) % 2
+    settings: dict[str, Any] = {"autoreset_mode": "SameStep"} if mode == "sync" else {}
+    remote = client.make_vec("CartPole-v1", num_envs=num_envs, server=server.url, **settings)
+    kwargs = {"vector_kwargs": {"autoreset_mode": gymnasium.vector.AutoresetMode.SAME_STEP}} if mode == "sync" else {}
+    local = gymnasium.make_vec("CartPole-v1", num_envs, mode, **kwargs)  # type: ignore[arg-type]
+    rates: list[list[float]] = [[], []]
+    for env in (remote, local):
+        env.reset(seed=0)
+    for _ in range(3):
+        for env, found in zip((remote, local), rates, strict=True):
+            count, began = 0, time.perf_counter()
+            while time.perf_counter() - began < seconds:
+                for _ in range(10):
+                    env.step(actions)
+                count += 10 * num_envs
+            found.append(count / (time.perf_counter() - began))
+    remote.close()
+    return float(np.median(rates[0])), float(np.median(rates[1]))
+
+
+def _drive(port: int, tokens: list[str], seconds: float, results: Any) -> None:
+    """Steps many instances at once from one process, and notes each step's time."""
+    poll, last, sockets = select.epoll(), {}, {}
+    steps = wire.frame(wire.BINARY, wire.pack((wire.STEP, None, 0)), mask=True)
+    start = wire.frame(wire.BINARY, wire.pack((wire.RESET, None, None, None)), mask=True)
+    for token in tokens:
+        sock = socket.create_connection(("127.0.0.1", port))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        head = (
+            f"GET /v1/envs/{token}/stream HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        )
+        sock.sendall(f"{head}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode())
+        assert b" 101 " in sock.recv(4096)
+        sockets[sock.fileno()] = sock
+        poll.register(sock.fileno(), select.EPOLLIN)
+    clock, waits = time.perf_counter, []
+    for descriptor, sock in sockets.items():
+        last[descriptor] = clock()
+        sock.send(start)
+    began = clock()
+    while (now := clock()) - began < seconds:
+        for descriptor, _ in poll.poll(1):
+            sock = sockets[descriptor]
+            answer = sock.recv(65536)
+            now = clock()
+            waits.append(now - last[descriptor])
+            last[descriptor] = now
+            # A step's last bytes: terminated, truncated, info; a reset's: info alone.
+            sock.send(start if answer[-3] == 0xC3 or answer[-2] == 0xC3 else steps)
+    results.put((len(waits) / (now - began), sorted(waits)[:: max(1, len(waits) // 5000)]))
+
+
+def agents(server: Server, count: int, seconds: float) -> tuple[float, float, float]:
+    """(steps a second, median, 99th percentile in ms) of so many agents with an environment each."""
+    tokens = [server.create("CartPole-v1") for _ in range(count)]
+    context = multiprocessing.get_context("fork")
+    results = context.Queue()
+    parts = [tokens[index::2] for index in range(2)]
+    drivers = [context.Process(target=_drive, args=(server.port, part, seconds, results)) for part in parts]
+    for driver in drivers:
+        driver.start()
+    found = [results.get() for _ in drivers]
+    for driver in drivers:
+        driver.join()
+    waits = np.sort(np.concatenate([part for _, part in found])) * 1e3
+    return sum(rate for rate, _ in found), float(np.percentile(waits, 50)), float(np.percentile(waits, 99))
+
+
+def instances(server: Server, count: int) -> tuple[float, float, float]:
+    """(MB that so many idle instances take with their server, created a second, created and closed a second)."""
+    pool = urllib3.HTTPConnectionPool("127.0.0.1", server.port)
+    headers, body = {"Content-Type": "application/json"}, b'{"env_id": "CartPole-v1"}'
+    began = time.perf_counter()
+    for _ in range(count):
+        assert pool.request("POST", "/v1/envs/", body=body, headers=headers).status == 200
+    created = count / (time.perf_counter() - began)
+    memory = server.memory_mb()
+    tokens = list(pool.request("GET", "/v1/envs/").json()["all_envs"])
+    for token in tokens[:600]:
+        pool.request("POST", f"/v1/envs/{token}/close/")
+    began = time.perf_counter()
+    for _ in range(500):
+        token = pool.request("POST", "/v1/envs/", body=body, headers=headers).json()["instance_id"]
+        pool.request("POST", f"/v1/envs/{token}/close/")
+    return memory, created, 500 / (time.perf_counter() - began)
+
+
+def dedicated(server: Server) -> float:
+    """ms until a new instance with a host of its own has answered a reset."""
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        token = server.create("Pictures-v0")
+        times.append((time.perf_counter() - began) * 1e3)
+        server.post(f"/v1/envs/{token}/close/", {})
+    return float(np.median(times))
+
+
+def free_cores() -> None:
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))

@@ -1,0 +1,82 @@
+"""The server under measurement, and where its processes and ours run."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+
+
+def children(pid: int) -> list[int]:
+    """All processes below one."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in task.read_text().split():
+            found += [int(child), *children(int(child))]
+    return found
+
+
+class Server:
+    """A server of its own data directory, on a free port of 127.0.0.1."""
+
+    def __init__(self, data: str, **settings: Any) -> None:
+        values = {"WORKERS": 2, "ENVIRONMENT_MODULES": "benchmarks.environments", **settings}
+        environment = os.environ | {f"GYMSERVE_{name}": str(value) for name, value in values.items()}
+        environment["PYTHONPATH"] = str(ROOT)
+        command = [sys.executable, ROOT / "gym_http_server.py", "-p", "0", "--data", data]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=data)
+        assert self.process.stdout is not None
+        self.url = self.process.stdout.readline().split()[3].rstrip(",")
+        self.port = int(self.url.rpartition(":")[2])
+
+    def processes(self) -> list[int]:
+        return [self.process.pid, *children(self.process.pid)]
+
+    def pin(self, cpu: int) -> None:
+        """Keeps all threads of the server on one core."""
+        for pid in self.processes():
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                os.sched_setaffinity(int(task.name), {cpu})
+
+    def free(self) -> None:
+        """The opposite of `pin`."""
+        for pid in self.processes():
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                os.sched_setaffinity(int(task.name), range(os.cpu_count() or 1))
+
+    def memory_mb(self) -> float:
+        """What all its processes take, what they share counted once."""
+        total = 0
+        for pid in self.processes():
+            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    total += int(line.split()[1])
+        return total / 1024
+
+    def post(self, path: str, body: Any) -> Any:
+        asked = urllib.request.Request(self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        with urllib.request.urlopen(asked, timeout=60) as answer:
+            return json.loads(answer.read() or b"null")
+
+    def create(self, env_id: str, **parameters: Any) -> str:
+        return str(self.post("/v1/envs/", {"env_id": env_id, **parameters})["instance_id"])
+
+
+@contextmanager
+def server(**settings: Any) -> Iterator[Server]:
+    with tempfile.TemporaryDirectory() as data:
+        started = Server(data, **settings)
+        try:
+            yield started
+        finally:
+            started.process.terminate()
+            started.process.wait(60)
+            assert started.process.stdout is not None
+            started.process.stdout.close()

@@ -1,0 +1,155 @@
+"""One agent, one CartPole: µs a step over each way there is, beside the echo of as many bytes."""
+
+import base64
+import json
+import multiprocessing
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import gymnasium
+import requests
+
+import client
+from benchmarks.processes import Server
+from gymserve import wire
+
+Ask = Callable[[int], bool]  # acts once; whether the episode ended
+
+
+def timed(ask: Ask, reset: Callable[[], object], seconds: float) -> float:
+    """µs a step, resets left out of the count but not of the time."""
+    count, began = 0, time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        for _ in range(50):
+            count += 1
+            if ask(count & 1):
+                reset()
+    return (time.perf_counter() - began) / count * 1e6
+
+
+def _answer(listener: socket.socket, cpu: int, size: int) -> None:
+    os.sched_setaffinity(0, {cpu})
+    connection, _ = listener.accept()
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    answer = os.urandom(size)
+    while connection.recv(65536):
+        connection.sendall(answer)
+
+
+@contextmanager
+def echo(cpu: int, size: int = 16) -> Iterator[Ask]:
+    """A Python process that answers every message with `size` bytes."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        process = multiprocessing.get_context("fork").Process(target=_answer, args=(listener, cpu, size))
+        process.start()
+        with socket.create_connection(listener.getsockname()) as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            buffer = bytearray(size)
+
+            def ask(action: int) -> bool:
+                connection.sendall(b"0123456789abcdef")
+                got = 0
+                while got < size:
+                    got += connection.recv_into(memoryview(buffer)[got:])
+                return False
+
+            yield ask
+        process.join()
+
+
+def local() -> tuple[Ask, Callable[[], object]]:
+    env = gymnasium.make("CartPole-v1", disable_env_checker=True)
+    env.reset(seed=0)
+
+    def ask(action: int) -> bool:
+        _, _, terminated, truncated, _ = env.step(action)
+        return bool(terminated or truncated)
+
+    return ask, env.reset
+
+
+def raw_stream(server: Server, env_id: str = "CartPole-v1") -> tuple[Ask, Callable[[], object]]:
+    """A bare socket that speaks the stream."""
+    token = server.create(env_id)
+    connection = socket.create_connection(("127.0.0.1", server.port))
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    key = base64.b64encode(os.urandom(16)).decode()
+    head = f"GET /v1/envs/{token}/stream HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    connection.sendall(f"{head}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode())
+    connection.recv(4096)
+    steps = [wire.frame(wire.BINARY, wire.pack((wire.STEP, None, action)), mask=True) for action in (0, 1)]
+    start = wire.frame(wire.BINARY, wire.pack((wire.RESET, None, 0, None)), mask=True)
+
+    def receive() -> bytes:
+        data = connection.recv(1 << 18)
+        first = wire.header(data)
+        assert first is not None
+        size = first[1] + first[3]
+        while len(data) < size:
+            data += connection.recv(size - len(data), socket.MSG_WAITALL)
+        return data[first[3] :]
+
+    def ask(action: int) -> bool:
+        connection.sendall(steps[action])
+        answer = wire.unpack(receive())
+        return bool(answer[4] or answer[5])
+
+    def reset() -> None:
+        connection.sendall(start)
+        receive()
+
+    reset()
+    return ask, reset
+
+
+def our_client(server: Server) -> tuple[Ask, Callable[[], object]]:
+    env = client.make("CartPole-v1", server=server.url)
+    env.reset(seed=0)
+
+    def ask(action: int) -> bool:
+        _, _, terminated, truncated, _ = env.step(action)
+        return bool(terminated or truncated)
+
+    return ask, env.reset
+
+
+def raw_http(server: Server) -> tuple[Ask, Callable[[], object]]:
+    """A bare socket that keeps an HTTP connection."""
+    token = server.create("CartPole-v1")
+    connection = socket.create_connection(("127.0.0.1", server.port))
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def request(call: str, body: dict[str, int]) -> bytes:
+        text = json.dumps(body).encode()
+        head = f"POST /v1/envs/{token}/{call}/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        return f"{head}Content-Length: {len(text)}\r\n\r\n".encode() + text
+
+    steps, start = [request("step", {"action": action}) for action in (0, 1)], request("reset", {})
+
+    def ask(action: int) -> bool:
+        connection.sendall(steps[action])
+        return b'"done":true' in connection.recv(65536)
+
+    def reset() -> None:
+        connection.sendall(start)
+        connection.recv(65536)
+
+    reset()
+    return ask, reset
+
+
+def with_requests(server: Server) -> tuple[Ask, Callable[[], object]]:
+    """What most scripts in Python do."""
+    session, base = requests.Session(), f"{server.url}/v1/envs/{server.create('CartPole-v1')}"
+
+    def reset() -> None:
+        session.post(f"{base}/reset/", json={})
+
+    def ask(action: int) -> bool:
+        return bool(session.post(f"{base}/step/", json={"action": action}).json()["done"])
+
+    reset()
+    return ask, reset
