@@ -83,18 +83,19 @@ def raw_stream(server: Server, env_id: str = "CartPole-v1") -> tuple[Ask, Callab
     steps = [wire.frame(wire.BINARY, wire.pack((wire.STEP, None, action)), mask=True) for action in (0, 1)]
     start = wire.frame(wire.BINARY, wire.pack((wire.RESET, None, 0, None)), mask=True)
 
-    def receive() -> bytes:
-        data = connection.recv(1 << 18)
-        first = wire.header(data)
-        assert first is not None
-        size = first[1] + first[3]
-        while len(data) < size:
-            data += connection.recv(size - len(data), socket.MSG_WAITALL)
-        return data[first[3] :]
+    buffer = memoryview(bytearray(1 << 18))
+
+    def receive() -> memoryview:
+        got, first = connection.recv_into(buffer), None
+        while first is None or got < first[1] + first[3]:
+            first = wire.header(buffer[:got])  # type: ignore[arg-type]
+            if first is None or got < first[1] + first[3]:
+                got += connection.recv_into(buffer[got:])
+        return buffer[first[3] : got]
 
     def ask(action: int) -> bool:
         connection.sendall(steps[action])
-        answer = wire.unpack(receive())
+        answer = wire.unpack(receive())  # type: ignore[arg-type]
         return bool(answer[4] or answer[5])
 
     def reset() -> None:

@@ -162,20 +162,22 @@ def masked(payload: bytes | bytearray | memoryview, key: bytes) -> bytes:
     return words.tobytes() + bytes(byte ^ key[i] for i, byte in enumerate(payload[whole:]))
 
 
-def frame(opcode: int, payload: bytes, *, mask: bool = False) -> bytes:
-    """One final WebSocket frame; clients must `mask`, servers must not."""
-    size = len(payload)
+def head(opcode: int, size: int, *, mask: bool = False) -> bytes:
+    """The first bytes of a final WebSocket frame, before the masking key and the payload."""
     bit = 0x80 if mask else 0
     if size < 126:
-        head = bytes((0x80 | opcode, bit | size))
-    elif size < 65536:
-        head = struct.pack(">BBH", 0x80 | opcode, bit | 126, size)
-    else:
-        head = struct.pack(">BBQ", 0x80 | opcode, bit | 127, size)
+        return bytes((0x80 | opcode, bit | size))
+    if size < 65536:
+        return struct.pack(">BBH", 0x80 | opcode, bit | 126, size)
+    return struct.pack(">BBQ", 0x80 | opcode, bit | 127, size)
+
+
+def frame(opcode: int, payload: bytes, *, mask: bool = False) -> bytes:
+    """One final WebSocket frame; clients must `mask`, servers must not."""
     if not mask:
-        return head + payload
+        return head(opcode, len(payload)) + payload
     key = random.getrandbits(32).to_bytes(4, "little")
-    return head + key + masked(payload, key)
+    return head(opcode, len(payload), mask=True) + key + masked(payload, key)
 
 
 def closing(code: int, reason: str = "") -> bytes:

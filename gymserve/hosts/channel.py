@@ -59,22 +59,22 @@ class Channel:
             else:
                 self.handle(message)
 
-    def send(self, data: bytes) -> None:
-        """Sends `data` now, or as soon as the peer takes it."""
+    def send(self, data: bytes, large: bytes = b"") -> None:
+        """Sends `data`, and `large` behind it without a copy, now or as soon as the peer takes it."""
         if self.closed:
             return
         if self._unsent:
-            self._unsent += data
+            self._unsent += data + large
             return
         try:
-            sent = self.socket.send(data)
+            sent = self.socket.sendmsg((data, large)) if large else self.socket.send(data)
         except BlockingIOError:
             sent = 0
         except OSError:
             self.close()
             return
-        if sent < len(data):
-            self._unsent = data[sent:]
+        if sent < len(data) + len(large):
+            self._unsent = (data + large)[sent:]
             self.loop.poll.modify(self.descriptor, WRITE)
 
     def end(self) -> None:

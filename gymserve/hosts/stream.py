@@ -8,6 +8,8 @@ from gymserve.compression import Compression
 from gymserve.hosts import answers
 from gymserve.hosts.channel import Channel
 
+LARGE = 1 << 14  # bytes; a longer answer is not copied to put its frame's head before it
+
 
 class Stream(Channel):
     """One agent's WebSocket, handed over after its handshake was authorised.
@@ -48,7 +50,11 @@ class Stream(Channel):
         if self.ending:
             return
         if opcode == wire.BINARY:
-            self.send(wire.frame(wire.BINARY, self._binary(payload)))
+            answer = self._binary(payload)
+            if len(answer) < LARGE:
+                self.send(wire.frame(wire.BINARY, answer))
+            else:
+                self.send(wire.head(wire.BINARY, len(answer)), answer)
         elif opcode == wire.TEXT:
             self.send(wire.frame(wire.TEXT, wire.write_json(self._text(payload))))
         elif opcode == wire.PING:
