@@ -38,11 +38,11 @@ class Listener:
     def __exit__(self, *error: object) -> None:
         for each in [self._socket, *self._open]:
             with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
+                each.shutdown(socket.SHUT_RDWR)  # its thread wakes up, ends, and closes it
         for thread in self._threads:
             thread.join(10)
             assert not thread.is_alive()
+        self._socket.close()
 
 
 class Dropping(Listener):
