@@ -1,5 +1,6 @@
 """Real servers for tests: each on a free port of 127.0.0.1, with a data directory of its own, ended by its process id."""
 
+import contextlib
 import json
 import os
 import signal
@@ -79,7 +80,8 @@ class Server:
     def kill(self) -> None:
         """SIGKILL to every process of the server at once."""
         for pid in self.processes():
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # hosts die with their supervisor
+                os.kill(pid, signal.SIGKILL)
         self.process.wait()
 
     def supervisor(self) -> int:
@@ -95,7 +97,8 @@ class Server:
         return [pid for pid in children(self.pid) if pid != self.supervisor()]
 
     def processes(self) -> list[int]:
-        return [*self.workers(), *self.hosts(), self.supervisor(), self.pid]
+        """All of them; first those that would replace the others."""
+        return [self.pid, *self.workers(), self.supervisor(), *self.hosts()]
 
     def request(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """One request; `body` is sent as JSON, or as it is if it is bytes."""
