@@ -23,9 +23,7 @@ NOT_SETTINGS = {"SETTINGS", "SERVER", "TOKEN", "ARBITER"}  # of the loader, the 
 CHOICES = {"LOG_LEVEL": ("debug", "info", "warning", "error"), "AUTH": ("open", "token")}
 
 
-def _setting(
-    default: Any, meaning: str, least: float = 0, most: float = float("inf"), *, secret: bool = False
-) -> Any:
+def _setting(default: Any, meaning: str, least: float = 0, most: float = float("inf"), *, secret: bool = False) -> Any:
     metadata = {"meaning": meaning, "least": least, "most": most, "secret": secret}
     if isinstance(default, (list, dict)):
         return field(default_factory=lambda: type(default)(default), metadata=metadata, repr=not secret)
@@ -58,7 +56,9 @@ class Settings:
     CORS_ORIGINS: list[str] = _setting([], 'origins whose pages may call this server, or "*" for all')
     PROXIES: int = _setting(0, "reverse proxies in front, whose X-Forwarded-* headers are believed", 0, 10)
     LOG_LEVEL: str = _setting("info", "debug, info, warning or error")
-    LOG_DIR: str = _setting("", "directory for logs, one JSON object a line, a new file each day; empty: standard error only")
+    LOG_DIR: str = _setting(
+        "", "directory for logs, one JSON object a line, a new file each day; empty: standard error only"
+    )
     LOG_FILE_MB: int = _setting(100, "a log file of so many MB is followed by another one", 1)
     LOG_DAYS: int = _setting(30, "days that log files are kept", 1)
     ENVIRONMENT_MODULES: list[str] = _setting([], "modules imported at the start, which register environments")
@@ -75,7 +75,9 @@ class Settings:
     ACCOUNT_INSTANCES: int = _setting(100, "instances of one account", 0)
     ACCOUNT_STREAMS: int = _setting(100, "streams of one account", 0)
     ACCOUNT_STORAGE_MB: int = _setting(10_240, "MB of journals of one account; with more it may create no instance", 0)
-    REQUESTS_PER_MINUTE: int = _setting(6000, "requests of one account, or of one stranger's address, but steps; 0: any", 0)
+    REQUESTS_PER_MINUTE: int = _setting(
+        6000, "requests of one account, or of one stranger's address, but steps; 0: any", 0
+    )
     STEPS_PER_SECOND: int = _setting(0, "steps of one account, of each copy in a vector instance; 0: any", 0)
     LOGIN_ATTEMPTS: int = _setting(5, "wrong passwords that are taken at once; then one each half minute", 1)
     SIGN_UPS_PER_HOUR: int = _setting(10, "new accounts from one address", 1)

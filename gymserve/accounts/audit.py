@@ -41,7 +41,9 @@ def note(session: Session, actor: Actor, action: str, subject: str) -> None:
     )
 
 
-def entries(database: Database, *, days: float = 30.0, account_id: int | None = None, limit: int = 1000) -> list[AuditEntry]:
+def entries(
+    database: Database, *, days: float = 30.0, account_id: int | None = None, limit: int = 1000
+) -> list[AuditEntry]:
     """The last entries, the newest first."""
     query = select(AuditEntry).where(AuditEntry.at > now() - datetime.timedelta(days=days))
     if account_id is not None:

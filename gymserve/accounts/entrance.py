@@ -105,8 +105,10 @@ class Entrance:
             if wait := self.rates.take(limit, subject, rate=rate, burst=burst):
                 raise LimitReached("too many attempts to log in (LOGIN_ATTEMPTS): wait", wait)
             taken.append((limit, subject, rate))
-        with self.database.reading() as session:
-            account = session.scalar(select(Account).where(Account.email_key == key))
+        account = None
+        if email.isprintable():  # as all names are
+            with self.database.reading() as session:
+                account = session.scalar(select(Account).where(Account.email_key == key))
         right = self.passwords.match(account.password_hash if account else None, password)
         actor = Actor(account.id if account else None, email if account else "unknown", address, request_id)
         if account is None or not right or not account.is_active:

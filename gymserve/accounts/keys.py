@@ -4,7 +4,7 @@ import datetime
 import secrets
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 
 from gymserve.accounts import audit
 from gymserve.accounts.audit import Actor
@@ -74,8 +74,9 @@ class Keys:
             NotFound: the account has no such key.
         """
         with self.database.writing() as session:
-            ended = session.execute(delete(ApiKey).where(ApiKey.id == key_id, ApiKey.account_id == account_id))
-            if not ended.rowcount:  # type: ignore[attr-defined]
+            key = session.get(ApiKey, key_id) if 0 < key_id < 2**31 else None
+            if key is None or key.account_id != account_id:
                 raise NotFound(f"there is no key {key_id}")
+            session.delete(key)
             audit.note(session, by, "key revoked", f"{key_id} of account {account_id}")
         self.watch.change()

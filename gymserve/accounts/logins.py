@@ -80,5 +80,7 @@ def secrets_of(given: list[str], data: Path) -> list[str]:
                 fresh.unlink()
         given = file.read_text().split()
     if not given or any(len(secret) < SHORTEST for secret in given):
-        raise SettingsError(f"each of SECRETS must have at least {SHORTEST} characters, such as openssl rand -hex 32 gives")
+        raise SettingsError(
+            f"each of SECRETS must have at least {SHORTEST} characters, such as openssl rand -hex 32 gives"
+        )
     return given

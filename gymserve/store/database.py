@@ -92,6 +92,8 @@ def connect(url: str, data: Path) -> Database:
     except ImportError as error:
         raise SettingsError(f"DATABASE: {error}; install it with pip install 'gymserve[{kind}]'") from error
     if kind == "sqlite":
+        if not url:
+            (data / "gymserve.db").touch(mode=0o600)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     return Database(engine)

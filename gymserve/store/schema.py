@@ -72,7 +72,9 @@ def backup(database: Database, file: Path) -> int:
     if file.exists():
         raise SettingsError(f"{file} exists: choose another name")
     if current(database) != newest():
-        raise SettingsError("only a database of this program's version can be copied: run gym_http_server.py db upgrade")
+        raise SettingsError(
+            "only a database of this program's version can be copied: run gym_http_server.py db upgrade"
+        )
     copy = connect(f"sqlite:///{file.resolve()}", file.parent)
     upgrade(copy)
     rows = _copy(database, copy)
