@@ -13,6 +13,7 @@ GymserveError
 │   └── NotReplayable         the instance was lost and cannot be rebuilt truthfully
 ├── KeyReused                 a `seq` or `Idempotency-Key` again, with another request
 ├── LimitReached              a limit of this server; try later, or close something
+│   └── TooFast               a rate is exceeded; it says when to try again
 ├── Unavailable               the server is starting, stopping or short of a part; try again
 ├── StorageFull               the journal could not be written; nothing was done
 ├── EnvironmentFailed         the environment raised an error or ended its process
@@ -70,9 +71,13 @@ class KeyReused(GymserveError):
 
 
 class LimitReached(GymserveError):
-    """A limit of this server is reached; the text names it. `retry_after`: seconds until it may be tried again."""
+    """A limit of this server is reached; the text names it."""
 
-    def __init__(self, text: str, retry_after: float = 1.0) -> None:
+
+class TooFast(LimitReached):
+    """A rate is exceeded; the same call may be made again after `retry_after` seconds."""
+
+    def __init__(self, text: str, retry_after: float) -> None:
         super().__init__(text, retry_after)
         self.retry_after = retry_after
 

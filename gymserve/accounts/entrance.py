@@ -13,7 +13,7 @@ from gymserve.accounts.keys import PREFIX
 from gymserve.accounts.logins import Logins
 from gymserve.accounts.passwords import Passwords
 from gymserve.accounts.watch import Watch
-from gymserve.errors import LimitReached, Unauthenticated, Unavailable
+from gymserve.errors import TooFast, Unauthenticated, Unavailable
 from gymserve.rates import Rates
 from gymserve.store import Database
 from gymserve.store.models import Account, ApiKey
@@ -92,7 +92,7 @@ class Entrance:
 
         Raises:
             Unauthenticated: it is nobody's.
-            LimitReached: too many attempts; also for the right password.
+            TooFast: too many attempts; also for the right password.
         """
         key = key_of(email)
         limits = (
@@ -103,7 +103,7 @@ class Entrance:
         taken = []
         for limit, subject, burst, rate in limits:
             if wait := self.rates.take(limit, subject, rate=rate, burst=burst):
-                raise LimitReached("too many attempts to log in (LOGIN_ATTEMPTS): wait", wait)
+                raise TooFast("too many attempts to log in (LOGIN_ATTEMPTS): wait", wait)
             taken.append((limit, subject, rate))
         account = None
         if email.isprintable():  # as all names are

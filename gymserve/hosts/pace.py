@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gymserve.errors import LimitReached
+from gymserve.errors import TooFast
 from gymserve.hosts import folders
 from gymserve.rates import Rates
 from gymserve.settings import Settings
@@ -18,7 +18,7 @@ class Pace:
         self._left = 0.0
 
     def take(self, steps: int) -> None:
-        """Raises: LimitReached: these steps come too soon; nothing was taken."""
+        """Raises: TooFast: these steps come too soon; nothing was taken."""
         if self._left < steps:
             self._left += self._leased(steps)
         self._left -= steps
@@ -30,7 +30,7 @@ class Pace:
             wait = self._rates.take("STEPS_PER_SECOND", self._account, rate=self._rate, burst=self._rate, units=units)
             if not wait:
                 return units
-        raise LimitReached(f"the account may step STEPS_PER_SECOND = {self._rate:g} times: wait {wait:.3f} s", wait)
+        raise TooFast(f"the account may step STEPS_PER_SECOND = {self._rate:g} times: wait {wait:.3f} s", wait)
 
 
 class Paces:

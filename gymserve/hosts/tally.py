@@ -8,8 +8,6 @@ from gymserve.errors import LimitReached
 from gymserve.hosts import folders
 from gymserve.settings import Settings
 
-STORAGE_SECONDS = 60.0  # between two looks at what journals take
-
 
 class Tally:
     """Counters only grow; they start from zero with the supervisor."""
@@ -65,8 +63,7 @@ class Tally:
         if self._storage.get(account, 0) > megabytes * 2**20:
             raise LimitReached(
                 f"the account's journals take more than ACCOUNT_STORAGE_MB = {megabytes}; "
-                f"closed ones are deleted after JOURNAL_DAYS = {self.settings.JOURNAL_DAYS:g}",
-                STORAGE_SECONDS,
+                f"closed ones are deleted after JOURNAL_DAYS = {self.settings.JOURNAL_DAYS:g}"
             )
 
     def measure_storage(self, data: Path) -> None:

@@ -83,14 +83,14 @@ class Door:
             raise errors.NotFound(f"Instance_id {token:.100} unknown")
 
     def check_pace(self, who: Identity | None, address: str) -> None:
-        """Raises: LimitReached: too many requests of this account or address."""
+        """Raises: TooFast: too many requests of this account or address."""
         if self.open or not self.requests_per_minute:
             return
         rate = self.requests_per_minute / 60
         subject = who.account_id if who else address
         wait = self.rates.take("REQUESTS_PER_MINUTE", subject, rate=rate, burst=self.requests_per_minute)
         if wait:
-            raise errors.LimitReached(f"more than REQUESTS_PER_MINUTE = {self.requests_per_minute} requests", wait)
+            raise errors.TooFast(f"more than REQUESTS_PER_MINUTE = {self.requests_per_minute} requests", wait)
 
     def check_origin(self, origin: str | None, host: str) -> None:
         """Keeps out pages of other sites, which a visitor's browser may send here without being asked.

@@ -8,7 +8,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from gymserve import wire
-from gymserve.errors import GymserveError, LimitReached, Unauthenticated, Unavailable
+from gymserve.errors import GymserveError, LimitReached, TooFast, Unauthenticated, Unavailable
 
 RETRY_SECONDS = 1
 DETAILED = ("users", "projects")  # their old clients look for the text under "detail"
@@ -18,13 +18,14 @@ log = logging.getLogger("gymserve.web")
 def answer(error: GymserveError) -> tuple[int, dict[str, str], bytes]:
     """(status, headers, body) for an error of ours; `wire.STATUS` is the table."""
     headers = {"Content-Type": "application/json"}
-    if isinstance(error, Unavailable):
-        headers["Retry-After"] = str(RETRY_SECONDS)
-    elif isinstance(error, LimitReached):
+    body: dict[str, Any] = {"message": str(error), "error": type(error).__name__}
+    if isinstance(error, TooFast):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+        body["retry_after"] = error.retry_after  # the header knows whole seconds only
+    elif isinstance(error, (LimitReached, Unavailable)):
+        headers["Retry-After"] = str(RETRY_SECONDS)
     elif isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
-    body = {"message": str(error), "error": type(error).__name__}
     return wire.status(error), headers, wire.write_json(body)
 
 

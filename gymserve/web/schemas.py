@@ -156,6 +156,7 @@ class Health(Struct):
 class Error(Struct):
     message: Annotated[str, Meta(description="what is wrong, and the way out")]
     error: Annotated[str, Meta(description="the error's name")]
+    retry_after: Annotated[float, Meta(description="seconds to wait, where a rate is exceeded")] = 0.0
 
 
 class Login(Struct):

@@ -81,7 +81,7 @@ def create() -> Response:
         most = settings().SIGN_UPS_PER_HOUR
         wait = accounts.rates.take("SIGN_UPS_PER_HOUR", by.address, rate=most / 3600, burst=most)
         if wait:
-            raise errors.LimitReached(f"more than SIGN_UPS_PER_HOUR = {most} accounts from this address", wait)
+            raise errors.TooFast(f"more than SIGN_UPS_PER_HOUR = {most} accounts from this address", wait)
     asked = parameters.of_request()
     role = asked.get("role") or "participant"
     if role != "participant" and not administrator:
