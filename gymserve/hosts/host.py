@@ -19,13 +19,12 @@ import gymserve
 from gymserve import environments, errors
 from gymserve.hosts import answers, folders, revival
 from gymserve.hosts.channel import Channel
+from gymserve.hosts.graded import Graded
 from gymserve.hosts.instance import Instance, Move
 from gymserve.hosts.link import encode
 from gymserve.hosts.pulse import Pulse
 from gymserve.hosts.stream import Stream
 from gymserve.hosts.workers import Workers
-from gymserve.journal import records
-from gymserve.journal.file import Journal
 from gymserve.settings import Settings
 
 TICK_SECONDS = 1.0
@@ -137,14 +136,9 @@ class Host:
         folder = self.folder / token
         if folder.exists():
             return self.load(token)
-        env = revival.make(self.catalogue, order)
         meta = {**order, "created": time.time(), "versions": _versions()}
-        journal = Journal.create(
-            folders.prepare(folder) / "journal", records.encode_created(meta), limit=self.settings.JOURNAL_BYTES
-        )
-        folders.publish(folder)
-        journal.path = folder / "journal"
-        instance = Instance(token, folder, meta=meta, env=env, journal=journal, pulse=self.pulse)
+        limit = self.settings.JOURNAL_BYTES
+        instance = revival.begin(token, folder, meta, self.catalogue, limit=limit, pulse=self.pulse)
         self.instances[token] = instance
         return instance
 
@@ -225,6 +219,10 @@ class Host:
     # --- streams --------------------------------------------------------------------------------------------------
 
     def joined(self, stream: Stream) -> None:
+        """A graded instance has one stream: a new one takes over from the one before."""
+        if isinstance(self.instances.get(stream.token), Graded):
+            for other in list(self.streams.get(stream.token, ())):
+                other.bye(1008, "another stream has taken over this graded instance")
         self.streams.setdefault(stream.token, set()).add(stream)
 
     def left(self, stream: Stream) -> None:

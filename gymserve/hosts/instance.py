@@ -73,6 +73,16 @@ class Instance:
         self.actions = codec(env.action_space)
         self.observations = codec(env.observation_space)
 
+    @property
+    def order(self) -> dict[str, Any]:
+        """How its present environment was made."""
+        return self.meta
+
+    @property
+    def progress(self) -> dict[str, Any]:
+        """What its description tells beside all else: how far a graded instance is."""
+        return {}
+
     def reset(self, seed: Any, options: dict[str, Any] | None, call: int | None) -> Move:
         """Starts an episode.
 

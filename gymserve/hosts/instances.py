@@ -1,11 +1,13 @@
 """The instances, as the rest of the server sees them: made, found, listed and asked by their tokens."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 from gymserve import environments, errors
 from gymserve.hosts import answers, folders
 from gymserve.hosts.pool import Pool, request_body
+from gymserve.hosts.trials import checked
 from gymserve.settings import Settings
 
 
@@ -29,8 +31,14 @@ class Instances:
         num_envs: int = 1,
         autoreset_mode: str | None = None,
         idempotency_key: str | None = None,
+        trials: list[dict[str, Any]] | None = None,
     ) -> str:
         """Makes an instance and returns its token; the same one for a repeated `idempotency_key`.
+
+        Args:
+            trials: makes it a graded instance: `[{"seed": int, "options": dict | None, "kwargs": dict}, …]`, in their
+                order. They are the organiser's secret: no agent may give, see or change them. `max_episode_steps` is
+                the horizon of each, and any kwargs are allowed.
 
         Raises:
             UnknownEnvironment, InvalidRequest: it cannot be made like this.
@@ -42,8 +50,9 @@ class Instances:
         self._check_counts(max_episode_steps, num_envs)
         if render_mode is not None and not isinstance(render_mode, str):
             raise errors.InvalidRequest(f"render_mode must be a string, not {render_mode!r:.50}")
-        self.catalogue.check_kwargs(environment, kwargs or {})
-        order = {
+        if trials is None:
+            self.catalogue.check_kwargs(environment, kwargs or {})
+        order: dict[str, Any] = {
             "env_id": env_id,
             "environment": environment.id,
             "kwargs": kwargs or {},
@@ -53,9 +62,13 @@ class Instances:
             "render_mode": render_mode,
             "autoreset_mode": "NextStep" if autoreset_mode is None and num_envs > 1 else autoreset_mode,
         }
-        token, new = self.pool.place(
-            dedicated=environment.kind == "dedicated", key=idempotency_key, body=request_body(order)
-        )
+        body = request_body(order)
+        if trials is not None:
+            if num_envs != 1:
+                raise errors.InvalidRequest("a graded instance has one environment: num_envs must be 1")
+            order["trials"] = checked(trials)
+            body = hashlib.sha256(request_body(order).encode()).hexdigest()  # it is kept, and the seeds are secret
+        token, new = self.pool.place(dedicated=environment.kind == "dedicated", key=idempotency_key, body=body)
         if new or not self.exists(token):
             self.pool.call("create", token, order)
         return token
