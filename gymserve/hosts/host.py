@@ -3,7 +3,6 @@
 import io
 import logging
 import os
-import platform
 import select
 import signal
 import socket
@@ -11,11 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-import gymnasium
-import numpy as np
 from PIL import Image
 
-import gymserve
 from gymserve import environments, errors
 from gymserve.hosts import answers, folders, revival
 from gymserve.hosts.channel import Channel
@@ -24,6 +20,7 @@ from gymserve.hosts.instance import Instance, Move
 from gymserve.hosts.link import encode
 from gymserve.hosts.pulse import Pulse
 from gymserve.hosts.stream import Stream
+from gymserve.hosts.versions import versions
 from gymserve.hosts.workers import Workers
 from gymserve.settings import Settings
 
@@ -136,7 +133,7 @@ class Host:
         folder = self.folder / token
         if folder.exists():
             return self.load(token)
-        meta = {**order, "created": time.time(), "versions": _versions()}
+        meta = {**order, "created": time.time(), "versions": versions()}
         limit = self.settings.JOURNAL_BYTES
         instance = revival.begin(token, folder, meta, self.catalogue, limit=limit, pulse=self.pulse)
         self.instances[token] = instance
@@ -258,12 +255,3 @@ class Supervisor(Channel):
 
     def ready(self, events: int) -> None:
         self.loop.running = False  # type: ignore[attr-defined]
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "gymserve": gymserve.__version__,
-        "gymnasium": gymnasium.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-    }
