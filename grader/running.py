@@ -41,9 +41,8 @@ def agent(name: str) -> Callable[[Any, Any], Policy]:
         found: Any = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise InvalidRequest(f"the agent {name} cannot be found: {error}") from error
-    if inspect.isclass(found):
-        return lambda observations, actions: found(observations, actions)
-    return lambda observations, actions: found
+    is_class = inspect.isclass(found)
+    return found if is_class else lambda observations, actions: found
 
 
 def _random(observations: Any, actions: Any) -> Policy:

@@ -43,6 +43,10 @@ class Verdict:
     tolerance: float = 0.0
 
 
+class _Unmakeable(Exception):
+    """The environment cannot be made here."""
+
+
 class _Differs(Exception):
     """A record says something else than the replay."""
 
@@ -89,7 +93,7 @@ def verify(
             continue
         try:
             difference = _replay(part, meta, catalogue, tolerance, alive)
-        except errors.GymserveError as error:
+        except _Unmakeable as error:
             return verdict(NOT_REPLAYABLE, f"the environment cannot be made: {error}", None, part.number)
         except _Differs as error:
             if _wavers(part, meta, catalogue, error.record, alive):
@@ -152,7 +156,7 @@ def _replay(
 
     Raises:
         _Differs: more than the tolerance allows.
-        GymserveError: the environment cannot be made.
+        _Unmakeable: the environment cannot be made.
     """
     exact = tolerance == 0
     kept, replayed = 0.0, 0.0
@@ -184,7 +188,10 @@ def _answers(
     part: _Part, meta: dict[str, Any], catalogue: Catalogue
 ) -> Iterator[tuple[int, Reset | Step, tuple[Any, ...] | str]]:
     """(place, record, (digest, reward, terminated, truncated) or what went wrong) of a trial's replay."""
-    env = trials.make(catalogue, trials.order(meta, part.number - 1))
+    try:
+        env = trials.make(catalogue, trials.order(meta, part.number - 1))
+    except errors.GymserveError as error:
+        raise _Unmakeable(str(error)) from error
     observations, actions = codec(env.observation_space), codec(env.action_space)
     index: int = part.first
     record: Reset | Step = part.reset
