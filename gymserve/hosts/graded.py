@@ -11,10 +11,12 @@ from typing import Any
 
 from gymserve import errors, wire
 from gymserve.hosts.instance import DONE, NO_INFO, RUNNING, Instance, Move
+from gymserve.hosts.pace import Pace
 from gymserve.hosts.pulse import CALLS, INSTANCE
 from gymserve.hosts.trials import Secrets, order
 from gymserve.journal import records
 
+LATE = "late: the agent took too long over a step"
 FAILED = "failed: the reward is not finite"
 _ASKED = (None, wire.pack(None))  # what a reset asks: nothing that counts
 _FAILED_INFO = "the reward is not finite: the trial has failed"
@@ -38,6 +40,7 @@ class Graded(Instance):
         self._untouched = True  # the environment was made for the next trial, and not reset yet
         self._before = 0  # steps in the trials before this one
         self._secrets: Secrets | None = None
+        self._pace = Pace(self.meta.get("pace") or {}, age=self.age())
 
     @property
     def order(self) -> dict[str, Any]:
@@ -53,6 +56,13 @@ class Graded(Instance):
     def over(self) -> bool:
         """Whether the last trial has ended."""
         return self.state is DONE and self.episode == len(self.plan)
+
+    def expired(self, now: float) -> str:
+        if now > self._pace.deadline:
+            return "its time is up"
+        if now - self.used > self._pace.idle_seconds:
+            return f"idle for {self._pace.idle_seconds:g} s"
+        return ""
 
     def reset(self, seed: Any, options: Any, call: int | None) -> Move:
         """Starts the next trial, whatever seed and options are asked for; ends the one under way as it stands.
@@ -85,11 +95,20 @@ class Graded(Instance):
         if cut:
             self._sync()
         self.last = move._replace(question=_ASKED, info=self._secrets.filtered(move.info))
+        self._pace.answered()
         return self.last
 
     def step(self, action: Any, packed_action: Any, call: int | None) -> Move:
-        """As of a plain instance; a reward that is not finite ends the trial."""
+        """As of a plain instance; a reward that is not finite ends the trial, and so does an agent that takes too long."""
         last = self.last
+        pace = self._pace
+        if (
+            pace.counts
+            and self.state is RUNNING
+            and (call is None or last is None or call != last.call)
+            and pace.is_late()
+        ):
+            self._end(LATE, None)
         try:
             move = super().step(action, packed_action, call)
         except errors.EnvironmentFailed as error:
@@ -106,6 +125,8 @@ class Graded(Instance):
             self._end(FAILED, None)
         if self.state is DONE:
             self._sync()
+        if pace.counts:
+            pace.answered()
         return move
 
     def unload(self) -> None:
@@ -188,6 +209,8 @@ class Graded(Instance):
             return f"the {len(self.plan)} trials are over"
         if self.lost and self.state is not DONE:
             return f"{self.lost}; reset the instance to go on with the next trial"
+        if self.state is DONE and (ended := self._ended.get(self.episode)) is not None and ended.reason == LATE:
+            return "the trial is over, because a step took too long: reset the instance"
         return "the trial is over: reset the instance" if self.state is DONE else super()._why_not_running()
 
 

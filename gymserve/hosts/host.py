@@ -110,6 +110,9 @@ class Host:
         oldest = self.now - self.settings.IDLE_SECONDS
         for instance in [one for one in self.instances.values() if one.used < oldest]:
             self.close(instance, f"idle for {self.settings.IDLE_SECONDS:g} s")
+        for instance in list(self.instances.values()):
+            if reason := instance.expired(self.now):
+                self.close(instance, reason)
         if self.now > self._next_sweep:
             self._next_sweep = self.now + SWEEP_SECONDS
             for token in folders.sweep(self.folder, self.settings.IDLE_SECONDS, slot=self.slot, but=self.instances):

@@ -83,6 +83,10 @@ class Instance:
         """What its description tells beside all else: how far a graded instance is."""
         return {}
 
+    def expired(self, now: float) -> str:
+        """Why it is to be closed before it was idle for IDLE_SECONDS; "": it is not."""
+        return ""
+
     def reset(self, seed: Any, options: dict[str, Any] | None, call: int | None) -> Move:
         """Starts an episode.
 

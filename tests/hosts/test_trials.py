@@ -268,3 +268,28 @@ def test_a_graded_instance_that_is_idle_or_closed_is_gone(grader: Grader) -> Non
     assert grader.reset(token).status == 400
     wait_for(lambda: (grader.server.data / "closed" / token / "journal").exists())
     assert not any(isinstance(record, Step) for record in grader.records(token))
+
+
+def test_who_takes_too_long_loses_the_rest_of_the_trial(grader: Grader) -> None:
+    token = grader.create("Telltale-v0", pace={"step_seconds": 0.0, "overage_seconds": 0.2})
+    grader.reset(token, seq=0)
+    answers = [grader.step(token, seq=1)]
+    while answers[-1].status == 200:
+        answers.append(grader.step(token, seq=len(answers) + 1))
+    assert len(answers) > 2 and answers[-1].status == 409 and "took too long" in answers[-1].json["message"]
+    grader.kill_hosts()
+    assert grader.step(token, seq=len(answers)).status == 409
+    assert [record.reason[:5] for record in grader.records(token) if isinstance(record, Ended)] == ["late:"]
+    assert grader.reset(token).json["observation"]
+
+
+@pytest.mark.parametrize("limit", ["idle_seconds", "submission_seconds"])
+def test_who_is_idle_or_out_of_time_is_closed(grader: Grader, limit: str) -> None:
+    token = grader.create(pace={limit: 0.3})
+    grader.reset(token)
+    wait_for(lambda: (grader.server.data / "closed" / token).exists())
+    assert grader.reset(token).status == 400
+    with pytest.raises(InvalidRequest):
+        grader.create(pace={limit: float("nan")})
+    with pytest.raises(InvalidRequest):
+        grader.create(pace={"seconds": 1})
