@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from gymserve import errors
 from gymserve.environments import Catalogue
 from gymserve.hosts import revival
+from gymserve.hosts.answers import binary
 from gymserve.hosts.pulse import Pulse
 from gymserve.journal import Ended, Reset, Step, read
 from gymserve.settings import Settings
@@ -66,7 +67,7 @@ class Trials(RuleBasedStateMachine):
     @rule(seed=st.none() | st.integers(0, 9), repeat=st.booleans())
     def reset(self, seed: int | None, repeat: bool) -> None:
         if repeat and self.last is not None and self.last[0] == "reset" and not self.over:
-            assert self.instance.reset(seed, None, self.seq) == self.last[2]
+            assert binary(self.instance.reset(seed, None, self.seq), self.seq) == self.last[2]
             return
         size = len(list(read(self.folder / "journal")))
         over = self.over
@@ -83,7 +84,7 @@ class Trials(RuleBasedStateMachine):
         self.running = True
         env = Telltale()
         assert self.told(move) == env.reset(seed=2**40 + len(self.rewards) - 1)[0].tolist()
-        self.last = ("reset", None, move)
+        self.last = ("reset", None, binary(move, self.seq))
 
     @rule(
         action=st.sampled_from([Telltale.GO] * 4 + [Telltale.NAN, Telltale.END, Telltale.INFINITE]),
@@ -91,7 +92,7 @@ class Trials(RuleBasedStateMachine):
     )
     def step(self, action: int, repeat: bool) -> None:
         if repeat and self.last is not None and self.last[0] == "step":
-            assert self.instance.step(self.last[1], self.last[1], self.seq) == self.last[2]
+            assert binary(self.instance.step(self.last[1], self.last[1], self.seq), self.seq) == self.last[2]
             return
         if not self.running:
             with pytest.raises(errors.Conflict):
@@ -99,7 +100,7 @@ class Trials(RuleBasedStateMachine):
             return
         move = self.instance.step(action, action, self.seq + 1)
         self.seq += 1
-        self.last = ("step", action, move)
+        self.last = ("step", action, binary(move, self.seq))
         self.rewards[-1].append(move.reward)
         failed = not math.isfinite(move.reward)
         self.running = not (failed or action == Telltale.END or len(self.rewards[-1]) == self.horizon)
@@ -139,5 +140,5 @@ class Trials(RuleBasedStateMachine):
         assert len({record.trial for record in ended}) == len(ended)
 
 
-Trials.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+Trials.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
 TestTrials = Trials.TestCase
