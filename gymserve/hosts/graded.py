@@ -4,9 +4,9 @@ created ──reset──▶ trial 1 ──reset──▶ trial 2 … trial n �
 """
 
 import contextlib
-import math
 import time
 from collections.abc import Callable, Sequence
+from math import isfinite
 from typing import Any
 
 from gymserve import errors, wire
@@ -110,20 +110,19 @@ class Graded(Instance):
         ):
             self._end(LATE, None)
         try:
-            move = super().step(action, packed_action, call)
+            move = Instance.step(self, action, packed_action, call)
         except errors.EnvironmentFailed as error:
             raise _redacted(error) from None
         if move is last:
             return move
-        info = move.info
-        if info is not NO_INFO and self._secrets is not None:
-            info = self._secrets.filtered(info)
-        if info is not move.info:
-            self.last = move = move._replace(info=info)
-        if not math.isfinite(move.reward):
+        if move.info is not NO_INFO and self._secrets is not None:
+            info = self._secrets.filtered(move.info)
+            if info is not move.info:
+                self.last = move = move._replace(info=info)
+        if not isfinite(move.reward):
             self.last = move = _as_failed(move)
             self._end(FAILED, None)
-        if self.state is DONE:
+        elif self.state is DONE:
             self._sync()
         if pace.counts:
             pace.answered()
@@ -149,7 +148,7 @@ class Graded(Instance):
         if isinstance(last, records.Reset):
             if self.last is not None:
                 self.last = self.last._replace(question=_ASKED)
-        elif not math.isfinite(last.reward):
+        elif not isfinite(last.reward):
             self.state = DONE
             if self.last is not None:
                 self.last = _as_failed(self.last)
