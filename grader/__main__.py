@@ -6,6 +6,7 @@ python -m grader verify FILE
 """
 
 import argparse
+import json
 import os
 import sys
 import tempfile
@@ -36,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     verify.add_argument("--function", action="append", default=[], help="a scoring function that may be imported")
     verify.add_argument("--tolerance", type=float, default=0.0, help="for a journal alone: what its challenge allows")
     verify.add_argument("--no-replay", action="store_true", help="check the files only")
+    verify.add_argument("--json", action="store_true", help="for programs: what was found, as JSON")
     asked = parser.parse_args(arguments)
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     sys.path.insert(0, "")
@@ -76,7 +78,8 @@ def _verify(asked: argparse.Namespace, catalogue: Catalogue) -> int:
         tolerance=asked.tolerance,
         replay=not asked.no_replay,
     )
-    print(proof.text)
+    verdict = None if proof.verdict is None else vars(proof.verdict)
+    print(json.dumps({"good": proof.good, "text": proof.text, "verdict": verdict}) if asked.json else proof.text)
     return 0 if proof.good else 1
 
 

@@ -25,7 +25,7 @@ class Trial:
     Args:
         number: from 1.
         state: played to its end; cut by a reset or by leaving; running; failed by a reward that is not finite; lost
-            with its host and not replayable; unplayed (without a step).
+            by us (with its host and not replayable, or its environment would not begin); unplayed (without a step).
         total: the sum of its rewards; None where it failed or was not played.
         seconds: from its reset to its end, by the clock; None where that is not known.
         value: what it counts in the score, see `scored`; None: it is worth nothing.
@@ -72,6 +72,7 @@ def trials_of(records: Iterable[Record], *, final: bool = True) -> list[Trial]:
         final: nothing will follow; otherwise the last trial may be running.
     """
     number = 0
+    broken: set[int] = set()
     told: list[_Tally] = []
     for record in records:
         if isinstance(record, Created):
@@ -82,13 +83,17 @@ def trials_of(records: Iterable[Record], *, final: bool = True) -> list[Trial]:
             told.append(_Tally(record.time))
         elif isinstance(record, Step) and told:
             told[-1].step(record)
-        elif isinstance(record, Ended) and told:
+        elif isinstance(record, Ended):
             kind = record.reason.partition(":")[0]
-            told[-1].end({"failed": FAILED, "lost": LOST}.get(kind, CUT), record.time)
+            if kind == "broken":
+                broken.add(record.trial)
+            elif told:
+                told[-1].end({"failed": FAILED, "lost": LOST}.get(kind, CUT), record.time)
     if told and told[-1].state == RUNNING and final:
         told[-1].end(CUT, None)
     trials = [tally.trial(index) for index, tally in enumerate(told, 1)]
-    return trials + [Trial(index, UNPLAYED, None, 0) for index in range(len(trials) + 1, number + 1)]
+    unbegun = range(len(trials) + 1, number + 1)
+    return trials + [Trial(index, LOST if index in broken else UNPLAYED, None, 0) for index in unbegun]
 
 
 class _Tally:
@@ -136,7 +141,7 @@ def scored(trials: Sequence[Trial], scoring: Scoring) -> Result:
     spread = statistics.stdev(values) if len(values) > 1 else None
     error = None if spread is None else spread / math.sqrt(len(values))
     if lost:
-        reason = f"trial {lost[0].number} was lost with its host and cannot be replayed: the submission is void"
+        reason = f"trial {lost[0].number} was lost by the server: the submission is void"
     elif worthless:
         kinds = {kind: sum(trial.state == kind for trial in worthless) for kind in (UNPLAYED, FAILED, CUT, RUNNING)}
         words = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)

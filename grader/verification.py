@@ -133,7 +133,7 @@ def _parts(records: Sequence[Record]) -> tuple[dict[str, Any], list[_Part]]:
                 raise _Differs(index, f"record {index} is a step after the end of a trial")
             parts[-1].steps.append((index, record))
             over = bool(record.terminated or record.truncated or not math.isfinite(record.reward))
-        elif isinstance(record, Ended):
+        elif isinstance(record, Ended) and not record.reason.startswith("broken"):
             if not parts or record.trial != len(parts):
                 raise _Differs(index, f"record {index} ends trial {record.trial}, which is not under way")
             if record.reason.startswith("failed") and not (parts[-1].steps and _failed(parts[-1].steps[-1][1])):

@@ -95,6 +95,8 @@ class Telltale(gymnasium.Env[np.ndarray, int]):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         super().reset(seed=seed)
+        if options and "fails" in options:
+            raise RuntimeError(f"seed {seed}, {options}")
         self.seed, self.options = seed, options or {}
         self.count = 0
         return self._observation(), self._info()

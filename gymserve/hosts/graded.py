@@ -16,6 +16,7 @@ from gymserve.hosts.pulse import CALLS, INSTANCE
 from gymserve.hosts.trials import Secrets, order
 from gymserve.journal import records
 
+BROKEN = "broken"
 LATE = "late: the agent took too long over a step"
 FAILED = "failed: the reward is not finite"
 _ASKED = (None, wire.pack(None))  # what a reset asks: nothing that counts
@@ -36,7 +37,8 @@ class Graded(Instance):
         super().__init__(*args, **named)
         self.make = make
         self.plan = self.meta["trials"]
-        self._ended = {each.trial: each for each in ended}
+        self._ended = {each.trial: each for each in ended if not each.reason.startswith(BROKEN)}
+        self._broken = {each.trial for each in ended if each.reason.startswith(BROKEN)}
         self._untouched = True  # the environment was made for the next trial, and not reset yet
         self._before = 0  # steps in the trials before this one
         self._secrets: Secrets | None = None
@@ -87,9 +89,13 @@ class Graded(Instance):
             return self._nothing(call)
         trial = self.plan[self.episode]
         cut = self.state is RUNNING
-        self._renew()
-        self._untouched = False
-        move = self._redacted(lambda: super(Graded, self).reset(trial["seed"], trial["options"], call))
+        try:
+            self._renew()
+            self._untouched = False
+            move = Instance.reset(self, trial["seed"], trial["options"], call)
+        except errors.EnvironmentFailed as error:
+            self._note_broken(error)
+            raise _redacted(error) from None
         self._before = self.steps
         self._secrets = Secrets(trial)
         if cut:
@@ -191,11 +197,13 @@ class Graded(Instance):
             self.last_seq = call
         return Move(call, _ASKED, None, None, None, None, NO_INFO)
 
-    def _redacted(self, call: Callable[[], Move]) -> Move:
-        try:
-            return call()
-        except errors.EnvironmentFailed as error:
-            raise _redacted(error) from None
+    def _note_broken(self, error: errors.EnvironmentFailed) -> None:
+        """Notes that the next trial could not begin, which is no fault of the agent's; it may ask again."""
+        trial = self.episode + 1
+        if trial not in self._broken:
+            self._broken.add(trial)
+            reason = f"{BROKEN}: its environment raised {_cause(error)}"
+            self.journal.append(records.encode_ended(trial, reason, None, time.time()))
 
     def _sync(self) -> None:
         try:
@@ -220,6 +228,8 @@ def _as_failed(move: Move) -> Move:
 
 def _redacted(error: errors.EnvironmentFailed) -> errors.EnvironmentFailed:
     """The same without the environment's own words, which may tell the seed or the options."""
-    cause = error.__cause__
-    name = "an error" if cause is None else type(cause).__name__
-    return type(error)(f"the environment raised {name}; the trial is as it was before this call")
+    return type(error)(f"the environment raised {_cause(error)}; the trial is as it was before this call")
+
+
+def _cause(error: errors.EnvironmentFailed) -> str:
+    return "an error" if error.__cause__ is None else type(error.__cause__).__name__

@@ -63,7 +63,7 @@ def make(catalogue: environments.Catalogue, order: dict[str, Any], *, render_mod
             raise
         cause = error.__cause__ or error
         text = f"the trial's environment {order['environment']} cannot be made ({type(cause).__name__})"
-        raise errors.EnvironmentFailed(text) from None
+        raise errors.EnvironmentFailed(text) from cause
 
 
 class Secrets:

@@ -13,6 +13,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from grader import scoring, verification
 from gymserve.environments import Catalogue
 from gymserve.errors import InvalidRequest
 from gymserve.hosts.instances import Instances
@@ -220,6 +221,21 @@ def test_a_trial_that_cannot_be_revived_is_noted_as_lost(grader: Grader) -> None
     assert refused.status == 409 and refused.json["error"] == "NotReplayable"
     assert grader.reset(token).json["observation"]
     assert [record.reason[:5] for record in grader.records(token) if isinstance(record, Ended)] == ["lost:"]
+
+
+def test_a_trial_that_cannot_begin_is_noted_as_broken(grader: Grader) -> None:
+    plan = [PLAN[0], {"seed": SEEDS[1], "options": {"fails": True}, "kwargs": {}}]
+    token = grader.create("Telltale-v0", plan)
+    grader.reset(token)
+    for _ in range(2):
+        failed = grader.reset(token)
+        assert failed.status == 500 and str(SEEDS[1]) not in failed.json["message"]
+        assert grader.step(token).status == 200  # the trial before goes on
+    assert [record.reason[:7] for record in grader.records(token) if isinstance(record, Ended)] == ["broken:"]
+    assert grader.step(token, Telltale.END).status == 200
+    assert [trial.state for trial in scoring.trials_of(grader.records(token))] == ["played", "lost"]
+    verdict = verification.verify(grader.records(token), Catalogue(["tests.faulty_environments"]))
+    assert verdict.state == "verified", verdict
 
 
 def test_no_answer_and_no_file_for_agents_tells_a_seed_or_an_option(tmp_path: Path) -> None:
