@@ -10,8 +10,8 @@ from math import isfinite
 from typing import Any
 
 from gymserve import errors, wire
+from gymserve.hosts.allowance import Allowance
 from gymserve.hosts.instance import DONE, NO_INFO, RUNNING, Instance, Move
-from gymserve.hosts.pace import Pace
 from gymserve.hosts.pulse import CALLS, INSTANCE
 from gymserve.hosts.trials import Secrets, order
 from gymserve.journal import records
@@ -42,7 +42,7 @@ class Graded(Instance):
         self._untouched = True  # the environment was made for the next trial, and not reset yet
         self._before = 0  # steps in the trials before this one
         self._secrets: Secrets | None = None
-        self._pace = Pace(self.meta.get("pace") or {}, age=self.age())
+        self._allowance = Allowance(self.meta.get("allowance") or {}, age=self.age())
 
     @property
     def order(self) -> dict[str, Any]:
@@ -60,10 +60,10 @@ class Graded(Instance):
         return self.state is DONE and self.episode == len(self.plan)
 
     def expired(self, now: float) -> str:
-        if now > self._pace.deadline:
+        if now > self._allowance.deadline:
             return "its time is up"
-        if now - self.used > self._pace.idle_seconds:
-            return f"idle for {self._pace.idle_seconds:g} s"
+        if now - self.used > self._allowance.idle_seconds:
+            return f"idle for {self._allowance.idle_seconds:g} s"
         return ""
 
     def reset(self, seed: Any, options: Any, call: int | None) -> Move:
@@ -101,18 +101,18 @@ class Graded(Instance):
         if cut:
             self._sync()
         self.last = move._replace(question=_ASKED, info=self._secrets.filtered(move.info))
-        self._pace.answered()
+        self._allowance.answered()
         return self.last
 
     def step(self, action: Any, packed_action: Any, call: int | None) -> Move:
         """As of a plain instance; a reward that is not finite ends the trial, and so does an agent that takes too long."""
         last = self.last
-        pace = self._pace
+        allowance = self._allowance
         if (
-            pace.counts
+            allowance.counts
             and self.state is RUNNING
             and (call is None or last is None or call != last.call)
-            and pace.is_late()
+            and allowance.is_late()
         ):
             self._end(LATE, None)
         try:
@@ -130,8 +130,8 @@ class Graded(Instance):
             self._end(FAILED, None)
         elif self.state is DONE:
             self._sync()
-        if pace.counts:
-            pace.answered()
+        if allowance.counts:
+            allowance.answered()
         return move
 
     def unload(self) -> None:

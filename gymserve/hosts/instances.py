@@ -6,7 +6,7 @@ from typing import Any
 
 from gymserve import environments, errors
 from gymserve.hosts import answers, folders
-from gymserve.hosts.pace import checked as checked_pace
+from gymserve.hosts.allowance import checked as checked_allowance
 from gymserve.hosts.pool import Pool, request_body
 from gymserve.hosts.trials import checked
 from gymserve.settings import Settings
@@ -33,7 +33,7 @@ class Instances:
         autoreset_mode: str | None = None,
         idempotency_key: str | None = None,
         trials: list[dict[str, Any]] | None = None,
-        pace: dict[str, float | None] | None = None,
+        allowance: dict[str, float | None] | None = None,
     ) -> str:
         """Makes an instance and returns its token; the same one for a repeated `idempotency_key`.
 
@@ -41,7 +41,7 @@ class Instances:
             trials: makes it a graded instance: `[{"seed": int, "options": dict | None, "kwargs": dict}, …]`, in their
                 order. They are the organiser's secret: no agent may give, see or change them. `max_episode_steps` is
                 the horizon of each, and any kwargs are allowed.
-            pace: of a graded instance, how long its agent may take, see `hosts.pace`.
+            allowance: of a graded instance, how long its agent may take, see `hosts.allowance`.
 
         Raises:
             UnknownEnvironment, InvalidRequest: it cannot be made like this.
@@ -69,7 +69,7 @@ class Instances:
         if trials is not None:
             if num_envs != 1:
                 raise errors.InvalidRequest("a graded instance has one environment: num_envs must be 1")
-            order |= {"trials": checked(trials), "pace": checked_pace(pace or {})}
+            order |= {"trials": checked(trials), "allowance": checked_allowance(allowance or {})}
             body = hashlib.sha256(request_body(order).encode()).hexdigest()  # it is kept, and the seeds are secret
         token, new = self.pool.place(dedicated=environment.kind == "dedicated", key=idempotency_key, body=body)
         if new or not self.exists(token):

@@ -287,7 +287,7 @@ def test_a_graded_instance_that_is_idle_or_closed_is_gone(grader: Grader) -> Non
 
 
 def test_who_takes_too_long_loses_the_rest_of_the_trial(grader: Grader) -> None:
-    token = grader.create("Telltale-v0", pace={"step_seconds": 0.0, "overage_seconds": 0.2})
+    token = grader.create("Telltale-v0", allowance={"step_seconds": 0.0, "overage_seconds": 0.2})
     grader.reset(token, seq=0)
     answers = [grader.step(token, seq=1)]
     while answers[-1].status == 200:
@@ -301,11 +301,11 @@ def test_who_takes_too_long_loses_the_rest_of_the_trial(grader: Grader) -> None:
 
 @pytest.mark.parametrize("limit", ["idle_seconds", "submission_seconds"])
 def test_who_is_idle_or_out_of_time_is_closed(grader: Grader, limit: str) -> None:
-    token = grader.create(pace={limit: 0.3})
+    token = grader.create(allowance={limit: 0.3})
     grader.reset(token)
     wait_for(lambda: (grader.server.data / "closed" / token).exists())
     assert grader.reset(token).status == 400
     with pytest.raises(InvalidRequest):
-        grader.create(pace={limit: float("nan")})
+        grader.create(allowance={limit: float("nan")})
     with pytest.raises(InvalidRequest):
-        grader.create(pace={"seconds": 1})
+        grader.create(allowance={"seconds": 1})

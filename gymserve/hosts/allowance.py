@@ -10,21 +10,21 @@ from gymserve import errors
 NAMES = ("step_seconds", "overage_seconds", "idle_seconds", "submission_seconds")
 
 
-def checked(pace: Any) -> dict[str, float | None]:
-    """A pace in order: any of `NAMES`, each a number of seconds or None for no limit.
+def checked(allowance: Any) -> dict[str, float | None]:
+    """An allowance in order: any of `NAMES`, each a number of seconds or None for no limit.
 
     Raises:
         InvalidRequest: it is none.
     """
-    if not isinstance(pace, dict) or not pace.keys() <= set(NAMES):
-        raise errors.InvalidRequest(f"pace must be an object with some of {', '.join(NAMES)}")
-    for name, value in pace.items():
+    if not isinstance(allowance, dict) or not allowance.keys() <= set(NAMES):
+        raise errors.InvalidRequest(f"allowance must be an object with some of {', '.join(NAMES)}")
+    for name, value in allowance.items():
         if value is not None and (type(value) not in (int, float) or not 0 <= value < math.inf):
-            raise errors.InvalidRequest(f"pace: {name} must be a number of seconds, not {value!r:.50}")
-    return dict(pace)
+            raise errors.InvalidRequest(f"allowance: {name} must be a number of seconds, not {value!r:.50}")
+    return dict(allowance)
 
 
-class Pace:
+class Allowance:
     """The clock of one instance; what was used of the bank is forgotten when its process is lost.
 
     Args:
