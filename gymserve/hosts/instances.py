@@ -32,12 +32,16 @@ class Instances:
         num_envs: int = 1,
         autoreset_mode: str | None = None,
         idempotency_key: str | None = None,
+        account: int = 0,
+        alone: bool = False,
         trials: list[dict[str, Any]] | None = None,
         allowance: dict[str, float | None] | None = None,
     ) -> str:
-        """Makes an instance and returns its token; the same one for a repeated `idempotency_key`.
+        """Makes an instance and returns its token; the same one for an account's repeated `idempotency_key`.
 
         Args:
+            account: whose it is to be; 0: nobody's.
+            alone: its token alone is to let a bearer in.
             trials: makes it a graded instance: `[{"seed": int, "options": dict | None, "kwargs": dict}, …]`, in their
                 order. They are the organiser's secret: no agent may give, see or change them. `max_episode_steps` is
                 the horizon of each, and any kwargs are allowed.
@@ -71,7 +75,8 @@ class Instances:
                 raise errors.InvalidRequest("a graded instance has one environment: num_envs must be 1")
             order |= {"trials": checked(trials), "allowance": checked_allowance(allowance or {})}
             body = hashlib.sha256(request_body(order).encode()).hexdigest()  # it is kept, and the seeds are secret
-        token, new = self.pool.place(dedicated=environment.kind == "dedicated", key=idempotency_key, body=body)
+        dedicated = environment.kind == "dedicated"
+        token, new = self.pool.place(dedicated=dedicated, key=idempotency_key, body=body, account=account, alone=alone)
         if new or not self.exists(token):
             self.pool.call("create", token, order)
         return token
@@ -100,15 +105,15 @@ class Instances:
             raise errors.UnknownInstance(f"Instance_id {token:.100} unknown")
         return self.pool.instances / token
 
-    def list(self) -> dict[str, str]:
-        """The live instances: token → environment as asked for."""
+    def list(self, account: int | None = None) -> dict[str, str]:
+        """The live instances, of one account or of all (None): token → environment as asked for."""
         live = folders.tokens(self.pool.instances)
         known = self._env_ids
         for token in live:
             if token not in known and (meta := folders.made_as(self.pool.instances / token)) is not None:
                 known[token] = str(meta["env_id"])
         self._env_ids = {token: known[token] for token in live if token in known}
-        return dict(self._env_ids)
+        return {t: name for t, name in self._env_ids.items() if account is None or folders.owner_of(t) == account}
 
     def reset(self, token: str, *, seed: Any = None, options: Any = None, seq: int | None = None) -> bytes:
         """Starts an episode; the answer as JSON text, see `hosts.answers.plain`."""

@@ -1,24 +1,31 @@
 """Errors as HTTP answers: JSON `{"message", "error"}` and a status."""
 
 import logging
+import math
 from typing import Any
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from gymserve import wire
-from gymserve.errors import GymserveError, LimitReached, Unavailable
+from gymserve.errors import GymserveError, LimitReached, TooFast, Unauthenticated, Unavailable
 
 RETRY_SECONDS = 1
+DETAILED = ("users", "projects")  # their old clients look for the text under "detail"
 log = logging.getLogger("gymserve.web")
 
 
 def answer(error: GymserveError) -> tuple[int, dict[str, str], bytes]:
     """(status, headers, body) for an error of ours; `wire.STATUS` is the table."""
     headers = {"Content-Type": "application/json"}
-    if isinstance(error, (LimitReached, Unavailable)):
+    body: dict[str, Any] = {"message": str(error), "error": type(error).__name__}
+    if isinstance(error, TooFast):
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+        body["retry_after"] = error.retry_after  # the header knows whole seconds only
+    elif isinstance(error, (LimitReached, Unavailable)):
         headers["Retry-After"] = str(RETRY_SECONDS)
-    body = {"message": str(error), "error": type(error).__name__}
+    elif isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
     return wire.status(error), headers, wire.write_json(body)
 
 
@@ -28,6 +35,8 @@ def register(app: Flask) -> None:
     @app.errorhandler(GymserveError)
     def known(error: GymserveError) -> Response:
         status, headers, body = answer(error)
+        if request.blueprint in DETAILED:
+            body = wire.write_json({**wire.read_json(body), "detail": str(error)})
         return Response(body, status, headers)
 
     @app.errorhandler(HTTPException)

@@ -8,6 +8,7 @@ from flask import request
 from gymserve import wire
 from gymserve.errors import InvalidRequest
 
+PAGE = {"skip": "how many to leave out at the start", "limit": "how many at most, to 1000"}
 NOT_JSON = "Request is not a valid json"
 
 
@@ -64,3 +65,18 @@ def optional_of_request() -> dict[str, Any]:
     if not request.is_json or not body.lstrip().startswith(b"{"):
         return {}
     return parse(body, request.content_type or "")
+
+
+def page() -> tuple[int, int]:
+    """(skip, limit) of the current request's query.
+
+    Raises:
+        InvalidRequest: one is no number, or out of range.
+    """
+    found = []
+    for name, default, least, most in (("skip", 0, 0, 2**31), ("limit", 100, 1, 1000)):
+        text = request.args.get(name, str(default))
+        if not (text.isascii() and text.isdecimal() and len(text) <= 10 and least <= int(text) <= most):
+            raise InvalidRequest(f"{name} must be an integer from {least} to {most}, not {text!r:.50}")
+        found.append(int(text))
+    return found[0], found[1]
