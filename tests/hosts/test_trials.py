@@ -13,6 +13,10 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from client import Conflict, Limits
+from client.address import Address
+from client.connection import Connection
+from client.instance import Instance, Order
 from grader import scoring, verification
 from gymserve.environments import Catalogue
 from gymserve.errors import InvalidRequest
@@ -156,6 +160,28 @@ def test_binary_and_text_frames_say_that_the_trials_are_over(grader: Grader) -> 
         assert ask(1, 5, 0)[:4] == [4, 5, 409, "Conflict"]
         stream.send('{"op": "reset"}')
         assert msgspec.json.decode(stream.recv()) == {"op": "reset", "seq": None, "observation": None, "info": {}}
+
+
+@pytest.mark.parametrize("way", ["stream", "zstd", "http"])
+def test_our_client_plays_until_there_is_no_observation(grader: Grader, way: str) -> None:
+    token = grader.create()
+    order = Order("CartPole-v1", None, None, None, None, {})
+    order.__dict__["make"] = lambda http, limits: Instance(token, order, grader.describe(token))
+    connection = Connection(
+        Address.of(grader.server.url, None), order, Limits(), compression="zstd" if way == "zstd" else None
+    )
+    connection._talk.over_http = way == "http"
+    played = 0
+    while connection.reset(None, None)[0] is not None:
+        played += 1
+        done = False
+        while not done:
+            _, _, terminated, truncated, _ = connection.step(0)
+            done = terminated or truncated
+    assert played == 3 and connection.reset(1, None) == (None, {})
+    with pytest.raises(Conflict):
+        connection.step(0)
+    connection.close()
 
 
 def test_a_second_stream_takes_over(grader: Grader) -> None:
