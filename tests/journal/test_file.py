@@ -202,6 +202,28 @@ def test_version_1_stays_readable() -> None:
     assert kept[2] == Step(2, 16045690984503098046, 1, 1.0, False, False, None)
 
 
+def test_a_graded_journal_stays_readable() -> None:
+    kept = list(read(FIXTURE.with_name("graded1.journal")))
+    names = [
+        "Created",
+        "Reset",
+        "Step",
+        "Step",
+        "Ended",
+        "Reset",
+        "Step",
+        "Step",
+        "Step",
+        "Reset",
+        "Step",
+        "Ended",
+        "Closed",
+    ]
+    assert [type(record).__name__ for record in kept] == names
+    assert isinstance(kept[4], Ended) and kept[4].reason.startswith("failed")
+    assert isinstance(kept[11], Ended) and kept[11][:3] == (3, "reset", 8)
+
+
 @pytest.mark.parametrize("content", [b"", b"gymserve journal 9\n", b"something else entirely"])
 def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "journal").write_bytes(content)
