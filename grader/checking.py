@@ -11,6 +11,7 @@ from grader import running, scoring, seeds, verification
 from grader.challenge import Challenge
 from grader.verification import Verdict
 from gymserve.environments import Catalogue
+from gymserve.hosts import trials
 from gymserve.journal import Record, Reset, Step, read
 
 FEW_TRIALS = 20
@@ -45,6 +46,7 @@ def check(challenge: Challenge, folder: Path, catalogue: Catalogue, *, seconds: 
         GymserveError: the environment cannot be made, or fails.
     """
     number = min(phase.trials for phase in challenge.phases)
+    odd = _odd_variants(challenge, catalogue)
     began = time.perf_counter()
     plan = seeds.practice_plan(challenge, number)
     journal = running.play(
@@ -68,7 +70,23 @@ def check(challenge: Challenge, folder: Path, catalogue: Catalogue, *, seconds: 
         longest_seconds=_longest(challenge, catalogue, number * spent / max(1, result.steps)),
         warnings=(),
     )
-    return replace(findings, warnings=tuple(_warnings(challenge, findings, records)))
+    return replace(findings, warnings=(*odd, *_warnings(challenge, findings, records)))
+
+
+def _odd_variants(challenge: Challenge, catalogue: Catalogue) -> list[str]:
+    """A warning for each variant whose spaces are not those of the first, which agents are told."""
+    plan = seeds.practice_plan(challenge, len(challenge.trials.variants))
+    meta = running.order(challenge, plan, catalogue)
+    spaces = []
+    for trial in range(len(plan)):
+        env = trials.make(catalogue, trials.order(meta, trial))
+        spaces.append((env.action_space, env.observation_space))
+        env.close()
+    return [
+        f"variant {number} of the trials has other spaces than the first: agents are told those of the first only"
+        for number, own in enumerate(spaces, 1)
+        if own != spaces[0]
+    ]
 
 
 def _longest(challenge: Challenge, catalogue: Catalogue, seconds: float) -> float | None:

@@ -69,6 +69,9 @@ def test_a_check_warns_of_what_makes_a_challenge_unfair(tmp_path: Path) -> None:
     assert "5 trials" in warned and "resets at once" in warned
     careful = challenge("Pendulum-v1", trials={"number": 20}, scoring={"cut": "worst", "worst": -2000})
     assert not checking.check(careful, tmp_path, CATALOGUE, seconds=1.0).warnings
+    two = {"number": 20, "variants": [{}, {"kwargs": {"map_name": "8x8"}}]}
+    odd = challenge("FrozenLake-v1", trials=two)
+    assert "variant 2" in " ".join(checking.check(odd, tmp_path, CATALOGUE, seconds=1.0).warnings)
     vague = challenge("Forgetful-v0", max_episode_steps=3, limits={"submission_seconds": 0.0})
     warned = " ".join(checking.check(vague, tmp_path, CATALOGUE, seconds=1.0).warnings)
     assert "not replayable" in warned and "submission_seconds" in warned
