@@ -88,7 +88,8 @@ def serve(configuration: settings.Settings, *, reload: bool) -> int:
         threads=configuration.THREADS,
         stop_seconds=int(configuration.SHUTDOWN_SECONDS),
         header_bytes=configuration.MAX_HEADER_BYTES,
-        loglevel=configuration.LOG_LEVEL if configuration.LOG_LEVEL == "debug" else "warning",
+        # gunicorn's debug log holds paths as they came, and with them secrets.
+        loglevel="info" if configuration.LOG_LEVEL == "debug" else "warning",
         reload=reload,
     )
     try:

@@ -77,7 +77,7 @@ class LimitReached(GymserveError):
 class TooFast(LimitReached):
     """A rate is exceeded; the same call may be made again after `retry_after` seconds."""
 
-    def __init__(self, text: str, retry_after: float) -> None:
+    def __init__(self, text: str, retry_after: float = 1.0) -> None:
         super().__init__(text, retry_after)
         self.retry_after = retry_after
 

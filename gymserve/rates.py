@@ -17,7 +17,9 @@ from pathlib import Path
 SLOTS = 1 << 16
 PROBES = 8
 _SLOT = struct.Struct("<Qd")  # a hash of (limit, subject), its theoretical arrival time
-_ALL = SLOTS * _SLOT.size
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_HEAD = 16  # bytes that say in which run of the machine the times were noted
+_ALL = _HEAD + SLOTS * _SLOT.size
 
 
 class Rates:
@@ -27,10 +29,15 @@ class Rates:
 
     def __init__(self, file: Path) -> None:
         self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if os.fstat(self._descriptor).st_size < _ALL:
-            os.ftruncate(self._descriptor, _ALL)
-        self._slots = mmap.mmap(self._descriptor, _ALL)
         self._lock = threading.Lock()  # the file's lock is between processes only
+        fcntl.lockf(self._descriptor, fcntl.LOCK_EX)
+        boot = hashlib.blake2b(_BOOT.read_bytes(), digest_size=_HEAD).digest()
+        if os.pread(self._descriptor, _HEAD, 0) != boot:
+            os.ftruncate(self._descriptor, 0)
+            os.ftruncate(self._descriptor, _ALL)
+            os.pwrite(self._descriptor, boot, 0)
+        fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
+        self._slots = mmap.mmap(self._descriptor, _ALL)
 
     def take(self, limit: str, subject: object, *, rate: float, burst: float, units: float = 1.0) -> float:
         """Takes `units` if they are there.
@@ -48,8 +55,6 @@ class Rates:
             fcntl.lockf(self._descriptor, fcntl.LOCK_EX)
             try:
                 at, arrival = self._find(key, now)
-                if arrival > now + burst / rate + 1.0:  # of before the machine was restarted
-                    arrival = now
                 after = max(arrival, now) + units / rate
                 # What is more than a whole burst can be had when nothing else was taken.
                 wait = after - now - max(burst, units) / rate
@@ -68,7 +73,7 @@ class Rates:
         """(offset, arrival) of the subject's slot, or of one that it may have."""
         oldest, free = float("inf"), 0
         for probe in range(PROBES):
-            at = (key + probe) % SLOTS * _SLOT.size
+            at = _HEAD + (key + probe) % SLOTS * _SLOT.size
             other, arrival = _SLOT.unpack_from(self._slots, at)
             if other == key:
                 return at, arrival

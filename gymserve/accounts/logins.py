@@ -53,7 +53,9 @@ class Logins:
             try:
                 claims = jwt.decode(token, key, algorithms=[ALGORITHM]).claims
                 _CLAIMS.validate(claims)
-                return Login(int(claims["uid"]), int(claims["gen"]), float(claims["exp"]))
+                login = Login(int(claims["uid"]), int(claims["gen"]), float(claims["exp"]))
+                if 0 < login.account_id < 2**31:
+                    return login
             except (JoseError, ValueError, TypeError):
                 continue
         raise Unauthenticated("the token is not valid, or has expired: log in again")

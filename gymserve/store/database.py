@@ -20,7 +20,7 @@ DRIVERS = {
     "postgresql": "postgresql+psycopg",
     "postgres": "postgresql+psycopg",
     "mysql": "mysql+pymysql",
-    "mariadb": "mariadb+pymysql",
+    "mariadb": "mysql+pymysql",
 }
 
 

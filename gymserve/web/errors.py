@@ -5,10 +5,11 @@ import math
 from typing import Any
 
 from flask import Flask, Response, request
+from gunicorn.http.errors import NoMoreData, ParseException
 from werkzeug.exceptions import HTTPException
 
 from gymserve import wire
-from gymserve.errors import GymserveError, LimitReached, TooFast, Unauthenticated, Unavailable
+from gymserve.errors import GymserveError, InvalidRequest, LimitReached, TooFast, Unauthenticated, Unavailable
 
 RETRY_SECONDS = 1
 DETAILED = ("users", "projects")  # their old clients look for the text under "detail"
@@ -45,6 +46,12 @@ def register(app: Flask) -> None:
         response.data = wire.write_json({"message": error.description, "error": error.name.replace(" ", "")})
         response.content_type = "application/json"
         return response
+
+    @app.errorhandler(ParseException)
+    @app.errorhandler(NoMoreData)
+    def damaged(error: Exception) -> Response:
+        status, headers, body = answer(InvalidRequest(f"the request's body is damaged: {error}"))
+        return Response(body, status, headers)
 
     @app.errorhandler(Exception)
     def unknown(error: Exception) -> Response:

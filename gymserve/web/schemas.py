@@ -227,7 +227,9 @@ class KeyOrder(Struct):
     scopes: Annotated[
         list[str] | None, Meta(description="environments, submissions, training, account, operations; null: all")
     ] = None
-    days: Annotated[float | None, Meta(gt=0, le=3650, description="how long it lasts; null: until revoked")] = None
+    days: Annotated[
+        Annotated[float, Meta(gt=0, le=3650)] | None, Meta(description="how long it lasts; null: until revoked")
+    ] = None
 
 
 class Key(Struct):
