@@ -94,7 +94,8 @@ def submit(
 
 
 def _play(env: RemoteEnv, agent: Any, shown: "_Progress") -> None:
-    policy: Any = agent(env.observation_space, env.action_space) if inspect.isclass(agent) else agent
+    spaces = (env.observation_space, env.action_space) if inspect.isclass(agent) else None
+    policy: Any = agent if spaces is None else agent(*spaces)
     act: Any = getattr(policy, "act", policy)
     begin: Any = getattr(policy, "reset", lambda: None)
     trial = 0
