@@ -2,6 +2,8 @@
 
 import csv
 import io
+import threading
+import time
 from typing import Any, NamedTuple
 
 from sqlalchemy import func, select
@@ -20,12 +22,16 @@ COLUMNS = (
 SCORED = (VERIFYING, GRADED, ABANDONED)
 
 
+QUICK_SECONDS = 0.1
+
+
 class Board(NamedTuple):
-    """`rows`: by `COLUMNS`, best first. `tag` changes whenever they do."""
+    """`rows`: by `COLUMNS`, best first. `tag` changes whenever they do. `seconds`: making it took so long."""
 
     phase: str
     tag: str
     rows: list[dict[str, Any]]
+    seconds: float
 
     def to_csv(self) -> str:
         """The rows as CSV, with a line of names."""
@@ -37,9 +43,13 @@ class Board(NamedTuple):
 
 
 class Leaderboard:
+    """Boards that take long are made anew behind their readers' backs, who see the one before for so long."""
+
     def __init__(self, database: Database, competition: Competition) -> None:
         self.database, self.competition = database, competition
         self._boards: dict[tuple[int, str], Board] = {}
+        self._making: set[tuple[int, str]] = set()
+        self._lock = threading.Lock()
 
     def of(self, held: Held, phase_name: str | None = None, *, sees_hidden: bool = False) -> Board:
         """The places of a phase; of the present or last one where none is named.
@@ -55,9 +65,33 @@ class Leaderboard:
             raise errors.Conflict(f"the leaderboard is hidden until {until:%Y-%m-%d %H:%M} UTC")
         tag = f"{held.version_id}-{self._stamp(held.id, phase.name)}"
         board = self._boards.get((held.id, phase.name))
-        if board is None or board.tag != tag:
-            board = self._boards[(held.id, phase.name)] = Board(phase.name, tag, self._rows(held, phase.name))
+        if board is None or (board.tag != tag and board.seconds < QUICK_SECONDS):
+            return self._make(held, phase.name, tag)
+        if board.tag != tag:
+            self._make_behind(held, phase.name, tag)
         return board
+
+    def _make(self, held: Held, phase: str, tag: str) -> Board:
+        began = time.perf_counter()
+        rows = self._rows(held, phase)
+        board = self._boards[(held.id, phase)] = Board(phase, tag, rows, time.perf_counter() - began)
+        return board
+
+    def _make_behind(self, held: Held, phase: str, tag: str) -> None:
+        key = (held.id, phase)
+
+        def make() -> None:
+            try:
+                self._make(held, phase, tag)
+            except errors.Unavailable:
+                pass  # and the next reader has it made again
+            finally:
+                self._making.discard(key)
+
+        with self._lock:
+            if key not in self._making:
+                self._making.add(key)
+                threading.Thread(target=make, daemon=True).start()
 
     def _stamp(self, challenge_id: int, phase: str) -> str:
         mine = (Submission.challenge_id == challenge_id, Submission.phase == phase)

@@ -23,12 +23,12 @@ SAFE = {
 }
 
 
-@pytest.mark.parametrize("path", ["/", "/login", "/users/", "/health", "/v1/envs/", "/nothing", "/docs"])
+@pytest.mark.parametrize("path", ["/", "/login", "/users/", "/health", "/v1/envs/", "/nothing", "/docs", "/redoc"])
 def test_every_answer_is_safe_for_browsers(secured: Secured, path: str) -> None:
     answer = secured.ask("participant", "GET", path)
     assert {name: answer.headers[name] for name in SAFE} == SAFE
     policy = answer.headers["Content-Security-Policy"]
-    assert "'unsafe-eval'" not in policy and not re.search(r"script-src[^;]*unsafe-inline", policy)
+    assert "unsafe" not in policy
     assert re.match(r"default-src '(none|self)'", policy)
 
 
