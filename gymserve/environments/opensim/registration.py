@@ -1,0 +1,16 @@
+"""The environments' ids, present and past."""
+
+import gymnasium
+
+_ENTRIES = {  # id → (entry point, most steps of an episode)
+    "osim/Arm2D-v0": ("arm:Arm2D", 200),
+    "osim/L2M2019-v0": ("learn_to_move:LearnToMove", 2500),
+}
+ALIASES = {"Arm2DEnv": "osim/Arm2D-v0", "L2M2019Env": "osim/L2M2019-v0"}
+
+
+def register() -> None:
+    """Tells Gymnasium of the environments; a second call changes nothing."""
+    for env_id, (entry, steps) in _ENTRIES.items():
+        if env_id not in gymnasium.registry:
+            gymnasium.register(env_id, entry_point=f"gymserve.environments.opensim.{entry}", max_episode_steps=steps)
