@@ -59,7 +59,6 @@ class Arm2D(Musculoskeletal):
 
     def _observe(self) -> Any:
         state = self.simulation.state
-        self.simulation.model.realizeAcceleration(state)
         entries = list(self.target)
         for joint in self._seen_joints:
             entries += [joint.getValue(state), joint.getSpeedValue(state), joint.getAccelerationValue(state)]

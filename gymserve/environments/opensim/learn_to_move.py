@@ -109,7 +109,6 @@ class LearnToMove(Musculoskeletal):
         )
 
     def _follow(self) -> None:
-        self.simulation.model.realizeDynamics(self.simulation.state)
         right, left = (_pressure(foot, self.simulation.state)[1] > CONTACT for foot in self._feet)
         self.footsteps.land(right, left)
         self._reached = self.field.update(self._place)
@@ -119,7 +118,6 @@ class LearnToMove(Musculoskeletal):
 
     def _observe(self) -> Any:
         state = self.simulation.state
-        self.simulation.model.realizeDynamics(state)
         vector = np.empty(layout.size(TREE))
         fields = math.prod(SHAPE)
         vector[:fields] = self.field.around(self._place, self._yaw).ravel()

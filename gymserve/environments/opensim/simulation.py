@@ -107,6 +107,7 @@ class Simulation:
         self._manager.setPerformAnalyses(False)
         self._manager.setIntegratorAccuracy(self.accuracy)
         self._manager.initialize(state)
+        self.model.realizeAcceleration(state)
 
     def excite(self, excitations: Sequence[float]) -> None:
         """Sets the excitation of every muscle, each in [0, 1], in the model's order."""
@@ -116,12 +117,16 @@ class Simulation:
     def step(self, excitations: Sequence[float]) -> None:
         """Goes on by `STEP_SECONDS`.
 
+        The accelerations that a step ends with are those that the next one begins with, although its excitations are
+        others: so the old code has it, which read them after each step.
+
         Raises:
             SimulationFailed: the integrator gave up, or a state is not finite.
         """
         self.excite(excitations)
         try:
             self.state = self._manager.integrate(STEP_SECONDS * (self.steps + 1))
+            self.model.realizeAcceleration(self.state)
         except Exception as error:
             raise SimulationFailed(f"OpenSim gave up in step {self.steps + 1}: {_line(error)}") from error
         self.steps += 1
