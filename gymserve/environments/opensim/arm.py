@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from gymserve.environments.opensim import models
-from gymserve.environments.opensim.musculoskeletal import Musculoskeletal
+from gymserve.environments.opensim import layout, models
+from gymserve.environments.opensim.description import Description
+from gymserve.environments.opensim.musculoskeletal import Musculoskeletal, unbounded
 from gymserve.environments.opensim.simulation import Simulation, library
 
 JOINTS = ("r_shoulder", "r_elbow")
@@ -29,11 +30,17 @@ class Arm2D(Musculoskeletal):
         self, *, integrator_accuracy: float = 5e-5, observation: str = "vector", render_mode: str | None = None
     ) -> None:
         simulation = Simulation(models.path(models.ARM), accuracy=integrator_accuracy, extend=_add_target)
+        self.description = Description(simulation)
         super().__init__(simulation, observation=observation, render_mode=render_mode)
         self.target = (0.0, 0.0)
         self._seen_joints = [simulation.joints[joint][0] for joint in JOINTS]
         by_name = {muscle.getName(): muscle for muscle in simulation.muscles}
         self._seen_muscles = [by_name[name] for name in SEEN_MUSCLES]
+
+    def _space(self) -> Any:
+        if self.form == "dict":
+            return layout.space({**self.description.tree, "target": (2,)})
+        return unbounded(len(self.observation_names))
 
     def _start(self, options: dict[str, Any]) -> None:
         """Draws the target: an angle from U(0, 2π/3) below the shoulder's level, a distance from U(0.3, 0.65) m."""
@@ -58,6 +65,9 @@ class Arm2D(Musculoskeletal):
         return 1.0 - (x - self.target[0]) ** 2 - (y - self.target[1]) ** 2
 
     def _observe(self) -> Any:
+        if self.form == "dict":
+            whole = layout.unfold(self.description.tree, self.description.read())
+            return whole | {"target": np.array(self.target)}
         state = self.simulation.state
         entries = list(self.target)
         for joint in self._seen_joints:

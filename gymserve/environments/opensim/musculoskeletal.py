@@ -72,6 +72,9 @@ class Musculoskeletal(gymnasium.Env[Any, np.ndarray]):
     def _observe(self) -> Any:
         raise NotImplementedError
 
+    def _info(self) -> dict[str, Any]:
+        return {}
+
     # --- Gymnasium's interface ---------------------------------------------------------------------------------------
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
@@ -79,7 +82,7 @@ class Musculoskeletal(gymnasium.Env[Any, np.ndarray]):
         super().reset(seed=seed)
         self._start(options or {})
         self._over = False
-        return self._observe(), {}
+        return self._observe(), self._info()
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Acts for 0.01 s.
@@ -100,7 +103,7 @@ class Musculoskeletal(gymnasium.Env[Any, np.ndarray]):
             raise SimulationFailed(f"the state is not finite any more in step {self.simulation.steps}")
         self._over = False
         truncated = self.limit is not None and self.simulation.steps >= self.limit
-        return observation, float(reward), self._fallen(), truncated, {}
+        return observation, float(reward), self._fallen(), truncated, self._info()
 
 
 def unbounded(*shape: int) -> spaces.Box:

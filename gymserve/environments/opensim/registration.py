@@ -5,8 +5,15 @@ import gymnasium
 _ENTRIES = {  # id → (entry point, most steps of an episode)
     "osim/Arm2D-v0": ("arm:Arm2D", 200),
     "osim/L2M2019-v0": ("learn_to_move:LearnToMove", 2500),
+    "osim/Prosthetics-v0": ("prosthetics:Prosthetics", 1000),
+    "osim/Run-v0": ("learning_to_run:LearningToRun", 1000),
 }
-ALIASES = {"Arm2DEnv": "osim/Arm2D-v0", "L2M2019Env": "osim/L2M2019-v0"}
+ALIASES = {
+    "Arm2DEnv": "osim/Arm2D-v0",
+    "L2M2019Env": "osim/L2M2019-v0",
+    "ProstheticsEnv": "osim/Prosthetics-v0",
+    "Run": "osim/Run-v0",
+}
 
 
 def register() -> None:

@@ -43,14 +43,20 @@ class Simulation:
         if not (isinstance(accuracy, (int, float)) and 1e-9 <= accuracy <= 1e-1):
             raise ValueError(f"integrator_accuracy must be from 1e-9 to 0.1, not {accuracy!r}")
         self.accuracy = float(accuracy)
+        self._manager: Any = None  # before the model that it works on, also when all of this is let go
+        self.state: Any = None
         self._pristine = library().Model(str(path))
         self._pristine.initSystem()
         self.steps = 0
         self.rebuild(extend)
 
     def rebuild(self, extend: Callable[[Any], None] | None = None) -> None:
-        """Starts over with a copy of the model as it was read, and with what `extend` adds to it. All handles change."""
+        """Starts over with a copy of the model as it was read, and with what `extend` adds to it.
+
+        Handles of the model before are of no use any more: reading one ends the process.
+        """
         opensim = library()
+        self._manager = self.state = None
         self.model = opensim.Model(self._pristine)
         self._add_controller(opensim)
         self.model.initSystem()
@@ -68,7 +74,6 @@ class Simulation:
         controller = opensim.PrescribedController.safeDownCast(self.model.getControllerSet().get(0))
         functions = elements(controller.get_ControlFunctions())
         self._excitations = [opensim.Constant.safeDownCast(function) for function in functions]
-        self.state: Any = None
 
     def _add_controller(self, opensim: Any) -> None:
         """One constant function for each muscle, whose value is the muscle's excitation."""

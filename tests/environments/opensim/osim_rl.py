@@ -63,7 +63,7 @@ def patch(release: Path) -> None:
     gym.spaces = types.SimpleNamespace(Box=lambda low, high: (low, high))  # type: ignore[attr-defined]
     sys.modules["gym"] = gym
     try:
-        import scipy.interpolate  # noqa: F401
+        import scipy.interpolate
     except ImportError:
         scipy = types.ModuleType("scipy")
         scipy.interpolate = types.SimpleNamespace(interp2d=_spline)  # type: ignore[attr-defined]

@@ -14,8 +14,13 @@ from gymserve.environments.opensim.musculoskeletal import Musculoskeletal
 from gymserve.environments.opensim.simulation import SimulationFailed
 from gymserve.errors import InvalidRequest
 
-IDS = ("osim/Arm2D-v0", "osim/L2M2019-v0")
-SIZES = {"osim/Arm2D-v0": (6, 16, 200), "osim/L2M2019-v0": (22, 339, 2500)}
+SIZES = {  # actions, observation, limit
+    "osim/Arm2D-v0": (6, 16, 200),
+    "osim/L2M2019-v0": (22, 339, 2500),
+    "osim/Prosthetics-v0": (19, 160, 1000),
+    "osim/Run-v0": (18, 41, 1000),
+}
+IDS = tuple(SIZES)
 
 opensim.register()
 
@@ -62,7 +67,13 @@ def test_episodes_replay_to_the_bit(env_id: str) -> None:
     assert same(once, play(second, seed=0))  # on a fresh model
     play(first, seed=1, steps=30)
     assert same(once, play(first, seed=0))  # on one that has lived
-    assert not same(once, play(second, seed=2))
+
+
+@pytest.mark.parametrize("env_id", sorted({*IDS} - {"osim/Prosthetics-v0"}))  # which draws nothing at difficulty 0
+def test_another_seed_is_another_episode(env_id: str) -> None:
+    env = make(env_id)
+    first, second = (env.reset(seed=seed)[0] for seed in (0, 2))
+    assert not np.array_equal(first, second)
 
 
 @pytest.mark.parametrize("env_id", IDS)
@@ -81,6 +92,24 @@ def test_instances_share_nothing(env_id: str) -> None:
     first.reset(seed=3)
     play(second, seed=9, steps=5)
     assert same(alone, play(first, seed=3))
+
+
+@pytest.mark.parametrize(
+    ("env_id", "kwargs", "limit"),
+    [
+        ("osim/L2M2019-v0", {"difficulty": 2}, 1000),
+        ("osim/L2M2019-v0", {}, 2500),
+        ("osim/Prosthetics-v0", {}, 300),
+        ("osim/Prosthetics-v0", {"difficulty": 1}, 1000),
+    ],
+)
+def test_an_episode_is_truncated_at_its_difficultys_limit(env_id: str, kwargs: dict[str, Any], limit: int) -> None:
+    env = make(env_id, **kwargs).unwrapped
+    assert env.limit == limit
+    env.reset(seed=1)
+    env.limit = 3
+    ends = [env.step(np.zeros(env.action_space.shape))[2:4] for _ in range(3)]
+    assert ends == [(False, False), (False, False), (False, True)]
 
 
 @pytest.mark.parametrize("env_id", IDS)
