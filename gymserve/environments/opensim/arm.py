@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from gymserve.environments.opensim import layout, models
+from gymserve.environments.opensim.canvas import Canvas
 from gymserve.environments.opensim.description import Description
 from gymserve.environments.opensim.musculoskeletal import Musculoskeletal, unbounded
 from gymserve.environments.opensim.simulation import Simulation, library
@@ -14,6 +15,7 @@ JOINTS = ("r_shoulder", "r_elbow")
 SEEN_MUSCLES = ("BIClong", "BICshort", "BRA", "TRIlat", "TRIlong", "TRImed")  # actions are in the model's order
 WRIST = "r_radius_styloid"
 SHOULDER_HEIGHT = 0.8  # m
+TARGET_COLOUR = (60, 170, 80)
 
 
 class Arm2D(Musculoskeletal):
@@ -25,6 +27,9 @@ class Arm2D(Musculoskeletal):
         *(f"{muscle} activation" for muscle in SEEN_MUSCLES),
         "wrist x", "wrist y",
     )  # fmt: skip
+
+    scale = 270.0
+    ground = False
 
     def __init__(
         self, *, integrator_accuracy: float = 5e-5, observation: str = "vector", render_mode: str | None = None
@@ -63,6 +68,14 @@ class Arm2D(Musculoskeletal):
     def _reward(self) -> float:
         x, y = self._wrist()
         return 1.0 - (x - self.target[0]) ** 2 - (y - self.target[1]) ** 2
+
+    def _middle(self) -> tuple[float, float, float]:
+        return 0.12, 0.7, 0.15
+
+    def _decorate(self, canvas: Canvas) -> None:
+        """The target, at the wrist's distance from the middle of the body."""
+        depth = self.simulation.markers[WRIST].getLocationInGround(self.simulation.state).get(2)
+        canvas.ball((*self.target, depth), 0.03, TARGET_COLOUR)
 
     def _observe(self) -> Any:
         if self.form == "dict":

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from gymserve.environments.opensim import layout, models
+from gymserve.environments.opensim import ground, layout, models
+from gymserve.environments.opensim.canvas import Canvas
 from gymserve.environments.opensim.footsteps import Footsteps
 from gymserve.environments.opensim.musculoskeletal import Musculoskeletal, unbounded
 from gymserve.environments.opensim.simulation import Simulation, rotated
-from gymserve.environments.opensim.target_field import SHAPE, TargetField
+from gymserve.environments.opensim.target_field import PER_METRE, SHAPE, TARGET_RADIUS, TargetField
 
 WEIGHT = 75.1646 * 9.80665  # N, of the 3D model, as the old code has it for the 2D one too
 FALLEN = 0.6  # m, of the pelvis
@@ -22,6 +23,7 @@ MUSCLES = {  # in the order of actions and observations
     "HAB": "abd", "HAD": "add", "HFL": "iliopsoas", "GLU": "glut_max", "HAM": "hamstrings", "RF": "rect_fem",
     "VAS": "vasti", "BFSH": "bifemsh", "GAS": "gastroc", "SOL": "soleus", "TA": "tib_ant",
 }  # fmt: skip
+REACH_OF_VIEW = 2.5  # m
 START = (0, 0, 0.94, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 _JOINTS = {"hip_abd": (), "hip": (), "knee": (), "ankle": ()}
 _LEG = {"ground_reaction_forces": (3,), "joint": _JOINTS, "d_joint": _JOINTS}
@@ -115,6 +117,14 @@ class LearnToMove(Musculoskeletal):
 
     def _fallen(self) -> bool:
         return self.height < FALLEN
+
+    def _decorate(self, canvas: Canvas) -> None:
+        """The field on the ground, and the target in it."""
+        places = ground.grid(self._place * (1, -1), REACH_OF_VIEW, 1 / PER_METRE)
+        velocities = self.field.at(places[:, 0], -places[:, 1])
+        ground.arrows(canvas, places, velocities.T * (1, -1), length=0.2)
+        if self.field.target is not None:
+            ground.ring(canvas, self.field.target * (1, -1), TARGET_RADIUS)
 
     def _observe(self) -> Any:
         state = self.simulation.state

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from gymserve.environments.opensim import layout, models, obstacles
+from gymserve.environments.opensim.canvas import Canvas
 from gymserve.environments.opensim.musculoskeletal import Musculoskeletal, unbounded
 from gymserve.environments.opensim.simulation import Simulation, library
 
 FALLEN = 0.65  # m, of the pelvis
 LIGAMENTS = ("HipLimit_r", "HipLimit_l", "KneeLimit_r", "KneeLimit_l", "AnkleLimit_r", "AnkleLimit_l")
 LIGAMENT_WEIGHT = 1e-7  # m/N
+OBSTACLE_COLOUR = (205, 126, 62)
 JOINTS = ("hip_r", "knee_r", "ankle_r", "hip_l", "knee_l", "ankle_l")
 BODIES = ("head", "pelvis", "torso", "toes_l", "toes_r", "talus_l", "talus_r")
 _PLACE = {"x": (), "y": ()}
@@ -89,6 +91,11 @@ class LearningToRun(Musculoskeletal):
 
     def _fallen(self) -> bool:
         return self._y < FALLEN
+
+    def _decorate(self, canvas: Canvas) -> None:
+        for x, y, radius in self.course.obstacles:
+            if abs(x - self._x) < radius + 2.5:
+                canvas.ball((x, y, 0.0), radius, OBSTACLE_COLOUR)
 
     def _observe(self) -> Any:
         simulation, state = self.simulation, self.simulation.state

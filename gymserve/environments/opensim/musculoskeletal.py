@@ -6,7 +6,9 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from gymserve.environments.opensim.simulation import Simulation, SimulationFailed, checked
+from gymserve.environments.opensim.canvas import Camera, Canvas
+from gymserve.environments.opensim.picture import Figure
+from gymserve.environments.opensim.simulation import STEP_SECONDS, Simulation, SimulationFailed, checked
 
 FORMS = ("vector", "dict")
 
@@ -27,8 +29,10 @@ class Musculoskeletal(gymnasium.Env[Any, np.ndarray]):
         ValueError: an argument is none of these.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 50}
+    metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / STEP_SECONDS)}
     observation_names: tuple[str, ...] = ()
+    scale = 190.0  # of the picture, in pixels for each m
+    ground = True  # whether it shows a ground at y = 0
 
     def __init__(
         self, simulation: Simulation, *, limit: int | None = None, observation: str = "vector", render_mode: str | None
@@ -42,6 +46,7 @@ class Musculoskeletal(gymnasium.Env[Any, np.ndarray]):
         self.form = observation
         self.render_mode = render_mode
         self._over = True
+        self._figure: Figure | None = None
         self.action_space = spaces.Box(0.0, 1.0, (len(simulation.muscles),), np.float32)
         self.observation_space = self._space()
 
@@ -75,6 +80,14 @@ class Musculoskeletal(gymnasium.Env[Any, np.ndarray]):
     def _info(self) -> dict[str, Any]:
         return {}
 
+    def _middle(self) -> tuple[float, float, float]:
+        """Where the picture looks, in m: ahead of the pelvis."""
+        x, _, z = self.simulation.position("pelvis")
+        return x + 0.3, 0.88, z
+
+    def _decorate(self, canvas: Canvas) -> None:
+        """Draws what there is beside the body."""
+
     # --- Gymnasium's interface ---------------------------------------------------------------------------------------
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
@@ -104,6 +117,23 @@ class Musculoskeletal(gymnasium.Env[Any, np.ndarray]):
         self._over = False
         truncated = self.limit is not None and self.simulation.steps >= self.limit
         return observation, float(reward), self._fallen(), truncated, self._info()
+
+    def render(self) -> Any:
+        """(400, 600, 3) uint8, seen from the walker's right; None without a render mode.
+
+        Raises:
+            SimulationFailed: there was no reset yet.
+        """
+        if self.render_mode is None:
+            return None
+        if self.simulation.state is None:
+            raise SimulationFailed("there is nothing to see before a reset: reset the environment")
+        if self._figure is None or self._figure.built != self.simulation.built:
+            self._figure = Figure(self.simulation, self.scale)
+        canvas = Canvas(Camera(self._middle(), self.scale), ground=self.ground)
+        self._decorate(canvas)
+        self._figure.draw(canvas)
+        return canvas.picture()
 
 
 def unbounded(*shape: int) -> spaces.Box:

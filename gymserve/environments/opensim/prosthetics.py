@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gymserve.environments.opensim import layout, models
+from gymserve.environments.opensim import ground, layout, models
+from gymserve.environments.opensim.canvas import Canvas
 from gymserve.environments.opensim.description import Description
 from gymserve.environments.opensim.musculoskeletal import Musculoskeletal, unbounded
 from gymserve.environments.opensim.simulation import Simulation
@@ -124,6 +125,12 @@ class Prosthetics(Musculoskeletal):
 
     def _info(self) -> dict[str, Any]:
         return {"target_vel": self.target.tolist()} if self.difficulty else {}
+
+    def _decorate(self, canvas: Canvas) -> None:
+        """The velocity that is asked for, as an arrow on the ground."""
+        x, _, z = self.simulation.position("pelvis")
+        wanted = self.target if self.difficulty else np.array([SPEED, 0.0, 0.0])
+        ground.arrows(canvas, np.array([[x, z]]), wanted[None, [0, 2]], length=0.3, width=3)
 
     def _observe(self) -> Any:
         if self.form == "dict":

@@ -48,6 +48,7 @@ class Simulation:
         self._pristine = library().Model(str(path))
         self._pristine.initSystem()
         self.steps = 0
+        self.built = 0  # how many times; handles of another time are of no use
         self.rebuild(extend)
 
     def rebuild(self, extend: Callable[[Any], None] | None = None) -> None:
@@ -57,6 +58,7 @@ class Simulation:
         """
         opensim = library()
         self._manager = self.state = None
+        self.built += 1
         self.model = opensim.Model(self._pristine)
         self._add_controller(opensim)
         self.model.initSystem()
