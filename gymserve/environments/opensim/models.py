@@ -18,7 +18,7 @@ URL = (
 )
 SHA256 = "2b1875a311aae4c10b949b90feafa3b4081efc2cb19d9d88228abe1b67dffd22"
 FETCH = "python -m gymserve.environments.opensim fetch"
-FOLDER_VARIABLE = "GYMSERVE_OPENSIM_MODELS"
+FOLDER_VARIABLE = "OPENSIM_MODELS"
 
 ARM = "arm2dof6musc.osim"
 RUN = "gait9dof18musc.osim"
@@ -36,7 +36,7 @@ class ModelsMissing(FileNotFoundError):
 
 
 def folder() -> Path:
-    """Where the models are: `$GYMSERVE_OPENSIM_MODELS`, else `gymserve/osim-rl-3.0.11` in the user's cache."""
+    """Where the models are: `$OPENSIM_MODELS`, else `gymserve/osim-rl-3.0.11` in the user's cache."""
     if chosen := os.environ.get(FOLDER_VARIABLE):
         return Path(chosen)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gymserve" / RELEASE
