@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gymserve import errors, settings
+from gymserve import commands, errors, settings
+from gymserve.accounts import Accounts
 from gymserve.hosts.pool import Pool
+from gymserve.store import schema
 from gymserve.web.app import create_app
-from gymserve.web.serving import Server, options
+from gymserve.web.serving import Server, check_reach, options
 
 
 def __getattr__(name: str) -> Any:
@@ -19,8 +21,10 @@ def __getattr__(name: str) -> Any:
     if name != "app":
         raise AttributeError(name)
     try:
-        globals()["app"] = create_app(settings.load(None, os.environ, {}))
-    except errors.SettingsError as error:
+        configuration = settings.load(None, os.environ, {})
+        schema.ensure(Accounts(configuration).database, Path(configuration.DATA))
+        globals()["app"] = create_app(configuration)
+    except (errors.SettingsError, errors.Unavailable) as error:
         sys.exit(f"gymserve: {error}")
     return globals()["app"]
 
@@ -33,8 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         overrides["LOG_LEVEL"] = "debug"
     try:
         configuration = settings.load(asked.settings, os.environ, {k: v for k, v in overrides.items() if v is not None})
+        if "command" in asked:
+            return commands.run(configuration, asked)
         return serve(configuration, reload=asked.reload)
-    except (errors.SettingsError, OSError) as error:
+    except (errors.GymserveError, OSError) as error:
         print(f"gymserve: {error}", file=sys.stderr)
         return 1
 
@@ -48,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", metavar="DIR", help="where journals are kept")
     parser.add_argument("--debug", action="store_true", help="log everything")
     parser.add_argument("--reload", action="store_true", help="restart the workers when their code changes")
+    commands.add(parser)
     return parser
 
 
@@ -58,6 +65,9 @@ def serve(configuration: settings.Settings, *, reload: bool) -> int:
         SettingsError: the data directory or the address cannot be used.
     """
     data = _writable(Path(configuration.DATA))
+    check_reach(configuration, configuration.HOST)
+    accounts = Accounts(configuration)
+    schema.ensure(accounts.database, data)
     listener, port = _listen(configuration.HOST, configuration.PORT)
     pool = Pool(configuration)
     pool.start()
@@ -69,12 +79,17 @@ def serve(configuration: settings.Settings, *, reload: bool) -> int:
         """-H 'Content-Type: application/json' -d '{"env_id": "CartPole-v1"}'""",
         flush=True,
     )
+    if configuration.AUTH == "token" and (secret := accounts.directory.invite_administrator()):
+        print(f"To make the administrator, open this once: http://{shown}:{port}/setup/{secret}", flush=True)
+    accounts.database.close()
     values = options(
         bind=f"fd://{listener.fileno()}",
         workers=configuration.WORKERS,
         threads=configuration.THREADS,
         stop_seconds=int(configuration.SHUTDOWN_SECONDS),
-        loglevel=configuration.LOG_LEVEL if configuration.LOG_LEVEL == "debug" else "warning",
+        header_bytes=configuration.MAX_HEADER_BYTES,
+        # gunicorn's debug log holds paths as they came, and with them secrets.
+        loglevel="info" if configuration.LOG_LEVEL == "debug" else "warning",
         reload=reload,
     )
     try:

@@ -1,10 +1,12 @@
 """`python -m benchmarks [--quick]`: measures, prints a table, and writes docs/performance.md's figures."""
 
 import argparse
+import functools
 import os
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ WAYS: dict[str, Callable[[Server], Any]] = {
     "HTTP, bare socket": steps.raw_http,
     "HTTP, `requests`": steps.with_requests,
 }
+PEERS = {"OpenEnv": rivals.openenv, "dm-env-rpc": rivals.dm_env_rpc}
 TARGETS = {"stream, bare socket": (0.55, 0.75), "HTTP, bare socket": (0.11, 0.35)}
 
 
@@ -26,26 +29,33 @@ def one_agent(running: Server, seconds: float, rounds: int) -> list[list[str]]:
     found: dict[str, list[list[float]]] = {}
     for place, cpu in enumerate((0, 1)):
         os.sched_setaffinity(0, {0})
-        running.pin(cpu)
-        ways = {name: make(running) for name, make in WAYS.items()}
-        running.pin(cpu)  # also the host that was started just now
-        ways["local, no network"] = steps.local()
-        try:
-            ways["Ray actor"] = rivals.ray_actor(cpu)
-        except ImportError:
-            print("ray is not installed: left out")
-        with steps.echo(cpu) as ask:
-            ways["TCP echo"] = (ask, lambda: None)
+        with ExitStack() as peers:
+            measures: dict[str, Callable[[float], float]] = {}
+            for name, peer in PEERS.items():  # first, while nobody's stream waits for them to be installed
+                try:
+                    measures[name] = peers.enter_context(peer(cpu))
+                except ImportError as error:
+                    print(f"{error}: left out")
+            running.pin(cpu)
+            ways = {name: make(running) for name, make in WAYS.items()}
+            running.pin(cpu)  # also the host that was started just now
+            ways["local, no network"] = steps.local()
+            try:
+                ways["Ray actor"] = rivals.ray_actor(cpu)
+            except ImportError:
+                print("ray is not installed: left out")
+            ways["TCP echo"] = (peers.enter_context(steps.echo(cpu)), lambda: None)
+            measures |= {name: functools.partial(steps.timed, ask, reset) for name, (ask, reset) in ways.items()}
             for _ in range(rounds):
-                for name, (ask, reset) in ways.items():
-                    took = steps.timed(ask, reset, seconds)
+                for name, measure in measures.items():
+                    took = measure(seconds)
                     found.setdefault(name, [[], []])[place].append(took)
                     print(f"{('one core', 'two cores')[place]:10} {name:24} {took:8.1f} µs", flush=True)
     running.free()
     load.free_cores()
     echoes = [statistics.median(times) for times in found["TCP echo"]]
     rows = []
-    for name in ("TCP echo", "local, no network", *WAYS, "Ray actor"):
+    for name in ("TCP echo", "local, no network", *WAYS, "Ray actor", *PEERS):
         if name in found:
             cells = [name]
             for place in range(2):

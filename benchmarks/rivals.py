@@ -1,10 +1,17 @@
 """Other ways to step an environment in another process."""
 
+import importlib.util
 import os
-from collections.abc import Callable
+import subprocess
+import sys
+import venv
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import gymnasium
 import numpy as np
+
+from benchmarks.processes import ROOT
 
 
 def ray_actor(cpu: int) -> tuple[Callable[[int], bool], Callable[[], object]]:
@@ -51,3 +58,54 @@ def async_vector(num_envs: int) -> tuple[Callable[[int], bool], Callable[[], obj
         return False
 
     return ask, envs.close
+
+
+@contextmanager
+def peer(module: str, cpu: int, python: str = sys.executable) -> Iterator[Callable[[float], float]]:
+    """Another project's server and agent, a process each: measures µs a step for so many seconds."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "no_proxy": "127.0.0.1"}
+
+    def start(role: str, argument: str) -> subprocess.Popen[str]:
+        command, pipe = [python, "-m", f"benchmarks.{module}", role, argument], subprocess.PIPE
+        return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment, cwd=ROOT)
+
+    with start("serve", str(cpu)) as server:
+        try:
+            assert server.stdout is not None
+            with start("act", server.stdout.readline().strip()) as agent:
+
+                def measure(seconds: float) -> float:
+                    assert agent.stdin is not None and agent.stdout is not None
+                    agent.stdin.write(f"{seconds}\n")
+                    agent.stdin.flush()
+                    return float(agent.stdout.readline())
+
+                try:
+                    yield measure
+                finally:
+                    try:
+                        agent.communicate(timeout=30)  # ends its input, and so itself
+                    except subprocess.TimeoutExpired:
+                        agent.kill()
+        finally:
+            server.terminate()
+
+
+def dm_env_rpc(cpu: int) -> AbstractContextManager[Callable[[float], float]]:
+    """dm-env-rpc's gRPC connection and its `dm_env` adaptor."""
+    if importlib.util.find_spec("dm_env_rpc") is None:
+        raise ImportError("dm-env-rpc is not installed")
+    return peer("dm_env_rpc", cpu)
+
+
+def openenv(cpu: int) -> AbstractContextManager[Callable[[float], float]]:
+    """OpenEnv's WebSocket, in a virtual environment of its own: it does not go with the Pillow in constraints.txt."""
+    home, pins = ROOT / "build" / "openenv", ROOT / "benchmarks" / "openenv.txt"
+    python, made = str(home / "bin" / "python"), home / "made-of.txt"
+    if not made.exists() or made.read_text() != pins.read_text():
+        venv.create(home, clear=True, with_pip=True)
+        command = [python, "-I", "-m", "pip", "install", "-q", "openenv-core", "gymnasium", "-c", str(pins)]
+        if subprocess.run(command).returncode:
+            raise ImportError("OpenEnv could not be installed")
+        made.write_text(pins.read_text())
+    return peer("openenv", cpu, python)

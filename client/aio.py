@@ -18,12 +18,12 @@ from gymnasium.vector import AutoresetMode
 from client.address import Address
 from client.conversation import CLOSE, LIMIT, RENDER, Conversation
 from client.environment import picture
-from client.exceptions import ConnectionLost, NotReachable, ServerError, TimedOut, Unavailable
+from client.exceptions import ConnectionLost, NotReachable, ServerError, TimedOut, TooFast, Unavailable
 from client.handshake import Handshake
 from client.http import Http
 from client.instance import Instance, Limits, Order
 from client.patience import Patience
-from client.recovery import UNSURE, Connect, Exchange, Pause, Script, ask
+from client.recovery import UNSURE, Connect, Exchange, Pause, Script, Wait, ask
 from client.stream import prepare
 from gymserve import wire
 
@@ -121,6 +121,8 @@ class AsyncEnv:
         except (ConnectionLost, Unavailable) as error:
             self._abandon()
             return await self._carry_out(lost=isinstance(error, ConnectionLost))
+        except TooFast:
+            return await self._carry_out(lost=0)
         except UNSURE:
             self._talk.unresolved = self._talk.asked
             self._abandon()
@@ -158,6 +160,8 @@ class AsyncEnv:
             raise
         if isinstance(command, Pause):
             self._abandon()
+            return await asyncio.sleep(command.seconds)
+        if isinstance(command, Wait):
             return await asyncio.sleep(command.seconds)
         if isinstance(command, Connect):
             if self._stream is None:

@@ -5,11 +5,11 @@ from typing import Any
 
 from client.address import Address
 from client.conversation import CLOSE, RENDER, Conversation
-from client.exceptions import ConnectionLost, ServerError, Unavailable
+from client.exceptions import ConnectionLost, ServerError, TooFast, Unavailable
 from client.http import Http
 from client.instance import Instance, Limits, Order
 from client.patience import Patience
-from client.recovery import UNSURE, Connect, Exchange, Pause, Script, ask
+from client.recovery import UNSURE, Connect, Exchange, Pause, Script, Wait, ask
 from client.stream import Stream
 
 
@@ -68,6 +68,8 @@ class Connection:
         except (ConnectionLost, Unavailable) as error:
             self._abandon()
             return self._carry_out(lost=isinstance(error, ConnectionLost))
+        except TooFast:
+            return self._carry_out(lost=0)
         except UNSURE:
             self._talk.unresolved = self._talk.asked
             self._abandon()
@@ -106,6 +108,8 @@ class Connection:
             raise
         if isinstance(command, Pause):
             self._abandon()
+            return time.sleep(command.seconds)
+        if isinstance(command, Wait):
             return time.sleep(command.seconds)
         if isinstance(command, Connect):
             return self._connect()

@@ -141,8 +141,8 @@ class Conversation:
         answer = wire.unpack(message)
         if answer[0] != wire.ERROR:
             raise ConnectionLost("the server answered another question than was asked")
-        _, _, status, name, text = answer
-        raise named(name, text, status)
+        _, _, status, name, text, *wait = answer
+        raise named(name, text, status, *wait)
 
     def read_http(self, told: Any) -> Any:
         """As `read`, of what an HTTP call answered."""

@@ -4,12 +4,16 @@ ServerError                   message, status_code (None: the server did not say
 ├── InvalidRequest            the call's words are off; nothing was done
 │   ├── InvalidValue          an action that the space refuses; the text names the element
 │   └── UnknownEnvironment    the server has no such environment
-├── UnknownInstance           the instance was closed, or expired: make a new one
+├── Unauthenticated           the server wants a key (token=, $GYMSERVE_TOKEN), or does not believe this one
+├── Forbidden                 the account, or its key, may not do this
+├── NotFound                  there is no such thing, or it is somebody else's
+│   └── UnknownInstance       the instance was closed, or expired: make a new one
 ├── Conflict                  the call does not fit the state, such as a step after the end: reset
 │   ├── OutOfSequence         somebody else steps the same instance
 │   └── NotReplayable         the instance was lost and could not be rebuilt: reset
 ├── KeyReused                 the last answer was lost, and the call was repeated differently
 ├── LimitReached              a limit of the server: close something, or try later
+│   └── TooFast               a rate is exceeded: retry_after says how many seconds to wait; steps wait by themselves
 ├── Unavailable               the server starts, stops, or lacks a part: try again
 ├── StorageFull               the server has no room left; nothing was done
 ├── EnvironmentFailed         the environment raised an error or ended its process
@@ -46,7 +50,19 @@ class UnknownEnvironment(InvalidRequest):
     """The server has no such environment, or lacks a package for it."""
 
 
-class UnknownInstance(ServerError):
+class Unauthenticated(ServerError):
+    """The server wants a key, or does not believe the one that it got."""
+
+
+class Forbidden(ServerError):
+    """The account, or its key, may not do this."""
+
+
+class NotFound(ServerError):
+    """There is no such thing, or it belongs to somebody else."""
+
+
+class UnknownInstance(NotFound):
     """The instance was closed, or expired: make a new one."""
 
 
@@ -68,6 +84,12 @@ class KeyReused(ServerError):
 
 class LimitReached(ServerError):
     """A limit of the server is reached; the text names it."""
+
+
+class TooFast(LimitReached):
+    """A rate is exceeded; the same call may be made again after `retry_after` seconds."""
+
+    retry_after = 1.0
 
 
 class Unavailable(ServerError):
@@ -111,6 +133,9 @@ def _tree(kind: type[ServerError]) -> Iterator[type[ServerError]]:
 _NAMED = {kind.__name__: kind for kind in _tree(ServerError)}
 _BY_STATUS: dict[int, type[ServerError]] = {
     400: InvalidRequest,
+    401: Unauthenticated,
+    403: Forbidden,
+    404: NotFound,
     409: Conflict,
     422: KeyReused,
     429: LimitReached,
@@ -121,6 +146,9 @@ _BY_STATUS: dict[int, type[ServerError]] = {
 }
 
 
-def named(name: str, message: str, status: int) -> ServerError:
+def named(name: str, message: str, status: int, retry_after: float | None = None) -> ServerError:
     """The error that the server calls `name`; for a name of a newer server, what its status says."""
-    return _NAMED.get(name, _BY_STATUS.get(status, ServerError))(message, status)
+    error = _NAMED.get(name, _BY_STATUS.get(status, ServerError))(message, status)
+    if isinstance(error, TooFast) and retry_after is not None:
+        error.retry_after = float(retry_after)
+    return error

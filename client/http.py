@@ -7,7 +7,7 @@ import msgspec
 import urllib3
 
 from client.address import Address
-from client.exceptions import ConnectionLost, NotReachable, ServerError, TimedOut, Unavailable, named
+from client.exceptions import ConnectionLost, NotReachable, ServerError, TimedOut, TooFast, Unavailable, named
 from client.patience import Patience
 from gymserve import wire
 
@@ -71,6 +71,8 @@ class Http:
                 return self.call(method, path, body, key=key)
             except NotReachable:
                 raise
+            except TooFast as error:
+                time.sleep(patience.wait(error))
             except (ConnectionLost, Unavailable) as error:
                 time.sleep(patience.pause(error))
 
@@ -92,7 +94,7 @@ def _read(status: int, kind: str, data: bytes) -> Any:
     if status < 300:
         return told
     if isinstance(told, dict) and "message" in told:
-        raise named(str(told.get("error", "")), str(told["message"]), status)
+        raise named(str(told.get("error", "")), str(told["message"]), status, told.get("retry_after"))
     if status in (502, 503, 504):
         raise Unavailable(f"something before the server answered with status {status}", status)
     raise ServerError(f"the answer has status {status}: is this address a gymserve server?", status)

@@ -4,7 +4,7 @@ import random
 import time
 from collections.abc import Callable
 
-from client.exceptions import ServerError
+from client.exceptions import ServerError, TooFast
 
 
 class Patience:
@@ -24,6 +24,16 @@ class Patience:
         self._chance = chance
         self._deadline = clock() + seconds
         self._pause = 0.0
+
+    def wait(self, error: TooFast) -> float:
+        """Seconds to wait because the server said so.
+
+        Raises:
+            TooFast: `error`, because that is longer than the budget.
+        """
+        if error.retry_after > self._deadline - self._clock():
+            raise error
+        return error.retry_after
 
     def pause(self, error: ServerError) -> float:
         """Seconds to wait before the next attempt; the first comes at once.

@@ -12,6 +12,7 @@ from client.exceptions import (
     OutOfSequence,
     ServerError,
     TimedOut,
+    TooFast,
     Unavailable,
 )
 from client.patience import Patience
@@ -19,6 +20,12 @@ from client.patience import Patience
 
 class Pause(NamedTuple):
     """Do nothing for `seconds`."""
+
+    seconds: float
+
+
+class Wait(NamedTuple):
+    """Do nothing for `seconds`; the stream stays open."""
 
     seconds: float
 
@@ -41,7 +48,7 @@ class Call(NamedTuple):
     body: Any = None
 
 
-Command = Pause | Connect | Exchange | Call
+Command = Pause | Wait | Connect | Exchange | Call
 Script = Generator[Command, Any, Any]
 
 UNSURE = (ConnectionLost, TimedOut, OutOfSequence, KeyReused)
@@ -79,6 +86,8 @@ def ask(talk: Conversation, patience: Patience, *, lost: int = 0) -> Script:
                 raise
             talk.unresolved = None
             return result
+        except TooFast as error:
+            yield Wait(patience.wait(error))
         except CannotUpgrade:
             talk.over_http = True
         except (ConnectionLost, Unavailable) as error:

@@ -108,6 +108,6 @@ class Client:
             except ValueError:
                 logger.warning("the server's answer is no JSON: %.200s", answer.text)
         if answer.status_code != 200 and "message" in told:
-            raise named(str(told.get("error", "")), told["message"], answer.status_code)
+            raise named(str(told.get("error", "")), told["message"], answer.status_code, told.get("retry_after"))
         answer.raise_for_status()
         return told

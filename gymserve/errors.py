@@ -4,12 +4,16 @@ GymserveError
 ├── InvalidRequest            the caller's words are off; nothing was done
 │   ├── InvalidValue          an action, observation or option that its space refuses
 │   └── UnknownEnvironment    no such id in the catalogue, or something is missing to make it
-├── UnknownInstance           no instance has this token
+├── Unauthenticated           nobody has said who asks, or what was said is not believed
+├── Forbidden                 who asks may not do this
+├── NotFound                  there is no such thing, or it is somebody else's
+│   └── UnknownInstance       no instance has this token
 ├── Conflict                  the call does not fit the state that the instance is in
 │   ├── OutOfSequence         a `seq` that is neither the last one nor the next
 │   └── NotReplayable         the instance was lost and cannot be rebuilt truthfully
 ├── KeyReused                 a `seq` or `Idempotency-Key` again, with another request
 ├── LimitReached              a limit of this server; try later, or close something
+│   └── TooFast               a rate is exceeded; it says when to try again
 ├── Unavailable               the server is starting, stopping or short of a part; try again
 ├── StorageFull               the journal could not be written; nothing was done
 ├── EnvironmentFailed         the environment raised an error or ended its process
@@ -34,7 +38,19 @@ class UnknownEnvironment(InvalidRequest):
     """The catalogue has no such id, or a package is missing to make it."""
 
 
-class UnknownInstance(GymserveError):
+class Unauthenticated(GymserveError):
+    """Who asks is not known: no key or token was given, or it is wrong, expired or revoked."""
+
+
+class Forbidden(GymserveError):
+    """Who asks is known, and may not do this."""
+
+
+class NotFound(GymserveError):
+    """There is no such thing, or it belongs to somebody else: the answer is the same."""
+
+
+class UnknownInstance(NotFound):
     """No instance has this token: it never was, was closed, or expired."""
 
 
@@ -56,6 +72,17 @@ class KeyReused(GymserveError):
 
 class LimitReached(GymserveError):
     """A limit of this server is reached; the text names it."""
+
+
+class TooFast(LimitReached):
+    """A rate is exceeded; the same call may be made again after `retry_after` seconds."""
+
+    def __init__(self, text: str, retry_after: float = 1.0) -> None:
+        super().__init__(text, retry_after)
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class Unavailable(GymserveError):

@@ -20,11 +20,14 @@ PREFIX = "GYMSERVE_"
 NOT_SETTINGS = {"SETTINGS", "SERVER", "TOKEN", "ARBITER"}  # of the loader, the client and the front door
 
 
-def _setting(default: Any, meaning: str, least: float = 0, most: float = float("inf")) -> Any:
-    metadata = {"meaning": meaning, "least": least, "most": most}
+CHOICES = {"LOG_LEVEL": ("debug", "info", "warning", "error"), "AUTH": ("open", "token")}
+
+
+def _setting(default: Any, meaning: str, least: float = 0, most: float = float("inf"), *, secret: bool = False) -> Any:
+    metadata = {"meaning": meaning, "least": least, "most": most, "secret": secret}
     if isinstance(default, (list, dict)):
-        return field(default_factory=lambda: type(default)(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
+        return field(default_factory=lambda: type(default)(default), metadata=metadata, repr=not secret)
+    return field(default=default, metadata=metadata, repr=not secret)
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,28 @@ class Settings:
     WORKERS: int = _setting(max(2, os.cpu_count() or 1), "gunicorn workers; one a core", 1, 256)
     THREADS: int = _setting(64, "threads of each worker", 2, 4096)
     DATA: str = _setting("gymserve-data", "directory of journals and all else that is kept")
+    DATABASE: str = _setting(
+        "", "URL of a PostgreSQL or MariaDB/MySQL database; empty: an SQLite file in DATA", secret=True
+    )
+    AUTH: str = _setting("open", "open: whoever reaches the server may do all; token: accounts, keys and roles")
+    FORCE_OPEN: bool = _setting(False, 'allow AUTH = "open" on an address that other machines reach')
+    SIGN_UP: bool = _setting(False, "strangers may make themselves an account")
+    SECRETS: list[str] = _setting(
+        [], "sign logins: the first signs, older ones are still believed; none: one is made in DATA", secret=True
+    )
+    LOGIN_HOURS: float = _setting(24.0, "hours that a login lasts", 0.01, 8760)
+    PASSWORD_LENGTH: int = _setting(6, "characters that a new password must have", 1, 100)
+    TRUSTED_HOSTS: list[str] = _setting(
+        [], 'names that the server answers to, such as "gym.example.org" or ".example.org"; none: see docs/security.md'
+    )
+    CORS_ORIGINS: list[str] = _setting([], 'origins whose pages may call this server, or "*" for all')
+    PROXIES: int = _setting(0, "reverse proxies in front, whose X-Forwarded-* headers are believed", 0, 10)
     LOG_LEVEL: str = _setting("info", "debug, info, warning or error")
+    LOG_DIR: str = _setting(
+        "", "directory for logs, one JSON object a line, a new file each day; empty: standard error only"
+    )
+    LOG_FILE_MB: int = _setting(100, "a log file of so many MB is followed by another one", 1)
+    LOG_DAYS: int = _setting(30, "days that log files are kept", 1)
     ENVIRONMENT_MODULES: list[str] = _setting([], "modules imported at the start, which register environments")
     ENVIRONMENT_KWARGS: dict[str, list[str]] = _setting(
         {}, "environment id → names of the kwargs that agents may give, beside the built-in ones"
@@ -47,6 +71,16 @@ class Settings:
     SHARED_HOSTS: int = _setting(os.cpu_count() or 1, "host processes for light environments", 1, 1024)
     MAX_INSTANCES: int = _setting(10_000, "instances in all", 1)
     MAX_DEDICATED_HOSTS: int = _setting(200, "instances that have a host process of their own", 0)
+    MAX_STREAMS: int = _setting(10_000, "streams in all", 1)
+    ACCOUNT_INSTANCES: int = _setting(100, "instances of one account", 0)
+    ACCOUNT_STREAMS: int = _setting(100, "streams of one account", 0)
+    ACCOUNT_STORAGE_MB: int = _setting(10_240, "MB of journals of one account; with more it may create no instance", 0)
+    REQUESTS_PER_MINUTE: int = _setting(
+        6000, "requests of one account, or of one stranger's address, but steps; 0: any", 0
+    )
+    STEPS_PER_SECOND: int = _setting(0, "steps of one account, of each copy in a vector instance; 0: any", 0)
+    LOGIN_ATTEMPTS: int = _setting(5, "wrong passwords that are taken at once; then one each half minute", 1)
+    SIGN_UPS_PER_HOUR: int = _setting(10, "new accounts from one address", 1)
     MAX_NUM_ENVS: int = _setting(4096, "copies in a vector instance", 1)
     HOST_MEMORY_MB: int = _setting(4096, "memory of a host's own, in MB; a host that takes more is ended", 64)
     IDLE_SECONDS: float = _setting(3600.0, "an instance that nobody uses for so long is closed", 0.1)
@@ -54,6 +88,7 @@ class Settings:
     REVIVE_SECONDS: float = _setting(60.0, "replaying an episode after a crash may take so long", 0.1)
     RESTART_SECONDS: float = _setting(10.0, "the longest wait before a host that keeps dying is started again")
     MAX_BODY_BYTES: int = _setting(16 * 2**20, "bytes of a request's body", 1024)
+    MAX_HEADER_BYTES: int = _setting(8190, "bytes of a request's line, and of each of its headers", 256, 65_536)
     MAX_FRAME_BYTES: int = _setting(16 * 2**20, "bytes of a stream's message", 1024)
     JOURNAL_BYTES: int = _setting(2**30, "bytes of an instance's journal", 4096)
     JOURNAL_DAYS: float = _setting(7.0, "days that a closed instance's journal is kept")
@@ -64,11 +99,12 @@ class Settings:
     PRELOAD: bool = _setting(True, "import simulators before hosts are forked: quicker to create, more memory at rest")
 
     def to_json(self) -> str:
-        """For another process of the same server."""
-        return json.dumps(asdict(self))
+        """For the processes in which environments live: without the secrets."""
+        return json.dumps({name: value for name, value in asdict(self).items() if name not in SECRET})
 
 
 _FIELDS = {each.name: each for each in fields(Settings)}
+SECRET = {name for name, each in _FIELDS.items() if each.metadata["secret"]}
 
 
 def from_json(text: str) -> Settings:
@@ -145,11 +181,13 @@ def _checked(name: str, value: Any, place: str) -> Any:
     if kind is float and type(value) is int:
         value = float(value)
     if type(value) is not kind and not (kind is list and isinstance(value, tuple)):
-        raise SettingsError(f"{place}: {name} must be {_KINDS[kind]}, not {value!r}")
+        shown = "another kind of value" if name in SECRET else repr(value)
+        raise SettingsError(f"{place}: {name} must be {_KINDS[kind]}, not {shown}")
     if kind in (int, float) and not limits["least"] <= value <= limits["most"]:
         raise SettingsError(f"{place}: {name} must be from {limits['least']:g} to {limits['most']:g}, not {value!r}")
-    if name == "LOG_LEVEL" and value not in ("debug", "info", "warning", "error"):
-        raise SettingsError(f"{place}: LOG_LEVEL must be debug, info, warning or error, not {value!r}")
+    if value not in CHOICES.get(name, (value,)):
+        *others, last = CHOICES[name]
+        raise SettingsError(f"{place}: {name} must be {', '.join(others)} or {last}, not {value!r}")
     return list(value) if isinstance(value, tuple) else value
 
 

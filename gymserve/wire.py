@@ -27,6 +27,9 @@ CONTINUATION, TEXT, BINARY, CLOSING, PING, PONG = 0, 1, 2, 8, 9, 10
 
 STATUS = {
     errors.InvalidRequest: 400,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
     errors.UnknownInstance: 400,  # as the old server answered, and its clients expect
     errors.Conflict: 409,
     errors.KeyReused: 422,

@@ -14,7 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gymserve.accounts import Accounts
+from gymserve.accounts.audit import COMMAND_LINE
+from gymserve.settings import Settings
+
 ROOT = Path(__file__).parent.parent
+PASSWORD = "correct horse battery"
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
@@ -43,6 +48,7 @@ class Server:
     def __init__(self, data: Path, **settings: Any) -> None:
         self.data = data
         self.settings = settings
+        self.key = ""  # sent with every request, if there is one
         self.start()
 
     def start(self) -> None:
@@ -102,7 +108,8 @@ class Server:
 
     def request(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """One request; `body` is sent as JSON, or as it is if it is bytes."""
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        sent = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
             sent.setdefault("Content-Type", "application/json")
@@ -113,11 +120,19 @@ class Server:
         except urllib.error.HTTPError as error:
             return Answer(error.code, error.headers, error.read())
 
-    def get(self, path: str) -> Answer:
-        return self.request("GET", path)
+    def get(self, path: str, **headers: str) -> Answer:
+        return self.request("GET", path, **headers)
 
     def post(self, path: str, body: Any = None, **headers: str) -> Answer:
         return self.request("POST", path, body, **headers)
+
+    def account(self, email: str, role: str = "participant", **key: Any) -> tuple[int, str]:
+        """A new account's (id, API key), made in the server's database."""
+        accounts = Accounts(Settings(DATA=str(self.data), DATABASE=self.settings.get("DATABASE", "")))
+        made = accounts.directory.create(email, PASSWORD, role=role, by=COMMAND_LINE)
+        _, secret = accounts.keys.create(made.id, "test", by=COMMAND_LINE, **key)
+        accounts.database.close()
+        return made.id, secret
 
     def create(self, env_id: str, **parameters: Any) -> str:
         """A new instance's token."""

@@ -2,7 +2,6 @@
 
 import fcntl
 import gc
-import logging
 import os
 import shutil
 import sys
@@ -14,15 +13,14 @@ os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", SDL_VIDEODRIVER
 os.environ.setdefault("MUJOCO_GL", "egl")
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 
-from gymserve import environments, errors, settings
+from gymserve import environments, errors, logs, settings
 from gymserve.hosts.supervisor import Supervisor
 
 
 def main() -> int:
     """Says `ready <runtime directory>` or `failed <reason>` on standard output, then serves."""
     configuration = settings.from_json(sys.stdin.read())
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True)
-    logging.getLogger("gymserve").setLevel(configuration.LOG_LEVEL.upper())
+    logs.configure(configuration)
     data = Path(configuration.DATA)
     runtime = None
     try:

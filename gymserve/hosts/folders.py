@@ -16,12 +16,30 @@ from gymserve.errors import StorageFull
 from gymserve.journal.file import read
 from gymserve.journal.records import Created
 
-_TOKEN = re.compile(r"([sd]\d{1,7})-[A-Za-z0-9_-]{22}")
+_TOKEN = re.compile(r"([sd]\d{1,7})(?:([.~])(\d{1,10}))?-[A-Za-z0-9_-]{22}")
 
 
-def new_token(slot: str) -> str:
-    """A token that names its host's slot and cannot be guessed (128 random bits)."""
-    return f"{slot}-{secrets.token_urlsafe(16)}"
+def new_token(slot: str, account: int = 0, *, alone: bool = False) -> str:
+    """A token that names its host's slot and its account, and cannot be guessed (128 random bits).
+
+    Args:
+        account: whose instance it is; 0: nobody's.
+        alone: the token alone lets its bearer in, for old clients that send nothing else.
+    """
+    owner = f"{'~' if alone else '.'}{account}" if account else ""
+    return f"{slot}{owner}-{secrets.token_urlsafe(16)}"
+
+
+def owner_of(token: str) -> int:
+    """The account that a token names; 0: none."""
+    match = _TOKEN.fullmatch(token)
+    return int(match[3] or 0) if match else 0
+
+
+def suffices(token: str) -> bool:
+    """Whether this token alone lets its bearer in."""
+    match = _TOKEN.fullmatch(token)
+    return match is not None and match[2] == "~"
 
 
 def slot_of(token: str) -> str | None:
@@ -88,6 +106,18 @@ def sweep(instances: Path, idle_seconds: float, *, slot: str, but: Container[str
             except OSError:
                 continue  # closed in the meantime
     return swept
+
+
+def storage(data: Path) -> dict[int, int]:
+    """Account → bytes of its instances' folders, closed ones included."""
+    used: dict[int, int] = {}
+    for kind in ("instances", "closed"):
+        for token in tokens(data / kind):
+            if owner := owner_of(token):
+                with contextlib.suppress(OSError):  # closed in the meantime
+                    for entry in os.scandir(data / kind / token):
+                        used[owner] = used.get(owner, 0) + entry.stat(follow_symlinks=False).st_blocks * 512
+    return used
 
 
 def remove_old(data: Path, days: float) -> None:

@@ -21,7 +21,9 @@ from gymserve.hosts import answers, folders, revival
 from gymserve.hosts.channel import Channel
 from gymserve.hosts.instance import Instance, Move
 from gymserve.hosts.link import encode
+from gymserve.hosts.pace import Paces
 from gymserve.hosts.pulse import Pulse
+from gymserve.hosts.report import Report
 from gymserve.hosts.stream import Stream
 from gymserve.hosts.workers import Workers
 from gymserve.journal import records
@@ -63,6 +65,9 @@ class Host:
         self.streams: dict[str, set[Stream]] = {}
         self.now = time.monotonic()
         self._next_sweep = self.now + SWEEP_SECONDS
+        self._report = Report()
+        self._reported = self.now
+        self.paces = Paces(settings)
         self.running = True
         self.poll = select.epoll()
         self.supervisor = Supervisor(self, supervisor)
@@ -111,6 +116,7 @@ class Host:
         for streams in list(self.streams.values()):
             for stream in list(streams):
                 stream.tick(self.settings.STREAM_PING_SECONDS)
+        self._tell()
         oldest = self.now - self.settings.IDLE_SECONDS
         for instance in [one for one in self.instances.values() if one.used < oldest]:
             self.close(instance, f"idle for {self.settings.IDLE_SECONDS:g} s")
@@ -119,12 +125,22 @@ class Host:
             for token in folders.sweep(self.folder, self.settings.IDLE_SECONDS, slot=self.slot, but=self.instances):
                 self.supervisor.send(encode(("closed", token)))
 
+    def _tell(self) -> None:
+        """Tells the supervisor what was done lately."""
+        for instance in self.instances.values():
+            if instance.used >= self._reported:
+                self._report.add(instance)
+        self._reported = self.now
+        if message := self._report.message(self.streams):
+            self.supervisor.send(encode(message))
+
     def _drain(self) -> None:
         """Tells the streams, and leaves each journal so that the next start goes on from it."""
         self.listener.close()
         for channel in list(self.channels.values()):
             if isinstance(channel, Stream) and not channel.closed:
                 channel.bye(1012, "the server restarts: connect again")
+        self._tell()
         for instance in self.instances.values():
             instance.unload()
 
@@ -145,7 +161,11 @@ class Host:
         folders.publish(folder)
         journal.path = folder / "journal"
         instance = Instance(token, folder, meta=meta, env=env, journal=journal, pulse=self.pulse)
-        self.instances[token] = instance
+        return self._adopt(instance)
+
+    def _adopt(self, instance: Instance) -> Instance:
+        instance.pace = self.paces.of(instance.token)
+        self.instances[instance.token] = instance
         return instance
 
     def load(self, token: str) -> Instance:
@@ -159,14 +179,15 @@ class Host:
             folder = self.folder / token
             if not (folder / "journal").exists():
                 raise errors.UnknownInstance(f"Instance_id {token} unknown")
-            instance = revival.revive(token, folder, self.catalogue, self.settings, self.pulse)
-            self.instances[token] = instance
+            instance = self._adopt(revival.revive(token, folder, self.catalogue, self.settings, self.pulse))
         instance.used = self.now
         return instance
 
     def step(self, instance: Instance, action: Any, packed: Any, seq: int | None) -> Move:
         """Acts once, see `Instance.step`."""
         instance.used = self.now
+        if instance.pace is not None:
+            instance.pace.take(instance.meta["num_envs"])
         try:
             return instance.step(action, packed, seq)
         except (errors.EnvironmentFailed, errors.StorageFull):
@@ -212,6 +233,9 @@ class Host:
         except errors.StorageFull:
             instance.unload()  # the folder's place says that it is closed
         folders.retire(instance.folder)
+        self._report.add(instance)
+        if message := self._report.message(self.streams):
+            self.supervisor.send(encode(message))
         for stream in list(self.streams.get(instance.token, ())):
             if not stream.leaving:
                 stream.bye(1000, f"the instance was closed: {reason}")
@@ -220,6 +244,7 @@ class Host:
     def _forget(self, instance: Instance) -> None:
         """Drops an instance whose environment may be anywhere; the next call revives it from its journal."""
         self.instances.pop(instance.token, None)
+        self._report.add(instance)
         instance.unload()
 
     # --- streams --------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gymserve import errors, wire
+from gymserve.hosts.pace import Pace
 from gymserve.hosts.pulse import CALLS, INSTANCE, number
 from gymserve.journal import records
 from gymserve.journal.file import Journal
@@ -64,6 +65,8 @@ class Instance:
         self.used = time.monotonic()
         self.timed = 0  # steps since this process has the instance, and the
         self.seconds = [0.0, 0.0, 0.0]  # time that they spent in the environment, in the journal, and in all
+        self.counted: tuple[float, ...] = (0, journal.size, 0.0, 0.0, 0.0)  # see `hosts/report.py`
+        self.pace: Pace | None = None
         self.batch = meta["num_envs"] > 1
         self.adopt(env)
 

@@ -29,8 +29,14 @@ class Instances:
         num_envs: int = 1,
         autoreset_mode: str | None = None,
         idempotency_key: str | None = None,
+        account: int = 0,
+        alone: bool = False,
     ) -> str:
-        """Makes an instance and returns its token; the same one for a repeated `idempotency_key`.
+        """Makes an instance and returns its token; the same one for an account's repeated `idempotency_key`.
+
+        Args:
+            account: whose it is to be; 0: nobody's.
+            alone: its token alone is to let a bearer in.
 
         Raises:
             UnknownEnvironment, InvalidRequest: it cannot be made like this.
@@ -54,7 +60,11 @@ class Instances:
             "autoreset_mode": "NextStep" if autoreset_mode is None and num_envs > 1 else autoreset_mode,
         }
         token, new = self.pool.place(
-            dedicated=environment.kind == "dedicated", key=idempotency_key, body=request_body(order)
+            dedicated=environment.kind == "dedicated",
+            key=idempotency_key,
+            body=request_body(order),
+            account=account,
+            alone=alone,
         )
         if new or not self.exists(token):
             self.pool.call("create", token, order)
@@ -84,15 +94,15 @@ class Instances:
             raise errors.UnknownInstance(f"Instance_id {token:.100} unknown")
         return self.pool.instances / token
 
-    def list(self) -> dict[str, str]:
-        """The live instances: token → environment as asked for."""
+    def list(self, account: int | None = None) -> dict[str, str]:
+        """The live instances, of one account or of all (None): token → environment as asked for."""
         live = folders.tokens(self.pool.instances)
         known = self._env_ids
         for token in live:
             if token not in known and (meta := folders.made_as(self.pool.instances / token)) is not None:
                 known[token] = str(meta["env_id"])
         self._env_ids = {token: known[token] for token in live if token in known}
-        return dict(self._env_ids)
+        return {t: name for t, name in self._env_ids.items() if account is None or folders.owner_of(t) == account}
 
     def reset(self, token: str, *, seed: Any = None, options: Any = None, seq: int | None = None) -> bytes:
         """Starts an episode; the answer as JSON text, see `hosts.answers.plain`."""

@@ -83,7 +83,7 @@ class Connection:
             have += len(part)
         error, value = wire.unpack(b"".join(parts)[4:])
         if error is not None:
-            raise error_named(error, value)
+            raise error_named(error, *value)
         return value
 
     def _receive(self, at_least: int) -> bytes:
@@ -120,8 +120,13 @@ class Connection:
         self.socket.close()
 
 
-def error_named(name: str, text: str) -> errors.GymserveError:
+def refusal(error: errors.GymserveError) -> tuple[str, list[Any]]:
+    """An error as it crosses a link."""
+    return type(error).__name__, list(error.args)
+
+
+def error_named(name: str, *args: Any) -> errors.GymserveError:
     """The error that crossed a link."""
     kind = getattr(errors, name, errors.GymserveError)
-    error: errors.GymserveError = kind(text)
+    error: errors.GymserveError = kind(*args)
     return error

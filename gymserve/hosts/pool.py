@@ -94,9 +94,11 @@ class Pool:
 
     # --- hosts ----------------------------------------------------------------------------------------------------
 
-    def place(self, *, dedicated: bool, key: str | None = None, body: str = "") -> tuple[str, bool]:
+    def place(
+        self, *, dedicated: bool, key: str | None = None, body: str = "", account: int = 0, alone: bool = False
+    ) -> tuple[str, bool]:
         """(token, whether it is new) for a new instance, see `Supervisor.place`."""
-        answer = self.ask("place", dedicated, key, body)
+        answer = self.ask("place", dedicated, key, body, account, alone)
         return answer["token"], answer["new"]
 
     def call(self, operation: str, token: str, *args: Any) -> Any:
@@ -136,8 +138,10 @@ class Pool:
 
         Raises:
             UnknownInstance, InvalidRequest: nothing was handed over.
+            LimitReached: there are too many streams.
         """
         slot = _slot(token)
+        self.ask("admit_stream", slot, folders.owner_of(token))
         for last in (False, True):
             connection = self._take(slot, token)
             try:
@@ -225,6 +229,8 @@ def start_supervisor(settings: Settings) -> str:
     Raises:
         SettingsError: it cannot start, for the reason that it gave.
     """
+    # Environments are strangers' code: what they can read of the environment variables holds no secret of ours.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GYMSERVE_")}
     process = subprocess.Popen(
         [sys.executable, "-m", "gymserve.hosts"],
         stdin=subprocess.PIPE,
@@ -232,7 +238,7 @@ def start_supervisor(settings: Settings) -> str:
         start_new_session=True,  # a Ctrl-C at the terminal is the front door's to handle
         text=True,
         cwd=settings.DATA,  # simulators write their logs where they stand
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path)},
+        env={**environment, "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path)},
     )
     assert process.stdin is not None and process.stdout is not None
     process.stdin.write(settings.to_json())

@@ -107,7 +107,8 @@ class Stream(Channel):
             else:
                 raise errors.InvalidRequest(f"unknown kind of message {kind!r:.50}")
         except errors.GymserveError as error:
-            answer = wire.pack((wire.ERROR, seq, wire.status(error), type(error).__name__, str(error)))
+            wait = (error.retry_after,) if isinstance(error, errors.TooFast) else ()
+            answer = wire.pack((wire.ERROR, seq, wire.status(error), type(error).__name__, str(error), *wait))
         except (TypeError, IndexError, KeyError):
             text = "a binary message is a msgpack array: its kind, seq, and what the kind needs"
             answer = wire.pack((wire.ERROR, seq, 400, "InvalidRequest", text))
@@ -124,7 +125,8 @@ class Stream(Channel):
             return {"op": message["op"], "seq": seq, **self._carried_out(message, seq)}
         except errors.GymserveError as error:
             name, status = type(error).__name__, wire.status(error)
-            return {"op": "error", "seq": seq, "status": status, "name": name, "message": str(error)}
+            told = {"op": "error", "seq": seq, "status": status, "name": name, "message": str(error)}
+            return told | ({"retry_after": error.retry_after} if isinstance(error, errors.TooFast) else {})
 
     def _carried_out(self, message: dict[str, Any], seq: int | None) -> dict[str, Any]:
         host = self.host

@@ -19,8 +19,9 @@ from typing import Any
 from gymserve import environments, errors
 from gymserve.hosts import folders
 from gymserve.hosts.forking import HostProcess, fork
-from gymserve.hosts.link import Messages, encode
+from gymserve.hosts.link import Messages, encode, refusal
 from gymserve.hosts.pulse import number
+from gymserve.hosts.tally import Tally
 from gymserve.settings import Settings
 
 WATCH_SECONDS = 0.1
@@ -51,6 +52,7 @@ class Supervisor:
         self.instances = self.data / "instances"
         self.hosts: dict[str, HostProcess] = {}
         self.deaths: dict[str, Death] = {}
+        self.tally = Tally(settings)
         self.restarts: dict[str, list[float]] = {}
         self.placed: dict[str, set[str]] = {}
         for token in folders.tokens(self.instances):
@@ -103,6 +105,7 @@ class Supervisor:
 
     def _bury(self, host: HostProcess) -> None:
         del self.hosts[host.slot]
+        self.tally.forget(host.slot)
         self.selector.unregister(host.control)
         host.control.close()
         with contextlib.suppress(FileNotFoundError):
@@ -113,6 +116,7 @@ class Supervisor:
         instance = host.pulse.read()[1]
         self.deaths[host.slot] = Death(reason, instance=instance, ended_by_us=bool(host.killed))
         self.restarts.setdefault(host.slot, []).append(time.monotonic())
+        self.tally.add({"host_restarts": 1})
         log.warning("host %s (process %d) ended: %s", host.slot, host.pid, reason)
 
     def _keep_house(self) -> None:
@@ -128,6 +132,7 @@ class Supervisor:
         self._doubtful = set().union(*self.placed.values()) - set().union(*live.values())
         self.placed = {slot: tokens for slot, tokens in self.placed.items() if tokens}
         folders.remove_old(self.data, self.settings.JOURNAL_DAYS)
+        self.tally.measure_storage(self.data)
 
     _doubtful: set[str] = set()
 
@@ -167,6 +172,8 @@ class Supervisor:
     def _answer(self, name: str, args: list[Any]) -> tuple[str | None, Any]:
         operations: dict[str, Callable[..., Any]] = {
             "place": self.place,
+            "admit_stream": self.tally.admit_stream,
+            "count": self.tally.add,
             "ensure": self.ensure,
             "death": self.death,
             "status": self.status,
@@ -175,25 +182,28 @@ class Supervisor:
         try:
             return None, operations[name](*args)
         except errors.GymserveError as error:
-            return type(error).__name__, str(error)
+            return refusal(error)
         except OSError as error:
-            return "Unavailable", f"{name}: {error}"
+            return "Unavailable", [f"{name}: {error}"]
 
-    def place(self, dedicated: bool, key: str | None, body: str) -> dict[str, Any]:
-        """A token for a new instance; the same one again for a repeated `Idempotency-Key`.
+    def place(self, dedicated: bool, key: str | None, body: str, account: int, alone: bool) -> dict[str, Any]:
+        """A token for a new instance; the same one again for an account's repeated `Idempotency-Key`.
 
         Raises:
             KeyReused: the key was used for another request.
             LimitReached: there are as many instances as the settings allow.
         """
-        noted = self.data / "idempotency" / hashlib.sha256(key.encode()).hexdigest() if key else None
+        name = hashlib.sha256(f"{account} {key}".encode()).hexdigest()
+        noted = self.data / "idempotency" / name if key else None
         if noted is not None and noted.exists():
             known = json.loads(noted.read_text())
             if known["body"] != body:
                 raise errors.KeyReused("this Idempotency-Key was used for another request")
             return {"token": known["token"], "new": False}
+        if account:
+            self.tally.admit_instance(account, (token for tokens in self.placed.values() for token in tokens))
         slot = self._choose(dedicated)
-        token = folders.new_token(slot)
+        token = folders.new_token(slot, account, alone=alone)
         if noted is not None:
             noted.parent.mkdir(exist_ok=True, mode=0o700)
             fresh = noted.with_suffix(".new")
@@ -246,12 +256,16 @@ class Supervisor:
         self.selector.register(host.control, selectors.EVENT_READ, lambda: self._hear(host, messages))
 
     def _hear(self, host: HostProcess, messages: Messages) -> None:
-        """A host says that an instance was closed, or has ended."""
+        """A host says that an instance was closed, what it did lately, or that it has ended."""
         try:
             data = host.control.recv(65536)
         except OSError:
             data = b""
-        for _, token in messages.feed(data):
+        for kind, *told in messages.feed(data):
+            if kind == "report":
+                self.tally.report(host.slot, *told)
+                continue
+            token = told[0]
             self._slot(token).discard(token)
             if host.slot[0] == "d" and not self._slot(token):
                 self.placed.pop(host.slot, None)
@@ -272,11 +286,13 @@ class Supervisor:
         return {"culprit": culprit, "reason": death.reason, "ended_by_us": death.ended_by_us}
 
     def status(self) -> dict[str, Any]:
-        """Numbers for `/health`."""
+        """Numbers for `/health` and `/metrics`."""
         return {
             "hosts": {slot: host.pid for slot, host in self.hosts.items()},
             "instances": sum(map(len, self.placed.values())),
+            "streams": self.tally.streams,
             "clients": len(self.clients),
+            "counters": self.tally.counters,
             "uptime_seconds": time.monotonic() - self.started,
         }
 

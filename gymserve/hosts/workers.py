@@ -7,7 +7,7 @@ from gymserve import errors, wire
 from gymserve.compression import Compression
 from gymserve.hosts import answers
 from gymserve.hosts.channel import Channel
-from gymserve.hosts.link import Messages, encode
+from gymserve.hosts.link import Messages, encode, refusal
 from gymserve.hosts.stream import Stream
 
 
@@ -35,10 +35,10 @@ class Workers(Channel):
         try:
             answer = (None, OPERATIONS[name](self, token, *args))
         except errors.GymserveError as error:
-            answer = (type(error).__name__, str(error))
+            answer = refusal(error)
         except Exception as error:  # the edge of the process: whatever an environment returned
             self.host.log.exception("%s failed", name)
-            answer = ("EnvironmentFailed", f"{name} failed: {type(error).__name__}: {error}")
+            answer = ("EnvironmentFailed", [f"{name} failed: {type(error).__name__}: {error}"])
         self.send(encode(answer))
 
     # --- operations ----------------------------------------------------------------------------------------------

@@ -84,6 +84,11 @@ class Journal:
         os.truncate(path, end)
         return cls(path, end=end, check=check, limit=limit), records
 
+    @property
+    def size(self) -> int:
+        """Bytes that were recorded."""
+        return self._end
+
     def append(self, body: bytes) -> None:
         """Records `body`.
 

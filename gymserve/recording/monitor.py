@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gymserve.errors import Conflict, InvalidRequest
+from gymserve.hosts import folders
 from gymserve.journal import Closed, Created, Monitored, Reset, Step, read
 
 PREFIX = "openaigym."
@@ -134,8 +135,8 @@ def _replace(path: Path, content: dict[str, Any]) -> None:
     os.replace(fresh, path)
 
 
-def keep(data: Path, directory: str, *, algorithm: Any) -> None:
-    """Keeps a copy of the newest results that were monitored under this name.
+def keep(data: Path, directory: str, *, algorithm: Any, account: int) -> None:
+    """Keeps a copy of the newest results that the account's instances (0: any) were monitored for under this name.
 
     Raises:
         InvalidRequest: there are none.
@@ -144,6 +145,7 @@ def keep(data: Path, directory: str, *, algorithm: Any) -> None:
         manifest
         for kind in ("instances", "closed")
         for manifest in (data / kind).glob(f"*/monitor/{directory}/{PREFIX}manifest.*.manifest.json")
+        if not account or folders.owner_of(manifest.parents[2].name) == account
     ]
     if not found:
         raise InvalidRequest("training_dir holds no results: start and close a monitor with this directory first")

@@ -2,24 +2,34 @@
 
 import os
 import signal
+from typing import Any
 
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
-from gymserve import environments
+from gymserve import environments, logs
+from gymserve.accounts import Accounts
 from gymserve.hosts.instances import Instances
 from gymserve.settings import Settings
-from gymserve.web import errors
+from gymserve.training.projects import Projects
+from gymserve.web import access, envelope, errors, pages
+from gymserve.web.counts import Counts
 from gymserve.web.health import health
 from gymserve.web.lane import StepLane
 from gymserve.web.openapi import openapi
+from gymserve.web.projects import blueprint as projects
 from gymserve.web.stream import stream
+from gymserve.web.users import users
 from gymserve.web.v1 import v1
 
 
 def create_app(settings: Settings) -> Flask:
     """The application. It keeps no state of instances, so any number of processes may run it side by side."""
+    logs.configure(settings)
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = settings.MAX_BODY_BYTES
+    hosts = envelope.trusted_hosts(settings)
+    app.config["TRUSTED_HOSTS"] = hosts
     # Old clients leave out trailing slashes or add some, and do not follow a redirected POST.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
@@ -27,12 +37,32 @@ def create_app(settings: Settings) -> Flask:
         settings.ENVIRONMENT_MODULES, kwargs=settings.ENVIRONMENT_KWARGS, shared=settings.SHARED_ENVIRONMENTS
     )
     instances = Instances(settings, catalogue)
-    app.extensions["instances"] = instances
-    app.extensions["shutdown"] = _shutdown
+    accounts = Accounts(settings)
+    counts = Counts(instances.pool)
+    door = access.Door(settings, accounts.entrance, accounts.rates)
+    app.secret_key = accounts.secrets[0]
+    app.extensions |= {
+        "settings": settings,
+        "instances": instances,
+        "accounts": accounts,
+        "projects": Projects(accounts.database),
+        "counts": counts,
+        "shutdown": _shutdown,
+    }
     errors.register(app)
-    for blueprint in (v1, stream, health, openapi):
+    access.register(app, door)
+    envelope.register(app, settings, counts)
+    for blueprint in (v1, stream, users, projects, health, openapi):
         app.register_blueprint(blueprint)
-    app.wsgi_app = StepLane(app.wsgi_app, instances, max_body_bytes=settings.MAX_BODY_BYTES)  # type: ignore[method-assign]
+    pages.register(app, hours=settings.LOGIN_HOURS)
+    app.view_functions["static"] = access.allow(access.PUBLIC)(app.view_functions["static"])
+    application: Any = app.wsgi_app
+    if settings.PROXIES:
+        number = settings.PROXIES
+        application = ProxyFix(application, x_for=number, x_proto=number, x_host=number)
+    app.wsgi_app = StepLane(  # type: ignore[method-assign]
+        application, instances, door, counts, max_body_bytes=settings.MAX_BODY_BYTES, hosts=hosts
+    )
     return app
 
 

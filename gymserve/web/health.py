@@ -1,18 +1,26 @@
-"""Whether the server lives, for people and load balancers."""
+"""Whether the server lives and is ready, for people and load balancers; and its figures, for Prometheus."""
 
+import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from flask import Blueprint, Response, current_app
+from sqlalchemy import text
 
 import gymserve
 from gymserve import wire
-from gymserve.web import schemas
+from gymserve.errors import GymserveError
+from gymserve.web import metrics, schemas
+from gymserve.web.access import ADMIN, PUBLIC, allow
 from gymserve.web.openapi import documented
 
 health = Blueprint("health", __name__)
+LEAST_DISK = 64 * 2**20  # bytes
 
 
 @health.get("/health")
+@allow(PUBLIC)
 @documented(schemas.Health)
 def show() -> Response:
     """Tell whether the server is healthy."""
@@ -26,3 +34,59 @@ def show() -> Response:
         "hosts": len(status["hosts"]),
     }
     return Response(wire.write_json(body), content_type="application/json")
+
+
+@health.get("/health/live")
+@allow(PUBLIC)
+@documented(schemas.Live)
+def live() -> Response:
+    """Tell that this process answers."""
+    return Response(wire.write_json({"status": "live"}), content_type="application/json")
+
+
+@health.get("/health/ready")
+@allow(PUBLIC)
+@documented(schemas.Ready)
+def ready() -> Response:
+    """Tell whether the database, the hosts and the disk are there: 200, or 503 with what is missing."""
+    checks = {name: _checked(check) for name, check in CHECKS.items()}
+    good = all(check["ok"] for check in checks.values())
+    body = {"status": "ready" if good else "not ready", "checks": checks}
+    return Response(wire.write_json(body), 200 if good else 503, content_type="application/json")
+
+
+def _checked(check: Callable[[], str | None]) -> dict[str, Any]:
+    try:
+        reason = check()
+    except GymserveError as error:
+        reason = str(error)
+    return {"ok": reason is None, "reason": reason}
+
+
+def _database() -> str | None:
+    with current_app.extensions["accounts"].database.reading() as session:
+        session.execute(text("SELECT 1"))
+    return None
+
+
+def _hosts() -> str | None:
+    current_app.extensions["instances"].pool.ask("status")
+    return None
+
+
+def _disk() -> str | None:
+    free = shutil.disk_usage(current_app.extensions["instances"].pool.data).free
+    return None if free >= LEAST_DISK else f"only {free // 2**20} MB are free"
+
+
+CHECKS = {"database": _database, "hosts": _hosts, "disk": _disk}
+
+
+@health.get("/metrics")
+@allow(ADMIN)
+@documented("text/plain")
+def show_metrics() -> Response:
+    """Tell the server's figures in Prometheus' text format."""
+    current_app.extensions["counts"].flush()
+    status = current_app.extensions["instances"].pool.ask("status")
+    return Response(metrics.text(status), content_type=metrics.CONTENT_TYPE)

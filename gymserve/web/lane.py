@@ -1,45 +1,81 @@
 """The fast lane: `POST /v1/envs/<id>/step/` without Flask's routing and request objects, which cost more than the step.
 
-It shares the parameters, the instances and the errors with the view in `v1.py`, and leaves to it whatever is unusual.
+It shares the door, the parameters, the instances and the errors with the view in `v1.py`, and leaves to it whatever is
+unusual: bodies of unknown length, calls from pages, host names that were not seen before.
 """
 
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from gymserve.errors import GymserveError
 from gymserve.hosts.instances import Instances
-from gymserve.web import errors, parameters
+from gymserve.web import envelope, errors, parameters
+from gymserve.web.access import Door
+from gymserve.web.counts import Counts
 
 _PREFIX, _SUFFIX = "/v1/envs/", "/step"
-_HEADERS = [("Content-Type", "application/json")]
-_REASONS = {400: "Bad Request", 409: "Conflict", 422: "Unprocessable Content", 429: "Too Many Requests"}
+_HEADERS = [("Content-Type", "application/json"), ("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store")]
+_REASONS = {
+    400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 409: "Conflict",
+    422: "Unprocessable Content", 429: "Too Many Requests",
+}  # fmt: skip
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class StepLane:
-    """WSGI middleware around the Flask application."""
+    """WSGI middleware around the Flask application.
 
-    def __init__(self, app: Wsgi, instances: Instances, *, max_body_bytes: int) -> None:
+    Args:
+        hosts: names that the server answers to; None: any.
+    """
+
+    def __init__(
+        self,
+        app: Wsgi,
+        instances: Instances,
+        door: Door,
+        counts: Counts,
+        *,
+        max_body_bytes: int,
+        hosts: list[str] | None,
+    ) -> None:
         self.app = app
-        self.instances = instances
+        self.instances, self.door, self.counts = instances, door, counts
         self.max_body_bytes = max_body_bytes
+        self.hosts = None if hosts is None else tuple(hosts)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        request_id = envelope.begin(environ)
         path = environ["PATH_INFO"]
         if environ["REQUEST_METHOD"] != "POST" or not path.startswith(_PREFIX):
             return self.app(environ, start_response)
         token = path[len(_PREFIX) :].rstrip("/")
         length = environ.get("CONTENT_LENGTH") or ""
-        if not token.endswith(_SUFFIX) or not length.isdecimal() or int(length) > self.max_body_bytes:
+        if not token.endswith(_SUFFIX) or not self._usual(environ, length):
             return self.app(environ, start_response)
+        token = token[: -len(_SUFFIX)]
         try:
+            self.door.check_instance(self.door.identify(environ.get("HTTP_AUTHORIZATION")), token)
             asked = parameters.parse(environ["wsgi.input"].read(int(length)), environ.get("CONTENT_TYPE") or "")
             action = parameters.required(asked, "action")
-            body = self.instances.step(token[: -len(_SUFFIX)], action, seq=asked.get("seq"))
+            body = self.instances.step(token, action, seq=asked.get("seq"))
+            status, headers, line = 200, _HEADERS, "200 OK"
         except GymserveError as error:
-            status, headers, body = errors.answer(error)
-            reason = _REASONS.get(status, "Error")
-            start_response(f"{status} {reason}", [*headers.items(), ("Content-Length", str(len(body)))])
-            return [body]
-        start_response("200 OK", [*_HEADERS, ("Content-Length", str(len(body)))])
+            status, more, body = errors.answer(error)
+            headers = [*more.items(), *_HEADERS[1:]]
+            line = f"{status} {_REASONS.get(status, 'Error')}"
+        seconds = time.perf_counter() - environ[envelope.BEGAN]
+        self.counts.add("POST", "v1.step", status, seconds)
+        told = [("X-Request-Id", request_id), ("X-Process-Time", f"{seconds:.6f}")]
+        start_response(line, [*headers, *told, ("Content-Length", str(len(body)))])
         return [body]
+
+    def _usual(self, environ: dict[str, Any], length: str) -> bool:
+        return (
+            length.isdecimal()
+            and int(length) <= self.max_body_bytes
+            and "HTTP_TRANSFER_ENCODING" not in environ
+            and "HTTP_ORIGIN" not in environ
+            and (self.hosts is None or envelope.is_trusted(environ.get("HTTP_HOST", ""), self.hosts))
+        )

@@ -12,12 +12,18 @@ from werkzeug.routing import Rule
 import gymserve
 from gymserve import wire
 from gymserve.web import schemas
+from gymserve.web.access import PUBLIC, allow, role_for
 
 openapi = Blueprint("openapi", __name__)
 View = TypeVar("View", bound=Callable[..., Any])
 ALWAYS = (400, 404, 405, 413, 503)
 IN_INSTANCE = (409, 422, 500, 504, 507)
-_PLACE = re.compile(r"<(?:\w+:)?(\w+)>")
+LEVELS = (401, 403, 429)  # where an account is needed
+SECURITY = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "an API key, or a token from /token"},
+    "password": {"type": "oauth2", "flows": {"password": {"tokenUrl": "/token", "scopes": {}}}},
+}
+_PLACE = re.compile(r"<(\w+:)?(\w+)>")
 
 
 class Documentation(NamedTuple):
@@ -25,8 +31,10 @@ class Documentation(NamedTuple):
 
     answer: Any  # a msgspec type, or a media type
     status: int
+    many: bool
     body: type[msgspec.Struct] | None
     body_needed: bool
+    form: type[msgspec.Struct] | None
     errors: tuple[int, ...]
     headers: dict[str, str]
     query: dict[str, str]
@@ -36,17 +44,19 @@ def documented(
     answer: Any = None,
     *,
     status: int = 200,
+    many: bool = False,
     body: type[msgspec.Struct] | None = None,
     body_needed: bool = True,
+    form: type[msgspec.Struct] | None = None,
     errors: tuple[int, ...] = (),
     headers: dict[str, str] | None = None,
     query: dict[str, str] | None = None,
 ) -> Callable[[View], View]:
-    """Notes for the API's description what a view takes and answers."""
+    """Notes for the API's description what a view takes and answers (`many`: a list of it)."""
 
     def note(view: View) -> View:
         view.__documentation__ = Documentation(  # type: ignore[attr-defined]
-            answer, status, body, body_needed, errors, headers or {}, query or {}
+            answer, status, many, body, body_needed, form, errors, headers or {}, query or {}
         )
         return view
 
@@ -58,7 +68,7 @@ def describe(app: Flask) -> dict[str, Any]:
     notes = {
         name: view.__documentation__ for name, view in app.view_functions.items() if hasattr(view, "__documentation__")
     }
-    types = {kind for note in notes.values() for kind in (note.answer, note.body) if isinstance(kind, type)}
+    types = {kind for note in notes.values() for kind in (note.answer, note.body, note.form) if isinstance(kind, type)}
     types = {kind for kind in types if issubclass(kind, msgspec.Struct)} | {schemas.Error}
     ordered = sorted(types, key=lambda kind: kind.__name__)
     found, components = msgspec.json.schema_components(ordered, ref_template="#/components/schemas/{name}")
@@ -68,7 +78,7 @@ def describe(app: Flask) -> dict[str, Any]:
         if rule.endpoint in notes:
             for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
                 operation = _operation(app, rule, notes[rule.endpoint], references)
-                paths.setdefault(_PLACE.sub(r"{\1}", rule.rule), {})[method.lower()] = operation
+                paths.setdefault(_PLACE.sub(r"{\2}", rule.rule), {})[method.lower()] = operation
     return {
         "openapi": "3.1.0",
         "info": {
@@ -79,7 +89,7 @@ def describe(app: Flask) -> dict[str, Any]:
         },
         "servers": [{"url": "/"}],
         "paths": paths,
-        "components": {"schemas": components},
+        "components": {"schemas": components, "securitySchemes": SECURITY},
     }
 
 
@@ -89,8 +99,8 @@ def _operation(app: Flask, rule: Rule, note: Documentation, references: dict[typ
     if more.strip():
         operation["description"] = re.sub(r"\s+", " ", more.strip())
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in _PLACE.findall(rule.rule)
+        {"name": name, "in": "path", "required": True, "schema": {"type": "integer" if kind == "int:" else "string"}}
+        for kind, name in _PLACE.findall(rule.rule)
     ]
     for place, given in (("header", note.headers), ("query", note.query)):
         parameters += [
@@ -99,12 +109,16 @@ def _operation(app: Flask, rule: Rule, note: Documentation, references: dict[typ
         ]
     if parameters:
         operation["parameters"] = parameters
-    if note.body is not None:
-        content = {"application/json": {"schema": references[note.body]}}
-        operation["requestBody"] = {"required": note.body_needed, "content": content}
+    public = role_for(app, rule.endpoint) == PUBLIC
+    if not public:
+        operation["security"] = [{"bearer": []}, {"password": []}]
+    for kind, media in ((note.body, "application/json"), (note.form, "application/x-www-form-urlencoded")):
+        if kind is not None:
+            content = {media: {"schema": references[kind]}}
+            operation["requestBody"] = {"required": note.body_needed, "content": content}
     error = {"application/json": {"schema": references[schemas.Error]}}
     answers = {str(note.status): _answer(note, references)}
-    for status in sorted({*ALWAYS, *note.errors}):
+    for status in sorted({*ALWAYS, *note.errors, *(() if public else LEVELS)}):
         answers[str(status)] = {"description": HTTPStatus(status).phrase, "content": error}
     operation["responses"] = answers
     return operation
@@ -113,26 +127,32 @@ def _operation(app: Flask, rule: Rule, note: Documentation, references: dict[typ
 def _answer(note: Documentation, references: dict[type, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": HTTPStatus(note.status).phrase}
     if isinstance(note.answer, str):
-        schema = {"type": "string"} if note.answer.startswith("text/") else {}
+        schema: Any = {"type": "string"} if note.answer.startswith("text/") else {}
         answer["content"] = {note.answer: {"schema": schema}}
     elif note.answer is not None:
-        answer["content"] = {"application/json": {"schema": references[note.answer]}}
+        schema = references[note.answer]
+        answer["content"] = {
+            "application/json": {"schema": {"type": "array", "items": schema} if note.many else schema}
+        }
     return answer
 
 
 @openapi.get("/openapi.json")
+@allow(PUBLIC)
 def document() -> Response:
     """The API's description."""
     return Response(wire.write_json(describe(current_app)), content_type="application/json")
 
 
 @openapi.get("/docs")
+@allow(PUBLIC)
 def swagger() -> Response:
     """The API's description in Swagger UI, where it can be tried."""
     return _page("swagger.html")
 
 
 @openapi.get("/redoc")
+@allow(PUBLIC)
 def redoc() -> Response:
     """The API's description in ReDoc, to be read."""
     return _page("redoc.html")

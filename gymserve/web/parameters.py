@@ -1,13 +1,16 @@
 """The parameters of a request: a JSON object, read strictly."""
 
+import sys
 from functools import lru_cache
 from typing import Any
 
 from flask import request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from gymserve import wire
 from gymserve.errors import InvalidRequest
 
+PAGE = {"skip": "how many to leave out at the start", "limit": "how many at most, to 1000"}
 NOT_JSON = "Request is not a valid json"
 
 
@@ -53,14 +56,42 @@ def boolean(parameters: dict[str, Any], name: str) -> bool:
     return value
 
 
+def body() -> bytes:
+    """The current request's body, whole.
+
+    Raises:
+        RequestEntityTooLarge: it is longer than MAX_BODY_BYTES.
+    """
+    data = request.get_data()
+    # Of a body without a length, such as a chunked one, Werkzeug gives the first MAX_CONTENT_LENGTH bytes.
+    if request.content_length is None and len(data) >= (request.max_content_length or sys.maxsize):
+        raise RequestEntityTooLarge
+    return data
+
+
 def of_request() -> dict[str, Any]:
     """The current request's parameters, where some are needed."""
-    return parse(request.get_data(), request.content_type or "")
+    return parse(body(), request.content_type or "")
 
 
 def optional_of_request() -> dict[str, Any]:
     """The current request's parameters, where none is needed: old clients send null, "", [], or no JSON at all."""
-    body = request.get_data()
-    if not request.is_json or not body.lstrip().startswith(b"{"):
+    data = body()
+    if not request.is_json or not data.lstrip().startswith(b"{"):
         return {}
-    return parse(body, request.content_type or "")
+    return parse(data, request.content_type or "")
+
+
+def page() -> tuple[int, int]:
+    """(skip, limit) of the current request's query.
+
+    Raises:
+        InvalidRequest: one is no number, or out of range.
+    """
+    found = []
+    for name, default, least, most in (("skip", 0, 0, 2**31), ("limit", 100, 1, 1000)):
+        text = request.args.get(name, str(default))
+        if not (text.isascii() and text.isdecimal() and len(text) <= 10 and least <= int(text) <= most):
+            raise InvalidRequest(f"{name} must be an integer from {least} to {most}, not {text!r:.50}")
+        found.append(int(text))
+    return found[0], found[1]

@@ -156,3 +156,104 @@ class Health(Struct):
 class Error(Struct):
     message: Annotated[str, Meta(description="what is wrong, and the way out")]
     error: Annotated[str, Meta(description="the error's name")]
+    retry_after: Annotated[float, Meta(description="seconds to wait, where a rate is exceeded")] = 0.0
+
+
+class Login(Struct):
+    """What the OAuth2 password flow sends; what it does not need may be empty."""
+
+    username: Annotated[str, Meta(min_length=1, description="the account's email")]
+    password: Annotated[str, Meta(min_length=1)]
+    grant_type: Annotated[str, Meta(description="password, or empty")] = "password"
+    scope: str = ""
+    client_id: str = ""
+    client_secret: str = ""
+
+
+class Token(Struct):
+    access_token: Annotated[str, Meta(description="to be sent as Authorization: Bearer")]
+    token_type: str
+    expires_in: Annotated[int, Meta(description="seconds")]
+
+
+class NewUser(Struct):
+    email: Annotated[str, Meta(min_length=1, max_length=254, description="an email, or any other name")]
+    password: Annotated[str, Meta(min_length=1)]
+    role: Annotated[str | None, Meta(description="participant, organiser or admin; administrators only")] = None
+
+
+class ChangedUser(Struct):
+    email: str | None = None
+    password: str | None = None
+    current_password: Annotated[str | None, Meta(description="of the owner, who changes the account")] = None
+    role: str | None = None
+    is_active: bool | None = None
+
+
+class NewProject(Struct):
+    title: Annotated[str, Meta(min_length=1, max_length=200)]
+    project_type: Annotated[str, Meta(min_length=1, max_length=50, description="such as pymarl or ptf")]
+    description: Annotated[str, Meta(max_length=10_000)] = ""
+
+
+class ChangedProject(Struct):
+    title: str | None = None
+    project_type: str | None = None
+    description: str | None = None
+
+
+class Project(Struct):
+    title: str
+    description: str
+    project_type: str
+    id: Annotated[int, Meta(description="counts from 1 within the account")]
+    owner_id: int
+    log_path: str
+    created_at: str
+    experiments: list[Any]
+
+
+class User(Struct):
+    email: str
+    id: int
+    is_active: bool
+    role: str
+    created_at: str
+    projects: list[Project]
+
+
+class KeyOrder(Struct):
+    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    scopes: Annotated[
+        list[str] | None, Meta(description="environments, submissions, training, account, operations; null: all")
+    ] = None
+    days: Annotated[
+        Annotated[float, Meta(gt=0, le=3650)] | None, Meta(description="how long it lasts; null: until revoked")
+    ] = None
+
+
+class Key(Struct):
+    id: int
+    name: str
+    hint: Annotated[str, Meta(description="how the key begins")]
+    scopes: list[str] | None
+    created_at: str
+    expires_at: str | None
+
+
+class NewKey(Key):
+    key: Annotated[str, Meta(description="the key, shown this once")] = ""
+
+
+class Check(Struct):
+    ok: bool
+    reason: str | None
+
+
+class Ready(Struct):
+    status: Annotated[str, Meta(description="ready or not ready")]
+    checks: Annotated[dict[str, Check], Meta(description="database, hosts, disk")]
+
+
+class Live(Struct):
+    status: str

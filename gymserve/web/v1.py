@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, current_app, g, request
 from werkzeug.local import LocalProxy
 
 from gymserve import spaces, wire
 from gymserve.hosts.instances import Instances
 from gymserve.recording import monitor
 from gymserve.web import parameters, schemas
+from gymserve.web.access import ADMIN, actor, allow, identity
 from gymserve.web.openapi import IN_INSTANCE, documented
 
 v1 = Blueprint("v1", __name__, url_prefix="/v1")
@@ -30,7 +31,7 @@ def no_content() -> Response:
 @documented(
     schemas.Created,
     body=schemas.Create,
-    errors=(422, 429, 500, 507),
+    errors=(422, 500, 507),
     headers={"Idempotency-Key": "the same key again gives the same instance"},
 )
 def create() -> Response:
@@ -45,6 +46,8 @@ def create() -> Response:
         num_envs=asked.get("num_envs") or 1,
         autoreset_mode=asked.get("autoreset_mode"),
         idempotency_key=request.headers.get("Idempotency-Key"),
+        account=identity.account_id,
+        alone=g.get("by_body", False),
     )
     return json_answer({"instance_id": token, "token": token})
 
@@ -52,8 +55,8 @@ def create() -> Response:
 @v1.get("/envs/")
 @documented(schemas.Instances)
 def list_all() -> Response:
-    """List the instances."""
-    return json_answer({"all_envs": instances.list()})
+    """List one's own instances, or all for administrators."""
+    return json_answer({"all_envs": instances.list(None if identity.sees_all else identity.account_id)})
 
 
 @v1.get("/envs/<instance_id>/")
@@ -168,14 +171,17 @@ def upload() -> Response:
     asked = parameters.of_request()
     directory = monitor.label(parameters.required(asked, "training_dir"))
     parameters.required(asked, "api_key")
-    monitor.keep(instances.pool.data, directory, algorithm=asked.get("algorithm_id"))
+    account = 0 if identity.sees_all else identity.account_id
+    monitor.keep(instances.pool.data, directory, algorithm=asked.get("algorithm_id"), account=account)
     return no_content()
 
 
 @v1.post("/shutdown/")
+@allow(ADMIN)
 @documented("text/html")
 def shutdown() -> Response:
     """Shut the server down."""
+    current_app.extensions["accounts"].note(actor(), "shutdown", "the server")
     current_app.extensions["shutdown"]()
     return Response("Server shutting down", content_type="text/html; charset=utf-8")
 

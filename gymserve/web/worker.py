@@ -10,6 +10,7 @@ import contextlib
 import email.utils
 import errno
 import functools
+import json
 import os
 import re
 import socket
@@ -67,6 +68,7 @@ class Worker(ThreadWorker):
         # gunicorn looks up some forty settings a request, each through __getattr__; plain attributes are 20 µs cheaper.
         vars(self.cfg).update((name, setting.get()) for name, setting in self.cfg.settings.items())
         wsgi.Response = Response
+        util.write_error = write_error
         super().init_process()
 
     def handle(self, conn):
@@ -133,13 +135,23 @@ class Worker(ThreadWorker):
 
     def _refuse(self, conn, refusal):
         with contextlib.suppress(OSError):
-            util.write_error(conn.sock, refusal.status, refusal.reason, "")
+            write_error(conn.sock, refusal.status, refusal.reason, "")
         return False
 
     def _close(self, conn):
         # Here and not in the main thread, which must never wait for a client.
         with self.staying.one() as may_wait:
             util.close_graceful(conn.sock, timeout=LINGER_SECONDS if may_wait else 0.0)
+
+
+def write_error(sock, status, reason, message):
+    """Refuses what is no request that the application could answer."""
+    body = json.dumps({"message": message or reason, "error": reason.replace(" ", "")}).encode()
+    head = (
+        f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        f"X-Content-Type-Options: nosniff\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    util.write_nonblock(sock, head.encode() + body)
 
 
 class RequestRefused(Exception):

@@ -1,0 +1,52 @@
+"""The audit log: who did what. Entries are written in the transaction of the deed itself, where there is one."""
+
+import datetime
+from typing import NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from gymserve.accounts.identity import Identity
+from gymserve.store import Database
+from gymserve.store.models import AuditEntry, now
+
+
+class Actor(NamedTuple):
+    """Who does something, and from where."""
+
+    account_id: int | None
+    name: str
+    address: str = ""
+    request_id: str = ""
+
+    @classmethod
+    def of(cls, identity: Identity, address: str = "", request_id: str = "") -> "Actor":
+        return cls(identity.account_id or None, identity.name, address, request_id)
+
+
+COMMAND_LINE = Actor(None, "command line")
+
+
+def note(session: Session, actor: Actor, action: str, subject: str) -> None:
+    """Notes that `actor` did `action` to `subject`."""
+    session.add(
+        AuditEntry(
+            account_id=actor.account_id,
+            actor=actor.name[:254],
+            action=action,
+            subject=subject[:300],
+            address=actor.address[:60],
+            request_id=actor.request_id[:64],
+        )
+    )
+
+
+def entries(
+    database: Database, *, days: float = 30.0, account_id: int | None = None, limit: int = 1000
+) -> list[AuditEntry]:
+    """The last entries, the newest first."""
+    query = select(AuditEntry).where(AuditEntry.at > now() - datetime.timedelta(days=days))
+    if account_id is not None:
+        query = query.where(AuditEntry.account_id == account_id)
+    with database.reading() as session:
+        return list(session.scalars(query.order_by(AuditEntry.id.desc()).limit(limit)))

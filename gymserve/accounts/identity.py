@@ -1,0 +1,30 @@
+"""Who asks, and what their role and scopes allow."""
+
+from typing import NamedTuple
+
+from gymserve.store.models import ROLES
+
+SCOPES = ("environments", "submissions", "training", "account", "operations")
+
+
+class Identity(NamedTuple):
+    """Who asks. `account_id` 0: nobody in particular, on a server that is open to all."""
+
+    account_id: int
+    name: str
+    role: str
+    scopes: frozenset[str] = frozenset(SCOPES)
+    until: float = float("inf")  # seconds since 1970
+
+    def has_role(self, role: str) -> bool:
+        """Whether the role is `role` or a higher one."""
+        return ROLES.index(self.role) >= ROLES.index(role)
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether other accounts' things are theirs to see."""
+        return self.role == "admin"
+
+
+EVERYBODY = Identity(0, "everybody", "admin")
+"""Whoever asks a server with `AUTH = "open"`."""

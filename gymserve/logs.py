@@ -1,0 +1,94 @@
+"""Logs: warnings for people on standard error, and all of it as JSON in files, if LOG_DIR says where."""
+
+import json
+import logging
+import os
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from gymserve.settings import Settings
+
+PLAIN = "%(asctime)s %(levelname)s %(name)s %(message)s"
+_USUAL = set(vars(logging.makeLogRecord({})))
+
+
+def configure(settings: Settings) -> None:
+    """Sets up the process' logs."""
+    logger = logging.getLogger("gymserve")
+    logger.propagate = False
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()
+    level = settings.LOG_LEVEL.upper()
+    screen = logging.StreamHandler()
+    screen.setFormatter(logging.Formatter(PLAIN))
+    screen.setLevel("WARNING" if level == "INFO" else level)
+    logger.addHandler(screen)
+    logger.setLevel(screen.level)
+    if settings.LOG_DIR:
+        logger.addHandler(DayFiles(Path(settings.LOG_DIR), settings.LOG_FILE_MB * 2**20, settings.LOG_DAYS))
+        logger.setLevel(level)
+
+
+class DayFiles(logging.Handler):
+    """Files `gymserve-<date>.<n>.jsonl`, which all processes of a server append to.
+
+    A new day, or a file of `most` bytes, starts another one: nothing is ever renamed, so no process is in another's way.
+    """
+
+    def __init__(self, folder: Path, most: int, days: int) -> None:
+        super().__init__()
+        self.folder, self.most, self.days = folder, most, days
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._day = ""
+        self._number = 0
+        self._descriptor = -1
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            day = time.strftime("%Y-%m-%d", time.gmtime(record.created))
+            if day != self._day:
+                self._day, self._number = day, 0
+                self._remove_old(record.created)
+                self._open()
+            while os.fstat(self._descriptor).st_size >= self.most:
+                self._number += 1
+                self._open()
+            os.write(self._descriptor, line(record).encode("utf-8", "backslashreplace"))
+        except Exception:
+            self.handleError(record)
+
+    def _open(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        path = self.folder / f"gymserve-{self._day}.{self._number}.jsonl"
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+    def _remove_old(self, now: float) -> None:
+        oldest = time.strftime("%Y-%m-%d", time.gmtime(now - self.days * 86400))
+        for path in self.folder.glob("gymserve-*.jsonl"):
+            if path.name[len("gymserve-") :] < oldest:
+                path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        super().close()
+
+
+def line(record: logging.LogRecord) -> str:
+    """A record as one line of JSON."""
+    entry: dict[str, Any] = {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+        "level": record.levelname.lower(),
+        "logger": record.name,
+        "message": record.getMessage(),
+        "process": record.process,
+    }
+    entry |= {name: value for name, value in vars(record).items() if name not in _USUAL and value is not None}
+    if record.exc_info:
+        entry["traceback"] = "".join(traceback.format_exception(*record.exc_info))
+    return json.dumps(entry, default=str) + "\n"

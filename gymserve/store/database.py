@@ -1,0 +1,122 @@
+"""The database: SQLite by default, PostgreSQL and MariaDB/MySQL by URL. The same models and tests for all three."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+from gymserve.errors import SettingsError, Unavailable
+
+PATIENCE_SECONDS = 5  # for a connection, for a lock, for a place in the pool
+DRIVERS = {
+    "sqlite": "sqlite",
+    "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mysql+pymysql",
+}
+
+
+class Database:
+    """Connections and transactions. May be shared by threads, not by processes that are forked from this one."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session for reading.
+
+        Raises:
+            Unavailable: the database cannot be reached, or is locked for too long.
+        """
+        with self._session(writes=False) as session:
+            yield session
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A session whose changes are all kept at the end of the block, or none of them where it raises.
+
+        Raises:
+            Unavailable: the database cannot be reached, or is locked for too long; nothing was kept.
+        """
+        with self._session(writes=True) as session:
+            yield session
+            session.commit()
+
+    @contextlib.contextmanager
+    def _session(self, *, writes: bool) -> Iterator[Session]:
+        with translated(), Session(self.engine, expire_on_commit=False) as session:
+            session.connection(execution_options={"writes": writes})
+            yield session
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Turns a database that is away into an error of ours. What the program did wrong stays what it is."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout) as error:
+        raise Unavailable("the database does not answer: try again") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise Unavailable("the database connection was lost: try again") from error
+        raise
+
+
+def connect(url: str, data: Path) -> Database:
+    """The database at `url`; "" is the file `gymserve.db` in the data directory.
+
+    Raises:
+        SettingsError: there is no such kind of database, or its driver is not installed.
+    """
+    try:
+        address = make_url(url or f"sqlite:///{data / 'gymserve.db'}")
+        kind = address.drivername.partition("+")[0]
+        address = address.set(drivername=DRIVERS[kind])
+        engine = create_engine(address, **_options(kind, address))
+    except (ArgumentError, KeyError, NoSuchModuleError):
+        raise SettingsError(
+            "DATABASE must be a URL such as postgresql://user:password@host/name, mariadb://… or sqlite:////path"
+        ) from None
+    except ImportError as error:
+        raise SettingsError(f"DATABASE: {error}; install it with pip install 'gymserve[{kind}]'") from error
+    if kind == "sqlite":
+        if not url:
+            (data / "gymserve.db").touch(mode=0o600)
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return Database(engine)
+
+
+def _options(kind: str, address: URL) -> dict[str, Any]:
+    if kind == "sqlite":
+        return {"connect_args": {"timeout": PATIENCE_SECONDS}}
+    waiting: dict[str, Any] = {"connect_timeout": PATIENCE_SECONDS}
+    if kind in ("mysql", "mariadb"):
+        waiting |= {"read_timeout": 4 * PATIENCE_SECONDS, "write_timeout": 4 * PATIENCE_SECONDS, "charset": "utf8mb4"}
+    else:
+        waiting["options"] = f"-c lock_timeout={PATIENCE_SECONDS}s -c statement_timeout={4 * PATIENCE_SECONDS}s"
+    return {"pool_pre_ping": True, "pool_recycle": 1800, "pool_timeout": PATIENCE_SECONDS, "connect_args": waiting}
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
+    connection.isolation_level = None  # the driver's own transactions begin too late
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A reader that becomes a writer half-way may be refused at once, whatever the time-out.
+    writes = connection.get_execution_options().get("writes", True)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

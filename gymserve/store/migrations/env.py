@@ -1,0 +1,11 @@
+"""How Alembic runs the migrations: on the connection that `gymserve.store.schema` hands over."""
+
+from alembic import context
+
+from gymserve.store.models import Model
+
+context.configure(
+    connection=context.config.attributes["connection"], target_metadata=Model.metadata, render_as_batch=True
+)
+with context.begin_transaction():
+    context.run_migrations()

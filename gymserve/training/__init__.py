@@ -1,0 +1,1 @@
+"""Training: projects, which group experiments."""

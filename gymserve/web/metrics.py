@@ -1,0 +1,63 @@
+"""The server's figures in Prometheus' format. All workers and hosts count together, in the supervisor."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+GAUGES = {"instances": "Instances.", "streams": "Open streams.", "uptime_seconds": "Seconds since the start."}
+PARTS = {"environment": "environment_seconds", "journal": "journal_seconds", "total": "step_seconds"}
+
+
+def text(status: dict[str, Any]) -> bytes:
+    """The figures as text; `status` is the supervisor's."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector(status))
+    return generate_latest(registry)
+
+
+class _Collector:
+    def __init__(self, status: dict[str, Any]) -> None:
+        self.status = status
+        self.counters: dict[str, dict[str, float]] = {}
+        for key, value in status["counters"].items():
+            name, _, label = key.partition(":")
+            self.counters.setdefault(name, {})[label] = value
+
+    def collect(self) -> Iterable[Metric]:
+        for name, meaning in GAUGES.items():
+            yield GaugeMetricFamily(f"gymserve_{name}", meaning, value=self.status[name])
+        yield GaugeMetricFamily("gymserve_hosts", "Host processes.", value=len(self.status["hosts"]))
+        restarts = self.counters.get("host_restarts", {}).get("", 0.0)
+        yield CounterMetricFamily("gymserve_host_restarts", "Hosts that died.", value=restarts)
+        yield self._requests()
+        yield self._steps()
+        journal = CounterMetricFamily("gymserve_journal_bytes", "Bytes of journals.", labels=["environment"])
+        for environment, value in self.counters.get("journal_bytes", {}).items():
+            journal.add_metric([environment], value)
+        yield journal
+
+    def _requests(self) -> Metric:
+        requests = SummaryMetricFamily(
+            "gymserve_request_seconds", "Requests and their time.", labels=["method", "endpoint", "status"]
+        )
+        seconds = self.counters.get("request_seconds", {})
+        for label, number in self.counters.get("requests", {}).items():
+            requests.add_metric(label.split(" "), count_value=int(number), sum_value=seconds.get(label, 0.0))
+        return requests
+
+    def _steps(self) -> Metric:
+        steps = SummaryMetricFamily(
+            "gymserve_step_seconds", "Steps, and the time of their parts.", labels=["environment", "part"]
+        )
+        for environment, part, number, seconds in self._parts():
+            steps.add_metric([environment, part], count_value=int(number), sum_value=seconds)
+        return steps
+
+    def _parts(self) -> Iterator[tuple[str, str, float, float]]:
+        for environment, number in self.counters.get("steps", {}).items():
+            for part, name in PARTS.items():
+                yield environment, part, number, self.counters.get(name, {}).get(environment, 0.0)

@@ -1,0 +1,204 @@
+"""Pages for people: the first administrator's set-up, login, and an account with its keys.
+
+They alone use a cookie, and each of their forms carries a CSRF token; the API never looks at cookies.
+"""
+
+from typing import Any
+
+from flask import Blueprint, Flask, Response, current_app, redirect, render_template, request, session, url_for
+from flask.sessions import SecureCookieSessionInterface
+from flask_wtf.csrf import CSRFError, CSRFProtect
+from werkzeug.local import LocalProxy
+from werkzeug.wrappers import Response as AnyResponse
+
+import gymserve
+from gymserve import wire
+from gymserve.accounts import Accounts
+from gymserve.accounts.audit import Actor
+from gymserve.errors import GymserveError, InvalidRequest, NotFound
+from gymserve.store.models import Account
+from gymserve.web.access import PUBLIC, allow
+
+pages = Blueprint("pages", __name__)
+csrf = CSRFProtect()
+accounts: Accounts = LocalProxy(lambda: current_app.extensions["accounts"])  # type: ignore[assignment]
+POLICY = "default-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+
+
+class Sessions(SecureCookieSessionInterface):
+    """Cookies go over TLS only wherever the page came over TLS."""
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        return request.is_secure
+
+
+def register(app: Flask, *, hours: float) -> None:
+    """Gives `app` the pages, whose sessions last `hours`."""
+    app.session_interface = Sessions()
+    app.config |= {
+        "SESSION_COOKIE_NAME": "gymserve",
+        "SESSION_COOKIE_SAMESITE": "Strict",
+        "PERMANENT_SESSION_LIFETIME": hours * 3600,
+        "WTF_CSRF_CHECK_DEFAULT": False,  # only these pages have cookies
+        "WTF_CSRF_TIME_LIMIT": None,  # as long as the session
+    }
+    csrf.init_app(app)
+    app.register_blueprint(pages)
+
+
+@pages.before_request
+def _check_form() -> None:
+    csrf.protect()
+
+
+@pages.after_request
+def _safe(response: Response) -> Response:
+    response.headers["Content-Security-Policy"] = POLICY
+    return response
+
+
+@pages.errorhandler(GymserveError)
+def _refused(error: GymserveError) -> tuple[str, int]:
+    return render_template("refused.html", message=str(error)), wire.status(error)
+
+
+@pages.errorhandler(CSRFError)
+def _forged(error: CSRFError) -> tuple[str, int]:
+    return render_template("refused.html", message="the form has expired: go back, reload it and send it again"), 400
+
+
+def current() -> Account | None:
+    """Whose session this is."""
+    if "account" not in session:
+        return None
+    try:
+        account = accounts.directory.find(session["account"])
+    except NotFound:
+        account = None
+    if account is None or not account.is_active or account.generation != session.get("generation"):
+        session.clear()
+        return None
+    return account
+
+
+def _enter(account: Account) -> AnyResponse:
+    session.clear()
+    session.permanent = True
+    session.update(account=account.id, generation=account.generation)
+    return redirect(url_for("pages.show_account"), 303)
+
+
+def _by(account: Account | None = None) -> Actor:
+    address, request_id = request.remote_addr or "", request.environ.get("gymserve.request_id", "")
+    return Actor(account.id if account else None, account.email if account else "stranger", address, request_id)
+
+
+def _again(template: str, error: GymserveError, **values: Any) -> tuple[str, int]:
+    """The form once more, with what was wrong."""
+    return render_template(template, message=str(error), **values), wire.status(error)
+
+
+@pages.get("/")
+@allow(PUBLIC)
+def home() -> str:
+    """What this is, and where to go."""
+    is_open = current_app.extensions["settings"].AUTH == "open"
+    return render_template("home.html", version=gymserve.__version__, account=current(), open=is_open)
+
+
+@pages.route("/setup/<secret>", methods=["GET", "POST"])
+@allow(PUBLIC)
+def setup(secret: str) -> Any:
+    """Make the first administrator."""
+    accounts.directory.invited(secret)
+    if request.method == "GET":
+        return render_template("setup.html")
+    by, email = _by(), request.form.get("email", "")
+    try:
+        password = request.form.get("password", "")
+        made = accounts.directory.accept(secret, email, password, address=by.address, request_id=by.request_id)
+    except InvalidRequest as error:
+        return _again("setup.html", error, email=email)
+    return _enter(made)
+
+
+@pages.route("/login", methods=["GET", "POST"])
+@allow(PUBLIC)
+def login() -> Any:
+    """Log in."""
+    if request.method == "GET":
+        return render_template("login.html")
+    by, email = _by(), request.form.get("email", "")
+    try:
+        password = request.form.get("password", "")
+        account = accounts.entrance.log_in(email, password, address=by.address, request_id=by.request_id)
+    except GymserveError as error:
+        return _again("login.html", error, email=email)
+    return _enter(account)
+
+
+@pages.post("/logout")
+@allow(PUBLIC)
+def logout() -> AnyResponse:
+    """Log out."""
+    session.clear()
+    return redirect(url_for("pages.home"), 303)
+
+
+@pages.get("/account")
+@allow(PUBLIC)
+def show_account() -> Any:
+    """One's own account and keys."""
+    account = current()
+    if account is None:
+        return redirect(url_for("pages.login"), 303)
+    return _account_page(account)
+
+
+def _account_page(account: Account, **more: Any) -> str:
+    return render_template("account.html", account=account, keys=accounts.keys.list(account.id), **more)
+
+
+@pages.post("/account/keys")
+@allow(PUBLIC)
+def create_key() -> Any:
+    """Make a key, and show it this once."""
+    account = current()
+    if account is None:
+        return redirect(url_for("pages.login"), 303)
+    days = request.form.get("days", "")
+    try:
+        number = float(days) if days else None
+        _, secret = accounts.keys.create(account.id, request.form.get("name"), days=number, by=_by(account))
+    except (GymserveError, ValueError) as error:
+        message = str(error) if isinstance(error, GymserveError) else "days must be a number"
+        return _account_page(account, message=message), 400
+    return _account_page(account, secret=secret)
+
+
+@pages.post("/account/keys/<int:key_id>/revoke")
+@allow(PUBLIC)
+def revoke_key(key_id: int) -> AnyResponse:
+    """Revoke a key."""
+    account = current()
+    if account is None:
+        return redirect(url_for("pages.login"), 303)
+    accounts.keys.revoke(account.id, key_id, by=_by(account))
+    return redirect(url_for("pages.show_account"), 303)
+
+
+@pages.post("/account/password")
+@allow(PUBLIC)
+def change_password() -> Any:
+    """Change one's password; other sessions end."""
+    account = current()
+    if account is None:
+        return redirect(url_for("pages.login"), 303)
+    by = _by(account)
+    try:
+        old, new = request.form.get("old", ""), request.form.get("new", "")
+        accounts.entrance.log_in(account.email, old, address=by.address, request_id=by.request_id)
+        changed = accounts.directory.change(account.id, password=new, by=by)
+    except GymserveError as error:
+        return _account_page(account, message=str(error)), wire.status(error)
+    return _enter(changed)

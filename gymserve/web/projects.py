@@ -1,0 +1,83 @@
+"""Projects over HTTP, as the TJU platform's clients call them."""
+
+from typing import Any
+
+from flask import Blueprint, Response, current_app
+from werkzeug.local import LocalProxy
+
+from gymserve.store.models import Project
+from gymserve.training.projects import Projects
+from gymserve.web import parameters, schemas
+from gymserve.web.access import owner_only
+from gymserve.web.openapi import documented
+from gymserve.web.v1 import json_answer, no_content
+
+blueprint = Blueprint("projects", __name__, url_prefix="/users/<int:user_id>/projects")
+projects: Projects = LocalProxy(lambda: current_app.extensions["projects"])  # type: ignore[assignment]
+OTHERS = (401, 403)
+
+
+def project_row(project: Project) -> dict[str, Any]:
+    """A project as it is answered; `log_path` is a name, never a path of the server."""
+    return {
+        "title": project.title,
+        "description": project.description,
+        "project_type": project.project_type,
+        "id": project.number,
+        "owner_id": project.account_id,
+        "log_path": f"accounts/{project.account_id}/projects/{project.number}",
+        "created_at": project.created_at.isoformat(),
+        "experiments": [],
+    }
+
+
+@blueprint.post("/")
+@documented(schemas.Project, body=schemas.NewProject, errors=OTHERS)
+@owner_only
+def create(user_id: int) -> Response:
+    """Create a project."""
+    asked = parameters.of_request()
+    project = projects.create(
+        user_id,
+        title=parameters.required(asked, "title"),
+        description=asked.get("description") or "",
+        project_type=parameters.required(asked, "project_type"),
+    )
+    return json_answer(project_row(project))
+
+
+@blueprint.get("/")
+@documented(schemas.Project, many=True, errors=OTHERS, query=parameters.PAGE)
+@owner_only
+def list_all(user_id: int) -> Response:
+    """List an account's projects."""
+    skip, limit = parameters.page()
+    current_app.extensions["accounts"].directory.find(user_id)
+    return json_answer([project_row(project) for project in projects.of(user_id, skip=skip, limit=limit)])
+
+
+@blueprint.get("/<int:project_id>/")
+@documented(schemas.Project, errors=OTHERS)
+@owner_only
+def show(user_id: int, project_id: int) -> Response:
+    """Show a project."""
+    return json_answer(project_row(projects.find(user_id, project_id)))
+
+
+@blueprint.patch("/<int:project_id>/")
+@documented(schemas.Project, body=schemas.ChangedProject, errors=OTHERS)
+@owner_only
+def change(user_id: int, project_id: int) -> Response:
+    """Change a project."""
+    asked = parameters.of_request()
+    values = {name: asked.get(name) for name in ("title", "description", "project_type")}
+    return json_answer(project_row(projects.change(user_id, project_id, **values)))
+
+
+@blueprint.delete("/<int:project_id>/")
+@documented(status=204, errors=OTHERS)
+@owner_only
+def remove(user_id: int, project_id: int) -> Response:
+    """Delete a project."""
+    projects.remove(user_id, project_id)
+    return no_content()

@@ -1,0 +1,208 @@
+"""What keeps browsers, secrets and neighbours safe."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Secured
+from tests.servers import PASSWORD, ROOT, Server
+
+SAFE = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+@pytest.mark.parametrize("path", ["/", "/login", "/users/", "/health", "/v1/envs/", "/nothing", "/docs"])
+def test_every_answer_is_safe_for_browsers(secured: Secured, path: str) -> None:
+    answer = secured.ask("participant", "GET", path)
+    assert {name: answer.headers[name] for name in SAFE} == SAFE
+    policy = answer.headers["Content-Security-Policy"]
+    assert "'unsafe-eval'" not in policy and not re.search(r"script-src[^;]*unsafe-inline", policy)
+    assert re.match(r"default-src '(none|self)'", policy)
+
+
+def test_a_request_has_an_id_and_its_time(secured: Secured) -> None:
+    made = secured.ask("participant", "POST", "/v1/envs/", {"env_id": "CartPole-v1"}).json["token"]
+    seen = set()
+    for method, path in (("GET", "/users/me"), ("POST", f"/v1/envs/{made}/reset/"), ("POST", f"/v1/envs/{made}/step/")):
+        answer = secured.ask("participant", method, path, {"action": 1} if method == "POST" else None)
+        assert answer.status == 200 and 0 < float(answer.headers["X-Process-Time"]) < 60
+        seen.add(answer.headers["X-Request-Id"])
+        given = secured.ask("participant", method, path, {"action": 1}, X_Request_Id="my-id.1")
+        assert given.headers["X-Request-Id"] == "my-id.1"
+        refused = secured.ask("participant", method, path, {"action": 1}, X_Request_Id="a b")
+        assert re.fullmatch(r"[0-9a-f]{12}-\d+", refused.headers["X-Request-Id"])
+    assert len(seen) == 3
+
+
+@pytest.mark.parametrize("path", ["/health", "/v1/envs/nothing/step/"])
+def test_an_open_server_answers_to_this_machines_names_only(server: Server, path: str) -> None:
+    method, body = ("POST", {"action": 1}) if "step" in path else ("GET", None)
+    statuses = {
+        host: server.request(method, path, body, Host=f"{host}:{server.port}").json.get("error")
+        for host in ("127.0.0.1", "localhost", "evil.example", "127.0.0.1.evil.example")
+    }
+    assert statuses["evil.example"] == statuses["127.0.0.1.evil.example"] == "BadRequest"
+    assert statuses["127.0.0.1"] == statuses["localhost"] != "BadRequest"
+
+
+def test_trusted_hosts_are_a_setting(start: Any) -> None:
+    server: Server = start(AUTH="token", TRUSTED_HOSTS=["gym.example.org", ".lab.example"])
+    good = {
+        host: server.get("/health/live", Host=host).status for host in ("gym.example.org", "a.lab.example", "other")
+    }
+    assert good == {"gym.example.org": 200, "a.lab.example": 200, "other": 400}
+
+
+def test_pages_of_other_sites_may_not_call(server: Server, start: Any) -> None:
+    token = server.create("CartPole-v1")
+    foreign = {"Origin": "https://evil.example"}
+    for path in ("/v1/shutdown/", "/v1/envs/", f"/v1/envs/{token}/reset/", f"/v1/envs/{token}/step/", "/users/"):
+        assert server.request("POST", path, b"{}", Content_Type="text/plain", **foreign).status == 403, path
+    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade"}
+    assert server.get(f"/v1/envs/{token}/stream", **foreign, **upgrade).status == 403
+    assert "Access-Control-Allow-Origin" not in server.get("/health", **foreign).headers
+    own = {"Origin": f"http://127.0.0.1:{server.port}"}
+    assert server.post(f"/v1/envs/{token}/reset/", **own).status == 200
+    assert server.post(f"/v1/envs/{token}/step/", {"action": 1}, **own).status == 200
+
+    allowed: Server = start(CORS_ORIGINS=["https://lab.example"])
+    origin = {"Origin": "https://lab.example"}
+    answer = allowed.post("/v1/envs/", {"env_id": "CartPole-v1"}, **origin)
+    assert answer.status == 200 and answer.headers["Access-Control-Allow-Origin"] == "https://lab.example"
+    assert "Access-Control-Allow-Credentials" not in answer.headers and "Origin" in answer.headers["Vary"]
+    asked = allowed.request("OPTIONS", "/v1/envs/", **origin, Access_Control_Request_Method="POST")
+    assert asked.status == 200 and "Authorization" in asked.headers["Access-Control-Allow-Headers"]
+    assert allowed.post("/v1/envs/", {"env_id": "CartPole-v1"}, **foreign).status == 403
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("GYMSERVE_")}
+    return subprocess.run(
+        arguments, capture_output=True, text=True, timeout=60, cwd=ROOT, env={**clean, **environment}, check=False
+    )
+
+
+def test_an_open_server_stays_on_this_machine(tmp_path: Path) -> None:
+    data = ("--data", str(tmp_path))
+    for host in ("0.0.0.0", "::", "192.0.2.1"):
+        refused = run(sys.executable, "gym_http_server.py", "-p", "0", "-l", host, *data)
+        assert refused.returncode == 1 and 'set AUTH = "token", or FORCE_OPEN = True' in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
+    under_gunicorn = run(
+        sys.executable, "-m", "gunicorn", "-b", "0.0.0.0:0", "gym_http_server:app", GYMSERVE_DATA=str(tmp_path)
+    )
+    assert under_gunicorn.returncode == 1 and "FORCE_OPEN = True" in under_gunicorn.stderr
+
+
+SECRETS = {
+    "GYMSERVE_SECRETS": "planted-secret-of-logins-0123456789abcdef",
+    "GYMSERVE_DATABASE": "postgresql://postgres:planted-database-password@127.0.0.1:5432/test",
+}
+SPY = '''
+import os
+import gymnasium
+from gymnasium.envs.classic_control import CartPoleEnv
+
+
+class Spy(CartPoleEnv):
+    """Tells what an environment can see of its process."""
+
+    def reset(self, **kwargs):
+        observation, info = super().reset(**kwargs)
+        info["environ"] = dict(os.environ)
+        info["arguments"] = open("/proc/self/cmdline").read()
+        return observation, info
+
+
+gymnasium.register("Spy-v0", Spy)
+'''
+
+
+def test_secrets_are_nowhere_to_be_seen(tmp_path: Path, start: Any) -> None:
+    """Planted secrets, passwords and keys are in no answer, log, error, process list or environment's sight."""
+    (tmp_path / "spy_environments.py").write_text(SPY)
+    settings = {name.removeprefix("GYMSERVE_"): value for name, value in SECRETS.items()}
+    python_path = os.environ.get("PYTHONPATH", "")
+    os.environ["PYTHONPATH"] = os.pathsep.join((str(tmp_path), python_path))
+    try:
+        server: Server = start(
+            AUTH="token", LOG_DIR=str(tmp_path / "logs"), LOG_LEVEL="debug", SHARED_ENVIRONMENTS=["Spy-v0"],
+            ENVIRONMENT_MODULES=["spy_environments"], SECRETS=[settings["SECRETS"]],
+        )  # fmt: skip
+    finally:
+        os.environ["PYTHONPATH"] = python_path
+    _, key = server.account("a", "admin")
+    bearer = {"Authorization": f"Bearer {key}"}
+    told = []
+    form = f"username=a&password={PASSWORD.replace(' ', '+')}".encode()
+    login = server.request("POST", "/token", form, Content_Type="application/x-www-form-urlencoded").json[
+        "access_token"
+    ]
+    server.request("POST", "/token", form + b"x", Content_Type="application/x-www-form-urlencoded")
+    token = server.post("/v1/envs/", {"env_id": "Spy-v0"}, **bearer).json["token"]
+    for answer in (
+        server.post(f"/v1/envs/{token}/reset/", **bearer),
+        server.post(f"/v1/envs/{token}/step/", {"action": 77}, **bearer),
+        server.post(f"/v1/envs/{token}/step/", {"action": 1}, Authorization=f"Bearer {key}x"),
+        server.get("/users/", **bearer),
+        server.get("/metrics", **bearer),
+        server.get("/openapi.json"),
+        server.get("/users/?limit=x", **bearer),
+        server.get(f"/setup/{key}"),
+        server.get(f"/no/such/path/{key}"),
+    ):
+        told.append(answer.body.decode().replace(f"/no/such/path/{key}", ""))
+    processes = [Path(f"/proc/{pid}/cmdline").read_bytes().decode() for pid in server.processes()]
+    server.stop()
+    audit = run(sys.executable, "gym_http_server.py", "--data", str(server.data), "audit").stdout
+    logs = [path.read_text() for path in (tmp_path / "logs").iterdir()]
+    assert audit and logs[0]
+    for secret in (settings["SECRETS"], PASSWORD, PASSWORD + "x", key, login, key + "x"):
+        for place in (*told, *processes, *logs, audit, "".join(server.output)):
+            assert secret not in place, place[:3000]
+    assert token not in "".join(logs)  # it lets nobody in, but need not be there either
+
+
+def test_logs_are_json_with_request_ids(tmp_path: Path, start: Any) -> None:
+    server: Server = start(LOG_DIR=str(tmp_path / "logs"), LOG_FILE_MB=1)
+    server.get("/health", X_Request_Id="find-me")
+    server.stop()
+    (file,) = (tmp_path / "logs").iterdir()
+    assert file.name == time.strftime("gymserve-%Y-%m-%d.0.jsonl", time.gmtime())
+    entries = [json.loads(line) for line in file.read_text().splitlines()]
+    (entry,) = [entry for entry in entries if entry.get("request_id") == "find-me"]
+    assert entry["message"] == "GET /health 200" and entry["level"] == "info" and entry["milliseconds"] > 0
+
+
+SMUGGLING = {
+    "two lengths": b"Content-Length: 4\r\nContent-Length: 5\r\n\r\nGET /",
+    "a length and chunks": b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nG",
+    "chunks, misspelt": b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "a length with a sign": b"Content-Length: +4\r\n\r\nGET ",
+    "a length in hexadecimal": b"Content-Length: 0x4\r\n\r\nGET ",
+    "a space before the colon": b"Content-Length : 4\r\n\r\nGET ",
+    "a bare line feed in a chunk": b"Transfer-Encoding: chunked\r\n\r\n2\nGE\r\n0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("what", SMUGGLING)
+def test_smuggled_requests_are_refused(server: Server, what: str) -> None:
+    token = server.create("CartPole-v1")
+    hidden = f"POST /v1/envs/{token}/close/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=15) as sock:
+        sock.sendall(b"POST /v1/envs/x/reset/ HTTP/1.1\r\nHost: 127.0.0.1\r\n" + SMUGGLING[what] + hidden)
+        answer = sock.recv(65536)
+    assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 501")), answer
+    assert server.get(f"/v1/envs/{token}/").status == 200, "the hidden request was carried out"
