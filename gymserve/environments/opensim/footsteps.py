@@ -4,6 +4,7 @@ Source: osim-rl 3.0.11, `osim/env/osim.py`, `get_reward_1` and `get_reward_2`.
 """
 
 import math
+from typing import Any
 
 from gymserve.environments.opensim.simulation import STEP_SECONDS
 
@@ -27,6 +28,16 @@ class Footsteps:
 
     def _begin(self) -> None:
         self._seconds = self._effort = self._missed_x = self._missed_y = 0.0
+
+    def books(self) -> list[Any]:
+        """All of it as plain data, for `reopen`."""
+        sums = [self._seconds, self._effort, self._missed_x, self._missed_y]
+        return [self.count, self.new, list(self._on_ground), sums]
+
+    def reopen(self, books: list[Any]) -> None:
+        self.count, self.new, (right, left), sums = books
+        self._on_ground = (right, left)
+        self._seconds, self._effort, self._missed_x, self._missed_y = sums
 
     def land(self, right: bool, left: bool) -> None:
         """Notes which feet are on the ground after a step."""

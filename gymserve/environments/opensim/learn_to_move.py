@@ -118,6 +118,15 @@ class LearnToMove(Musculoskeletal):
     def _fallen(self) -> bool:
         return self.height < FALLEN
 
+    def _books(self) -> Any:
+        return [self.footsteps.books(), self.field.books(), self._reached]
+
+    def _reopen(self, books: Any) -> None:
+        footsteps, field, self._reached = books
+        self.footsteps.reopen(footsteps)
+        self.field.reopen(field)
+        self._look()
+
     def _decorate(self, canvas: Canvas) -> None:
         """The field on the ground, and the target in it."""
         places = ground.grid(self._place * (1, -1), REACH_OF_VIEW, 1 / PER_METRE)

@@ -92,6 +92,9 @@ class LearningToRun(Musculoskeletal):
     def _fallen(self) -> bool:
         return self._y < FALLEN
 
+    def _reopen(self, books: Any) -> None:
+        self._x, self._y = self._place()
+
     def _decorate(self, canvas: Canvas) -> None:
         for x, y, radius in self.course.obstacles:
             if abs(x - self._x) < radius + 2.5:

@@ -6,6 +6,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from gymserve.environments.opensim import snapshots
 from gymserve.environments.opensim.canvas import Camera, Canvas
 from gymserve.environments.opensim.picture import Figure
 from gymserve.environments.opensim.simulation import STEP_SECONDS, Simulation, SimulationFailed, checked
@@ -80,6 +81,13 @@ class Musculoskeletal(gymnasium.Env[Any, np.ndarray]):
     def _info(self) -> dict[str, Any]:
         return {}
 
+    def _books(self) -> Any:
+        """What the task remembers of the episode's steps, as plain data, beside what a reset draws."""
+        return None
+
+    def _reopen(self, books: Any) -> None:
+        """Goes on with what `_books` told; the simulation is already where it was then."""
+
     def _middle(self) -> tuple[float, float, float]:
         """Where the picture looks, in m: ahead of the pelvis."""
         x, _, z = self.simulation.position("pelvis")
@@ -117,6 +125,25 @@ class Musculoskeletal(gymnasium.Env[Any, np.ndarray]):
         self._over = False
         truncated = self.limit is not None and self.simulation.steps >= self.limit
         return observation, float(reward), self._fallen(), truncated, self._info()
+
+    def snapshot(self) -> dict[str, Any]:
+        """Plain data from which `restore` goes on to the bit.
+
+        Raises:
+            SimulationFailed: there is no episode to go on with.
+        """
+        if self._over:
+            raise SimulationFailed("there is no episode to go on with: reset the environment")
+        return {"simulation": snapshots.take(self.simulation), "books": self._books()}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Takes an episode that was just reset, with the seed and options of the snapshot's, on to where that was taken.
+
+        Raises:
+            ValueError: the snapshot is of another model.
+        """
+        snapshots.restore(self.simulation, snapshot["simulation"])
+        self._reopen(snapshot["books"])
 
     def render(self) -> Any:
         """(400, 600, 3) uint8, seen from the walker's right; None without a render mode.

@@ -43,7 +43,7 @@ class Simulation:
         if not (isinstance(accuracy, (int, float)) and 1e-9 <= accuracy <= 1e-1):
             raise ValueError(f"integrator_accuracy must be from 1e-9 to 0.1, not {accuracy!r}")
         self.accuracy = float(accuracy)
-        self._manager: Any = None  # before the model that it works on, also when all of this is let go
+        self.manager: Any = None  # before the model that it works on, also when all of this is let go
         self.state: Any = None
         self._pristine = library().Model(str(path))
         self._pristine.initSystem()
@@ -57,7 +57,7 @@ class Simulation:
         Handles of the model before are of no use any more: reading one ends the process.
         """
         opensim = library()
-        self._manager = self.state = None
+        self.manager = self.state = None
         self.built += 1
         self.model = opensim.Model(self._pristine)
         self._add_controller(opensim)
@@ -106,20 +106,30 @@ class Simulation:
         self.steps = 0
         self.go_on_from(state)
 
-    def go_on_from(self, state: Any) -> None:
-        """Integrates from `state` with a new integrator, which chooses its first step anew."""
+    def go_on_from(self, state: Any, prepare: Callable[[Any], None] | None = None) -> None:
+        """Integrates from `state` with a new integrator, which chooses its first internal step anew.
+
+        Args:
+            prepare: changes the new manager before it is initialised.
+        """
         self.state = state
-        self._manager = library().Manager(self.model)
-        self._manager.setWriteToStorage(False)  # else it keeps every internal step, for a third of the time
-        self._manager.setPerformAnalyses(False)
-        self._manager.setIntegratorAccuracy(self.accuracy)
-        self._manager.initialize(state)
+        self.manager = library().Manager(self.model)
+        self.manager.setWriteToStorage(False)  # else it keeps every internal step, for a third of the time
+        self.manager.setPerformAnalyses(False)
+        self.manager.setIntegratorAccuracy(self.accuracy)
+        if prepare is not None:
+            prepare(self.manager)
+        self.manager.initialize(state)
         self.model.realizeAcceleration(state)
 
     def excite(self, excitations: Sequence[float]) -> None:
         """Sets the excitation of every muscle, each in [0, 1], in the model's order."""
         for function, value in zip(self._excitations, excitations, strict=True):
             function.setValue(value)
+
+    def excitations(self) -> list[float]:
+        """Those of the last step."""
+        return [function.getValue() for function in self._excitations]
 
     def step(self, excitations: Sequence[float]) -> None:
         """Goes on by `STEP_SECONDS`.
@@ -132,7 +142,7 @@ class Simulation:
         """
         self.excite(excitations)
         try:
-            self.state = self._manager.integrate(STEP_SECONDS * (self.steps + 1))
+            self.state = self.manager.integrate(STEP_SECONDS * (self.steps + 1))
             self.model.realizeAcceleration(self.state)
         except Exception as error:
             raise SimulationFailed(f"OpenSim gave up in step {self.steps + 1}: {_line(error)}") from error

@@ -4,7 +4,7 @@ Source: osim-rl 3.0.11, `envs/target/v_tgt_field.py`. The plane's axes are x for
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -45,6 +45,7 @@ class TargetField:
         self._generator = generator
         self._target_seconds = 0.0
         self.reached = 0
+        self._chosen_at: list[list[float]] = []  # where the body was when a target was reached and the next one drawn
         self.target: np.ndarray | None = None  # (2,) m
         near = np.arange(-5.0, 6.0)
         self._ahead, self._left = (grid.ravel() for grid in np.meshgrid(near, near, indexing="ij"))
@@ -83,8 +84,20 @@ class TargetField:
         self.reached += 1
         self._target_seconds = 0.0
         if self.reached < self.version.targets:
+            self._chosen_at.append(body.tolist())
             self._choose_target(self.target, body)
         return True
+
+    def books(self) -> list[Any]:
+        """What is needed to take a field that was just drawn to where this one is, as plain data."""
+        return [self.reached, self._target_seconds, self._chosen_at]
+
+    def reopen(self, books: list[Any]) -> None:
+        """Draws the targets again that `books` tells of."""
+        self.reached, self._target_seconds, self._chosen_at = books
+        for place in self._chosen_at:
+            assert self.target is not None
+            self._choose_target(self.target, np.array(place))
 
     def at(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Target velocities at places, in the ground's frame: (2, places) m/s, linear between the field's points.

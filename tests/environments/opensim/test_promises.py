@@ -155,7 +155,7 @@ class Failing:
 def test_a_simulation_that_fails_says_so_until_it_is_reset(monkeypatch: pytest.MonkeyPatch) -> None:
     env: Musculoskeletal = make("osim/Arm2D-v0").unwrapped
     before = play(env, seed=1)
-    monkeypatch.setattr(env.simulation, "_manager", Failing())
+    monkeypatch.setattr(env.simulation, "manager", Failing())
     with pytest.raises(SimulationFailed, match=r"gave up in step 13: SimTK Exception .* Error detected"):
         env.step(np.zeros(6))
     with pytest.raises(SimulationFailed, match="reset the environment"):
