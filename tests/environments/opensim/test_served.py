@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 
 from gymserve.environments.opensim.learn_to_move import LearnToMove
 from tests.servers import Server
@@ -23,19 +24,29 @@ def test_a_served_episode_is_a_local_one(server: Server) -> None:
         assert (answer["terminated"], answer["truncated"]) == (terminated, truncated)
 
 
-def test_a_lost_episode_goes_on_where_it_was(start: Callable[..., Server]) -> None:
+@pytest.mark.parametrize("torn", [False, True])
+def test_a_lost_episode_goes_on_where_it_was(start: Callable[..., Server], torn: bool) -> None:
     server = start()
     local = LearnToMove()
     local.reset(seed=3)
-    path = f"/v1/envs/{server.create('L2M2019Env')}"
-    server.post(f"{path}/reset/", {"seed": 3})
-    for half in range(2):
-        for _ in range(3):
-            answer = server.post(f"{path}/step/", {"action": ACTION}).json
-            assert answer["observation"] == local.step(np.array(ACTION, np.float32))[0].tolist()
-        if half == 0:
-            for pid in server.hosts():
-                os.kill(pid, signal.SIGKILL)
+    token = server.create("L2M2019Env")
+    server.post(f"/v1/envs/{token}/reset/", {"seed": 3})
+
+    def step() -> None:
+        answer = server.post(f"/v1/envs/{token}/step/", {"action": ACTION}).json
+        assert answer["observation"] == local.step(np.array(ACTION, np.float32))[0].tolist()
+
+    snapshots = server.data / "instances" / token
+    while not list(snapshots.glob("snapshot.?")):  # at most once in half a second of stepping
+        step()
+    step()
+    for path in snapshots.glob("snapshot.?"):
+        if torn:
+            path.write_text("{")
+    for pid in server.hosts():
+        os.kill(pid, signal.SIGKILL)
+    for _ in range(3):
+        step()
 
 
 def test_a_dict_and_a_picture_come_through(server: Server) -> None:
