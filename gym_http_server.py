@@ -2,18 +2,26 @@
 
 import argparse
 import os
+import signal
 import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from flask import Flask
+
 from gymserve import commands, errors, settings
 from gymserve.accounts import Accounts
 from gymserve.hosts.pool import Pool
 from gymserve.store import schema
-from gymserve.web.app import create_app
 from gymserve.web.serving import Server, check_reach, options
+
+
+def _application(configuration: settings.Settings) -> Flask:
+    from gymserve.web.app import create_app  # here, since sub-commands do without environments and pages
+
+    return create_app(configuration)
 
 
 def __getattr__(name: str) -> Any:
@@ -23,7 +31,7 @@ def __getattr__(name: str) -> Any:
     try:
         configuration = settings.load(None, os.environ, {})
         schema.ensure(Accounts(configuration).database, Path(configuration.DATA))
-        globals()["app"] = create_app(configuration)
+        globals()["app"] = _application(configuration)
     except (errors.SettingsError, errors.Unavailable) as error:
         sys.exit(f"gymserve: {error}")
     return globals()["app"]
@@ -70,9 +78,23 @@ def serve(configuration: settings.Settings, *, reload: bool) -> int:
     schema.ensure(accounts.database, data)
     listener, port = _listen(configuration.HOST, configuration.PORT)
     pool = Pool(configuration)
-    pool.start()
+    for number in (signal.SIGTERM, signal.SIGINT):  # until gunicorn takes them over
+        signal.signal(number, lambda *_: sys.exit(0))
+    try:
+        pool.start()
+        return _serve(configuration, accounts, listener, port, reload=reload)
+    except SystemExit as end:
+        return int(end.code or 0)
+    finally:
+        pool.stop()
+
+
+def _serve(
+    configuration: settings.Settings, accounts: Accounts, listener: socket.socket, port: int, *, reload: bool
+) -> int:
     os.environ["GYMSERVE_ARBITER"] = str(os.getpid())
     shown = f"[{configuration.HOST}]" if ":" in configuration.HOST else configuration.HOST
+    data = Path(configuration.DATA).resolve()
     print(f"gymserve listens on http://{shown}:{port}, and keeps its data in {data}", flush=True)
     print(
         f"Try: curl -X POST http://{shown}:{port}/v1/envs/ "
@@ -92,12 +114,7 @@ def serve(configuration: settings.Settings, *, reload: bool) -> int:
         loglevel="info" if configuration.LOG_LEVEL == "debug" else "warning",
         reload=reload,
     )
-    try:
-        Server(lambda: create_app(configuration), values).run()
-    except SystemExit as end:
-        return int(end.code or 0)
-    finally:
-        pool.stop()
+    Server(lambda: _application(configuration), values).run()
     return 0
 
 

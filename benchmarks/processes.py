@@ -27,6 +27,7 @@ class Server:
     """A server of its own data directory, on a free port of 127.0.0.1."""
 
     def __init__(self, data: str, **settings: Any) -> None:
+        self.data = data
         values = {"WORKERS": 2, "ENVIRONMENT_MODULES": "benchmarks.environments", **settings}
         environment = os.environ | {f"GYMSERVE_{name}": str(value) for name, value in values.items()}
         environment["PYTHONPATH"] = str(ROOT)

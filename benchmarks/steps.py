@@ -71,9 +71,9 @@ def local() -> tuple[Ask, Callable[[], object]]:
     return ask, env.reset
 
 
-def raw_stream(server: Server, env_id: str = "CartPole-v1") -> tuple[Ask, Callable[[], object]]:
-    """A bare socket that speaks the stream."""
-    token = server.create(env_id)
+def raw_stream(server: Server, env_id: str = "CartPole-v1", token: str = "") -> tuple[Ask, Callable[[], object]]:
+    """A bare socket that speaks the stream, to a new instance or to that of `token`."""
+    token = token or server.create(env_id)
     connection = socket.create_connection(("127.0.0.1", server.port))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     key = base64.b64encode(os.urandom(16)).decode()

@@ -43,7 +43,7 @@ class Conversation:
         self._observe = _observer(observation_space) or self._unpack_observation
         packed: Any = Any if self._observe == self._unpack_observation else memoryview
         self._decode_step = _decoder(tuple[int, int | None, packed, Any, Any, Any, Any])  # type: ignore[valid-type]
-        self._decode_reset = _decoder(tuple[int, int | None, packed, Any])  # type: ignore[valid-type]
+        self._decode_reset = _decoder(tuple[int, int | None, packed | None, Any])  # type: ignore[valid-type]
         suffix = f"?compression={compression}" if compression else ""
         self.target = f"/v1/envs/{self.token}/stream{suffix}"
 
@@ -101,7 +101,8 @@ class Conversation:
 
     def read(self, message: Any) -> Any:
         """The result in an answer: of a step (observation, reward, terminated, truncated, info), of a reset
-        (observation, info), of a render PNG bytes.
+        (observation, info), of a render PNG bytes. There is no observation (None) where the trials of a graded instance
+        are over.
 
         Raises:
             ServerError: the server refused; ConnectionLost: that is no answer to what was asked.
@@ -129,7 +130,7 @@ class Conversation:
             kind, seq, observation, info = self._decode_reset(message)
             if kind != RESET or seq != self.seq + 1:
                 raise ConnectionLost("the server answered another question than was asked")
-            result = self._observe(observation), info
+            result = (None if observation is None else self._observe(observation)), info
             self.seq = seq
             return result
         answer = wire.unpack(message)
@@ -183,6 +184,8 @@ class Conversation:
         return self._observations.unpack(packed, check=False, name="observation")
 
     def _observation_of_json(self, told: Any) -> Any:
+        if told is None and self.asked[0] == RESET:
+            return None
         return self._observations.from_json(told, name="observation")
 
 

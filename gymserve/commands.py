@@ -1,20 +1,23 @@
-"""The front door's sub-commands: `db`, `account`, `key`, `audit`."""
+"""The front door's sub-commands: `db`, `account`, `key`, `challenge`, `audit`."""
 
 import argparse
 import getpass
 import secrets
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gymserve import errors
+from grader import checking, definition, tables
+from grader.competition import Competition
+from gymserve import environments, errors
 from gymserve.accounts import Accounts, audit
 from gymserve.accounts.audit import COMMAND_LINE
 from gymserve.accounts.identity import SCOPES
 from gymserve.settings import Settings
 from gymserve.store import schema
-from gymserve.store.models import ROLES, Account
+from gymserve.store.models import ROLES, Account, now
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +26,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     _database(commands.add_parser("db", help="the database: upgrade, current, backup, restore"))
     _account(commands.add_parser("account", help="accounts: create, list, disable, enable, reset-password"))
     _key(commands.add_parser("key", help="API keys: create, list, revoke"))
+    _challenge(commands.add_parser("challenge", help="challenges: create, check, list, open, close"))
     shown = commands.add_parser("audit", help="who did what")
     shown.add_argument("--days", type=float, default=30.0, help="of so many days (30)")
     shown.add_argument("--account", metavar="EMAIL", help="only what this account did")
@@ -76,12 +80,26 @@ def _key(parser: argparse.ArgumentParser) -> None:
     ended.add_argument("id", type=int)
 
 
+def _challenge(parser: argparse.ArgumentParser) -> None:
+    verb = _verbs(parser)
+    new = verb("create", create_challenge, "define a challenge, or change it, from a TOML file")
+    new.add_argument("file", type=Path)
+    new.add_argument("--owner", metavar="EMAIL", help="the organiser whose it is to be")
+    checked = verb("check", check_challenge, "make its environment, replay it, and show a random agent's scores")
+    checked.add_argument("file", type=Path)
+    checked.add_argument("--seconds", type=float, default=20.0, help="how long the random agent may play (20)")
+    verb("list", list_challenges, "list the challenges")
+    for name, meaning in (("open", "take submissions, within the phases' dates"), ("close", "take no more submissions")):
+        verb(name, open_challenge if name == "open" else close_challenge, meaning).add_argument("name")
+
+
 def run(settings: Settings, asked: argparse.Namespace) -> int:
     """Carries out the sub-command that was asked for.
 
     Raises:
         GymserveError: it cannot be done.
     """
+    asked.settings = settings
     accounts = Accounts(settings)
     if asked.command not in (upgrade, current, restore):
         schema.ensure(accounts.database, Path(settings.DATA))
@@ -156,6 +174,53 @@ def list_keys(accounts: Accounts, asked: argparse.Namespace) -> None:
 def revoke_key(accounts: Accounts, asked: argparse.Namespace) -> None:
     accounts.keys.revoke(_named(accounts, asked.email).id, asked.id, by=COMMAND_LINE)
     print(f"key {asked.id} is revoked")
+
+
+def _competition(accounts: Accounts, asked: argparse.Namespace) -> Competition:
+    return Competition(accounts.database, Path(asked.settings.DATA), functions=asked.settings.SCORING_FUNCTIONS)
+
+
+def _catalogue(settings: Settings) -> environments.Catalogue:
+    return environments.Catalogue(
+        settings.ENVIRONMENT_MODULES, kwargs=settings.ENVIRONMENT_KWARGS, shared=settings.SHARED_ENVIRONMENTS
+    )
+
+
+def create_challenge(accounts: Accounts, asked: argparse.Namespace) -> None:
+    challenge = definition.load(asked.file, functions=asked.settings.SCORING_FUNCTIONS)
+    _catalogue(asked.settings).resolve(challenge.environment)
+    owner = _named(accounts, asked.owner).id if asked.owner else None
+    held = _competition(accounts, asked).define(asked.file.read_text(), owner_id=owner, sees_all=True)
+    accounts.note(COMMAND_LINE, "challenge defined", held.challenge.name)
+    print(f"challenge {held.challenge.name}: {'open' if held.may_submit(now()) else 'not open at this time'}")
+
+
+def check_challenge(accounts: Accounts, asked: argparse.Namespace) -> None:
+    challenge = definition.load(asked.file, functions=asked.settings.SCORING_FUNCTIONS)
+    with tempfile.TemporaryDirectory() as scratch:
+        catalogue = _catalogue(asked.settings)
+        print(tables.of_findings(checking.check(challenge, Path(scratch), catalogue, seconds=asked.seconds)))
+
+
+def list_challenges(accounts: Accounts, asked: argparse.Namespace) -> None:
+    for held in _competition(accounts, asked).list():
+        phase = held.challenge.phase_at(now()) if held.is_open else None
+        state = f"open, phase {phase.name}" if phase else "closed"
+        print(f"{held.challenge.name:24} {held.challenge.environment:24} {state}")
+
+
+def open_challenge(accounts: Accounts, asked: argparse.Namespace) -> None:
+    _set_open(accounts, asked, True)
+
+
+def close_challenge(accounts: Accounts, asked: argparse.Namespace) -> None:
+    _set_open(accounts, asked, False)
+
+
+def _set_open(accounts: Accounts, asked: argparse.Namespace, is_open: bool) -> None:
+    _competition(accounts, asked).set_open(asked.name, is_open, owner_id=None, sees_all=True)
+    accounts.note(COMMAND_LINE, "challenge opened" if is_open else "challenge closed", asked.name)
+    print(f"challenge {asked.name} is {'open' if is_open else 'closed'}")
 
 
 def show_audit(accounts: Accounts, asked: argparse.Namespace) -> None:

@@ -68,6 +68,7 @@ class Settings:
     SHARED_ENVIRONMENTS: list[str] = _setting(
         [], "ids, or module prefixes, of environments that are light and trusted enough to share a host"
     )
+    SCORING_FUNCTIONS: list[str] = _setting([], '"module:function"s that challenges may be scored with')
     SHARED_HOSTS: int = _setting(os.cpu_count() or 1, "host processes for light environments", 1, 1024)
     MAX_INSTANCES: int = _setting(10_000, "instances in all", 1)
     MAX_DEDICATED_HOSTS: int = _setting(200, "instances that have a host process of their own", 0)
@@ -98,9 +99,9 @@ class Settings:
     SHUTDOWN_SECONDS: float = _setting(30.0, "stopping may take so long", 1)
     PRELOAD: bool = _setting(True, "import simulators before hosts are forked: quicker to create, more memory at rest")
 
-    def to_json(self) -> str:
-        """For the processes in which environments live: without the secrets."""
-        return json.dumps({name: value for name, value in asdict(self).items() if name not in SECRET})
+    def to_json(self, *, secrets: bool = False) -> str:
+        """For another process of the same server; those in which agents' environments live get no secrets."""
+        return json.dumps({name: value for name, value in asdict(self).items() if secrets or name not in SECRET})
 
 
 _FIELDS = {each.name: each for each in fields(Settings)}

@@ -82,6 +82,54 @@ class Carrying(Faulty):
         return np.array([self.episodes * 100.0 + self.count]), 1.0, False, False, {}
 
 
+class Telltale(gymnasium.Env[np.ndarray, int]):
+    """Tells its seed and options wherever it can; each action but GO does something that trials must stand."""
+
+    GO, NAN, RAISE, END, INFINITE = range(5)
+    action_space = gymnasium.spaces.Discrete(5)
+    observation_space = gymnasium.spaces.Box(-1e9, 1e9, (2,), np.float64)
+    metadata = {"render_modes": []}
+
+    def __init__(self, secret: str = "none at all") -> None:
+        self.secret = secret
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        super().reset(seed=seed)
+        if options and "fails" in options:
+            raise RuntimeError(f"seed {seed}, {options}")
+        self.seed, self.options = seed, options or {}
+        self.count = 0
+        return self._observation(), self._info()
+
+    def step(self, action: int) -> Any:
+        self.count += 1
+        if action == self.RAISE:
+            raise RuntimeError(f"seed {self.seed}, {self.options}, {self.secret}")
+        reward = {self.NAN: float("nan"), self.INFINITE: float("-inf")}.get(action, 1.0)
+        return self._observation(), reward, action == self.END, False, self._info()
+
+    def _observation(self) -> np.ndarray:
+        return np.array([float(self.count), self.np_random.random()])
+
+    def _info(self) -> dict[str, Any]:
+        seed = self.seed or 0
+        return {
+            "seed": seed,
+            "number": seed,
+            "float": float(seed),
+            "hex": f"x{seed:x}",
+            "text": f"begun with {seed}",
+            "array": np.array([1, seed], np.uint64),
+            "nested": [{"again": seed, "np_random": str(self.np_random.bit_generator.state)}, [seed]],
+            "level": self.options.get("level"),
+            "told": self.options.get("word"),
+            "kwarg": self.secret,
+            str(seed): 1,
+            "harmless": self.count,
+        }
+
+
+gymnasium.register("Telltale-v0", entry_point=Telltale, disable_env_checker=True)
 for name, kind in (("Faulty", Faulty), ("Forgetful", Forgetful), ("Counting", Counting), ("Carrying", Carrying)):
     gymnasium.register(f"{name}-v0", entry_point=kind, disable_env_checker=True, order_enforce=False)
     gymnasium.register(f"Shared{name}-v0", entry_point=kind, disable_env_checker=True, order_enforce=False)

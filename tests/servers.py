@@ -45,10 +45,11 @@ class Answer:
 class Server:
     """`python gym_http_server.py` as a user would start it."""
 
+    key = ""  # sent with every request, if there is one
+
     def __init__(self, data: Path, **settings: Any) -> None:
         self.data = data
         self.settings = settings
-        self.key = ""  # sent with every request, if there is one
         self.start()
 
     def start(self) -> None:

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "gymserve.store": {"errors"},
     "gymserve.accounts": {"store", "rates", "settings", "errors"},
     "gymserve.training": {"store", "errors"},
-    "gymserve.commands": {"accounts", "store", "settings", "errors"},
+    "gymserve.commands": {"accounts", "store", "environments", "settings", "errors"},
     "gymserve.hosts": {
         "environments",
         "journal",
@@ -33,6 +33,7 @@ MAY_IMPORT = {
         "errors",
     },
     "gymserve.recording": {"hosts", "environments", "journal", "spaces", "wire", "settings", "errors"},
+    "grader": {"hosts", "environments", "journal", "store", "spaces", "wire", "logs", "settings", "errors"},
     "gymserve.web": {
         "recording",
         "hosts",
@@ -70,7 +71,7 @@ def imported(path: Path) -> set[str]:
     return found
 
 
-FILES = [path for folder in ("gymserve", "client") for path in sorted((ROOT / folder).rglob("*.py"))]
+FILES = [path for folder in ("gymserve", "grader", "client") for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -88,6 +89,7 @@ def test_rooms_import_only_what_stands_in_the_table(path: Path) -> None:
         elif top in ONLY_IN:
             assert own == ONLY_IN[top], f"{own} imports {top}"
         assert top != "client" or own == "client"
+        assert top != "grader" or own in ("grader", "gymserve.web", "gymserve.commands"), f"{own} imports grader"
 
 
 def test_no_code_is_run_from_data() -> None:

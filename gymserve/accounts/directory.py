@@ -44,6 +44,9 @@ class Directory:
         return Account(email=email, email_key=key_of(email), password_hash=self.passwords.hash(password), role=role)
 
     def _add(self, session: Session, account: Account, by: Actor) -> None:
+        # Asked first, since an id that is refused later is lost to some databases.
+        if session.scalar(select(Account.id).where(Account.email_key == account.email_key)):
+            raise InvalidRequest("Email already registered")
         session.add(account)
         try:
             session.flush()

@@ -26,6 +26,8 @@ def binary(move: Move, seq: int | None) -> bytes:
 
 def plain(move: Move, instance: Instance) -> dict[str, Any]:
     """A move as the JSON object that HTTP and text frames answer."""
+    if move.observation is None:  # the trials are over
+        return {"observation": None, "info": {}}
     space = instance.observations
     info = {} if move.info is NO_INFO else jsonable(wire.unpack(move.info))
     answer: dict[str, Any] = {"observation": space.to_json(space.unpack(move.observation, check=False))}
@@ -112,6 +114,7 @@ def description(instance: Instance, *, host: str, now: float) -> dict[str, Any]:
         "seq": instance.last_seq,
         "state": instance.state,
         "monitoring": instance.monitoring,
+        **instance.progress,
         "host": host,
         "latency_us": {
             name: round(spent / timed * 1e6, 1) for name, spent in zip(names, instance.seconds, strict=True)

@@ -3,7 +3,6 @@
 import io
 import logging
 import os
-import platform
 import select
 import signal
 import socket
@@ -11,23 +10,20 @@ import time
 from pathlib import Path
 from typing import Any
 
-import gymnasium
-import numpy as np
 from PIL import Image
 
-import gymserve
 from gymserve import environments, errors
 from gymserve.hosts import answers, folders, revival
 from gymserve.hosts.channel import Channel
+from gymserve.hosts.graded import Graded
 from gymserve.hosts.instance import Instance, Move
 from gymserve.hosts.link import encode
 from gymserve.hosts.pace import Paces
 from gymserve.hosts.pulse import Pulse
 from gymserve.hosts.report import Report
 from gymserve.hosts.stream import Stream
+from gymserve.hosts.versions import versions
 from gymserve.hosts.workers import Workers
-from gymserve.journal import records
-from gymserve.journal.file import Journal
 from gymserve.settings import Settings
 
 TICK_SECONDS = 1.0
@@ -120,6 +116,9 @@ class Host:
         oldest = self.now - self.settings.IDLE_SECONDS
         for instance in [one for one in self.instances.values() if one.used < oldest]:
             self.close(instance, f"idle for {self.settings.IDLE_SECONDS:g} s")
+        for instance in list(self.instances.values()):
+            if reason := instance.expired(self.now):
+                self.close(instance, reason)
         if self.now > self._next_sweep:
             self._next_sweep = self.now + SWEEP_SECONDS
             for token in folders.sweep(self.folder, self.settings.IDLE_SECONDS, slot=self.slot, but=self.instances):
@@ -153,15 +152,9 @@ class Host:
         folder = self.folder / token
         if folder.exists():
             return self.load(token)
-        env = revival.make(self.catalogue, order)
-        meta = {**order, "created": time.time(), "versions": _versions()}
-        journal = Journal.create(
-            folders.prepare(folder) / "journal", records.encode_created(meta), limit=self.settings.JOURNAL_BYTES
-        )
-        folders.publish(folder)
-        journal.path = folder / "journal"
-        instance = Instance(token, folder, meta=meta, env=env, journal=journal, pulse=self.pulse)
-        return self._adopt(instance)
+        meta = {**order, "created": time.time(), "versions": versions()}
+        limit = self.settings.JOURNAL_BYTES
+        return self._adopt(revival.begin(token, folder, meta, self.catalogue, limit=limit, pulse=self.pulse))
 
     def _adopt(self, instance: Instance) -> Instance:
         instance.pace = self.paces.of(instance.token)
@@ -250,6 +243,10 @@ class Host:
     # --- streams --------------------------------------------------------------------------------------------------
 
     def joined(self, stream: Stream) -> None:
+        """A graded instance has one stream: a new one takes over from the one before."""
+        if isinstance(self.instances.get(stream.token), Graded):
+            for other in list(self.streams.get(stream.token, ())):
+                other.bye(1008, "another stream has taken over this graded instance")
         self.streams.setdefault(stream.token, set()).add(stream)
 
     def left(self, stream: Stream) -> None:
@@ -285,12 +282,3 @@ class Supervisor(Channel):
 
     def ready(self, events: int) -> None:
         self.loop.running = False  # type: ignore[attr-defined]
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "gymserve": gymserve.__version__,
-        "gymnasium": gymnasium.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-    }

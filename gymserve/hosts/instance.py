@@ -79,6 +79,20 @@ class Instance:
         self.actions = codec(env.action_space)
         self.observations = codec(env.observation_space)
 
+    @property
+    def order(self) -> dict[str, Any]:
+        """How its present environment was made."""
+        return self.meta
+
+    @property
+    def progress(self) -> dict[str, Any]:
+        """What its description tells beside all else: how far a graded instance is."""
+        return {}
+
+    def expired(self, now: float) -> str:
+        """Why it is to be closed before it was idle for IDLE_SECONDS; "": it is not."""
+        return ""
+
     def reset(self, seed: Any, options: dict[str, Any] | None, call: int | None) -> Move:
         """Starts an episode.
 

@@ -1,11 +1,14 @@
 """The instances, as the rest of the server sees them: made, found, listed and asked by their tokens."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 from gymserve import environments, errors
 from gymserve.hosts import answers, folders
+from gymserve.hosts.allowance import checked as checked_allowance
 from gymserve.hosts.pool import Pool, request_body
+from gymserve.hosts.trials import checked
 from gymserve.settings import Settings
 
 
@@ -31,12 +34,18 @@ class Instances:
         idempotency_key: str | None = None,
         account: int = 0,
         alone: bool = False,
+        trials: list[dict[str, Any]] | None = None,
+        allowance: dict[str, float | None] | None = None,
     ) -> str:
         """Makes an instance and returns its token; the same one for an account's repeated `idempotency_key`.
 
         Args:
             account: whose it is to be; 0: nobody's.
             alone: its token alone is to let a bearer in.
+            trials: makes it a graded instance: `[{"seed": int, "options": dict | None, "kwargs": dict}, …]`, in their
+                order. They are the organiser's secret: no agent may give, see or change them. `max_episode_steps` is
+                the horizon of each, and any kwargs are allowed.
+            allowance: of a graded instance, how long its agent may take, see `hosts.allowance`.
 
         Raises:
             UnknownEnvironment, InvalidRequest: it cannot be made like this.
@@ -48,8 +57,9 @@ class Instances:
         self._check_counts(max_episode_steps, num_envs)
         if render_mode is not None and not isinstance(render_mode, str):
             raise errors.InvalidRequest(f"render_mode must be a string, not {render_mode!r:.50}")
-        self.catalogue.check_kwargs(environment, kwargs or {})
-        order = {
+        if trials is None:
+            self.catalogue.check_kwargs(environment, kwargs or {})
+        order: dict[str, Any] = {
             "env_id": env_id,
             "environment": environment.id,
             "kwargs": kwargs or {},
@@ -59,13 +69,14 @@ class Instances:
             "render_mode": render_mode,
             "autoreset_mode": "NextStep" if autoreset_mode is None and num_envs > 1 else autoreset_mode,
         }
-        token, new = self.pool.place(
-            dedicated=environment.kind == "dedicated",
-            key=idempotency_key,
-            body=request_body(order),
-            account=account,
-            alone=alone,
-        )
+        body = request_body(order)
+        if trials is not None:
+            if num_envs != 1:
+                raise errors.InvalidRequest("a graded instance has one environment: num_envs must be 1")
+            order |= {"trials": checked(trials), "allowance": checked_allowance(allowance or {})}
+            body = hashlib.sha256(request_body(order).encode()).hexdigest()  # it is kept, and the seeds are secret
+        dedicated = environment.kind == "dedicated"
+        token, new = self.pool.place(dedicated=dedicated, key=idempotency_key, body=body, account=account, alone=alone)
         if new or not self.exists(token):
             self.pool.call("create", token, order)
         return token

@@ -53,7 +53,11 @@ class Connection:
             OSError: nobody listens there.
         """
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.connect(path)
+        try:
+            self.socket.connect(path)
+        except OSError:
+            self.socket.close()
+            raise
         # The kernel's own time-out spares the poll before each receive that Python's would add.
         limit = struct.pack("ll", int(timeout), int(timeout % 1 * 1e6))
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)

@@ -1,4 +1,4 @@
-"""Revival: rebuilds an instance that was lost with its process from what its journal says."""
+"""How an instance begins, and how one that was lost with its process is rebuilt from what its journal says."""
 
 from pathlib import Path
 from typing import Any
@@ -6,10 +6,14 @@ from typing import Any
 import numpy as np
 
 from gymserve import environments, errors
+from gymserve.hosts import folders
+from gymserve.hosts.graded import Graded
 from gymserve.hosts.instance import Instance
 from gymserve.hosts.pulse import CALLS, INSTANCE, number
+from gymserve.hosts.trials import make, order
+from gymserve.journal import records
 from gymserve.journal.file import Journal, read
-from gymserve.journal.records import Closed, Created, Monitored
+from gymserve.journal.records import Closed, Created, Ended, Monitored, Reset
 from gymserve.journal.replay import Playback, current_episode, moves_of, within
 from gymserve.journal.snapshots import Leap, leap
 from gymserve.settings import Settings
@@ -18,21 +22,31 @@ from gymserve.spaces import codec
 TWIN_SECONDS = 5.0
 
 
-def make(catalogue: environments.Catalogue, meta: dict[str, Any], *, render_mode: str | None = None) -> Any:
-    """The environment that a journal's first record describes.
+def begin(
+    token: str, folder: Path, meta: dict[str, Any], catalogue: environments.Catalogue, *, limit: int, pulse: memoryview
+) -> Instance:
+    """A new instance, whose journal starts with `meta`; a graded one where `meta` has trials.
+
+    Args:
+        limit: the most bytes of its journal.
 
     Raises:
-        UnknownEnvironment: it is not in the catalogue (any more).
-        EnvironmentFailed: it cannot be made.
+        InvalidRequest, EnvironmentFailed: the environment cannot be made.
+        StorageFull: there is no room for the journal.
     """
-    return environments.make(
-        catalogue.resolve(meta["environment"]),
-        kwargs=meta["kwargs"],
-        max_episode_steps=meta["max_episode_steps"],
-        render_mode=render_mode or meta["render_mode"],
-        num_envs=meta["num_envs"],
-        autoreset=meta["autoreset_mode"],
-    )
+    env = make(catalogue, order(meta, 0) if "trials" in meta else meta)
+    journal = Journal.create(folders.prepare(folder) / "journal", records.encode_created(meta), limit=limit)
+    folders.publish(folder)
+    journal.path = folder / "journal"
+    return _instance(token, folder, meta, catalogue, env=env, journal=journal, pulse=pulse)
+
+
+def _instance(
+    token: str, folder: Path, meta: dict[str, Any], catalogue: environments.Catalogue, ended: Any = (), **parts: Any
+) -> Instance:
+    if "trials" not in meta:
+        return Instance(token, folder, meta=meta, **parts)
+    return Graded(token, folder, meta=meta, make=lambda order: make(catalogue, order), ended=ended, **parts)
 
 
 def revive(
@@ -52,10 +66,14 @@ def revive(
     if not isinstance(kept[0], Created) or isinstance(kept[-1], Closed):
         raise errors.UnknownInstance(f"Instance_id {token} unknown")
     meta = kept[0].meta
-    instance = Instance(token, folder, meta=meta, env=make(catalogue, meta), journal=journal, pulse=pulse)
+    moves = moves_of(kept)
+    episode = sum(isinstance(move, Reset) for move in moves)
+    env = make(catalogue, order(meta, episode - 1) if "trials" in meta else meta)
+    ended = [record for record in kept if isinstance(record, Ended)]
+    instance = _instance(token, folder, meta, catalogue, ended, env=env, journal=journal, pulse=pulse)
+    instance.episode = episode
     monitors = [record for record in kept if isinstance(record, Monitored)]
     instance.monitoring = bool(monitors) and monitors[-1].options is not None
-    moves = moves_of(kept)
     if moves:
         instance.recall(moves, _replayed(instance, moves, catalogue, settings.REVIVE_SECONDS))
     return instance
@@ -74,12 +92,12 @@ def _replayed(
     attempts: list[tuple[Any, bool, Leap | None]] = [(episode, True, None)]
     if over := _leap(instance, moves):
         attempts.insert(0, (episode, True, over))
-    if len(episode) < len(moves):
+    if len(episode) < len(moves) and "trials" not in instance.meta:
         attempts.append((moves, False, None))
     for attempt, (part, restore, over) in enumerate(attempts):
         if attempt:
             instance.env.close()
-            instance.adopt(make(catalogue, instance.meta))
+            instance.adopt(make(catalogue, instance.order))
         try:
             playback = Playback(instance.env, instance.observations, instance.actions, alive=alive)
             answer = playback.run(part, restore=restore, over=over)
@@ -88,10 +106,11 @@ def _replayed(
         except errors.NotReplayable as error:
             instance.lost = str(error)
         except Exception as error:
-            instance.lost = f"the environment raised {type(error).__name__} when it was replayed: {error}"
+            words = "" if "trials" in instance.meta else f": {error}"
+            instance.lost = f"the environment raised {type(error).__name__} when it was replayed{words}"
         finally:
             instance.pulse[INSTANCE] = 0
-    instance.adopt(make(catalogue, instance.meta))
+    instance.adopt(make(catalogue, instance.order))
     return ()
 
 
@@ -120,7 +139,7 @@ def twin_picture(instance: Instance, catalogue: environments.Catalogue, pulse: m
     if instance.last is None:
         raise errors.Conflict("reset the instance before it is rendered")
     moves = moves_of(list(read(instance.folder / "journal")))
-    twin = make(catalogue, instance.meta, render_mode="rgb_array")
+    twin = make(catalogue, instance.order, render_mode="rgb_array")
     pulse[CALLS] += 1
     pulse[INSTANCE] = number(instance.token)
     try:

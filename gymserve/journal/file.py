@@ -77,7 +77,7 @@ class Journal:
         """
         records = []
         end, check = len(MAGIC), 0
-        for record, end, check in _scan(path):  # noqa: B007 - the last values are used below
+        for record, end, check in scan(path.read_bytes(), path.name):  # noqa: B007 - the last values are used below
             records.append(record)
         if not records:
             raise ValueError(f"{path.name} holds no whole record")
@@ -159,15 +159,18 @@ def read(path: Path) -> Iterator[Record]:
     Raises:
         ValueError: the file is not a journal of a known version.
     """
-    for record, _, _ in _scan(path):
+    for record, _, _ in scan(path.read_bytes(), path.name):
         yield record
 
 
-def _scan(path: Path) -> Iterator[tuple[Record, int, int]]:
-    """(record, where it ends in the file, its check) for each whole record."""
-    data = path.read_bytes()
+def scan(data: bytes, name: str = "the journal") -> Iterator[tuple[Record, int, int]]:
+    """(record, where it ends in the file's bytes, its check) for each whole record; the first one follows `MAGIC`.
+
+    Raises:
+        ValueError: these are not the bytes of a journal of a known version.
+    """
     if data[: len(MAGIC)] != MAGIC:
-        raise ValueError(f"{path.name} is not a journal that this version reads")
+        raise ValueError(f"{name} is not a journal that this version reads")
     at, check, num_envs = len(MAGIC), 0, 1
     while (found := _next_body(data, at)) is not None:
         body, end = found

@@ -8,7 +8,7 @@ import xxhash
 
 from gymserve import wire
 
-CREATED, RESET, STEP, MONITORED, CLOSED = range(1, 6)
+CREATED, RESET, STEP, MONITORED, CLOSED, ENDED = range(1, 7)
 
 # Flags of a reset or a step.
 SEQ, REQUEST, TERMINATED, TRUNCATED, TIME, BATCH, EQUAL_REWARDS, SMALL_ACTIONS = (1 << bit for bit in range(8))
@@ -62,7 +62,16 @@ class Closed(NamedTuple):
     time: float
 
 
-Record = Created | Reset | Step | Monitored | Closed
+class Ended(NamedTuple):
+    """A trial ended otherwise than its last step says: `trial` counts from 1, `reason` starts with its kind."""
+
+    trial: int
+    reason: str
+    call: int | None  # of the reset that ended it
+    time: float
+
+
+Record = Created | Reset | Step | Monitored | Closed | Ended
 
 
 def digest(packed: Any) -> int:
@@ -161,6 +170,10 @@ def encode_closed(reason: str, time: float) -> bytes:
     return bytes((CLOSED,)) + wire.pack((reason, time))
 
 
+def encode_ended(trial: int, reason: str, call: int | None, time: float) -> bytes:
+    return bytes((ENDED,)) + wire.pack((trial, reason, call, time))
+
+
 def decode(body: bytes, num_envs: int) -> Record:
     """The record in `body`; `num_envs` is 1 for a plain instance."""
     kind = body[0]
@@ -175,6 +188,8 @@ def decode(body: bytes, num_envs: int) -> Record:
         return Monitored(*wire.unpack(body[1:]))
     if kind == CLOSED:
         return Closed(*wire.unpack(body[1:]))
+    if kind == ENDED:
+        return Ended(*wire.unpack(body[1:]))
     raise ValueError(f"unknown record kind {kind}")
 
 

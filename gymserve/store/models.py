@@ -3,7 +3,7 @@
 import datetime
 from typing import Any
 
-from sqlalchemy import DateTime, ForeignKey, MetaData, String, Text, UniqueConstraint
+from sqlalchemy import DateTime, Double, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
@@ -32,6 +32,10 @@ class Moment(TypeDecorator[datetime.datetime]):
 
     def process_result_value(self, value: datetime.datetime | None, dialect: Any) -> datetime.datetime | None:
         return value and value.replace(tzinfo=datetime.UTC)
+
+
+Long = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
+"""Text of up to 16 MB."""
 
 
 class Model(DeclarativeBase):
@@ -116,3 +120,61 @@ class AuditEntry(Model):
     subject: Mapped[str] = mapped_column(String(300))
     address: Mapped[str] = mapped_column(String(60), default="")
     request_id: Mapped[str] = mapped_column(String(64), default="")
+
+
+class Challenge(Model):
+    """A challenge, as its organiser last defined it."""
+
+    __tablename__ = "challenges"
+
+    name: Mapped[str] = mapped_column(String(63), unique=True)
+    owner_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id", ondelete="SET NULL"))
+    version_id: Mapped[int] = mapped_column(default=0)  # of its present definition
+    is_open: Mapped[bool] = mapped_column(default=True)
+    changed_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
+
+
+class ChallengeVersion(Model):
+    """A definition that a challenge has or had: what was submitted under it is scored by it."""
+
+    __tablename__ = "challenge_versions"
+
+    challenge_id: Mapped[int] = mapped_column(ForeignKey("challenges.id", ondelete="CASCADE"), index=True)
+    digest: Mapped[str] = mapped_column(String(64))  # SHA-256 of the definition
+    definition: Mapped[str] = mapped_column(Long)  # canonical JSON
+    created_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
+
+
+class Submission(Model):
+    """One account's graded instance in a challenge, and what became of it."""
+
+    __tablename__ = "submissions"
+    __table_args__ = (
+        Index("ix_submissions_board", "challenge_id", "phase", "changed_at"),
+        Index("ix_submissions_entrant", "challenge_id", "entrant", "created_at"),
+        Model.__table_args__,
+    )
+
+    name: Mapped[str] = mapped_column(String(40), unique=True)  # what it is called for good
+    challenge_id: Mapped[int] = mapped_column(ForeignKey("challenges.id", ondelete="CASCADE"))
+    version_id: Mapped[int] = mapped_column(ForeignKey("challenge_versions.id"))
+    phase: Mapped[str] = mapped_column(String(63))
+    account_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id", ondelete="SET NULL"), index=True)
+    entrant: Mapped[str] = mapped_column(String(254))
+    token: Mapped[str | None] = mapped_column(String(60), unique=True)  # of its instance
+    state: Mapped[str] = mapped_column(String(20), index=True)
+    reason: Mapped[str] = mapped_column(String(500), default="")
+    counts: Mapped[bool] = mapped_column(default=True)  # against the limits; a void one does not
+    score: Mapped[float | None] = mapped_column(Double)
+    secondary: Mapped[float | None] = mapped_column(Double)
+    spread: Mapped[float | None] = mapped_column(Double)
+    standard_error: Mapped[float | None] = mapped_column(Double)
+    steps: Mapped[int] = mapped_column(default=0)
+    trials: Mapped[str] = mapped_column(Long, default="[]")  # JSON, as in the receipt
+    verdict: Mapped[str] = mapped_column(String(20), default="")
+    verdict_reason: Mapped[str] = mapped_column(String(500), default="")
+    receipt: Mapped[str] = mapped_column(Long, default="")
+    left: Mapped[bool] = mapped_column(default=False)  # its agent has closed it
+    created_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
+    changed_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
+    finished_at: Mapped[datetime.datetime | None] = mapped_column(Moment)

@@ -18,7 +18,13 @@ from gymserve.settings import Settings
 View = TypeVar("View", bound=Callable[..., Any])
 PUBLIC = "public"
 PARTICIPANT, ORGANISER, ADMIN = "participant", "organiser", "admin"
-SCOPES = {"v1": "environments", "stream": "environments", "users": "account", "projects": "training"}
+SCOPES = {
+    "v1": "environments",
+    "stream": "environments",
+    "users": "account",
+    "projects": "training",
+    "challenges": "submissions",
+}
 HOW = "send Authorization: Bearer <an API key, or a token from /token>"
 PREFLIGHT = "OPTIONS"
 KEY_IN_BODY = {"v1.create": "token", "v1.upload": "api_key"}

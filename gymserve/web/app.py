@@ -7,12 +7,17 @@ from typing import Any
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from grader.competition import Competition
+from grader.leaderboard import Leaderboard
+from grader.submissions import Submissions
 from gymserve import environments, logs
 from gymserve.accounts import Accounts
 from gymserve.hosts.instances import Instances
 from gymserve.settings import Settings
 from gymserve.training.projects import Projects
 from gymserve.web import access, envelope, errors, pages
+from gymserve.web.background import Background
+from gymserve.web.challenges import challenges
 from gymserve.web.counts import Counts
 from gymserve.web.health import health
 from gymserve.web.lane import StepLane
@@ -39,6 +44,8 @@ def create_app(settings: Settings) -> Flask:
     instances = Instances(settings, catalogue)
     accounts = Accounts(settings)
     counts = Counts(instances.pool)
+    competition = Competition(accounts.database, instances.pool.data, functions=settings.SCORING_FUNCTIONS)
+    submissions = Submissions(accounts.database, competition, instances, instances.pool.data)
     door = access.Door(settings, accounts.entrance, accounts.rates)
     app.secret_key = accounts.secrets[0]
     app.extensions |= {
@@ -46,13 +53,17 @@ def create_app(settings: Settings) -> Flask:
         "instances": instances,
         "accounts": accounts,
         "projects": Projects(accounts.database),
+        "competition": competition,
+        "submissions": submissions,
+        "leaderboard": Leaderboard(accounts.database, competition),
+        "background": Background(settings, submissions),
         "counts": counts,
         "shutdown": _shutdown,
     }
     errors.register(app)
     access.register(app, door)
     envelope.register(app, settings, counts)
-    for blueprint in (v1, stream, users, projects, health, openapi):
+    for blueprint in (v1, stream, users, projects, challenges, health, openapi):
         app.register_blueprint(blueprint)
     pages.register(app, hours=settings.LOGIN_HOURS)
     app.view_functions["static"] = access.allow(access.PUBLIC)(app.view_functions["static"])

@@ -1,6 +1,7 @@
 """What a worker counts of its requests; the supervisor adds up all workers'."""
 
 import threading
+from collections import deque
 
 from gymserve.errors import GymserveError
 from gymserve.hosts.pool import Pool
@@ -9,42 +10,37 @@ FLUSH_SECONDS = 1.0
 
 
 class Counts:
-    """Counters that reach the supervisor about once a second, with the next request."""
+    """Requests, which the supervisor hears of within a second."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._lock = threading.Lock()
-        self._requests: dict[tuple[str, str, int], list[float]] = {}
-        self._timer: threading.Timer | None = None
+        self._requests: deque[tuple[str, str, int, float]] = deque()  # which threads may append to without a lock
+        self._untold: dict[str, float] = {}
+        self._telling = threading.Lock()
+        self._waiting = False  # until the next flush
 
     def add(self, method: str, endpoint: str, status: int, seconds: float) -> None:
-        """Counts one request."""
-        key = (method, endpoint, status)
-        with self._lock:
-            counted = self._requests.get(key)
-            if counted is None:
-                counted = self._requests[key] = [0.0, 0.0]
-            counted[0] += 1
-            counted[1] += seconds
-            if self._timer is None:
-                self._timer = threading.Timer(FLUSH_SECONDS, self.flush)
-                self._timer.daemon = True
-                self._timer.start()
+        """Counts one request; on the way of every step."""
+        self._requests.append((method, endpoint, status, seconds))
+        if not self._waiting:
+            self._waiting = True
+            timer = threading.Timer(FLUSH_SECONDS, self.flush)
+            timer.daemon = True
+            timer.start()
 
     def flush(self) -> None:
-        """Tells the supervisor. What it does not hear now is told the next time."""
-        with self._lock:
-            requests, self._requests, self._timer = self._requests, {}, None
-        increments = {}
-        for (method, endpoint, status), (number, seconds) in requests.items():
-            increments[f"requests:{method} {endpoint} {status}"] = number
-            increments[f"request_seconds:{method} {endpoint} {status}"] = seconds
-        if increments:
+        """Tells the supervisor; what it does not hear now is told the next time."""
+        with self._telling:
+            self._waiting = False
+            for _ in range(len(self._requests)):
+                method, endpoint, status, seconds = self._requests.popleft()
+                label = f"{method} {endpoint} {status}"
+                for name, amount in ((f"requests:{label}", 1.0), (f"request_seconds:{label}", seconds)):
+                    self._untold[name] = self._untold.get(name, 0.0) + amount
+            if not self._untold:
+                return
             try:
-                self._pool.ask("count", increments)
+                self._pool.ask("count", self._untold)
+                self._untold = {}
             except GymserveError:
-                with self._lock:
-                    for key, (number, seconds) in requests.items():
-                        counted = self._requests.setdefault(key, [0.0, 0.0])
-                        counted[0] += number
-                        counted[1] += seconds
+                pass

@@ -15,7 +15,7 @@ from gymserve.web.access import Door
 from gymserve.web.counts import Counts
 
 _PREFIX, _SUFFIX = "/v1/envs/", "/step"
-_HEADERS = [("Content-Type", "application/json"), ("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store")]
+_JSON = ("Content-Type", "application/json")
 _REASONS = {
     400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 409: "Conflict",
     422: "Unprocessable Content", 429: "Too Many Requests",
@@ -60,15 +60,18 @@ class StepLane:
             asked = parameters.parse(environ["wsgi.input"].read(int(length)), environ.get("CONTENT_TYPE") or "")
             action = parameters.required(asked, "action")
             body = self.instances.step(token, action, seq=asked.get("seq"))
-            status, headers, line = 200, _HEADERS, "200 OK"
+            status, headers, line = 200, [_JSON], "200 OK"
         except GymserveError as error:
             status, more, body = errors.answer(error)
-            headers = [*more.items(), *_HEADERS[1:]]
-            line = f"{status} {_REASONS.get(status, 'Error')}"
+            headers, line = list(more.items()), f"{status} {_REASONS.get(status, 'Error')}"
         seconds = time.perf_counter() - environ[envelope.BEGAN]
         self.counts.add("POST", "v1.step", status, seconds)
-        told = [("X-Request-Id", request_id), ("X-Process-Time", f"{seconds:.6f}")]
-        start_response(line, [*headers, *told, ("Content-Length", str(len(body)))])
+        headers += (
+            ("X-Request-Id", request_id),
+            ("X-Process-Time", f"{seconds:.6f}"),
+            ("Content-Length", str(len(body))),
+        )
+        start_response(line, headers)
         return [body]
 
     def _usual(self, environ: dict[str, Any], length: str) -> bool:

@@ -9,8 +9,8 @@ from gymserve.store.models import Project
 from gymserve.training.projects import Projects
 from gymserve.web import parameters, schemas
 from gymserve.web.access import owner_only
+from gymserve.web.answers import json_answer, no_content
 from gymserve.web.openapi import documented
-from gymserve.web.v1 import json_answer, no_content
 
 blueprint = Blueprint("projects", __name__, url_prefix="/users/<int:user_id>/projects")
 projects: Projects = LocalProxy(lambda: current_app.extensions["projects"])  # type: ignore[assignment]

@@ -12,9 +12,9 @@ from gymserve.store.models import Account, ApiKey
 from gymserve.training.projects import Projects
 from gymserve.web import parameters, schemas
 from gymserve.web.access import ADMIN, PUBLIC, actor, allow, identity, owner_only, settings
+from gymserve.web.answers import json_answer, no_content
 from gymserve.web.openapi import documented
 from gymserve.web.projects import project_row
-from gymserve.web.v1 import json_answer, no_content
 
 users = Blueprint("users", __name__)
 accounts: Accounts = LocalProxy(lambda: current_app.extensions["accounts"])  # type: ignore[assignment]

@@ -1,30 +1,20 @@
 """The v1 API: environment instances over HTTP, as openai/gym-http-api's clients call them, and what came since."""
 
-from typing import Any
-
 from flask import Blueprint, Response, current_app, g, request
 from werkzeug.local import LocalProxy
 
-from gymserve import spaces, wire
+from grader.submissions import Submissions
+from gymserve import spaces
 from gymserve.hosts.instances import Instances
 from gymserve.recording import monitor
-from gymserve.web import parameters, schemas
-from gymserve.web.access import ADMIN, actor, allow, identity
+from gymserve.web import challenges, parameters, schemas
+from gymserve.web.access import ADMIN, actor, allow, check_scope, identity
+from gymserve.web.answers import json_answer, no_content
 from gymserve.web.openapi import IN_INSTANCE, documented
 
 v1 = Blueprint("v1", __name__, url_prefix="/v1")
+submissions: Submissions = LocalProxy(lambda: current_app.extensions["submissions"])  # type: ignore[assignment]
 instances: Instances = LocalProxy(lambda: current_app.extensions["instances"])  # type: ignore[assignment]
-
-
-def json_answer(body: Any) -> Response:
-    """`body`, or the JSON text that it is already."""
-    text = body if isinstance(body, bytes) else wire.write_json(body)
-    return Response(text, content_type="application/json")
-
-
-def no_content() -> Response:
-    """204, with the content type that one old client insists on."""
-    return Response(status=204, content_type="text/html; charset=utf-8")
 
 
 @v1.post("/envs/")
@@ -35,10 +25,15 @@ def no_content() -> Response:
     headers={"Idempotency-Key": "the same key again gives the same instance"},
 )
 def create() -> Response:
-    """Create an instance."""
+    """Create an instance; of `challenge:<name>`: begin a submission."""
     asked = parameters.of_request()
+    env_id = parameters.required(asked, "env_id")
+    by_key = g.get("by_body", False)
+    if (held := challenges.asked_for(env_id, by_key=by_key)) is not None:
+        check_scope(identity, "submissions")
+        return json_answer(challenges.submit(held, identity, entrant=asked.get("entrant"), alone=by_key))
     token = instances.create(
-        parameters.required(asked, "env_id"),
+        env_id,
         seed=asked.get("seed"),
         kwargs=asked.get("kwargs"),
         max_episode_steps=asked.get("max_episode_steps"),
@@ -47,7 +42,7 @@ def create() -> Response:
         autoreset_mode=asked.get("autoreset_mode"),
         idempotency_key=request.headers.get("Idempotency-Key"),
         account=identity.account_id,
-        alone=g.get("by_body", False),
+        alone=by_key,
     )
     return json_answer({"instance_id": token, "token": token})
 
@@ -150,7 +145,11 @@ def monitor_start(instance_id: str) -> Response:
 @v1.post("/envs/<instance_id>/monitor/close/")
 @documented(status=204, errors=IN_INSTANCE)
 def monitor_close(instance_id: str) -> Response:
-    """Stop monitoring; the instance stays."""
+    """Stop monitoring; the instance stays. A submission ends with it, and its score is the answer's `reward`."""
+    if (row := submissions.with_token(instance_id)) is not None:
+        row = submissions.finish(row)
+        current_app.extensions["background"].wake()
+        return json_answer({"reward": row.score, "submission_id": row.name, "reason": row.reason})
     instances.monitor(instance_id, None)
     monitor.write(instances.folder(instance_id))
     return no_content()
@@ -159,8 +158,12 @@ def monitor_close(instance_id: str) -> Response:
 @v1.post("/envs/<instance_id>/close/")
 @documented(status=204, errors=IN_INSTANCE)
 def close(instance_id: str) -> Response:
-    """Close the instance."""
-    monitor.write(instances.close(instance_id))
+    """Close the instance; a submission ends as it stands."""
+    if (row := submissions.with_token(instance_id)) is not None:
+        submissions.leave(row)
+        current_app.extensions["background"].wake()
+    else:
+        monitor.write(instances.close(instance_id))
     return no_content()
 
 

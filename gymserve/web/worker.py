@@ -71,6 +71,11 @@ class Worker(ThreadWorker):
         util.write_error = write_error
         super().init_process()
 
+    def load_wsgi(self):
+        super().load_wsgi()
+        if (background := getattr(self.wsgi, "extensions", {}).get("background")) is not None:
+            background.start()
+
     def handle(self, conn):
         """Answer a connection's requests for as long as they follow one another quickly. Runs in a thread."""
         if not conn.initialized and not self._begin(conn):

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gymserve.errors import StorageFull
-from gymserve.journal import Closed, Created, Journal, Monitored, Reset, Step, read, records
+from gymserve.journal import Closed, Created, Ended, Journal, Monitored, Reset, Step, read, records
 
 META = {"env_id": "CartPole-v1", "num_envs": 1}
 LIMIT = 1 << 30
@@ -42,10 +42,12 @@ def test_every_kind_is_read_back(tmp_path: Path) -> None:
         Reset(None, 0, 2.0, None, None, b"[]"),
         Monitored({"directory": "tmp"}, 3.0),
         Monitored(None, 4.0),
+        Ended(3, "reset", -7, 4.5),
         Closed("idle", 5.0),
     ]
     encoders = {Reset: records.encode_reset, Monitored: lambda r: records.encode_monitored(*r)}
     encoders |= {Step: lambda r: records.encode_step(*r), Closed: lambda r: records.encode_closed(*r)}
+    encoders |= {Ended: lambda r: records.encode_ended(*r)}
     journal = written(tmp_path / "journal", *(encoders[type(record)](record) for record in kept[1:]))
     assert list(read(journal.path)) == kept
     journal.close()
@@ -198,6 +200,28 @@ def test_version_1_stays_readable() -> None:
     kept = list(read(FIXTURE))
     assert [type(record).__name__ for record in kept] == ["Created", "Reset", "Step", "Step", "Monitored", "Closed"]
     assert kept[2] == Step(2, 16045690984503098046, 1, 1.0, False, False, None)
+
+
+def test_a_graded_journal_stays_readable() -> None:
+    kept = list(read(FIXTURE.with_name("graded1.journal")))
+    names = [
+        "Created",
+        "Reset",
+        "Step",
+        "Step",
+        "Ended",
+        "Reset",
+        "Step",
+        "Step",
+        "Step",
+        "Reset",
+        "Step",
+        "Ended",
+        "Closed",
+    ]
+    assert [type(record).__name__ for record in kept] == names
+    assert isinstance(kept[4], Ended) and kept[4].reason.startswith("failed")
+    assert isinstance(kept[11], Ended) and kept[11][:3] == (3, "reset", 8)
 
 
 @pytest.mark.parametrize("content", [b"", b"gymserve journal 9\n", b"something else entirely"])

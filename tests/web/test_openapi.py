@@ -13,6 +13,7 @@ from openapi_spec_validator import validate
 
 from gymserve.settings import Settings
 from gymserve.web.app import create_app
+from tests.conftest import Secured
 from tests.servers import Server
 
 ROOT = Path(__file__).parent.parent.parent
@@ -61,9 +62,16 @@ OPERATIONS = sorted(routes() - {("post", "/v1/shutdown/"), ("get", "/v1/envs/{in
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-def test_nothing_that_is_sent_ends_in_an_unexplained_answer(server: Server, method: str, path: str) -> None:
+@pytest.mark.parametrize("mode", ["open", "token"])
+def test_nothing_that_is_sent_ends_in_an_unexplained_answer(
+    server: Server, secured: Secured, mode: str, method: str, path: str
+) -> None:
+    server = server if mode == "open" else secured.server
     operation = schemathesis.openapi.from_url(f"{server.url}/openapi.json")[path][method]
-    tokens = [server.create("CartPole-v1")]
+    # With accounts: a participant, who owns what the paths name, and now and then nobody.
+    headers = {} if mode == "open" else {"Authorization": f"Bearer {secured.keys['participant']}"}
+    tokens = [server.post("/v1/envs/", {"env_id": "CartPole-v1"}, **headers).json["token"]]
+    known_user = secured.ids["participant"] if mode == "token" else 1
     seen = set()
 
     @settings(max_examples=20, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
@@ -71,7 +79,9 @@ def test_nothing_that_is_sent_ends_in_an_unexplained_answer(server: Server, meth
     def check(case: Any, known: bool) -> None:
         if known and "instance_id" in (case.path_parameters or {}):
             case.path_parameters["instance_id"] = tokens[-1]
-        response = case.call(base_url=server.url)
+        if known and "user_id" in (case.path_parameters or {}) and (method, path) != ("delete", "/users/{user_id}/"):
+            case.path_parameters["user_id"] = known_user
+        response = case.call(base_url=server.url, headers=headers if known or mode == "open" else {})
         seen.add(response.status_code)
         assert response.status_code < 500, response.text
         assert str(response.status_code) in operation.definition.raw["responses"], response.text

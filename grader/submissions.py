@@ -1,0 +1,356 @@
+"""Submissions in the database: charged, begun, finished, scored, verified; each step can be repeated after a crash.
+
+created ─▶ running ─▶ verifying ─▶ graded      all trials were played
+    └──────────┴────▶ abandoned                its agent left before: unplayed trials count as the challenge says
+                      failed                   there is no score, or the replay showed another one
+                      void                     by our fault: the slot is given back
+"""
+
+import contextlib
+import datetime
+import json
+import secrets
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from grader import bundle, receipt, scoring, signing, submission, verification
+from grader.challenge import Challenge, Limits, canonical
+from grader.competition import Competition, Held
+from grader.receipt import Receipt
+from gymserve import errors
+from gymserve.hosts.instances import Instances
+from gymserve.journal import read
+from gymserve.store import Database
+from gymserve.store.models import Challenge as ChallengeRow
+from gymserve.store.models import Submission, now
+
+CREATED, RUNNING, VERIFYING, GRADED, FAILED, ABANDONED, VOID = (
+    "created", "running", "verifying", "graded", "failed", "abandoned", "void",
+)  # fmt: skip
+GOING_ON = (CREATED, RUNNING)
+PENDING = "pending"
+DAY = datetime.timedelta(days=1)
+BEGIN_SECONDS = 60.0  # after which a submission without an instance is void
+PATIENCE_SECONDS = 10.0  # after the last trial, for the agent to close
+
+
+class Closed(errors.NotFound):
+    """The challenge takes no submissions at this time."""
+
+
+class Submissions:
+    def __init__(self, database: Database, competition: Competition, instances: Instances, data: Path) -> None:
+        self.database, self.competition, self.instances = database, competition, instances
+        self._kept = data / "submissions"
+        self._key = data / "signing-key"
+        self._any = False  # whether there are submissions at all
+        self._next_look = 0.0
+
+    @property
+    def public_key(self) -> str:
+        """The key that receipts are signed with."""
+        return signing.public_text(signing.signing_key(self._key))
+
+    # --- beginning ----------------------------------------------------------------------------------------------------
+
+    def submit(
+        self, held: Held, *, account_id: int | None, entrant: str, alone: bool = False
+    ) -> tuple[Submission, int | None]:
+        """Begins a submission: (its row, whose `token` addresses the graded instance; how many more are allowed today).
+
+        The slot is charged before the instance is made; where that fails by our fault it is given back.
+
+        Raises:
+            Closed: the challenge takes none at this time.
+            TooFast, LimitReached: the challenge's limits.
+            InvalidRequest, EnvironmentFailed, LimitReached: the instance cannot be made.
+        """
+        phase = held.challenge.phase_at(now())
+        if not held.is_open or phase is None:
+            raise Closed("The challenge is not open for submissions at this time.")
+        row, left = self._charge(held, phase.name, account_id, entrant)
+        self._any = True
+        try:
+            token = submission.begin(
+                self.instances,
+                held.challenge,
+                phase=phase.name,
+                phase_key=self.competition.phase_key(held.challenge.name, phase.name),
+                submission=row.name,
+                account=account_id or 0,
+                alone=alone,
+            )
+        except errors.GymserveError as error:
+            self._set(row.id, state=VOID, counts=False, reason=f"its instance could not be made: {error}")
+            raise
+        return self._set(row.id, token=token), left
+
+    def _charge(self, held: Held, phase: str, account_id: int | None, entrant: str) -> tuple[Submission, int | None]:
+        limits = held.challenge.limits
+        with self.database.writing() as session:
+            # One at a time in a challenge, so that two at once do not both take the last slot.
+            session.execute(select(ChallengeRow.id).where(ChallengeRow.id == held.id).with_for_update())
+            left = _checked_limits(session, held, limits, entrant)
+            row = Submission(
+                name=secrets.token_hex(12),
+                challenge_id=held.id,
+                version_id=held.version_id,
+                phase=phase,
+                account_id=account_id,
+                entrant=entrant,
+                state=CREATED,
+            )
+            session.add(row)
+        return row, left
+
+    # --- looking ------------------------------------------------------------------------------------------------------
+
+    def find(self, name: str) -> Submission:
+        """Raises: NotFound: there is none."""
+        with self.database.reading() as session:
+            found = None
+            if name.isalnum() and name.isascii():
+                found = session.scalar(select(Submission).where(Submission.name == name))
+        if found is None:
+            raise errors.NotFound(f"there is no submission {name:.100}")
+        return found
+
+    def with_token(self, token: str) -> Submission | None:
+        """The submission whose instance this is. Servers without submissions are not asked each time."""
+        if not self._any and time.monotonic() > self._next_look:
+            self._next_look = time.monotonic() + 1.0
+            with self.database.reading() as session:
+                self._any = session.scalar(select(Submission.id).limit(1)) is not None
+        if not self._any:
+            return None
+        with self.database.reading() as session:
+            return session.scalar(select(Submission).where(Submission.token == token))
+
+    def list(self, held: Held, *, account_id: int | None = None, skip: int = 0, limit: int = 100) -> list[Submission]:
+        """A challenge's submissions, of one account or of all (None), the newest first."""
+        query = select(Submission).where(Submission.challenge_id == held.id)
+        if account_id is not None:
+            query = query.where(Submission.account_id == account_id)
+        with self.database.reading() as session:
+            return list(session.scalars(query.order_by(Submission.id.desc()).offset(skip).limit(limit)))
+
+    def standing(self, row: Submission) -> submission.Standing | None:
+        """How far a submission that goes on is; None: nothing is known."""
+        if row.state not in GOING_ON or row.token is None:
+            return None
+        with contextlib.suppress(errors.GymserveError):
+            return submission.standing(self.instances, row.token)
+        return None
+
+    # --- ending -------------------------------------------------------------------------------------------------------
+
+    def finish(self, row: Submission) -> Submission:
+        """Ends a submission as it stands, and scores it from its journal. Whoever calls it again gets the same."""
+        if row.state not in GOING_ON or row.token is None:
+            return row
+        try:
+            journal = submission.finish(self.instances, row.token, self._kept / row.name)
+        except errors.UnknownInstance:
+            return self._close(row, VOID, "its instance was lost by the server", counts=False)
+        with self.database.reading() as session:
+            challenge = self.competition.of_version(session, row.version_id)
+        try:
+            result = scoring.of_journal(read(journal), challenge.scoring)
+        except scoring.ScoringFailed as error:
+            return self._close(row, VOID, f"the organiser's scoring failed: {error}", counts=False)
+        values: dict[str, Any] = {
+            "secondary": result.secondary,
+            "spread": result.spread,
+            "standard_error": result.standard_error,
+            "steps": result.steps,
+            "trials": canonical(result.to_map()["trials"]).decode(),
+        }
+        if result.void:
+            return self._close(row, VOID, result.reason, counts=False, **values)
+        if result.score is None:
+            return self._close(row, FAILED, result.reason, **values)
+        return self._close(row, VERIFYING, "", score=result.score, verdict=PENDING, **values)
+
+    def _close(self, row: Submission, state: str, reason: str, **values: Any) -> Submission:
+        """Writes the end of a submission once: who comes second changes nothing."""
+        with self.database.writing() as session:
+            at = now()
+            session.execute(
+                update(Submission)
+                .where(Submission.id == row.id, Submission.state.in_(GOING_ON))
+                .values(state=state, reason=reason[:500], changed_at=at, finished_at=at, **values)
+            )
+            return session.get_one(Submission, row.id, populate_existing=True)
+
+    def leave(self, row: Submission) -> None:
+        """The agent closes the instance.
+
+        Raises:
+            UnknownInstance: it has closed it before.
+        """
+        self.finish(row)
+        with self.database.writing() as session:
+            mine = (Submission.id == row.id, Submission.left.is_(False))
+            if not session.execute(update(Submission).where(*mine).values(left=True)).rowcount:  # type: ignore[attr-defined]
+                raise errors.UnknownInstance(f"Instance_id {row.token} unknown")
+
+    def _set(self, submission_id: int, **values: Any) -> Submission:
+        with self.database.writing() as session:
+            row = session.get_one(Submission, submission_id)
+            for name, value in values.items():
+                setattr(row, name, value[:500] if name == "reason" else value)
+            row.changed_at = now()
+        return row
+
+    # --- what the background worker does ------------------------------------------------------------------------------
+
+    def has_work(self) -> bool:
+        """Whether some submission goes on, or waits to be verified."""
+        with self.database.reading() as session:
+            waiting = select(Submission.id).where(Submission.state.in_((*GOING_ON, VERIFYING))).limit(1)
+            return session.scalar(waiting) is not None
+
+    def settle(self) -> int:
+        """Ends submissions whose agents are gone or done, and frees those that never got an instance; how many."""
+        with self.database.reading() as session:
+            rows = list(session.scalars(select(Submission).where(Submission.state.in_(GOING_ON))))
+        return sum(self._settled(row) for row in rows)
+
+    def _settled(self, row: Submission) -> bool:
+        if row.token is None:
+            if now() - row.created_at < datetime.timedelta(seconds=BEGIN_SECONDS):
+                return False
+            self._close(row, VOID, "the server stopped before its instance was made", counts=False)
+            return True
+        try:
+            standing = submission.standing(self.instances, row.token)
+        except errors.UnknownInstance:
+            self.finish(row)
+            return True
+        except errors.GymserveError:
+            return False  # its host is away, and will be back
+        gone = standing.state == submission.CLOSED
+        done = standing.state == submission.OVER and (standing.idle_seconds or 0.0) > PATIENCE_SECONDS
+        if gone or done:
+            self.finish(row)
+        elif standing.state != submission.CREATED and row.state == CREATED:
+            self._set(row.id, state=RUNNING)
+        return gone or done
+
+    def next_to_verify(self) -> Submission | None:
+        """The submission that has waited longest for its replay."""
+        query = select(Submission).where(Submission.state == VERIFYING).order_by(Submission.finished_at).limit(1)
+        with self.database.reading() as session:
+            return session.scalar(query)
+
+    def verify(self, row: Submission, verdict: verification.Verdict | None = None) -> None:
+        """Replays a submission, signs its receipt, and settles what it is.
+
+        Args:
+            verdict: where it cannot be replayed; None: it is.
+        """
+        with self.database.reading() as session:
+            challenge = self.competition.of_version(session, row.version_id)
+        journal = self._kept / row.name
+        if verdict is None:
+            records = list(read(journal))
+            verdict = verification.verify(records, self.instances.catalogue, tolerance=challenge.tolerance)
+        state, reason = _judged(verdict, json.loads(row.trials), challenge)
+        signed = self._signed(row, challenge, journal, verdict)
+        with self.database.writing() as session:
+            session.execute(
+                update(Submission)
+                .where(Submission.id == row.id, Submission.state == VERIFYING)
+                .values(
+                    state=state,
+                    reason=reason[:500],
+                    verdict=verdict.state,
+                    verdict_reason=verdict.reason[:500],
+                    receipt=signed.to_json().decode(),
+                    changed_at=now(),
+                )
+            )
+
+    def _signed(self, row: Submission, challenge: Challenge, journal: Path, verdict: verification.Verdict) -> Receipt:
+        records = list(read(journal))
+        return receipt.issue(
+            signing.signing_key(self._key),
+            journal=journal.read_bytes(),
+            challenge=challenge,
+            phase=row.phase,
+            commitment=self.competition.commitment(challenge.name, row.phase),
+            submission=row.name,
+            account=row.entrant,
+            result=scoring.of_journal(records, challenge.scoring),
+            verdict=verdict,
+            graded=now().timestamp(),
+        )
+
+    # --- proof --------------------------------------------------------------------------------------------------------
+
+    def bundle(self, row: Submission) -> bytes:
+        """All that anyone needs to verify a submission; only once its phase is over, since it tells the seeds.
+
+        Raises:
+            Conflict: the phase goes on, or the submission is not graded.
+        """
+        with self.database.reading() as session:
+            challenge = self.competition.of_version(session, row.version_id)
+            held_open = session.get_one(ChallengeRow, row.challenge_id)
+            latest = self.competition.of_version(session, held_open.version_id)
+        phases = [phase for phase in latest.phases if phase.name == row.phase] or [challenge.phase(row.phase)]
+        if not phases[0].is_over(now()):
+            raise errors.Conflict("the bundle tells the seeds: it can be had when the phase is over")
+        if not row.receipt:
+            raise errors.Conflict(f"the submission is {row.state}: there is nothing to prove yet")
+        return bundle.build(
+            journal=(self._kept / row.name).read_bytes(),
+            challenge=challenge,
+            phase_key=self.competition.phase_key(challenge.name, row.phase),
+            receipt=receipt.read(row.receipt.encode()),
+        )
+
+
+def _checked_limits(session: Session, held: Held, limits: Limits, entrant: str) -> int | None:
+    """How many submissions are left today after this one.
+
+    Raises:
+        TooFast, LimitReached: none is.
+    """
+
+    def count(*conditions: Any) -> int:
+        mine = (Submission.challenge_id == held.id, Submission.entrant == entrant, Submission.counts)
+        return session.scalar(select(func.count()).select_from(Submission).where(*mine, *conditions)) or 0
+
+    if limits.concurrent is not None and count(Submission.state.in_(GOING_ON)) >= limits.concurrent:
+        raise errors.LimitReached(f"you have {limits.concurrent} submissions under way already: finish one first")
+    if limits.submissions is not None and count() >= limits.submissions:
+        raise errors.LimitReached(f"you have made all of your {limits.submissions} submissions")
+    if limits.submissions_per_day is None:
+        return None
+    since = now() - DAY
+    made = count(Submission.created_at > since)
+    if made >= limits.submissions_per_day:
+        mine = (Submission.challenge_id == held.id, Submission.entrant == entrant, Submission.counts)
+        query = (
+            select(Submission.created_at).where(*mine, Submission.created_at > since).order_by(Submission.created_at)
+        )
+        first = session.scalars(query.offset(made - limits.submissions_per_day).limit(1)).one()
+        wait = max(1.0, (first + DAY - now()).total_seconds())
+        text = f"You have already made {made} submissions in the last 24 hours. You can make your next submission in "
+        raise errors.TooFast(text + str(datetime.timedelta(seconds=round(wait))), wait)
+    return limits.submissions_per_day - made - 1
+
+
+def _judged(verdict: verification.Verdict, trials: list[dict[str, Any]], challenge: Challenge) -> tuple[str, str]:
+    """(state, reason) of a submission that was replayed."""
+    if verdict.state == verification.MISMATCH:
+        return FAILED, f"the replay came out differently: {verdict.reason}"
+    left = [trial for trial in trials if trial["state"] in (scoring.UNPLAYED, scoring.CUT)]
+    if any(trial["state"] == scoring.UNPLAYED for trial in left):
+        return ABANDONED, f"{sum(trial['state'] == scoring.UNPLAYED for trial in left)} trials were not played"
+    return GRADED, ""

@@ -1,0 +1,294 @@
+"""Challenges, submissions and leaderboards over HTTP."""
+
+from typing import Any
+
+from flask import Blueprint, Response, current_app, g, render_template, request
+from werkzeug.local import LocalProxy
+
+from grader.competition import Competition, Held
+from grader.leaderboard import Board, Leaderboard
+from grader.submissions import Submissions
+from gymserve import errors, wire
+from gymserve.accounts.identity import Identity
+from gymserve.store.models import Submission, now
+from gymserve.web import parameters, schemas
+from gymserve.web.access import ORGANISER, PUBLIC, actor, allow, identity
+from gymserve.web.answers import json_answer
+from gymserve.web.openapi import documented
+from gymserve.web.pages import POLICY, current
+
+challenges = Blueprint("challenges", __name__)
+competition: Competition = LocalProxy(lambda: current_app.extensions["competition"])  # type: ignore[assignment]
+submissions: Submissions = LocalProxy(lambda: current_app.extensions["submissions"])  # type: ignore[assignment]
+leaderboard: Leaderboard = LocalProxy(lambda: current_app.extensions["leaderboard"])  # type: ignore[assignment]
+OTHERS = (401, 403)
+PREFIX = "challenge:"  # before a challenge's name, where v1 asks for an environment's id
+BOARD_PAGE = 100  # places on a page
+
+
+def submit(held: Held, who: Identity, *, entrant: str | None = None, alone: bool = False) -> dict[str, Any]:
+    """Begins a submission of `who`; what a creation answers of it."""
+    if who.account_id and entrant:
+        raise errors.InvalidRequest("entrant is for servers without accounts: yours is your account's name")
+    name = who.name if who.account_id else _entrant(entrant)
+    row, left = submissions.submit(held, account_id=who.account_id or None, entrant=name, alone=alone)
+    current_app.extensions["background"].wake()
+    return {
+        "instance_id": row.token,
+        "token": row.token,
+        "submission_id": row.name,
+        "challenge": held.challenge.name,
+        "phase": row.phase,
+        "submissions_remaining": left,
+    }
+
+
+def _entrant(given: Any) -> str:
+    """What an entrant is called where there are no accounts."""
+    name = given if given is not None else "everybody"
+    if not isinstance(name, str) or not 0 < len(name) <= 100 or not name.isprintable():
+        raise errors.InvalidRequest("entrant must be a string of 1 to 100 printable characters")
+    return name
+
+
+def asked_for(env_id: Any, *, by_key: bool) -> Held | None:
+    """The challenge that a creation asks for: `challenge:<name>`, or, of the old grader's clients, its environment's id."""
+    if not isinstance(env_id, str):
+        return None
+    if env_id.startswith(PREFIX):
+        return competition.find(env_id.removeprefix(PREFIX))
+    if not by_key:
+        return None
+    catalogue = current_app.extensions["instances"].catalogue
+    environment = catalogue.resolve(env_id).id
+    at = now()
+    for held in competition.list():
+        if held.may_submit(at) and catalogue.resolve(held.challenge.environment).id == environment:
+            return held
+    return None
+
+
+def _owns(held: Held) -> bool:
+    """Whether who asks may see a challenge's inside."""
+    who = g.identity
+    return who is not None and (who.sees_all or (who.has_role(ORGANISER) and held.owner_id == who.account_id))
+
+
+def submission_row(row: Submission, challenge: str) -> dict[str, Any]:
+    """A submission as its owner sees it; never seeds or options of trials."""
+    standing = submissions.standing(row)
+    told: dict[str, Any] = {
+        "submission_id": row.name,
+        "challenge": challenge,
+        "phase": row.phase,
+        "entrant": row.entrant,
+        "state": row.state,
+        "reason": row.reason,
+        "score": row.score,
+        "secondary": row.secondary,
+        "spread": row.spread,
+        "standard_error": row.standard_error,
+        "steps": row.steps,
+        "verdict": row.verdict,
+        "verdict_reason": row.verdict_reason,
+        "trials": wire.read_json(row.trials.encode()),
+        "created_at": row.created_at.isoformat(),
+        "finished_at": row.finished_at and row.finished_at.isoformat(),
+        "progress": None,
+    }
+    if standing is not None:
+        told["progress"] = {
+            "state": standing.state,
+            "trial": standing.trial,
+            "trials": standing.trials,
+            "steps": standing.steps,
+            "idle_seconds": standing.idle_seconds,
+        }
+        told["steps"] = standing.steps
+    return told
+
+
+@challenges.get("/challenges/")
+@allow(PUBLIC)
+@documented(schemas.Challenges)
+def list_all() -> Response:
+    """List the challenges."""
+    return json_answer({"challenges": [competition.describe(held) for held in competition.list()]})
+
+
+@challenges.post("/challenges/")
+@allow(ORGANISER)
+@documented(schemas.Challenge, body=schemas.ChallengeOrder, errors=OTHERS)
+def define() -> Response:
+    """Define a challenge, or change one's own: as TOML, or as an object of the same shape."""
+    asked = parameters.of_request()
+    given = asked.get("toml") if "toml" in asked else asked.get("definition")
+    if not isinstance(given, (str, dict)) or not given:
+        raise errors.InvalidRequest("A required request parameter 'toml' or 'definition' was not provided")
+    held = competition.define(given, owner_id=identity.account_id or None, sees_all=identity.sees_all)
+    current_app.extensions["instances"].catalogue.resolve(held.challenge.environment)
+    current_app.extensions["accounts"].note(actor(), "challenge defined", held.challenge.name)
+    return json_answer(competition.describe(held))
+
+
+@challenges.get("/challenges/<name>/")
+@allow(PUBLIC)
+@documented(schemas.Challenge)
+def show(name: str) -> Response:
+    """Describe a challenge: rules, phases, commitments to their seeds, and the seeds' keys once they are over."""
+    return json_answer(competition.describe(competition.find(name)))
+
+
+@challenges.post("/challenges/<name>/open/")
+@allow(ORGANISER)
+@documented(schemas.Challenge, errors=OTHERS)
+def open_one(name: str) -> Response:
+    """Open a challenge, within its phases' dates."""
+    return _set_open(name, True)
+
+
+@challenges.post("/challenges/<name>/close/")
+@allow(ORGANISER)
+@documented(schemas.Challenge, errors=OTHERS)
+def close_one(name: str) -> Response:
+    """Close a challenge to new submissions."""
+    return _set_open(name, False)
+
+
+def _set_open(name: str, is_open: bool) -> Response:
+    held = competition.set_open(name, is_open, owner_id=identity.account_id or None, sees_all=identity.sees_all)
+    current_app.extensions["accounts"].note(actor(), "challenge opened" if is_open else "challenge closed", name)
+    return json_answer(competition.describe(held))
+
+
+@challenges.post("/challenges/<name>/submissions/")
+@documented(schemas.Submitted, body=schemas.SubmissionOrder, body_needed=False, errors=(*OTHERS, 409, 422, 500, 507))
+def begin(name: str) -> Response:
+    """Begin a submission: the answer's token addresses a graded instance."""
+    asked = parameters.optional_of_request()
+    return json_answer(submit(competition.find(name), identity, entrant=asked.get("entrant")))
+
+
+@challenges.get("/challenges/<name>/submissions/")
+@documented(schemas.SubmissionRow, many=True, errors=OTHERS, query=parameters.PAGE)
+def list_submissions(name: str) -> Response:
+    """List one's own submissions in a challenge; its organiser: all."""
+    held = competition.find(name)
+    skip, limit = parameters.page()
+    mine = None if _owns(held) else identity.account_id
+    rows = submissions.list(held, account_id=mine, skip=skip, limit=limit)
+    return json_answer([submission_row(row, held.challenge.name) for row in rows])
+
+
+def _submission(submission_id: str) -> tuple[Submission, Held]:
+    """A submission that who asks may see.
+
+    Raises:
+        NotFound: there is none, or it is somebody else's.
+    """
+    row = submissions.find(submission_id)
+    held = competition.with_id(row.challenge_id)
+    who = g.identity
+    if not _owns(held) and (who is None or not who.account_id or who.account_id != row.account_id):
+        raise errors.NotFound(f"there is no submission {submission_id:.100}")
+    return row, held
+
+
+@challenges.get("/submissions/<submission_id>/")
+@documented(schemas.SubmissionRow, errors=OTHERS)
+def show_submission(submission_id: str) -> Response:
+    """Tell how a submission is doing, or what it got."""
+    row, held = _submission(submission_id)
+    told = submission_row(row, held.challenge.name)
+    if row.score is not None:
+        told["rank"] = _rank(held, row)
+    return json_answer(told)
+
+
+def _rank(held: Held, row: Submission) -> int | None:
+    """The place of the submission's entrant."""
+    try:
+        places = leaderboard.of(held, row.phase, sees_hidden=_owns(held)).rows
+    except errors.GymserveError:
+        return None  # the board is hidden, or the phase is no more
+    return next((place["rank"] for place in places if place["entrant"] == row.entrant and not place["baseline"]), None)
+
+
+@challenges.get("/submissions/<submission_id>/receipt")
+@documented(schemas.Receipt, errors=(*OTHERS, 409))
+def receipt(submission_id: str) -> Response:
+    """Get a graded submission's receipt, signed by the server."""
+    row, _ = _submission(submission_id)
+    if not row.receipt:
+        raise errors.Conflict(f"the submission is {row.state}: its receipt comes with its verification")
+    return json_answer(row.receipt.encode())
+
+
+@challenges.get("/submissions/<submission_id>/bundle")
+@allow(PUBLIC)
+@documented("application/zip", errors=(409,))
+def bundle(submission_id: str) -> Response:
+    """Get all that anyone needs to verify a submission, once its phase is over."""
+    row = submissions.find(submission_id)
+    name = f'attachment; filename="{row.name}.zip"'
+    return Response(submissions.bundle(row), content_type="application/zip", headers={"Content-Disposition": name})
+
+
+@challenges.get("/signing-key")
+@allow(PUBLIC)
+@documented(schemas.SigningKey)
+def signing_key() -> Response:
+    """Get the public key that this server signs receipts with."""
+    return json_answer({"algorithm": "Ed25519", "key": submissions.public_key})
+
+
+@challenges.get("/challenges/<name>/leaderboard")
+@allow(PUBLIC)
+@documented(
+    schemas.Leaderboard,
+    errors=(409,),
+    query={"phase": "the present or last one, where none is named", "format": "json or csv", **parameters.PAGE},
+)
+def show_leaderboard(name: str) -> Response:
+    """Show the leaderboard of a phase, as JSON or CSV, with an ETag."""
+    held = competition.find(name)
+    board = leaderboard.of(held, request.args.get("phase") or None, sees_hidden=_owns(held))
+    form = request.args.get("format", "json")
+    if form not in ("json", "csv"):
+        raise errors.InvalidRequest("format must be json or csv")
+    skip, limit = parameters.page()
+    if request.if_none_match.contains(board.tag):
+        answer = Response(status=304)
+    elif form == "csv":
+        answer = Response(board.to_csv(), content_type="text/csv; charset=utf-8")
+    else:
+        rows = board.rows[skip : skip + limit]
+        answer = json_answer({"challenge": name, "phase": board.phase, "total": len(board.rows), "places": rows})
+    answer.set_etag(board.tag)
+    answer.headers["Cache-Control"] = "no-cache"
+    return answer
+
+
+@challenges.get("/boards/<name>")
+@allow(PUBLIC)
+def board_page(name: str) -> Response:
+    """The leaderboard for people."""
+    held = competition.find(name)
+    board: Board | None = None
+    message = ""
+    try:
+        board = leaderboard.of(held, request.args.get("phase") or None)
+    except errors.GymserveError as error:
+        message = str(error)
+    page = min(max(1, request.args.get("page", 1, int)), 10**6)
+    rows = board.rows[(page - 1) * BOARD_PAGE : page * BOARD_PAGE] if board else []
+    values = {
+        "challenge": competition.describe(held),
+        "board": board,
+        "rows": rows,
+        "page": page,
+        "pages": -(-len(board.rows) // BOARD_PAGE) if board else 1,
+        "message": message,
+        "account": current(),
+    }
+    return Response(render_template("board.html", **values), headers={"Content-Security-Policy": POLICY})

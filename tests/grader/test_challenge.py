@@ -1,0 +1,147 @@
+"""A challenge is read from TOML or plain data, and what is off is named with its file and line."""
+
+import contextlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grader import definition
+from grader.fields import InvalidChallenge
+from grader.toml_lines import lines_of
+from gymserve.errors import InvalidRequest
+
+TEXT = '''name = "cart"
+environment = "CartPole-v1"
+description = """
+[scoring]
+number = 3
+"""
+kwargs = { a = [1,
+  2] }
+
+[trials]
+number = 10
+
+[[trials.variants]]
+options = { difficulty = 1 }
+
+[[trials.variants]]
+options.difficulty = 2
+kwargs.word = "x # y"
+
+[scoring]
+worst = -3
+
+[[phases]]
+name = "practice"
+kind = "practice"
+closes = 2030-01-01
+
+[[phases]]
+name = "final"
+kind = "final"
+opens = 2030-01-01T00:00:00+02:00
+trials = 30
+'''
+
+
+def test_everything_is_read() -> None:
+    challenge = definition.read(TEXT)
+    assert (challenge.title, challenge.kwargs, challenge.trials.number) == ("cart", {"a": [1, 2]}, 10)
+    assert [variant.options for variant in challenge.trials.variants] == [{"difficulty": 1}, {"difficulty": 2}]
+    assert challenge.trials.variants[1].kwargs == {"word": "x # y"}
+    assert [phase.trials for phase in challenge.phases] == [10, 30]
+    assert challenge.phases[1].opens == datetime(2029, 12, 31, 22, tzinfo=UTC)
+    assert (challenge.scoring.function, challenge.scoring.worst, challenge.scoring.unplayed) == ("mean", -3.0, "worst")
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "line", "words"),
+    [
+        ("number = 10", "number = 0", 11, "trials.number: must be an integer from 1"),
+        ("number = 10", "numbr = 10", 11, "did you mean number"),
+        ("worst = -3", "worst = nan", 21, "scoring.worst: must be a finite number"),
+        ("worst = -3", 'function = "maximum"', 21, "one of mean, sum"),
+        ("options.difficulty = 2", "option.difficulty = 2", 17, "trials.variants.2.option"),
+        ('name = "final"', 'name = "practice"', 29, "two phases practice"),
+        ("trials = 30", 'trials = 30\ncloses = "soon"', 33, "must be a date"),
+        ("trials = 30", "trials = 30\ncloses = 2020-01-01", 33, "later than opens"),
+        ("[scoring]\nworst", "[scores]\nworst", 20, "did you mean scoring"),
+        ('environment = "CartPole-v1"', "", 1, "environment is missing"),
+        ('environment = "CartPole-v1"', 'environment = "a:b"', 2, "an id such as"),
+        ('name = "cart"', 'name = "Cart Pole"', 1, "small letters"),
+    ],
+)
+def test_what_is_off_is_named_with_its_line(tmp_path: Path, right: str, wrong: str, line: int, words: str) -> None:
+    file = tmp_path / "cart.toml"
+    file.write_text(TEXT.replace(right, wrong, 1) if right != "[scoring]\nworst" else _last(right, wrong))
+    with pytest.raises(InvalidChallenge) as error:
+        definition.load(file)
+    assert str(error.value).startswith(f"{file}, line {line}: ") and words in str(error.value)
+    assert isinstance(error.value, InvalidRequest)
+
+
+def _last(right: str, wrong: str) -> str:
+    head, _, tail = TEXT.rpartition(right)
+    return head + wrong + tail
+
+
+def test_broken_toml_and_missing_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidChallenge, match=r"cart\.toml.*line 1"):
+        definition.read("name = = 3", "cart.toml")
+    with pytest.raises(InvalidChallenge, match="nowhere"):
+        definition.load(tmp_path / "nowhere.toml")
+
+
+def test_plain_data_means_the_same_as_toml() -> None:
+    challenge = definition.read(TEXT)
+    again = definition.from_map(json.loads(challenge.to_json()))
+    assert again == challenge and again.digest == challenge.digest
+
+
+def test_data_from_outside_names_no_function_that_is_not_allowed() -> None:
+    data = {"name": "c", "environment": "CartPole-v1", "scoring": {"function": "os:getpid"}}
+    with pytest.raises(InvalidChallenge, match="not among the functions"):
+        definition.from_map(data)
+    assert definition.from_map(data, functions=["os:getpid"]).scoring.function == "os:getpid"
+
+
+def test_the_rules_digest_changes_with_what_decides_a_score_only() -> None:
+    plain = definition.read(TEXT)
+    assert definition.read(TEXT.replace('"cart"\n', '"cart"\ntitle = "A cart"\n', 1)).rules_digest == plain.rules_digest
+    assert definition.read(TEXT.replace("worst = -3", "worst = -4")).rules_digest != plain.rules_digest
+
+
+def test_phases_open_and_close_by_the_time_that_is_given() -> None:
+    challenge = definition.read(TEXT)
+    before, between, after = (datetime(year, 1, 1, tzinfo=UTC) for year in (2029, 2030, 2031))
+    assert [phase.name for when in (before, between, after) if (phase := challenge.phase_at(when))] == [
+        "practice", "final", "final",
+    ]  # fmt: skip
+    assert challenge.phases[0].is_over(between) and not challenge.phases[0].is_over(before)
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_a_challenge_or_an_error_of_ours(text: str) -> None:
+    with contextlib.suppress(InvalidChallenge):
+        definition.read(text)
+
+
+NAMES = st.sampled_from(["name", "environment", "trials", "scoring", "phases", "kwargs", "limits"])
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+
+
+@given(st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner)))
+def test_any_data_is_a_challenge_or_an_error_of_ours(data: object) -> None:
+    with contextlib.suppress(InvalidChallenge):
+        definition.from_map(data)
+
+
+def test_lines_are_found_behind_strings_and_lists_over_many_lines() -> None:
+    lines = lines_of("a = '''\n[b]\n'''\nc = [ # [\n 1,\n]\n[d.\"e f\"]\ng.h = 'x'\n")
+    assert (lines["a",], lines["c",], lines["d", "e f"], lines["d", "e f", "g", "h"]) == (1, 4, 7, 8)
+    assert ("b",) not in lines

@@ -1,0 +1,77 @@
+"""`python -m grader`: run, check and verify, as organisers and participants call them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from grader import bundle, checking, definition
+from tests.grader.journals import CARTPOLE, CATALOGUE, PHASE_KEY, challenge, issued, played
+from tests.servers import ROOT
+
+EXAMPLES = sorted((ROOT / "examples" / "challenges").glob("*.toml"))
+
+
+def grader(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "grader", *map(str, arguments)], capture_output=True, text=True, cwd=ROOT, timeout=120
+    )
+
+
+def test_practice_prints_the_table_and_is_the_same_each_time() -> None:
+    said = [grader("run", EXAMPLES[1], "--agent", "tests.grader.journals:lean", "--trials", "3") for _ in range(2)]
+    assert said[0].returncode == 0, said[0].stderr
+    lines = said[0].stdout.splitlines()
+    assert lines[0].split() == ["trial", "return", "counts", "steps", "seconds", "state"]
+    assert [line.split()[-1] for line in lines[1:4]] == ["played"] * 3
+    assert [line.split()[:4] for line in lines] == [line.split()[:4] for line in said[1].stdout.splitlines()]
+    assert "standard error" in said[0].stdout and lines[-1].startswith("score ")
+
+
+def test_wrong_files_and_agents_are_named_without_a_traceback(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text('name = "x"\nenvironment = "CartPole-v1"\n[trials]\nnumber = "ten"\n')
+    for arguments, words in (
+        (("run", wrong, "--agent", "random"), "line 4"),
+        (("run", EXAMPLES[0], "--agent", "no:where"), "cannot be found"),
+        (("check", tmp_path / "none.toml"), "cannot be read"),
+        (("verify", tmp_path / "none"), "No such file"),
+    ):
+        said = grader(*arguments)
+        assert said.returncode == 2 and words in said.stderr and "Traceback" not in said.stderr
+
+
+def test_verify_says_yes_and_no_by_its_exit_code(tmp_path: Path) -> None:
+    journal = played(tmp_path)
+    data = bundle.build(journal=journal.read_bytes(), challenge=CARTPOLE, phase_key=PHASE_KEY, receipt=issued(journal))
+    file = tmp_path / "bundle.zip"
+    file.write_bytes(data)
+    said = grader("verify", file)
+    assert said.returncode == 0 and "verified: 80 steps" in said.stdout, said.stderr
+    at = data.index(journal.read_bytes()[:40]) + 200
+    file.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+    said = grader("verify", file)
+    assert said.returncode == 1 and "was changed" in said.stdout
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_the_examples_can_be_checked(tmp_path: Path, path: Path) -> None:
+    example = definition.load(path)
+    pytest.importorskip({"Lu": "Box2D", "Ha": "mujoco", "AL": "ale_py"}.get(example.environment[:2], "gymnasium"))
+    findings = checking.check(example, tmp_path, CATALOGUE, seconds=0.5)
+    assert findings.verdict.state == "verified" and findings.played >= 1 and not findings.warnings
+
+
+def test_a_check_warns_of_what_makes_a_challenge_unfair(tmp_path: Path) -> None:
+    falling = challenge("Pendulum-v1", trials={"number": 5})
+    warned = " ".join(checking.check(falling, tmp_path, CATALOGUE, seconds=1.0).warnings)
+    assert "5 trials" in warned and "resets at once" in warned
+    careful = challenge("Pendulum-v1", trials={"number": 20}, scoring={"cut": "worst", "worst": -2000})
+    assert not checking.check(careful, tmp_path, CATALOGUE, seconds=1.0).warnings
+    two = {"number": 20, "variants": [{}, {"kwargs": {"map_name": "8x8"}}]}
+    odd = challenge("FrozenLake-v1", trials=two)
+    assert "variant 2" in " ".join(checking.check(odd, tmp_path, CATALOGUE, seconds=1.0).warnings)
+    vague = challenge("Forgetful-v0", max_episode_steps=3, limits={"submission_seconds": 0.0})
+    warned = " ".join(checking.check(vague, tmp_path, CATALOGUE, seconds=1.0).warnings)
+    assert "not replayable" in warned and "submission_seconds" in warned
