@@ -18,9 +18,9 @@ from gymserve.environments import opensim
 from tests.environments.opensim import record
 from tests.environments.opensim.osim_rl import Scenario
 
-ROUNDS = 5
+ROUNDS = 3
 BOTH = {
-    "Arm2D, another action each step": Scenario("Arm2D", seed=1, steps=100, every=1000),
+    "Arm2D, another action each step": Scenario("Arm2D", seed=3, steps=100, every=1000),
     "Arm2D, one action": Scenario("Arm2D", seed=1, steps=200, every=1000, hold=200, strength=0.2),
     "L2M2019 3D, another action each step": Scenario("L2M2019", seed=1, steps=60, every=1000),
     "L2M2019 3D, one low action": Scenario("L2M2019", seed=1, steps=60, every=1000, hold=60, strength=0.1),

@@ -120,8 +120,6 @@ class Musculoskeletal(gymnasium.Env[Any, np.ndarray]):
         reward = self._reward()
         self._follow()
         observation = self._observe()
-        if not np.isfinite(reward):
-            raise SimulationFailed(f"the state is not finite any more in step {self.simulation.steps}")
         self._over = False
         truncated = self.limit is not None and self.simulation.steps >= self.limit
         return observation, float(reward), self._fallen(), truncated, self._info()

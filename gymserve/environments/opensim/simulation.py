@@ -147,6 +147,8 @@ class Simulation:
         except Exception as error:
             raise SimulationFailed(f"OpenSim gave up in step {self.steps + 1}: {_line(error)}") from error
         self.steps += 1
+        if not np.isfinite(self.state.getY().to_numpy()).all():
+            raise SimulationFailed(f"the state is not finite any more in step {self.steps}")
 
     # --- what can be read -----------------------------------------------------------------------------------------
 

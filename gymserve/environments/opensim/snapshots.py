@@ -14,13 +14,12 @@ from gymserve.environments.opensim.simulation import Simulation
 def take(simulation: Simulation) -> dict[str, Any]:
     """What `restore` needs, as numbers and lists that JSON keeps to the bit."""
     state = simulation.state
-    values = state.getY()
     return {
         "steps": simulation.steps,
         "time": state.getTime(),
         "next_step": integrator.next_step(simulation.manager),
         "excitations": simulation.excitations(),
-        "state": [values.get(index) for index in range(values.size())],
+        "state": state.getY().to_numpy().tolist(),
     }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gymserve.environments import Catalogue
+from gymserve.environments import Catalogue, requirements
 from gymserve.environments.opensim import __main__ as command
 from gymserve.environments.opensim import models
 from gymserve.errors import UnknownEnvironment
@@ -69,3 +69,9 @@ def test_without_models_the_catalogue_names_the_command(nowhere: Path) -> None:
 def test_a_missing_model_says_how_it_is_brought(nowhere: Path) -> None:
     with pytest.raises(models.ModelsMissing, match="arm2dof6musc.osim is missing: python -m"):
         models.path(models.ARM)
+
+
+def test_without_opensim_the_catalogue_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requirements, "_installed", lambda module: module != "opensim")
+    with pytest.raises(UnknownEnvironment, match=r'opensim is missing here: pip install "gymserve\[opensim\]"'):
+        Catalogue().resolve("L2M2019Env")

@@ -163,6 +163,17 @@ def test_a_simulation_that_fails_says_so_until_it_is_reset(monkeypatch: pytest.M
     assert same(before, play(env, seed=1))
 
 
+@pytest.mark.parametrize("env_id", IDS)
+def test_a_state_that_is_not_finite_is_an_error(env_id: str) -> None:
+    env: Musculoskeletal = make(env_id).unwrapped
+    env.reset(seed=1)
+    broken = env.snapshot()
+    broken["simulation"]["state"][0] = float("nan")
+    with pytest.raises(SimulationFailed, match="not finite any more in step 1|gave up in step 1"):
+        env.restore(broken)
+        env.step(np.zeros(env.action_space.shape or ()))
+
+
 def test_kwargs_are_checked() -> None:
     catalogue = Catalogue()
     walk = catalogue.resolve("L2M2019Env")
