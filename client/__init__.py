@@ -38,6 +38,7 @@ from client.exceptions import (
 )
 from client.instance import Limits
 from client.registration import register
+from client.submission import submit
 from client.v1 import Client
 from client.vector import RemoteVectorEnv, one
 
@@ -71,6 +72,7 @@ __all__ = [
     "make",
     "make_vec",
     "register",
+    "submit",
 ]
 
 

@@ -1,4 +1,7 @@
-"""`python -m client CartPole-v1 --episodes 3`: a random agent, to see that a server works."""
+"""`python -m client CartPole-v1 --episodes 3`: a random agent, to see that a server works.
+
+`python -m client submit --challenge X --agent module:policy`: an agent through a challenge; the key is $GYMSERVE_TOKEN.
+"""
 
 import argparse
 import sys
@@ -6,16 +9,20 @@ import time
 from collections.abc import Sequence
 
 import client
+from client.submission import named
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Plays, and prints the returns; 1 and one clear line where the server refuses."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if words[:1] == ["submit"]:
+        return _submit(words[1:])
     parser = argparse.ArgumentParser(prog="python -m client", description="Plays episodes with random actions.")
     parser.add_argument("env_id", nargs="?", default="CartPole-v1", help="the environment (CartPole-v1)")
     parser.add_argument("--server", metavar="URL", help="default: $GYMSERVE_SERVER, else http://127.0.0.1:5000")
     parser.add_argument("--episodes", type=int, default=3, metavar="N")
     parser.add_argument("--seed", type=int, help="for the same episodes again")
-    asked = parser.parse_args(arguments)
+    asked = parser.parse_args(words)
     try:
         env = client.make(asked.env_id, server=asked.server)
     except client.ServerError as error:
@@ -30,6 +37,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     finally:
         env.close()
+    return 0
+
+
+def _submit(words: Sequence[str]) -> int:
+    """`python -m client submit --challenge X --agent module:policy`."""
+    parser = argparse.ArgumentParser(prog="python -m client submit", description="Sends an agent through a challenge.")
+    parser.add_argument("--challenge", required=True)
+    parser.add_argument("--agent", required=True, metavar="MODULE:POLICY", help="a function, or a class with act()")
+    parser.add_argument("--server", metavar="URL", help="default: $GYMSERVE_SERVER, else http://127.0.0.1:5000")
+    asked = parser.parse_args(words)
+    sys.path.insert(0, "")
+    try:
+        print(client.submit(asked.challenge, named(asked.agent), server=asked.server))
+    except client.ServerError as error:
+        print(f"python -m client submit: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -62,7 +62,7 @@ class Order:
                 f"{http.address} is no gymserve server: it did not name the instance that it made"
             ) from None
         told = http.patiently("GET", f"/v1/envs/{token}/", seconds=limits.patience)
-        return Instance(token, self, told)
+        return Instance(token, self, told, str(made.get("submission_id") or ""))
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ class Instance:
     token: str
     order: Order
     told: dict[str, Any]
+    submission_id: str = ""  # of a graded instance
 
     def single_spaces(self) -> tuple[Space, Space]:
         """(action space, observation space) of one copy.

@@ -8,6 +8,7 @@ created ─▶ running ─▶ verifying ─▶ graded      all trials were playe
 
 import contextlib
 import datetime
+import hashlib
 import json
 import secrets
 import time
@@ -58,11 +59,15 @@ class Submissions:
     # --- beginning ----------------------------------------------------------------------------------------------------
 
     def submit(
-        self, held: Held, *, account_id: int | None, entrant: str, alone: bool = False
+        self, held: Held, *, account_id: int | None, entrant: str, alone: bool = False, key: str | None = None
     ) -> tuple[Submission, int | None]:
         """Begins a submission: (its row, whose `token` addresses the graded instance; how many more are allowed today).
 
         The slot is charged before the instance is made; where that fails by our fault it is given back.
+
+        Args:
+            alone: see `Instances.create`.
+            key: of this submission; the entrant's same key again gives the same one.
 
         Raises:
             Closed: the challenge takes none at this time.
@@ -72,14 +77,19 @@ class Submissions:
         phase = held.challenge.phase_at(now())
         if not held.is_open or phase is None:
             raise Closed("The challenge is not open for submissions at this time.")
-        row, left = self._charge(held, phase.name, account_id, entrant)
+        name = secrets.token_hex(12)
+        if key is not None:
+            name = hashlib.blake2b(f"{held.id}\0{entrant}\0{key}".encode(), digest_size=12).hexdigest()
+        row, left = self._charge(held, phase.name, account_id, entrant, name)
         self._any = True
+        if row.token is not None or row.state != CREATED:
+            return row, left
         try:
             token = submission.begin(
                 self.instances,
                 held.challenge,
-                phase=phase.name,
-                phase_key=self.competition.phase_key(held.challenge.name, phase.name),
+                phase=row.phase,
+                phase_key=self.competition.phase_key(held.challenge.name, row.phase),
                 submission=row.name,
                 account=account_id or 0,
                 alone=alone,
@@ -89,14 +99,18 @@ class Submissions:
             raise
         return self._set(row.id, token=token), left
 
-    def _charge(self, held: Held, phase: str, account_id: int | None, entrant: str) -> tuple[Submission, int | None]:
+    def _charge(
+        self, held: Held, phase: str, account_id: int | None, entrant: str, name: str
+    ) -> tuple[Submission, int | None]:
         limits = held.challenge.limits
         with self.database.writing() as session:
             # One at a time in a challenge, so that two at once do not both take the last slot.
             session.execute(select(ChallengeRow.id).where(ChallengeRow.id == held.id).with_for_update())
+            if (known := session.scalar(select(Submission).where(Submission.name == name))) is not None:
+                return known, None
             left = _checked_limits(session, held, limits, entrant)
             row = Submission(
-                name=secrets.token_hex(12),
+                name=name,
                 challenge_id=held.id,
                 version_id=held.version_id,
                 phase=phase,

@@ -89,7 +89,10 @@ def _challenge(parser: argparse.ArgumentParser) -> None:
     checked.add_argument("file", type=Path)
     checked.add_argument("--seconds", type=float, default=20.0, help="how long the random agent may play (20)")
     verb("list", list_challenges, "list the challenges")
-    for name, meaning in (("open", "take submissions, within the phases' dates"), ("close", "take no more submissions")):
+    for name, meaning in (
+        ("open", "take submissions, within the phases' dates"),
+        ("close", "take no more submissions"),
+    ):
         verb(name, open_challenge if name == "open" else close_challenge, meaning).add_argument("name")
 
 

@@ -31,7 +31,8 @@ def submit(held: Held, who: Identity, *, entrant: str | None = None, alone: bool
     if who.account_id and entrant:
         raise errors.InvalidRequest("entrant is for servers without accounts: yours is your account's name")
     name = who.name if who.account_id else _entrant(entrant)
-    row, left = submissions.submit(held, account_id=who.account_id or None, entrant=name, alone=alone)
+    key = request.headers.get("Idempotency-Key")
+    row, left = submissions.submit(held, account_id=who.account_id or None, entrant=name, alone=alone, key=key)
     current_app.extensions["background"].wake()
     return {
         "instance_id": row.token,

@@ -19,6 +19,11 @@ ACCOUNTS = {"participant", "organiser", "admin"}
 TABLE = {
     "GET /": EVERYBODY,
     "GET /account": EVERYBODY,
+    "GET /boards/<name>": EVERYBODY,
+    "GET /challenges/": EVERYBODY,
+    "GET /challenges/<name>/": EVERYBODY,
+    "GET /challenges/<name>/leaderboard": EVERYBODY,
+    "GET /challenges/<name>/submissions/": ACCOUNTS,
     "GET /docs": EVERYBODY,
     "GET /health": EVERYBODY,
     "GET /health/live": EVERYBODY,
@@ -28,7 +33,11 @@ TABLE = {
     "GET /openapi.json": EVERYBODY,
     "GET /redoc": EVERYBODY,
     "GET /setup/<secret>": EVERYBODY,
+    "GET /signing-key": EVERYBODY,
     "GET /static/<path:filename>": EVERYBODY,
+    "GET /submissions/<submission_id>/": {"owner", "admin"},  # and the challenge's organiser
+    "GET /submissions/<submission_id>/bundle": EVERYBODY,  # once the phase is over
+    "GET /submissions/<submission_id>/receipt": {"owner", "admin"},
     "GET /users/": ACCOUNTS,
     "GET /users/me": ACCOUNTS,
     "GET /users/<int:user_id>/": {"owner", "admin"},
@@ -53,6 +62,10 @@ TABLE = {
     "POST /account/keys": EVERYBODY,  # by cookie only, so keys lead nowhere
     "POST /account/keys/<int:key_id>/revoke": EVERYBODY,
     "POST /account/password": EVERYBODY,
+    "POST /challenges/": {"organiser", "admin"},
+    "POST /challenges/<name>/close/": {"admin"},  # and its own organiser
+    "POST /challenges/<name>/open/": {"admin"},
+    "POST /challenges/<name>/submissions/": ACCOUNTS,
     "POST /login": EVERYBODY,
     "POST /logout": EVERYBODY,
     "POST /setup/<secret>": EVERYBODY,
@@ -84,18 +97,30 @@ def test_every_route_is_in_the_table(tmp_path: Any) -> None:
     assert routes(tmp_path) == set(TABLE)
 
 
-def path_of(route: str, secured: Secured, token: str) -> str:
-    values = {"instance_id": token, "user_id": str(secured.ids["participant"]), "x": "1", "env_id": "CartPole-v1"}
+CHALLENGE = {"name": "table", "environment": "CartPole-v1", "trials": {"number": 2}}
+
+
+@pytest.fixture(scope="module")
+def submission(secured: Secured) -> str:
+    assert secured.ask("admin", "POST", "/challenges/", {"definition": CHALLENGE}).status == 200
+    return str(secured.ask("participant", "POST", "/challenges/table/submissions/").json["submission_id"])
+
+
+def path_of(route: str, secured: Secured, token: str, submission: str) -> str:
+    values = {
+        "instance_id": token, "user_id": str(secured.ids["participant"]), "x": "1", "env_id": "CartPole-v1",
+        "name": "table", "submission_id": submission,
+    }  # fmt: skip
     return re.sub(r"<(?:\w+:)?(\w+)>", lambda match: values.get(match[1], "1"), route.partition(" ")[2])
 
 
 @pytest.mark.parametrize("route", sorted(TABLE))
-def test_who_is_let_in(secured: Secured, route: str) -> None:
+def test_who_is_let_in(secured: Secured, submission: str, route: str) -> None:
     """Whoever the table does not name is refused; whoever it names is answered, if only with what is missing."""
     method = route.partition(" ")[0]
     made = secured.ask("participant", "POST", "/v1/envs/", {"env_id": "CartPole-v1"})
     token = made.json["instance_id"]
-    path = path_of(route, secured, token)
+    path = path_of(route, secured, token, submission)
     asking = {"nobody": "nobody", "participant": "other", "organiser": "organiser", "admin": "admin"}
     if "owner" in TABLE[route]:
         asking["owner"] = "participant"
