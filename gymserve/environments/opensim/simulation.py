@@ -29,6 +29,13 @@ def library() -> Any:
     return opensim
 
 
+@cache  # what was read is only copied, never changed
+def _as_read(path: Path) -> Any:
+    model = library().Model(str(path))
+    model.initSystem()
+    return model
+
+
 class Simulation:
     """Args:
     path: an `.osim` file.
@@ -45,8 +52,7 @@ class Simulation:
         self.accuracy = float(accuracy)
         self.manager: Any = None  # before the model that it works on, also when all of this is let go
         self.state: Any = None
-        self._pristine = library().Model(str(path))
-        self._pristine.initSystem()
+        self._pristine = _as_read(path)
         self.steps = 0
         self.built = 0  # how many times; handles of another time are of no use
         self.rebuild(extend)
