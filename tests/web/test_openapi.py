@@ -17,7 +17,7 @@ from tests.conftest import Secured
 from tests.servers import Server
 
 ROOT = Path(__file__).parent.parent.parent
-PAGES = {"/openapi.json", "/docs", "/redoc", "/static/{filename}"}
+PAGES = {"/openapi.json", "/docs", "/redoc", "/static/{filename}", "/boards/{name}"}
 
 
 def routes() -> set[tuple[str, str]]:

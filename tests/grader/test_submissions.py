@@ -1,0 +1,194 @@
+"""Submissions in the database, on each kind: charged once, ended once, given back where it is our fault."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, insert, select
+
+from grader.competition import Competition, Held
+from grader.leaderboard import Leaderboard
+from grader.submissions import FAILED, GRADED, VERIFYING, VOID, Closed, Submissions
+from grader.verification import NOT_REPLAYABLE, Verdict
+from grader.worker import ATTEMPTS, Attempts, verify
+from gymserve import errors
+from gymserve.store import Database
+from gymserve.store.models import Submission, now
+from tests.hosts.test_trials import Grader
+from tests.servers import Server
+
+TOML = """name = "cart"
+environment = "CartPole-v1"
+max_episode_steps = 8
+trials = { number = 2 }
+scoring = { worst = 0 }
+limits = { submissions = 3 }
+"""
+
+
+@pytest.fixture(scope="module")
+def grader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grader]:
+    started = Grader(Server(tmp_path_factory.mktemp("data")))
+    yield started
+    started.leave()
+    assert started.server.stop() == 0
+
+
+class Place:
+    """A challenge and its submissions on one database."""
+
+    def __init__(self, database: Database, grader: Grader, data: Path) -> None:
+        self.database, self.grader = database, grader
+        self.competition = Competition(database, data)
+        self.submissions = Submissions(database, self.competition, grader.instances, data)
+        self.held: Held = self.competition.define(TOML, owner_id=None)
+
+    def begin(self, **more: Any) -> Submission:
+        return self.submissions.submit(self.held, account_id=None, entrant="a", **more)[0]
+
+    def play(self, row: Submission, trials: int = 2) -> None:
+        assert row.token is not None
+        for _ in range(trials):
+            self.grader.reset(row.token)
+            self.grader.play(row.token)
+
+
+@pytest.fixture
+def place(database: Database, grader: Grader, tmp_path: Path) -> Place:
+    return Place(database, grader, tmp_path)
+
+
+def test_from_charge_to_receipt(place: Place) -> None:
+    row = place.begin()
+    place.play(row)
+    ended = [place.submissions.finish(row) for _ in range(2)]
+    assert {one.state for one in ended} == {VERIFYING} and ended[0].score is not None
+    waiting = place.submissions.next_to_verify()
+    assert waiting is not None and waiting.name == row.name
+    place.submissions.verify(waiting)
+    place.submissions.verify(waiting)  # a worker that was killed behind it
+    found = place.submissions.find(row.name)
+    assert (found.state, found.verdict, found.counts) == (GRADED, "verified", True)
+    assert place.submissions.next_to_verify() is None and not place.submissions.has_work()
+    place.submissions.leave(found)
+    with pytest.raises(errors.UnknownInstance):
+        place.submissions.leave(found)
+    (own,) = Leaderboard(place.database, place.competition).of(place.held).rows
+    assert (own["entrant"], own["score"], own["rank"], own["verdict"]) == ("a", found.score, 1, "verified")
+
+
+def test_the_last_slot_is_taken_once(place: Place) -> None:
+    refused: list[Exception] = []
+
+    def submit() -> None:
+        try:
+            place.begin()
+        except errors.LimitReached as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=submit) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with place.database.reading() as session:
+        assert session.scalar(select(func.count()).select_from(Submission)) == 3
+    assert len(refused) == 5 and "all of your 3 submissions" in str(refused[0])
+
+
+def test_what_cannot_begin_by_our_fault_costs_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> str:
+        raise errors.LimitReached("the server is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(place.grader.instances, "create", full)
+        with pytest.raises(errors.LimitReached, match="the server is full"):
+            place.begin()
+    (row,) = place.submissions.list(place.held)
+    assert (row.state, row.counts) == (VOID, False) and "the server is full" in row.reason
+    assert all(place.begin().token for _ in range(3))
+
+
+def test_a_submission_that_was_charged_before_a_crash_goes_on_or_is_void(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: Any, **__: Any) -> str:
+        raise SystemError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(place.grader.instances, "create", crash)
+        with pytest.raises(SystemError):
+            place.begin(key="k")
+        with pytest.raises(SystemError):
+            place.begin(key="l")
+    assert place.submissions.settle() == 0  # its agent may ask again
+    assert place.begin(key="k").token is not None
+    with place.database.writing() as session:
+        for row in session.scalars(select(Submission).where(Submission.token.is_(None))):
+            row.created_at = row.created_at.replace(year=2020)
+    assert place.submissions.settle() == 1
+    assert {row.state for row in place.submissions.list(place.held)} == {"created", VOID}
+
+
+def test_an_instance_that_was_lost_is_void(place: Place) -> None:
+    row = place.begin()
+    with place.database.writing() as session:
+        session.get_one(Submission, row.id).token = row.token[:-4] + "AAAA"  # type: ignore[index]
+    assert place.submissions.settle() == 1
+    assert (found := place.submissions.find(row.name)).state == VOID and not found.counts
+
+
+def test_closed_challenges_take_none(place: Place) -> None:
+    place.competition.set_open("cart", False, owner_id=None, sees_all=True)
+    held = place.competition.find("cart")
+    with pytest.raises(Closed, match="not open for submissions"):
+        place.submissions.submit(held, account_id=None, entrant="a")
+
+
+def test_a_replay_that_ends_the_process_is_given_up(place: Place, tmp_path: Path) -> None:
+    row = place.begin()
+    place.play(row)
+    place.submissions.finish(row)
+    attempts = Attempts(tmp_path / "verifying")
+    for _ in range(ATTEMPTS):
+        attempts.begin(row.name)  # and the process was gone
+    verify(place.submissions, row, attempts)
+    found = place.submissions.find(row.name)
+    assert (found.state, found.verdict) == (GRADED, NOT_REPLAYABLE) and "ended the process" in found.verdict_reason
+    assert not (tmp_path / "verifying").exists()
+
+
+def test_a_replay_that_differs_fails(place: Place) -> None:
+    row = place.begin()
+    place.play(row)
+    place.submissions.finish(row)
+    place.submissions.verify(row, Verdict("mismatch", "record 3 differs"))
+    found = place.submissions.find(row.name)
+    assert found.state == FAILED and "record 3 differs" in found.reason
+    assert Leaderboard(place.database, place.competition).of(place.held).rows == []
+
+
+def test_a_large_board_is_made_once(place: Place) -> None:
+    rows = [
+        {
+            "name": f"s{number}", "challenge_id": place.held.id, "version_id": place.held.version_id, "phase": "public",
+            "entrant": f"e{number % 500}", "state": GRADED, "score": float(number * 7919 % 10_007), "reason": "",
+            "counts": True, "steps": 1, "trials": "[]", "verdict": "verified", "verdict_reason": "", "receipt": "",
+            "left": True, "created_at": now(), "changed_at": now(), "finished_at": now(),
+        }
+        for number in range(3000)
+    ]  # fmt: skip
+    with place.database.writing() as session:
+        session.execute(insert(Submission), rows)
+    leaderboard = Leaderboard(place.database, place.competition)
+    board = leaderboard.of(place.held)
+    assert leaderboard.of(place.held) is board
+    assert len(board.rows) == 500 and board.rows[0]["tries"] == 6
+    scores = [row["score"] for row in board.rows]
+    assert scores == sorted(scores, reverse=True)
+    with place.database.writing() as session:
+        top = session.scalars(select(Submission).where(Submission.name == board.rows[0]["submission"])).one()
+        top.state, top.changed_at = FAILED, now()
+    assert leaderboard.of(place.held).rows[0]["submission"] != top.name
