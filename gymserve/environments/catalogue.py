@@ -14,7 +14,7 @@ from typing import Any
 import gymnasium
 from gymnasium.envs.registration import EnvSpec
 
-from gymserve.environments import arguments, requirements
+from gymserve.environments import arguments, opensim, requirements
 from gymserve.environments.making import make
 from gymserve.errors import EnvironmentFailed, InvalidRequest, SettingsError, UnknownEnvironment
 from gymserve.spaces import describe, jsonable
@@ -23,6 +23,7 @@ _ID = re.compile(r"(?:[A-Za-z0-9_.-]+/)?[A-Za-z0-9_.-]+")
 _NAME_VERSION = re.compile(r"(.+?)(?:-v(\d+))?")
 _OURS = "remote/"  # what our own client registers where it is installed
 _LIGHT = ("gymnasium.envs.classic_control", "gymnasium.envs.toy_text", "gymnasium.envs.box2d")
+_HEAVY = ("ale_py", "gymserve.environments.opensim")
 _KNOWN_OLD = (  # ids that agents in the wild ask for, told in the catalogue
     "FrozenLake-v0", "FrozenLake8x8-v0", "Pendulum-v0", "Blackjack-v0", "LunarLander-v2", "LunarLanderContinuous-v2",
     "Taxi-v1", "Taxi-v2", "CliffWalking-v0", "BipedalWalker-v2", "BipedalWalkerHardcore-v2", "CarRacing-v0",
@@ -32,6 +33,7 @@ _KNOWN_OLD = (  # ids that agents in the wild ask for, told in the catalogue
     "InvertedPendulum-v1", "InvertedPendulum-v2", "InvertedDoublePendulum-v1", "InvertedDoublePendulum-v2",
     "HumanoidStandup-v1", "HumanoidStandup-v2", "Acrobot-v0",
 )  # fmt: skip
+_OLD = (*_KNOWN_OLD, *opensim.ALIASES)
 _ATARI = re.compile(r"(ALE/)?(Pong|Breakout|SpaceInvaders|Seaquest|Qbert|BeamRider|Enduro|MsPacman|Freeway|Asteroids)")
 
 
@@ -65,6 +67,7 @@ class Catalogue:
         kwargs: Mapping[str, Sequence[str]] | None = None,
         shared: Sequence[str] = (),
     ) -> None:
+        opensim.register()
         for module in modules:
             try:
                 importlib.import_module(module)
@@ -95,12 +98,13 @@ class Catalogue:
             raise _malformed(env_id, self._hint(env_id))
         spec = gymnasium.registry[found]
         if (lacking := requirements.missing(spec)) is not None:
-            install = requirements.required(spec).install
+            install = requirements.install(spec)
             raise _malformed(env_id, f"{lacking} is missing here" + (f": {install}" if install else ""))
         return Environment(found, env_id, self._kind(spec))
 
     def _newest(self, env_id: str) -> str | None:
         """The id itself if it can be made, else the newest version of the same name that can, else what is registered."""
+        env_id = opensim.ALIASES.get(env_id, env_id)
         registered = gymnasium.registry.get(env_id)
         if env_id.startswith(_OURS):
             return None
@@ -161,13 +165,13 @@ class Catalogue:
         lacking = requirements.missing(spec)
         row: dict[str, Any] = {
             "id": env_id,
-            "aliases": [old for old in _KNOWN_OLD if old != env_id and self._newest(old) == env_id],
+            "aliases": [old for old in _OLD if old != env_id and self._newest(old) == env_id],
             "kind": self._kind(spec),
             "max_episode_steps": spec.max_episode_steps,
             "reward_threshold": spec.reward_threshold,
             "vector_entry_point": spec.vector_entry_point is not None,
             "missing": lacking,
-            "install": requirements.required(spec).install if lacking else None,
+            "install": requirements.install(spec) if lacking else None,
         }
         if lacking is not None:
             return row
@@ -187,7 +191,7 @@ class Catalogue:
     def describe_all(self, cache: Path) -> list[dict[str, Any]]:
         """All rows. The rows are kept in a file until versions change, since making so many environments takes a second.
 
-        Atari's hundreds would take half a minute: `describe` tells the spaces of each.
+        Atari's hundreds would take half a minute, and OpenSim 150 MB: `describe` tells the spaces of each.
         """
         key = self._versions()
         try:
@@ -198,7 +202,7 @@ class Catalogue:
         except (OSError, ValueError, KeyError):
             pass  # there is none yet, or it is of no use
         rows = [
-            self._row(env_id, spaces=not requirements.entry_module(gymnasium.registry[env_id]).startswith("ale_py"))
+            self._row(env_id, spaces=not requirements.entry_module(gymnasium.registry[env_id]).startswith(_HEAVY))
             for env_id in self.ids()
         ]
         fresh = cache.with_suffix(f".{os.getpid()}")
@@ -207,14 +211,14 @@ class Catalogue:
         return rows
 
     def _versions(self) -> list[Any]:
-        packages = ("gymserve", "gymnasium", "ale-py", "mujoco", "box2d", "numpy")
+        packages = ("gymserve", "gymnasium", "ale-py", "mujoco", "box2d", "opensim", "numpy")
         versions = []
         for package in packages:
             try:
                 versions.append(importlib.metadata.version(package))
             except importlib.metadata.PackageNotFoundError:
                 versions.append("")
-        return [versions, self.ids(), list(self._shared), sorted(self._kwargs)]
+        return [versions, opensim.present(), self.ids(), list(self._shared), sorted(self._kwargs)]
 
 
 def _malformed(env_id: Any, hint: str) -> UnknownEnvironment:

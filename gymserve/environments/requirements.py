@@ -1,17 +1,29 @@
 """What environments need beside Gymnasium, and the command that brings it."""
 
 import importlib.util
+from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
 from gymnasium.envs.registration import EnvSpec
 
+from gymserve.environments import opensim
+
+
+class Files(NamedTuple):
+    """Files that do not come with a package: what they are, whether they are there, and the command that brings them."""
+
+    name: str
+    present: Callable[[], bool]
+    install: str
+
 
 class Requirement(NamedTuple):
-    """Packages that must be importable, and how they are installed; no command: they cannot be had."""
+    """Packages that must be importable, and how they are installed; no command: they cannot be had. Then files."""
 
     modules: tuple[str, ...]
     install: str | None
+    files: Files | None = None
 
 
 _BY_MODULE = {
@@ -22,6 +34,9 @@ _BY_MODULE = {
     "gymnasium.envs.phys2d": Requirement(("jax",), 'pip install "gymnasium[jax]"'),
     "gymnasium.envs.tabular": Requirement(("jax",), 'pip install "gymnasium[jax]"'),
     "ale_py": Requirement(("ale_py",), "pip install ale-py"),
+    "gymserve.environments.opensim": Requirement(
+        ("opensim",), 'pip install "gymserve[opensim]"', Files("the OpenSim models", opensim.present, opensim.FETCH)
+    ),
 }
 _OUTDATED = {"Pusher-v4": "mujoco<3"}
 NONE = Requirement((), None)
@@ -46,7 +61,19 @@ def missing(spec: EnvSpec) -> str | None:
         return _OUTDATED[spec.id]
     if not entry_module(spec):
         return "the package that Gymnasium moved it to"
-    return next((module for module in required(spec).modules if not _installed(module)), None)
+    need = required(spec)
+    lacking = next((module for module in need.modules if not _installed(module)), None)
+    if lacking is None and need.files is not None and not need.files.present():
+        return need.files.name
+    return lacking
+
+
+def install(spec: EnvSpec) -> str | None:
+    """The command that brings the first thing that is missing; None: there is none."""
+    need = required(spec)
+    if need.files is not None and all(_installed(module) for module in need.modules):
+        return need.files.install
+    return need.install
 
 
 @cache

@@ -1,6 +1,7 @@
 """An instance: one live environment (or vector of them), its journal, and the rules of calling it."""
 
 import contextlib
+import logging
 import secrets
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from gymserve.hosts.pulse import CALLS, INSTANCE, number
 from gymserve.journal import records
 from gymserve.journal.file import Journal
 from gymserve.journal.replay import get_generators
+from gymserve.journal.snapshots import Snapshots, can_tell, discard
 from gymserve.spaces import codec, jsonable
 
 CREATED, RUNNING, DONE = "created", "running", "done"
@@ -73,6 +75,7 @@ class Instance:
     def adopt(self, env: Any) -> None:
         """Goes on with `env`."""
         self.env = env
+        self.snapshots = Snapshots(self.folder, env) if not self.batch and can_tell(env) else None
         self.actions = codec(env.action_space)
         self.observations = codec(env.observation_space)
 
@@ -170,6 +173,8 @@ class Instance:
         seconds[0] += stepped - began
         seconds[1] += journaled - answered
         seconds[2] += journaled - began
+        if self.snapshots is not None and self.state is RUNNING:
+            self._keep(digest, stepped - began)
         return self._moved(Move(call, packed_action, packed, reward, terminated, truncated, packed_info))
 
     def age(self) -> float:
@@ -200,6 +205,7 @@ class Instance:
     def close(self, reason: str) -> None:
         """Ends the instance for good; its journal stays."""
         self.journal.append(records.encode_closed(reason, time.time()))
+        discard(self.folder)
         self.unload()
 
     def unload(self) -> None:
@@ -236,6 +242,15 @@ class Instance:
         if not self.batch and (last.terminated or last.truncated):
             self.state = DONE
         self.last = Move(last.call, last.action, packed, last.reward, last.terminated, last.truncated, packed_info)
+
+    def _keep(self, digest: int, seconds: float) -> None:
+        """Lets a snapshot be taken when it is time; an environment that cannot is not asked again."""
+        assert self.snapshots is not None
+        try:
+            self.snapshots.stepped(self.steps + self.episode, digest, seconds)
+        except Exception as error:  # whatever an environment raises: the episode can be replayed without
+            logging.getLogger(__name__).warning("%s: no snapshots: %s", self.token, error)
+            self.snapshots = None
 
     # --- inside --------------------------------------------------------------------------------------------------
 

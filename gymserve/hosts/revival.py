@@ -15,6 +15,7 @@ from gymserve.journal import records
 from gymserve.journal.file import Journal, read
 from gymserve.journal.records import Closed, Created, Ended, Monitored, Reset
 from gymserve.journal.replay import Playback, current_episode, moves_of, within
+from gymserve.journal.snapshots import Leap, leap
 from gymserve.settings import Settings
 from gymserve.spaces import codec
 
@@ -83,22 +84,25 @@ def _replayed(
 ) -> tuple[Any, ...]:
     """What the last call answered; () where the environment does not replay, or takes too long.
 
-    Tries the current episode, and where that gives something else the whole journal: an environment may carry
-    state from one episode to the next.
+    Tries the current episode, first from its last snapshot where there is one, and where that gives something else the
+    whole journal: an environment may carry state from one episode to the next.
     """
     episode = current_episode(moves)
     alive = _beating(instance, within(seconds))
-    attempts = [(episode, True)]
+    attempts: list[tuple[Any, bool, Leap | None]] = [(episode, True, None)]
+    if over := _leap(instance, moves):
+        attempts.insert(0, (episode, True, over))
     if len(episode) < len(moves) and "trials" not in instance.meta:
-        attempts.append((moves, False))
-    for attempt, (part, restore) in enumerate(attempts):
+        attempts.append((moves, False, None))
+    for attempt, (part, restore, over) in enumerate(attempts):
         if attempt:
             instance.env.close()
             instance.adopt(make(catalogue, instance.order))
         try:
-            return Playback(instance.env, instance.observations, instance.actions, alive=alive).run(
-                part, restore=restore
-            )
+            playback = Playback(instance.env, instance.observations, instance.actions, alive=alive)
+            answer = playback.run(part, restore=restore, over=over)
+            instance.lost = ""
+            return answer
         except errors.NotReplayable as error:
             instance.lost = str(error)
         except Exception as error:
@@ -108,6 +112,10 @@ def _replayed(
             instance.pulse[INSTANCE] = 0
     instance.adopt(make(catalogue, instance.order))
     return ()
+
+
+def _leap(instance: Instance, moves: list[Any]) -> Leap | None:
+    return leap(instance.folder, moves, current_episode(moves)) if instance.snapshots is not None else None
 
 
 def _beating(instance: Instance, alive: Any) -> Any:
@@ -130,13 +138,13 @@ def twin_picture(instance: Instance, catalogue: environments.Catalogue, pulse: m
     """
     if instance.last is None:
         raise errors.Conflict("reset the instance before it is rendered")
-    moves = current_episode(moves_of(list(read(instance.folder / "journal"))))
+    moves = moves_of(list(read(instance.folder / "journal")))
     twin = make(catalogue, instance.order, render_mode="rgb_array")
     pulse[CALLS] += 1
     pulse[INSTANCE] = number(instance.token)
     try:
         Playback(twin, codec(twin.observation_space), codec(twin.action_space), alive=within(TWIN_SECONDS)).run(
-            moves, restore=True
+            current_episode(moves), restore=True, over=_leap(instance, moves)
         )
         picture = twin.render()
     except errors.NotReplayable as error:

@@ -9,6 +9,7 @@ import numpy as np
 
 from gymserve.errors import NotReplayable
 from gymserve.journal.records import Record, Reset, Step, digest
+from gymserve.journal.snapshots import Leap
 from gymserve.spaces import Codec
 
 
@@ -29,18 +30,23 @@ class Playback:
         self.actions = actions
         self.alive = alive
 
-    def run(self, records: Sequence[Reset | Step], *, restore: bool) -> tuple[Any, ...]:
+    def run(self, records: Sequence[Reset | Step], *, restore: bool, over: Leap | None = None) -> tuple[Any, ...]:
         """What the last record's call answers: (observation, info) or (observation, reward, terminated, truncated, info).
 
         Args:
             records: the first one must be a reset.
             restore: set the random generators at a first reset without a seed, as the record says.
+            over: the way over the steps up to a snapshot, after the reset.
 
         Raises:
             NotReplayable: an answer differs from the record.
         """
         answer: tuple[Any, ...] = ()
         for index, record in enumerate(records):
+            if over is not None and 0 < index < over.position:
+                continue
+            if over is not None and index == over.position:
+                over.apply(self.env)
             answer = self._play(record, restore=restore and index == 0)
             packed = self.observations.pack(answer[0])
             if digest(packed) != record.digest or not self._same(record, answer):

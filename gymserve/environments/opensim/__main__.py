@@ -1,0 +1,33 @@
+"""`python -m gymserve.environments.opensim`: fetches the OpenSim models, and names what is observed."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from gymserve.environments.opensim import models, names
+
+NOTICE = """\
+The models are licensed CC BY 3.0 (https://creativecommons.org/licenses/by/3.0/). Their authors are named in the
+<credits> of each file; who publishes with them cites what <publications> lists."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog=models.FETCH.rpartition(" ")[0], description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    fetch = commands.add_parser("fetch", help=f"download {models.RELEASE} from PyPI and keep its models")
+    fetch.add_argument("archive", nargs="?", type=Path, help=f"{models.RELEASE}.tar.gz, if it is here already")
+    commands.add_parser("names", help="name every entry of every observation, as docs/opensim-observations.md")
+    chosen = parser.parse_args(arguments)
+    if chosen.command == "names":
+        print(names.page(), end="")
+        return 0
+    try:
+        print(f"{models.fetch(chosen.archive)}\n{NOTICE}")
+    except (OSError, ValueError) as error:
+        print(f"the models cannot be fetched: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

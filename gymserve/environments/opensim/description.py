@@ -1,0 +1,77 @@
+"""The whole state of a model under the names that osim-rl's `get_state_desc` gave it: the observation's dict form."""
+
+from typing import Any
+
+import numpy as np
+
+from gymserve.environments.opensim.layout import Tree
+from gymserve.environments.opensim.simulation import Simulation
+
+MUSCLE = ("activation", "fiber_length", "fiber_velocity", "fiber_force")
+
+
+class Description:
+    """Reads a simulation.
+
+    `tree` names what `read` answers: joints' coordinates (rad, m), speeds and accelerations; bodies' positions,
+    rotations (about the body's x, y, z), their velocities and accelerations in the ground frame; what forces record (N,
+    Nm); muscles (fibre length in m, force in N); markers; the centre of mass.
+    """
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+        self._joints = {name: coordinates for name, coordinates in simulation.joints.items() if coordinates}
+        joints = {name: (len(coordinates),) for name, coordinates in self._joints.items()}
+        bodies = dict.fromkeys(simulation.bodies, (3,))
+        marker = dict.fromkeys(("pos", "vel", "acc"), (3,))
+        self.tree: Tree = {
+            **dict.fromkeys(("joint_pos", "joint_vel", "joint_acc"), joints),
+            **dict.fromkeys(("body_pos", "body_vel", "body_acc"), bodies),
+            **dict.fromkeys(("body_pos_rot", "body_vel_rot", "body_acc_rot"), bodies),
+            "forces": {name: (force.getRecordLabels().getSize(),) for name, force in simulation.forces.items()},
+            "muscles": {muscle.getName(): dict.fromkeys(MUSCLE, ()) for muscle in simulation.muscles},
+            **({"markers": dict.fromkeys(simulation.markers, marker)} if simulation.markers else {}),
+            "misc": dict.fromkeys(("mass_center_pos", "mass_center_vel", "mass_center_acc"), (3,)),
+        }
+
+    def read(self) -> np.ndarray:
+        """(layout.size(tree),) float64."""
+        simulation, state = self._simulation, self._simulation.state
+        entries: list[float] = []
+        for read in ("getValue", "getSpeedValue", "getAccelerationValue"):
+            for coordinates in self._joints.values():
+                entries += [getattr(coordinate, read)(state) for coordinate in coordinates]
+        bodies = list(simulation.bodies.values())
+        for linear in (
+            lambda body: body.getPositionInGround(state),
+            lambda body: body.getLinearVelocityInGround(state),
+            lambda body: body.getLinearAccelerationInGround(state),
+            lambda body: body.getTransformInGround(state).R().convertRotationToBodyFixedXYZ(),
+            lambda body: body.getAngularVelocityInGround(state),
+            lambda body: body.getAngularAccelerationInGround(state),
+        ):
+            for body in bodies:
+                entries += vector(linear(body))
+        for force in simulation.forces.values():
+            recorded = force.getRecordValues(state)
+            entries += [recorded.get(i) for i in range(recorded.size())]
+        for muscle in simulation.muscles:
+            entries += [
+                muscle.getActivation(state),
+                muscle.getFiberLength(state),
+                muscle.getFiberVelocity(state),
+                muscle.getFiberForce(state),
+            ]
+        for marker in simulation.markers.values():
+            entries += vector(marker.getLocationInGround(state))
+            entries += vector(marker.getVelocityInGround(state))
+            entries += vector(marker.getAccelerationInGround(state))
+        model = simulation.model
+        for centre in (model.calcMassCenterPosition, model.calcMassCenterVelocity, model.calcMassCenterAcceleration):
+            entries += vector(centre(state))
+        return np.array(entries)
+
+
+def vector(found: Any) -> list[float]:
+    """The three numbers of one of OpenSim's vectors."""
+    return [found.get(0), found.get(1), found.get(2)]

@@ -1,0 +1,57 @@
+"""A vector of numbers and the tree of names that it stands for."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+Tree = Mapping[str, Any]  # name → tree, or the shape of what has this name; () is a number
+
+
+def size(tree: Tree) -> int:
+    """How many numbers the tree's leaves hold."""
+    return sum(count for _, _, count in _leaves(tree))
+
+
+def names(tree: Tree) -> tuple[str, ...]:
+    """A name for each number: the path to it, and its index where a leaf holds several."""
+    return tuple(
+        " ".join((*path, *map(str, index))) for path, shape, _ in _leaves(tree) for index in np.ndindex(*shape)
+    )
+
+
+def space(tree: Tree) -> spaces.Dict:
+    """The space of `unfold`'s dicts, float64 and unbounded."""
+    return spaces.Dict(
+        {
+            name: space(part) if isinstance(part, Mapping) else spaces.Box(-np.inf, np.inf, part, np.float64)
+            for name, part in tree.items()
+        }
+    )
+
+
+def unfold(tree: Tree, vector: np.ndarray) -> dict[str, Any]:
+    """The vector's numbers under their names.
+
+    Args:
+        vector: (size(tree),) float64; the dict's arrays are views of it.
+    """
+    whole: dict[str, Any] = {}
+    start = 0
+    for path, shape, count in _leaves(tree):
+        at = whole
+        for name in path[:-1]:
+            at = at.setdefault(name, {})
+        at[path[-1]] = vector[start : start + count].reshape(shape)
+        start += count
+    return whole
+
+
+def _leaves(tree: Tree, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], tuple[int, ...], int]]:
+    """(path, shape, count) of each leaf, in the order of the vector."""
+    for name, part in tree.items():
+        if isinstance(part, Mapping):
+            yield from _leaves(part, (*path, name))
+        else:
+            yield (*path, name), part, int(np.prod(part))

@@ -1,0 +1,202 @@
+"""One OpenSim model, its state in time and its integrator, behind handles that are looked up once."""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+STEP_SECONDS = 0.01
+
+
+class SimulationFailed(RuntimeError):
+    """OpenSim could not go on from this state with these excitations; the episode is over."""
+
+
+@cache
+def library() -> Any:
+    """The OpenSim package, silent and without its log file in the working directory.
+
+    It is imported at first use: that costs half a second and 120 MB, which a process that only reads what environments
+    there are is spared.
+    """
+    import opensim
+
+    opensim.Logger.removeFileSink()
+    opensim.Logger.setLevelString("Error")
+    return opensim
+
+
+@cache  # what was read is only copied, never changed
+def _as_read(path: Path) -> Any:
+    model = library().Model(str(path))
+    model.initSystem()
+    return model
+
+
+class Simulation:
+    """Args:
+    path: an `.osim` file.
+    accuracy: of the integrator (Runge-Kutta-Merson, adaptive): the relative error that it allows in a step.
+    extend: adds to the model before its system is built.
+
+    Raises:
+        RuntimeError: OpenSim cannot read the model.
+    """
+
+    def __init__(self, path: Path, *, accuracy: float, extend: Callable[[Any], None] | None = None) -> None:
+        if not (isinstance(accuracy, (int, float)) and 1e-9 <= accuracy <= 1e-1):
+            raise ValueError(f"integrator_accuracy must be from 1e-9 to 0.1, not {accuracy!r}")
+        self.accuracy = float(accuracy)
+        self.manager: Any = None  # before the model that it works on, also when all of this is let go
+        self.state: Any = None
+        self._pristine = _as_read(path)
+        self.steps = 0
+        self.built = 0  # how many times; handles of another time are of no use
+        self.rebuild(extend)
+
+    def rebuild(self, extend: Callable[[Any], None] | None = None) -> None:
+        """Starts over with a copy of the model as it was read, and with what `extend` adds to it.
+
+        Handles of the model before are of no use any more: reading one ends the process.
+        """
+        opensim = library()
+        self.manager = self.state = None
+        self.built += 1
+        self.model = opensim.Model(self._pristine)
+        self._add_controller(opensim)
+        self.model.initSystem()
+        if extend is not None:
+            extend(self.model)
+            self.model.initSystem()
+        self.muscles = elements(self.model.getMuscles())
+        self.bodies = {body.getName(): body for body in elements(self.model.getBodySet())}
+        self.joints = {
+            joint.getName(): [joint.get_coordinates(i) for i in range(joint.numCoordinates())]
+            for joint in elements(self.model.getJointSet())
+        }
+        self.forces = {force.getName(): force for force in elements(self.model.getForceSet())}
+        self.markers = {marker.getName(): marker for marker in elements(self.model.getMarkerSet())}
+        controller = opensim.PrescribedController.safeDownCast(self.model.getControllerSet().get(0))
+        functions = elements(controller.get_ControlFunctions())
+        self._excitations = [opensim.Constant.safeDownCast(function) for function in functions]
+
+    def _add_controller(self, opensim: Any) -> None:
+        """One constant function for each muscle, whose value is the muscle's excitation."""
+        self.model.initSystem()
+        controller = opensim.PrescribedController()
+        for muscle in elements(self.model.getMuscles()):
+            controller.addActuator(muscle)
+            controller.prescribeControlForActuator(muscle.getName(), opensim.Constant(1.0))
+        self.model.addController(controller)
+
+    # --- time -----------------------------------------------------------------------------------------------------
+
+    def reset(self, place: Callable[[Any], None] | None = None) -> None:
+        """Back to the start, to the bit as on a fresh model.
+
+        What a model remembers beside its state is the excitations, whose old values enter the first derivative: they
+        are set to what a fresh model has.
+
+        Args:
+            place: changes the initial state before the muscles' fibres are brought to equilibrium.
+        """
+        self.excite([1.0] * len(self.muscles))
+        state = self.model.initializeState()
+        if place is not None:
+            place(state)
+        self.model.equilibrateMuscles(state)
+        state.setTime(0)
+        self.steps = 0
+        self.go_on_from(state)
+
+    def go_on_from(self, state: Any, prepare: Callable[[Any], None] | None = None) -> None:
+        """Integrates from `state` with a new integrator, which chooses its first internal step anew.
+
+        Args:
+            prepare: changes the new manager before it is initialised.
+        """
+        self.state = state
+        self.manager = library().Manager(self.model)
+        self.manager.setWriteToStorage(False)  # else it keeps every internal step, for a third of the time
+        self.manager.setPerformAnalyses(False)
+        self.manager.setIntegratorAccuracy(self.accuracy)
+        if prepare is not None:
+            prepare(self.manager)
+        self.manager.initialize(state)
+        self.model.realizeAcceleration(state)
+
+    def excite(self, excitations: Sequence[float]) -> None:
+        """Sets the excitation of every muscle, each in [0, 1], in the model's order."""
+        for function, value in zip(self._excitations, excitations, strict=True):
+            function.setValue(value)
+
+    def excitations(self) -> list[float]:
+        """Those of the last step."""
+        return [function.getValue() for function in self._excitations]
+
+    def step(self, excitations: Sequence[float]) -> None:
+        """Goes on by `STEP_SECONDS`.
+
+        The accelerations that a step ends with are those that the next one begins with, although its excitations are
+        others: so the old code has it, which read them after each step.
+
+        Raises:
+            SimulationFailed: the integrator gave up, or a state is not finite.
+        """
+        self.excite(excitations)
+        try:
+            self.state = self.manager.integrate(STEP_SECONDS * (self.steps + 1))
+            self.model.realizeAcceleration(self.state)
+        except Exception as error:
+            raise SimulationFailed(f"OpenSim gave up in step {self.steps + 1}: {_line(error)}") from error
+        self.steps += 1
+        if not np.isfinite(self.state.getY().to_numpy()).all():
+            raise SimulationFailed(f"the state is not finite any more in step {self.steps}")
+
+    # --- what can be read -----------------------------------------------------------------------------------------
+
+    def position(self, name: str) -> tuple[float, float, float]:
+        """Where the origin of a body is in the ground frame, in m."""
+        found = self.bodies[name].getPositionInGround(self.state)
+        return found.get(0), found.get(1), found.get(2)
+
+    def velocity(self, name: str) -> tuple[float, float, float]:
+        """The velocity of a body's origin in the ground frame, in m/s."""
+        found = self.bodies[name].getLinearVelocityInGround(self.state)
+        return found.get(0), found.get(1), found.get(2)
+
+    def activations(self) -> np.ndarray:
+        """(muscles,) float64, in the model's order."""
+        return np.array([muscle.getActivation(self.state) for muscle in self.muscles])
+
+
+def elements(collection: Any) -> list[Any]:
+    """All that is in one of OpenSim's sets."""
+    return [collection.get(i) for i in range(collection.getSize())]
+
+
+def checked(action: Any, size: int) -> np.ndarray:
+    """An action as excitations: (size,) float64, clipped to [0, 1].
+
+    Raises:
+        ValueError: it has another shape, or holds NaN.
+    """
+    excitations = np.asarray(action, np.float64)
+    if excitations.shape != (size,):
+        raise ValueError(f"an action is {size} excitations, not an array of shape {excitations.shape}")
+    if np.isnan(excitations).any():
+        raise ValueError(f"an action may not hold NaN: {excitations}")
+    return excitations.clip(0.0, 1.0)
+
+
+def rotated(x: float, y: float, angle: float) -> tuple[float, float]:
+    """A vector of the plane, turned by `angle` in rad against the clock."""
+    cosine, sine = math.cos(angle), math.sin(angle)
+    return cosine * x - sine * y, sine * x + cosine * y
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

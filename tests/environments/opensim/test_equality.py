@@ -1,0 +1,50 @@
+"""Observations and rewards are those of osim-rl 3.0.11, step for step, where that is right."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gymserve.environments.opensim.arm import Arm2D
+from gymserve.environments.opensim.learn_to_move import LearnToMove
+from tests.environments.opensim import record
+from tests.environments.opensim.osim_rl import Scenario
+
+RECORDED = [(Scenario(**row["scenario"]), row) for row in json.loads(record.RECORD.read_text())]
+LIVE = (
+    Scenario("Arm2D", seed=7, steps=10, every=1),
+    Scenario("L2M2019", seed=8, steps=10, every=1),
+    Scenario("L2M2019", seed=9, steps=10, every=1, model="2D", difficulty=2),
+)
+
+
+def hold_against(scenario: Scenario, answer: dict[str, list[float]]) -> None:
+    env = Arm2D() if scenario.env == "Arm2D" else LearnToMove(model=scenario.model, difficulty=scenario.difficulty)
+    env.reset(seed=scenario.seed)
+    steps = [env.step(action) for action in scenario.actions()]
+    np.testing.assert_allclose([step[1] for step in steps], answer["rewards"], rtol=0, atol=1e-6)
+    observations = [step[0] for step in steps[scenario.every - 1 :: scenario.every]]
+    np.testing.assert_allclose(observations, answer["observations"], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "answer"),
+    RECORDED,
+    ids=[f"{scenario.env}-{scenario.model}-{scenario.seed}" for scenario, _ in RECORDED],
+)
+def test_it_is_as_recorded(scenario: Scenario, answer: dict[str, list[float]]) -> None:
+    hold_against(scenario, answer)
+
+
+def test_what_is_recorded_holds_what_the_recorder_asks() -> None:
+    assert tuple(scenario for scenario, _ in RECORDED) == record.SCENARIOS
+    walked = [answer["rewards"] for scenario, answer in RECORDED if scenario.env == "L2M2019"]
+    assert any(np.ptp(rewards) > 0.5 for rewards in walked)  # a footstep was paid
+
+
+def test_it_is_as_the_release_itself_says_now(tmp_path: Path) -> None:
+    answers = record.answers(record.unpack(tmp_path), sys.executable, LIVE)
+    for scenario, answer in zip(LIVE, answers, strict=True):
+        hold_against(scenario, answer)

@@ -1,0 +1,77 @@
+"""Where the models come from, and what is said where they are not."""
+
+import hashlib
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from gymserve.environments import Catalogue, requirements
+from gymserve.environments.opensim import __main__ as command
+from gymserve.environments.opensim import models
+from gymserve.errors import UnknownEnvironment
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(models.FOLDER_VARIABLE, str(tmp_path / "models"))
+    return tmp_path / "models"
+
+
+def release(path: Path, *names: str) -> Path:
+    with tarfile.open(path, "w:gz") as archive:
+        for name in names:
+            member = tarfile.TarInfo(f"{models.RELEASE}/{name}")
+            member.size = 4
+            archive.addfile(member, io.BytesIO(b"here"))
+    return path
+
+
+def test_the_models_are_here() -> None:
+    """Without them most of this folder's tests fail: python -m gymserve.environments.opensim fetch."""
+    assert models.present()
+
+
+def test_every_model_names_its_licence() -> None:
+    for name in models.NAMES:
+        assert "creativecommons.org/licenses/by/3.0" in models.path(name).read_text()
+
+
+def test_only_models_and_geometry_are_kept(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"osim/models/{name}" for name in models.NAMES]
+    others = ["osim/models/hop8dof9musc.osim", "osim/env/arm.py", "setup.py", "osim/models/Geometry/../../x.vtp"]
+    archive = release(nowhere.with_suffix(".tar.gz"), *names, "osim/models/Geometry/femur.vtp", *others)
+    monkeypatch.setattr(models, "SHA256", hashlib.sha256(archive.read_bytes()).hexdigest())
+    assert not models.present()
+    assert command.main(["fetch", str(archive)]) == 0
+    assert models.present()
+    kept = {str(path.relative_to(nowhere)) for path in nowhere.rglob("*") if path.is_file()}
+    assert kept == {*models.NAMES, "Geometry/femur.vtp"}
+
+
+def test_another_archive_is_refused(nowhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    archive = release(nowhere.with_suffix(".tar.gz"), f"osim/models/{models.ARM}")
+    assert command.main(["fetch", str(archive)]) == 1
+    assert "is not osim-rl-3.0.11 as released" in capsys.readouterr().err
+    assert not nowhere.exists()
+
+
+def test_without_models_the_catalogue_names_the_command(nowhere: Path) -> None:
+    catalogue = Catalogue()
+    with pytest.raises(UnknownEnvironment, match="the OpenSim models is missing here: python -m .*opensim fetch"):
+        catalogue.resolve("osim/Arm2D-v0")
+    row = catalogue.describe_all(nowhere.with_name("catalogue.json"))
+    mine = next(each for each in row if each["id"] == "osim/Arm2D-v0")
+    assert (mine["missing"], mine["install"]) == ("the OpenSim models", models.FETCH)
+
+
+def test_a_missing_model_says_how_it_is_brought(nowhere: Path) -> None:
+    with pytest.raises(models.ModelsMissing, match="arm2dof6musc.osim is missing: python -m"):
+        models.path(models.ARM)
+
+
+def test_without_opensim_the_catalogue_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requirements, "_installed", lambda module: module != "opensim")
+    with pytest.raises(UnknownEnvironment, match=r'opensim is missing here: pip install "gymserve\[opensim\]"'):
+        Catalogue().resolve("L2M2019Env")

@@ -1,0 +1,149 @@
+"""Snapshots are a shortcut that is never trusted further than the records that follow it."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+from gymnasium.wrappers import TimeLimit
+
+from gymserve.errors import NotReplayable
+from gymserve.journal.records import Reset, Step, digest
+from gymserve.journal.replay import Playback
+from gymserve.journal.snapshots import EVERY_SECONDS, NAMES, Snapshots, can_tell, discard, leap
+from gymserve.spaces import codec
+
+
+class Sum(gymnasium.Env[np.ndarray, int]):
+    """Adds actions up; counts its steps in `lived`."""
+
+    observation_space = spaces.Box(-1e9, 1e9, (1,), np.float64)
+    action_space = spaces.Discrete(10)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.total, self.lived = float(seed or 0), 0
+        return np.array([self.total]), {}
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        self.lived += 1
+        self.total += float(action)
+        return np.array([self.total]), self.total, False, False, {}
+
+    def snapshot(self) -> Any:
+        return self.total
+
+    def restore(self, snapshot: Any) -> None:
+        self.total = snapshot
+
+
+class Story:
+    """An instance's moves as they would be recorded."""
+
+    def __init__(self, folder: Path, limit: int = 50) -> None:
+        self.folder = folder
+        self.env = TimeLimit(Sum(), limit)
+        self.snapshots = Snapshots(folder, self.env)
+        self.moves: list[Reset | Step] = []
+
+    def reset(self, seed: int) -> None:
+        observation, _ = self.env.reset(seed=seed)
+        self.moves.append(Reset(None, digest(codec(Sum.observation_space).pack(observation)), 0.0, seed, None, None))
+
+    def steps(self, actions: Sequence[int], *, seconds: float = EVERY_SECONDS / 4) -> None:
+        for action in actions:
+            observation, reward, terminated, truncated, _ = self.env.step(action)
+            found = digest(codec(Sum.observation_space).pack(observation))
+            packed = codec(Sum.action_space).pack(action)
+            self.moves.append(Step(None, found, packed, reward, terminated, truncated, None))
+            self.snapshots.stepped(len(self.moves), found, seconds)
+
+    def replay(self, begin: int = 0) -> tuple[Sum, tuple[Any, ...]]:
+        """A fresh environment after the episode that begins with a move, and what its last call answered."""
+        env: Any = TimeLimit(Sum(), 50)
+        episode = self.moves[begin:]
+        over = leap(self.folder, self.moves, episode)
+        playback = Playback(env, codec(env.observation_space), codec(env.action_space))
+        return env, playback.run(episode, restore=True, over=over)
+
+
+def test_only_what_follows_the_snapshot_is_played(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    story.reset(3)
+    story.steps([1] * 11)  # snapshots after the 4th and the 8th
+    env, answer = story.replay()
+    assert env.unwrapped.lived == 3 and answer[1] == 14
+    assert env._elapsed_steps == 11  # type: ignore[attr-defined]
+
+
+def test_a_snapshot_needs_a_step_after_it(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    story.reset(3)
+    story.steps([1] * 8)
+    env, answer = story.replay()
+    assert env.unwrapped.lived == 4 and answer[1] == 11
+
+
+def test_the_limit_comes_when_it_would_have_come(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    story.reset(3)
+    story.steps([1] * 49)
+    env, _ = story.replay()
+    assert env.step(1)[3]
+
+
+def test_the_last_episodes_snapshots_are_of_no_use_to_this_one(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    story.reset(3)
+    story.steps([1] * 9)
+    story.reset(3)
+    story.steps([1] * 3)
+    env, answer = story.replay(begin=10)
+    assert env.unwrapped.lived == 3 and answer[1] == 6
+
+
+@pytest.mark.parametrize("harm", ["", "{", "[]", "null", '{"moves": "9"}', '{"moves": 9, "digest": 1}'])
+def test_a_torn_snapshot_is_passed_over(tmp_path: Path, harm: str) -> None:
+    story = Story(tmp_path)
+    story.reset(3)
+    story.steps([1] * 11)
+    for name in NAMES:
+        (tmp_path / name).write_text(harm)
+    env, answer = story.replay()
+    assert env.unwrapped.lived == 11 and answer[1] == 14
+
+
+def test_a_snapshot_that_lies_is_found_out_by_the_next_record(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    story.reset(3)
+    story.steps([1] * 11)
+    for name in NAMES:
+        told = json.loads((tmp_path / name).read_text())
+        (tmp_path / name).write_text(json.dumps(told | {"state": 99.0}))
+    with pytest.raises(NotReplayable):
+        story.replay()
+
+
+def test_quick_steps_take_no_snapshots(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    story.reset(3)
+    story.steps([1] * 40, seconds=1e-6)
+    assert not list(tmp_path.iterdir())
+
+
+def test_snapshots_can_be_discarded(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    story.reset(3)
+    story.steps([1] * 9)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES)
+    discard(tmp_path)
+    discard(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_who_has_none_is_not_asked() -> None:
+    assert can_tell(TimeLimit(Sum(), 5)) and not can_tell(gymnasium.make("CartPole-v1"))
