@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gymserve.store import schema
 from tests.servers import ROOT
 
 
@@ -29,7 +30,7 @@ def command(tmp_path: Path, database_url: str):  # type: ignore[no-untyped-def]
 
 def test_an_operators_day(command, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     assert "version None" in command("db", "current")
-    assert "the database is of version 0001" in command("db", "upgrade")
+    assert f"the database is of version {schema.newest()}" in command("db", "upgrade")
     assert command("account", "create", "me@example.org", "--role", "admin", typed="long enough\n") == (
         "account 1 me@example.org, admin\n"
     )
