@@ -1,0 +1,50 @@
+"""A reflex controller for Learning to Run: each muscle swings with the gait, and answers to the trunk's lean.
+
+In this folder:
+
+python -m grader run challenge.toml --agent controller:Controller
+python -m client submit --challenge learning-to-run --agent controller:Controller
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+WEIGHTS = Path(__file__).with_name("weights.json")
+MUSCLES = 9  # of a leg; the other leg's do the same half a stride later
+TERMS = 5  # bias, amplitude, phase, gain of the trunk's lean, gain of its speed
+SIZE = MUSCLES * TERMS + 1  # and the stride's length
+UPRIGHT = -0.05  # rad, the trunk's lean at the start
+PITCH, PITCH_SPEED = 0, 3  # entries of the observation
+
+
+class Controller:
+    """An agent as `client.submit` takes it.
+
+    Args:
+        weights: (46,) float64; None: those that `train.py` found.
+    """
+
+    def __init__(self, observation_space: Any = None, action_space: Any = None, weights: Any = None) -> None:
+        weights = json.loads(WEIGHTS.read_text()) if weights is None else weights
+        weights = np.asarray(weights, np.float64)
+        self.terms = weights[: MUSCLES * TERMS].reshape(MUSCLES, TERMS)
+        self.stride = 60 + 20 * np.tanh(weights[-1])  # steps of 0.01 s
+        self.reset()
+
+    def reset(self) -> None:
+        """A trial begins."""
+        self.steps = 0
+
+    def act(self, observation: Any) -> np.ndarray:
+        """(18,) float32: the excitation of each muscle, the right leg's first."""
+        bias, amplitude, phase, lean, speed = self.terms.T
+        reflex = lean * (observation[PITCH] - UPRIGHT) + speed * observation[PITCH_SPEED]
+        legs = []
+        for half in (0.0, np.pi):
+            angle = 2 * np.pi * self.steps / self.stride + half
+            legs.append(bias + amplitude * np.sin(angle + phase) + reflex)
+        self.steps += 1
+        return np.clip(np.concatenate(legs), 0, 1).astype(np.float32)
