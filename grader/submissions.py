@@ -10,6 +10,7 @@ import contextlib
 import datetime
 import hashlib
 import json
+import logging
 import secrets
 import time
 from pathlib import Path
@@ -36,6 +37,7 @@ GOING_ON = (CREATED, RUNNING)
 PENDING = "pending"
 DAY = datetime.timedelta(days=1)
 BEGIN_SECONDS = 60.0  # after which a submission without an instance is void
+log = logging.getLogger("gymserve.grader")
 PATIENCE_SECONDS = 10.0  # after the last trial, for the agent to close
 
 
@@ -232,7 +234,15 @@ class Submissions:
         """Ends submissions whose agents are gone or done, and frees those that never got an instance; how many."""
         with self.database.reading() as session:
             rows = list(session.scalars(select(Submission).where(Submission.state.in_(GOING_ON))))
-        return sum(self._settled(row) for row in rows)
+        settled = 0
+        for row in rows:
+            try:
+                settled += self._settled(row)
+            except errors.Unavailable:
+                raise
+            except Exception:  # one that cannot be ended must not stand in the way of the others
+                log.exception("submission %s cannot be settled", row.name)
+        return settled
 
     def _settled(self, row: Submission) -> bool:
         if row.token is None:
@@ -270,24 +280,29 @@ class Submissions:
         with self.database.reading() as session:
             challenge = self.competition.of_version(session, row.version_id)
         journal = self._kept / row.name
+        if not journal.exists():
+            self._settle(row, VOID, "its journal was lost by the server", counts=False, score=None, verdict="")
+            return
         if verdict is None:
             records = list(read(journal))
             verdict = verification.verify(records, self.instances.catalogue, tolerance=challenge.tolerance)
         state, reason = _judged(verdict, json.loads(row.trials), challenge)
         signed = self._signed(row, challenge, journal, verdict)
+        self._settle(
+            row,
+            state,
+            reason,
+            verdict=verdict.state,
+            verdict_reason=verdict.reason[:500],
+            receipt=signed.to_json().decode(),
+        )
+
+    def _settle(self, row: Submission, state: str, reason: str, **values: Any) -> None:
+        """Writes what a submission is once: who comes second changes nothing."""
         with self.database.writing() as session:
-            session.execute(
-                update(Submission)
-                .where(Submission.id == row.id, Submission.state == VERIFYING)
-                .values(
-                    state=state,
-                    reason=reason[:500],
-                    verdict=verdict.state,
-                    verdict_reason=verdict.reason[:500],
-                    receipt=signed.to_json().decode(),
-                    changed_at=now(),
-                )
-            )
+            mine = (Submission.id == row.id, Submission.state == VERIFYING)
+            changed = {"state": state, "reason": reason[:500], "changed_at": now(), **values}
+            session.execute(update(Submission).where(*mine).values(changed))
 
     def _signed(self, row: Submission, challenge: Challenge, journal: Path, verdict: verification.Verdict) -> Receipt:
         records = list(read(journal))

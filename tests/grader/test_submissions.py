@@ -192,3 +192,16 @@ def test_a_large_board_is_made_once(place: Place) -> None:
         top = session.scalars(select(Submission).where(Submission.name == board.rows[0]["submission"])).one()
         top.state, top.changed_at = FAILED, now()
     assert wait_for(lambda: leaderboard.of(place.held).rows[0]["submission"] != top.name, 10)
+
+
+def test_a_journal_that_was_lost_is_void_and_stands_in_nobodys_way(place: Place, tmp_path: Path) -> None:
+    first, second = place.begin(), place.begin()
+    for row in (first, second):
+        place.play(row)
+        place.submissions.finish(row)
+    (tmp_path / "submissions" / first.name).unlink()
+    attempts = Attempts(tmp_path / "verifying")
+    while (waiting := place.submissions.next_to_verify()) is not None:
+        verify(place.submissions, waiting, attempts)
+    found = [place.submissions.find(row.name) for row in (first, second)]
+    assert [(one.state, one.counts) for one in found] == [(VOID, False), (GRADED, True)]
