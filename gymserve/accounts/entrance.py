@@ -45,9 +45,8 @@ class Entrance:
         """
         known = self._known.get(secret)
         if known is not None and known[1] == self.watch.read() and time.monotonic() < known[2]:
-            identity = known[0]
-        else:
-            identity = self._look_up(secret, known)
+            return known[0]
+        identity = self._look_up(secret, known)
         if identity.until < time.time():
             raise Unauthenticated(REFUSED)
         return identity
@@ -63,7 +62,8 @@ class Entrance:
         except Unauthenticated:
             self._known.pop(secret, None)
             raise
-        self._known[secret] = (identity, seen, time.monotonic() + REMEMBERED_SECONDS)
+        remembered = min(REMEMBERED_SECONDS, identity.until - time.time())
+        self._known[secret] = (identity, seen, time.monotonic() + remembered)
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
         return identity
