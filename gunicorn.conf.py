@@ -4,18 +4,22 @@ import os
 import sys
 
 from gymserve import settings
-from gymserve.errors import SettingsError
-from gymserve.web.serving import check_reach, options
+from gymserve.errors import SettingsError, Unavailable
+from gymserve.web.serving import check_reach, options, prepare
 
 globals().update(options())
 
 
 def on_starting(server):
-    """Where to listen is gunicorn's to know here, so the check is made when it has settled that."""
+    """Checks where it listens, and makes the database ready."""
     try:
         configuration = settings.load(None, os.environ, {})
         for address in server.cfg.address:
             if isinstance(address, tuple):  # the others are sockets of this machine
                 check_reach(configuration, address[0])
-    except SettingsError as error:
+        first = server.cfg.address[0]
+        where = f"{first[0]}:{first[1]}" if isinstance(first, tuple) else "localhost"
+        if invitation := prepare(configuration, where):
+            print(invitation, flush=True)
+    except (SettingsError, Unavailable) as error:
         sys.exit(f"gymserve: {error}")

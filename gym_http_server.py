@@ -15,7 +15,7 @@ from gymserve import commands, errors, settings
 from gymserve.accounts import Accounts
 from gymserve.hosts.pool import Pool
 from gymserve.store import schema
-from gymserve.web.serving import Server, check_reach, options
+from gymserve.web.serving import Server, check_reach, options, prepare
 
 
 def _application(configuration: settings.Settings) -> Flask:
@@ -72,38 +72,34 @@ def serve(configuration: settings.Settings, *, reload: bool) -> int:
     Raises:
         SettingsError: the data directory or the address cannot be used.
     """
-    data = _writable(Path(configuration.DATA))
+    _writable(Path(configuration.DATA))
     check_reach(configuration, configuration.HOST)
-    accounts = Accounts(configuration)
-    schema.ensure(accounts.database, data)
     listener, port = _listen(configuration.HOST, configuration.PORT)
     pool = Pool(configuration)
     for number in (signal.SIGTERM, signal.SIGINT):  # until gunicorn takes them over
         signal.signal(number, lambda *_: sys.exit(0))
     try:
         pool.start()
-        return _serve(configuration, accounts, listener, port, reload=reload)
+        return _serve(configuration, listener, port, reload=reload)
     except SystemExit as end:
         return int(end.code or 0)
     finally:
         pool.stop()
 
 
-def _serve(
-    configuration: settings.Settings, accounts: Accounts, listener: socket.socket, port: int, *, reload: bool
-) -> int:
+def _serve(configuration: settings.Settings, listener: socket.socket, port: int, *, reload: bool) -> int:
     os.environ["GYMSERVE_ARBITER"] = str(os.getpid())
     shown = f"[{configuration.HOST}]" if ":" in configuration.HOST else configuration.HOST
     data = Path(configuration.DATA).resolve()
+    invitation = prepare(configuration, f"{shown}:{port}")
     print(f"gymserve listens on http://{shown}:{port}, and keeps its data in {data}", flush=True)
     print(
         f"Try: curl -X POST http://{shown}:{port}/v1/envs/ "
         """-H 'Content-Type: application/json' -d '{"env_id": "CartPole-v1"}'""",
         flush=True,
     )
-    if configuration.AUTH == "token" and (secret := accounts.directory.invite_administrator()):
-        print(f"To make the administrator, open this once: http://{shown}:{port}/setup/{secret}", flush=True)
-    accounts.database.close()
+    if invitation:
+        print(invitation, flush=True)
     values = options(
         bind=f"fd://{listener.fileno()}",
         workers=configuration.WORKERS,

@@ -16,7 +16,7 @@ from gymserve import wire
 from gymserve.accounts import Accounts
 from gymserve.accounts.audit import Actor
 from gymserve.errors import GymserveError, InvalidRequest, NotFound
-from gymserve.store.models import Account
+from gymserve.store.models import Account, now
 from gymserve.web.access import PUBLIC, allow
 
 pages = Blueprint("pages", __name__)
@@ -103,7 +103,19 @@ def _again(template: str, error: GymserveError, **values: Any) -> tuple[str, int
 def home() -> str:
     """What this is, and where to go."""
     is_open = current_app.extensions["settings"].AUTH == "open"
-    return render_template("home.html", version=gymserve.__version__, account=current(), open=is_open)
+    return render_template(
+        "home.html", version=gymserve.__version__, account=current(), open=is_open, challenges=_challenges()
+    )
+
+
+def _challenges() -> list[dict[str, str]]:
+    """The challenges that take submissions."""
+    at = now()
+    return [
+        {"name": held.challenge.name, "title": held.challenge.title}
+        for held in current_app.extensions["competition"].list()
+        if held.may_submit(at)
+    ]
 
 
 @pages.route("/setup/<secret>", methods=["GET", "POST"])

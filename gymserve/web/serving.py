@@ -2,10 +2,13 @@
 
 import ipaddress
 import os
+from pathlib import Path
 
 from gunicorn.app.base import BaseApplication
 
+from gymserve.accounts import Accounts
 from gymserve.errors import SettingsError
+from gymserve.store import schema
 
 THREADS = 64  # requests that a worker can have waiting for hosts; with 256 busy ones some agents waited for seconds
 CONNECTIONS = 4096
@@ -59,6 +62,20 @@ def check_reach(settings, host):
             f'AUTH = "open" lets everybody do everything, and {host} can be reached from other machines: '
             'set AUTH = "token", or FORCE_OPEN = True if that is meant'
         )
+
+
+def prepare(settings, address):
+    """Makes the database ready, before workers are forked; returns how to make the administrator where there is none yet.
+
+    Raises:
+        SettingsError: the database is of another version.
+        Unavailable: it cannot be reached.
+    """
+    accounts = Accounts(settings)
+    schema.ensure(accounts.database, Path(settings.DATA))
+    secret = accounts.directory.invite_administrator() if settings.AUTH == "token" else None
+    accounts.database.close()  # its connections do not survive a fork
+    return f"To make the administrator, open this once: http://{address}/setup/{secret}" if secret else ""
 
 
 def _is_loopback(host):

@@ -332,6 +332,7 @@ def test_the_leaderboard_as_csv_with_an_etag_and_as_a_page(secured: Secured) -> 
     assert changed.status == 200 and changed.headers["ETag"] != tag
     lines = server.get("/challenges/shown/leaderboard?format=csv").body.decode().splitlines()
     assert lines[0].startswith("rank,entrant,score") and lines[1].startswith("1,other@example.org,12.0")
+    assert 'href="/boards/shown">&lt;b&gt;Shown' in server.get("/").body.decode()
     page = server.get("/boards/shown").body.decode()
     assert "&lt;b&gt;Shown" in page and "<b>Shown" not in page
     assert re.search(r"other@example.org</th>\s*<td class=\"number\">12<", page)
