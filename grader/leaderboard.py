@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import func, select
 
 from grader.competition import Competition, Held
+from grader.judging import ABANDONED, GRADED, VERIFYING
 from grader.ranking import Row, places
-from grader.submissions import ABANDONED, GRADED, VERIFYING
 from gymserve import errors
 from gymserve.store import Database
 from gymserve.store.models import Submission, now

@@ -9,20 +9,19 @@ created ─▶ running ─▶ verifying ─▶ graded      all trials were playe
 import contextlib
 import datetime
 import hashlib
-import json
 import logging
 import secrets
 import time
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import select, update
 
-from grader import bundle, receipt, scoring, signing, submission, verification
-from grader.challenge import Challenge, Limits, canonical
+from grader import scoring, slots, submission
+from grader.challenge import canonical
 from grader.competition import Competition, Held
-from grader.receipt import Receipt
+from grader.judging import FAILED, VERIFYING, VOID, Judge
+from grader.slots import GOING_ON
 from gymserve import errors
 from gymserve.hosts.instances import Instances
 from gymserve.journal import read
@@ -30,12 +29,8 @@ from gymserve.store import Database
 from gymserve.store.models import Challenge as ChallengeRow
 from gymserve.store.models import Submission, now
 
-CREATED, RUNNING, VERIFYING, GRADED, FAILED, ABANDONED, VOID = (
-    "created", "running", "verifying", "graded", "failed", "abandoned", "void",
-)  # fmt: skip
-GOING_ON = (CREATED, RUNNING)
+CREATED, RUNNING = GOING_ON
 PENDING = "pending"
-DAY = datetime.timedelta(days=1)
 BEGIN_SECONDS = 60.0  # after which a submission without an instance is void
 log = logging.getLogger("gymserve.grader")
 PATIENCE_SECONDS = 10.0  # after the last trial, for the agent to close
@@ -48,15 +43,9 @@ class Closed(errors.NotFound):
 class Submissions:
     def __init__(self, database: Database, competition: Competition, instances: Instances, data: Path) -> None:
         self.database, self.competition, self.instances = database, competition, instances
-        self._kept = data / "submissions"
-        self._key = data / "signing-key"
+        self.judge = Judge(database, competition, instances.catalogue, data)
         self._any = False  # whether there are submissions at all
         self._next_look = 0.0
-
-    @property
-    def public_key(self) -> str:
-        """The key that receipts are signed with."""
-        return signing.public_text(signing.signing_key(self._key))
 
     # --- beginning ----------------------------------------------------------------------------------------------------
 
@@ -110,7 +99,7 @@ class Submissions:
             session.execute(select(ChallengeRow.id).where(ChallengeRow.id == held.id).with_for_update())
             if (known := session.scalar(select(Submission).where(Submission.name == name))) is not None:
                 return known, None
-            left = _checked_limits(session, held, limits, entrant)
+            left = slots.left(session, held, limits, entrant)
             row = Submission(
                 name=name,
                 challenge_id=held.id,
@@ -169,7 +158,7 @@ class Submissions:
         if row.state not in GOING_ON or row.token is None:
             return row
         try:
-            journal = submission.finish(self.instances, row.token, self._kept / row.name)
+            journal = submission.finish(self.instances, row.token, self.judge.kept / row.name)
         except errors.UnknownInstance:
             return self._close(row, VOID, "its instance was lost by the server", counts=False)
         with self.database.reading() as session:
@@ -264,122 +253,3 @@ class Submissions:
         elif standing.state != submission.CREATED and row.state == CREATED:
             self._set(row.id, state=RUNNING)
         return gone or done
-
-    def next_to_verify(self) -> Submission | None:
-        """The submission that has waited longest for its replay."""
-        query = select(Submission).where(Submission.state == VERIFYING).order_by(Submission.finished_at).limit(1)
-        with self.database.reading() as session:
-            return session.scalar(query)
-
-    def verify(self, row: Submission, verdict: verification.Verdict | None = None) -> None:
-        """Replays a submission, signs its receipt, and settles what it is.
-
-        Args:
-            verdict: where it cannot be replayed; None: it is.
-        """
-        with self.database.reading() as session:
-            challenge = self.competition.of_version(session, row.version_id)
-        journal = self._kept / row.name
-        if not journal.exists():
-            self._settle(row, VOID, "its journal was lost by the server", counts=False, score=None, verdict="")
-            return
-        if verdict is None:
-            records = list(read(journal))
-            verdict = verification.verify(records, self.instances.catalogue, tolerance=challenge.tolerance)
-        state, reason = _judged(verdict, json.loads(row.trials), challenge)
-        signed = self._signed(row, challenge, journal, verdict)
-        self._settle(
-            row,
-            state,
-            reason,
-            verdict=verdict.state,
-            verdict_reason=verdict.reason[:500],
-            receipt=signed.to_json().decode(),
-        )
-
-    def _settle(self, row: Submission, state: str, reason: str, **values: Any) -> None:
-        """Writes what a submission is once: who comes second changes nothing."""
-        with self.database.writing() as session:
-            mine = (Submission.id == row.id, Submission.state == VERIFYING)
-            changed = {"state": state, "reason": reason[:500], "changed_at": now(), **values}
-            session.execute(update(Submission).where(*mine).values(changed))
-
-    def _signed(self, row: Submission, challenge: Challenge, journal: Path, verdict: verification.Verdict) -> Receipt:
-        records = list(read(journal))
-        return receipt.issue(
-            signing.signing_key(self._key),
-            journal=journal.read_bytes(),
-            challenge=challenge,
-            phase=row.phase,
-            commitment=self.competition.commitment(challenge.name, row.phase),
-            submission=row.name,
-            account=row.entrant,
-            result=scoring.of_journal(records, challenge.scoring),
-            verdict=verdict,
-            graded=now().timestamp(),
-        )
-
-    # --- proof --------------------------------------------------------------------------------------------------------
-
-    def bundle(self, row: Submission) -> bytes:
-        """All that anyone needs to verify a submission; only once its phase is over, since it tells the seeds.
-
-        Raises:
-            Conflict: the phase goes on, or the submission is not graded.
-        """
-        with self.database.reading() as session:
-            challenge = self.competition.of_version(session, row.version_id)
-            held_open = session.get_one(ChallengeRow, row.challenge_id)
-            latest = self.competition.of_version(session, held_open.version_id)
-        phases = [phase for phase in latest.phases if phase.name == row.phase] or [challenge.phase(row.phase)]
-        if not phases[0].is_over(now()):
-            raise errors.Conflict("the bundle tells the seeds: it can be had when the phase is over")
-        if not row.receipt:
-            raise errors.Conflict(f"the submission is {row.state}: there is nothing to prove yet")
-        return bundle.build(
-            journal=(self._kept / row.name).read_bytes(),
-            challenge=challenge,
-            phase_key=self.competition.phase_key(challenge.name, row.phase),
-            receipt=receipt.read(row.receipt.encode()),
-        )
-
-
-def _checked_limits(session: Session, held: Held, limits: Limits, entrant: str) -> int | None:
-    """How many submissions are left today after this one.
-
-    Raises:
-        TooFast, LimitReached: none is.
-    """
-
-    def count(*conditions: Any) -> int:
-        mine = (Submission.challenge_id == held.id, Submission.entrant == entrant, Submission.counts)
-        return session.scalar(select(func.count()).select_from(Submission).where(*mine, *conditions)) or 0
-
-    if limits.concurrent is not None and count(Submission.state.in_(GOING_ON)) >= limits.concurrent:
-        raise errors.LimitReached(f"you have {limits.concurrent} submissions under way already: finish one first")
-    if limits.submissions is not None and count() >= limits.submissions:
-        raise errors.LimitReached(f"you have made all of your {limits.submissions} submissions")
-    if limits.submissions_per_day is None:
-        return None
-    since = now() - DAY
-    made = count(Submission.created_at > since)
-    if made >= limits.submissions_per_day:
-        mine = (Submission.challenge_id == held.id, Submission.entrant == entrant, Submission.counts)
-        query = (
-            select(Submission.created_at).where(*mine, Submission.created_at > since).order_by(Submission.created_at)
-        )
-        first = session.scalars(query.offset(made - limits.submissions_per_day).limit(1)).one()
-        wait = max(1.0, (first + DAY - now()).total_seconds())
-        text = f"You have already made {made} submissions in the last 24 hours. You can make your next submission in "
-        raise errors.TooFast(text + str(datetime.timedelta(seconds=round(wait))), wait)
-    return limits.submissions_per_day - made - 1
-
-
-def _judged(verdict: verification.Verdict, trials: list[dict[str, Any]], challenge: Challenge) -> tuple[str, str]:
-    """(state, reason) of a submission that was replayed."""
-    if verdict.state == verification.MISMATCH:
-        return FAILED, f"the replay came out differently: {verdict.reason}"
-    left = [trial for trial in trials if trial["state"] in (scoring.UNPLAYED, scoring.CUT)]
-    if any(trial["state"] == scoring.UNPLAYED for trial in left):
-        return ABANDONED, f"{sum(trial['state'] == scoring.UNPLAYED for trial in left)} trials were not played"
-    return GRADED, ""

@@ -52,7 +52,7 @@ def main() -> int:
     while time.monotonic() < idle_since + IDLE_SECONDS:
         try:
             submissions.settle()
-            row = submissions.next_to_verify()
+            row = submissions.judge.next_to_verify()
             if row is not None:
                 verify(submissions, row, attempts)
             if row is not None or submissions.has_work():
@@ -69,16 +69,16 @@ def verify(submissions: Submissions, row: Submission, attempts: "Attempts") -> N
     """Replays a submission; one that ends the process again and again, or cannot be read, is given up with the reason."""
     if attempts.begin(row.name) > ATTEMPTS:
         reason = "its replay ended the process that it ran in"
-        submissions.verify(row, Verdict(NOT_REPLAYABLE, reason))
+        submissions.judge.verify(row, Verdict(NOT_REPLAYABLE, reason))
     else:
         try:
-            submissions.verify(row)
+            submissions.judge.verify(row)
         except errors.Unavailable:
             attempts.end()  # no fault of the replay's
             raise
         except Exception as error:
             log.exception("submission %s cannot be replayed", row.name)
-            submissions.verify(row, Verdict(NOT_REPLAYABLE, f"its replay raised {type(error).__name__}"))
+            submissions.judge.verify(row, Verdict(NOT_REPLAYABLE, f"its replay raised {type(error).__name__}"))
     attempts.end()
 
 

@@ -232,7 +232,9 @@ def bundle(submission_id: str) -> Response:
     """Get all that anyone needs to verify a submission, once its phase is over."""
     row = submissions.find(submission_id)
     name = f'attachment; filename="{row.name}.zip"'
-    return Response(submissions.bundle(row), content_type="application/zip", headers={"Content-Disposition": name})
+    return Response(
+        submissions.judge.bundle(row), content_type="application/zip", headers={"Content-Disposition": name}
+    )
 
 
 @challenges.get("/signing-key")
@@ -240,7 +242,7 @@ def bundle(submission_id: str) -> Response:
 @documented(schemas.SigningKey)
 def signing_key() -> Response:
     """Get the public key that this server signs receipts with."""
-    return json_answer({"algorithm": "Ed25519", "key": submissions.public_key})
+    return json_answer({"algorithm": "Ed25519", "key": submissions.judge.public_key})
 
 
 @challenges.get("/challenges/<name>/leaderboard")

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import func, insert, select
 
 from grader.competition import Competition, Held
+from grader.judging import FAILED, GRADED, VERIFYING, VOID
 from grader.leaderboard import Leaderboard
-from grader.submissions import FAILED, GRADED, VERIFYING, VOID, Closed, Submissions
+from grader.submissions import Closed, Submissions
 from grader.verification import NOT_REPLAYABLE, Verdict
 from grader.worker import ATTEMPTS, Attempts, verify
 from gymserve import errors
@@ -65,13 +66,13 @@ def test_from_charge_to_receipt(place: Place) -> None:
     place.play(row)
     ended = [place.submissions.finish(row) for _ in range(2)]
     assert {one.state for one in ended} == {VERIFYING} and ended[0].score is not None
-    waiting = place.submissions.next_to_verify()
+    waiting = place.submissions.judge.next_to_verify()
     assert waiting is not None and waiting.name == row.name
-    place.submissions.verify(waiting)
-    place.submissions.verify(waiting)  # a worker that was killed behind it
+    place.submissions.judge.verify(waiting)
+    place.submissions.judge.verify(waiting)  # a worker that was killed behind it
     found = place.submissions.find(row.name)
     assert (found.state, found.verdict, found.counts) == (GRADED, "verified", True)
-    assert place.submissions.next_to_verify() is None and not place.submissions.has_work()
+    assert place.submissions.judge.next_to_verify() is None and not place.submissions.has_work()
     place.submissions.leave(found)
     with pytest.raises(errors.UnknownInstance):
         place.submissions.leave(found)
@@ -164,7 +165,7 @@ def test_a_replay_that_differs_fails(place: Place) -> None:
     row = place.begin()
     place.play(row)
     place.submissions.finish(row)
-    place.submissions.verify(row, Verdict("mismatch", "record 3 differs"))
+    place.submissions.judge.verify(row, Verdict("mismatch", "record 3 differs"))
     found = place.submissions.find(row.name)
     assert found.state == FAILED and "record 3 differs" in found.reason
     assert Leaderboard(place.database, place.competition).of(place.held).rows == []
@@ -201,7 +202,7 @@ def test_a_journal_that_was_lost_is_void_and_stands_in_nobodys_way(place: Place,
         place.submissions.finish(row)
     (tmp_path / "submissions" / first.name).unlink()
     attempts = Attempts(tmp_path / "verifying")
-    while (waiting := place.submissions.next_to_verify()) is not None:
+    while (waiting := place.submissions.judge.next_to_verify()) is not None:
         verify(place.submissions, waiting, attempts)
     found = [place.submissions.find(row.name) for row in (first, second)]
     assert [(one.state, one.counts) for one in found] == [(VOID, False), (GRADED, True)]

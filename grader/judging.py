@@ -1,0 +1,122 @@
+"""Judging: submissions that were scored are replayed, their receipts signed, and their bundles given out."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select, update
+
+from grader import bundle, receipt, scoring, signing, verification
+from grader.challenge import Challenge
+from grader.competition import Competition
+from grader.receipt import Receipt
+from gymserve import errors
+from gymserve.environments import Catalogue
+from gymserve.journal import read
+from gymserve.store import Database
+from gymserve.store.models import Challenge as ChallengeRow
+from gymserve.store.models import Submission, now
+
+VERIFYING, GRADED, FAILED, ABANDONED, VOID = "verifying", "graded", "failed", "abandoned", "void"
+
+
+class Judge:
+    """Args:
+    data: the server's data directory, where kept journals and the signing key are.
+    """
+
+    def __init__(self, database: Database, competition: Competition, catalogue: Catalogue, data: Path) -> None:
+        self.database, self.competition, self.catalogue = database, competition, catalogue
+        self.kept = data / "submissions"
+        self._key = data / "signing-key"
+
+    @property
+    def public_key(self) -> str:
+        """The key that receipts are signed with."""
+        return signing.public_text(signing.signing_key(self._key))
+
+    def next_to_verify(self) -> Submission | None:
+        """The submission that has waited longest for its replay."""
+        query = select(Submission).where(Submission.state == VERIFYING).order_by(Submission.finished_at).limit(1)
+        with self.database.reading() as session:
+            return session.scalar(query)
+
+    def verify(self, row: Submission, verdict: verification.Verdict | None = None) -> None:
+        """Replays a submission, signs its receipt, and settles what it is.
+
+        Args:
+            verdict: where it cannot be replayed; None: it is.
+        """
+        with self.database.reading() as session:
+            challenge = self.competition.of_version(session, row.version_id)
+        journal = self.kept / row.name
+        if not journal.exists():
+            self._settle(row, VOID, "its journal was lost by the server", counts=False, score=None, verdict="")
+            return
+        if verdict is None:
+            records = list(read(journal))
+            verdict = verification.verify(records, self.catalogue, tolerance=challenge.tolerance)
+        state, reason = _judged(verdict, json.loads(row.trials), challenge)
+        signed = self._signed(row, challenge, journal, verdict)
+        self._settle(
+            row,
+            state,
+            reason,
+            verdict=verdict.state,
+            verdict_reason=verdict.reason[:500],
+            receipt=signed.to_json().decode(),
+        )
+
+    def _settle(self, row: Submission, state: str, reason: str, **values: Any) -> None:
+        """Writes what a submission is once: who comes second changes nothing."""
+        with self.database.writing() as session:
+            mine = (Submission.id == row.id, Submission.state == VERIFYING)
+            changed = {"state": state, "reason": reason[:500], "changed_at": now(), **values}
+            session.execute(update(Submission).where(*mine).values(changed))
+
+    def _signed(self, row: Submission, challenge: Challenge, journal: Path, verdict: verification.Verdict) -> Receipt:
+        records = list(read(journal))
+        return receipt.issue(
+            signing.signing_key(self._key),
+            journal=journal.read_bytes(),
+            challenge=challenge,
+            phase=row.phase,
+            commitment=self.competition.commitment(challenge.name, row.phase),
+            submission=row.name,
+            account=row.entrant,
+            result=scoring.of_journal(records, challenge.scoring),
+            verdict=verdict,
+            graded=now().timestamp(),
+        )
+
+    def bundle(self, row: Submission) -> bytes:
+        """All that anyone needs to verify a submission; only once its phase is over, since it tells the seeds.
+
+        Raises:
+            Conflict: the phase goes on, or the submission is not graded.
+        """
+        with self.database.reading() as session:
+            challenge = self.competition.of_version(session, row.version_id)
+            held_open = session.get_one(ChallengeRow, row.challenge_id)
+            latest = self.competition.of_version(session, held_open.version_id)
+        phases = [phase for phase in latest.phases if phase.name == row.phase] or [challenge.phase(row.phase)]
+        if not phases[0].is_over(now()):
+            raise errors.Conflict("the bundle tells the seeds: it can be had when the phase is over")
+        if not row.receipt:
+            raise errors.Conflict(f"the submission is {row.state}: there is nothing to prove yet")
+        return bundle.build(
+            journal=(self.kept / row.name).read_bytes(),
+            challenge=challenge,
+            phase_key=self.competition.phase_key(challenge.name, row.phase),
+            receipt=receipt.read(row.receipt.encode()),
+        )
+
+
+def _judged(verdict: verification.Verdict, trials: list[dict[str, Any]], challenge: Challenge) -> tuple[str, str]:
+    """(state, reason) of a submission that was replayed."""
+    if verdict.state == verification.MISMATCH:
+        return FAILED, f"the replay came out differently: {verdict.reason}"
+    left = [trial for trial in trials if trial["state"] in (scoring.UNPLAYED, scoring.CUT)]
+    if any(trial["state"] == scoring.UNPLAYED for trial in left):
+        return ABANDONED, f"{sum(trial['state'] == scoring.UNPLAYED for trial in left)} trials were not played"
+    return GRADED, ""
