@@ -4,20 +4,17 @@ import argparse
 import getpass
 import secrets
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from grader import checking, definition, tables
-from grader.competition import Competition
-from gymserve import environments, errors
+from gymserve import errors
 from gymserve.accounts import Accounts, audit
 from gymserve.accounts.audit import COMMAND_LINE
 from gymserve.accounts.identity import SCOPES
 from gymserve.settings import Settings
 from gymserve.store import schema
-from gymserve.store.models import ROLES, Account, now
+from gymserve.store.models import ROLES, Account
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -82,18 +79,21 @@ def _key(parser: argparse.ArgumentParser) -> None:
 
 def _challenge(parser: argparse.ArgumentParser) -> None:
     verb = _verbs(parser)
-    new = verb("create", create_challenge, "define a challenge, or change it, from a TOML file")
-    new.add_argument("file", type=Path)
+    new = verb("create", challenge, "define a challenge, or change it, from a TOML file")
     new.add_argument("--owner", metavar="EMAIL", help="the organiser whose it is to be")
-    checked = verb("check", check_challenge, "make its environment, replay it, and show a random agent's scores")
-    checked.add_argument("file", type=Path)
+    checked = verb("check", challenge, "make its environment, replay it, and show a random agent's scores")
     checked.add_argument("--seconds", type=float, default=20.0, help="how long the random agent may play (20)")
-    verb("list", list_challenges, "list the challenges")
+    for name, each in (("create", new), ("check", checked)):
+        each.add_argument("file", type=Path)
+        each.set_defaults(verb=name)
+    verb("list", challenge, "list the challenges").set_defaults(verb="list")
     for name, meaning in (
         ("open", "take submissions, within the phases' dates"),
         ("close", "take no more submissions"),
     ):
-        verb(name, open_challenge if name == "open" else close_challenge, meaning).add_argument("name")
+        each = verb(name, challenge, meaning)
+        each.add_argument("name")
+        each.set_defaults(verb=name)
 
 
 def run(settings: Settings, asked: argparse.Namespace) -> int:
@@ -179,51 +179,11 @@ def revoke_key(accounts: Accounts, asked: argparse.Namespace) -> None:
     print(f"key {asked.id} is revoked")
 
 
-def _competition(accounts: Accounts, asked: argparse.Namespace) -> Competition:
-    return Competition(accounts.database, Path(asked.settings.DATA), functions=asked.settings.SCORING_FUNCTIONS)
+def challenge(accounts: Accounts, asked: argparse.Namespace) -> None:
+    from grader import commands  # here, since the other sub-commands do without environments
 
-
-def _catalogue(settings: Settings) -> environments.Catalogue:
-    return environments.Catalogue(
-        settings.ENVIRONMENT_MODULES, kwargs=settings.ENVIRONMENT_KWARGS, shared=settings.SHARED_ENVIRONMENTS
-    )
-
-
-def create_challenge(accounts: Accounts, asked: argparse.Namespace) -> None:
-    challenge = definition.load(asked.file, functions=asked.settings.SCORING_FUNCTIONS)
-    _catalogue(asked.settings).resolve(challenge.environment)
-    owner = _named(accounts, asked.owner).id if asked.owner else None
-    held = _competition(accounts, asked).define(asked.file.read_text(), owner_id=owner, sees_all=True)
-    accounts.note(COMMAND_LINE, "challenge defined", held.challenge.name)
-    print(f"challenge {held.challenge.name}: {'open' if held.may_submit(now()) else 'not open at this time'}")
-
-
-def check_challenge(accounts: Accounts, asked: argparse.Namespace) -> None:
-    challenge = definition.load(asked.file, functions=asked.settings.SCORING_FUNCTIONS)
-    with tempfile.TemporaryDirectory() as scratch:
-        catalogue = _catalogue(asked.settings)
-        print(tables.of_findings(checking.check(challenge, Path(scratch), catalogue, seconds=asked.seconds)))
-
-
-def list_challenges(accounts: Accounts, asked: argparse.Namespace) -> None:
-    for held in _competition(accounts, asked).list():
-        phase = held.challenge.phase_at(now()) if held.is_open else None
-        state = f"open, phase {phase.name}" if phase else "closed"
-        print(f"{held.challenge.name:24} {held.challenge.environment:24} {state}")
-
-
-def open_challenge(accounts: Accounts, asked: argparse.Namespace) -> None:
-    _set_open(accounts, asked, True)
-
-
-def close_challenge(accounts: Accounts, asked: argparse.Namespace) -> None:
-    _set_open(accounts, asked, False)
-
-
-def _set_open(accounts: Accounts, asked: argparse.Namespace, is_open: bool) -> None:
-    _competition(accounts, asked).set_open(asked.name, is_open, owner_id=None, sees_all=True)
-    accounts.note(COMMAND_LINE, "challenge opened" if is_open else "challenge closed", asked.name)
-    print(f"challenge {asked.name} is {'open' if is_open else 'closed'}")
+    owner = _named(accounts, asked.owner).id if getattr(asked, "owner", None) else None
+    commands.VERBS[asked.verb](accounts, asked, owner)
 
 
 def show_audit(accounts: Accounts, asked: argparse.Namespace) -> None:

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "gymserve.store": {"errors"},
     "gymserve.accounts": {"store", "rates", "settings", "errors"},
     "gymserve.training": {"store", "errors"},
-    "gymserve.commands": {"accounts", "store", "environments", "settings", "errors"},
+    "gymserve.commands": {"accounts", "store", "settings", "errors"},
     "gymserve.hosts": {
         "environments",
         "journal",
@@ -33,7 +33,7 @@ MAY_IMPORT = {
         "errors",
     },
     "gymserve.recording": {"hosts", "environments", "journal", "spaces", "wire", "settings", "errors"},
-    "grader": {"hosts", "environments", "journal", "store", "spaces", "wire", "logs", "settings", "errors"},
+    "grader": {"accounts", "hosts", "environments", "journal", "store", "spaces", "wire", "logs", "settings", "errors"},
     "gymserve.web": {
         "recording",
         "hosts",

@@ -1,0 +1,55 @@
+"""What `gym_http_server.py challenge` does."""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from grader import checking, definition, tables
+from grader.competition import Competition
+from gymserve import environments
+from gymserve.accounts import Accounts
+from gymserve.accounts.audit import COMMAND_LINE
+from gymserve.settings import Settings
+from gymserve.store.models import now
+
+
+def _competition(accounts: Accounts, asked: argparse.Namespace) -> Competition:
+    return Competition(accounts.database, Path(asked.settings.DATA), functions=asked.settings.SCORING_FUNCTIONS)
+
+
+def _catalogue(settings: Settings) -> environments.Catalogue:
+    return environments.Catalogue(
+        settings.ENVIRONMENT_MODULES, kwargs=settings.ENVIRONMENT_KWARGS, shared=settings.SHARED_ENVIRONMENTS
+    )
+
+
+def create(accounts: Accounts, asked: argparse.Namespace, owner_id: int | None) -> None:
+    challenge = definition.load(asked.file, functions=asked.settings.SCORING_FUNCTIONS)
+    _catalogue(asked.settings).resolve(challenge.environment)
+    held = _competition(accounts, asked).define(asked.file.read_text(), owner_id=owner_id, sees_all=True)
+    accounts.note(COMMAND_LINE, "challenge defined", held.challenge.name)
+    print(f"challenge {held.challenge.name}: {'open' if held.may_submit(now()) else 'not open at this time'}")
+
+
+def check(accounts: Accounts, asked: argparse.Namespace, owner_id: int | None) -> None:
+    challenge = definition.load(asked.file, functions=asked.settings.SCORING_FUNCTIONS)
+    with tempfile.TemporaryDirectory() as scratch:
+        catalogue = _catalogue(asked.settings)
+        print(tables.of_findings(checking.check(challenge, Path(scratch), catalogue, seconds=asked.seconds)))
+
+
+def list_all(accounts: Accounts, asked: argparse.Namespace, owner_id: int | None) -> None:
+    for held in _competition(accounts, asked).list():
+        phase = held.challenge.phase_at(now()) if held.is_open else None
+        state = f"open, phase {phase.name}" if phase else "closed"
+        print(f"{held.challenge.name:24} {held.challenge.environment:24} {state}")
+
+
+def set_open(accounts: Accounts, asked: argparse.Namespace, owner_id: int | None) -> None:
+    is_open = asked.verb == "open"
+    _competition(accounts, asked).set_open(asked.name, is_open, owner_id=None, sees_all=True)
+    accounts.note(COMMAND_LINE, "challenge opened" if is_open else "challenge closed", asked.name)
+    print(f"challenge {asked.name} is {'open' if is_open else 'closed'}")
+
+
+VERBS = {"create": create, "check": check, "list": list_all, "open": set_open, "close": set_open}
