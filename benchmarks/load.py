@@ -38,7 +38,7 @@ def vector(server: Server, num_envs: int, mode: str, seconds: float) -> tuple[fl
     return float(np.median(rates[0])), float(np.median(rates[1]))
 
 
-def _drive(port: int, tokens: list[str], seconds: float, results: Any) -> None:
+def _drive(port: int, tokens: list[str], seconds: float, results: Any, key: str) -> None:
     """Steps many instances at once from one process, and notes each step's time."""
     poll, last, sockets = select.epoll(), {}, {}
     steps = wire.frame(wire.BINARY, wire.pack((wire.STEP, None, 0)), mask=True)
@@ -48,6 +48,7 @@ def _drive(port: int, tokens: list[str], seconds: float, results: Any) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         head = (
             f"GET /v1/envs/{token}/stream HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            + (f"Authorization: Bearer {key}\r\n" if key else "")
         )
         sock.sendall(f"{head}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode())
         assert b" 101 " in sock.recv(4096)
@@ -76,7 +77,7 @@ def agents(server: Server, count: int, seconds: float) -> tuple[float, float, fl
     context = multiprocessing.get_context("fork")
     results = context.Queue()
     parts = [tokens[index::2] for index in range(2)]
-    drivers = [context.Process(target=_drive, args=(server.port, part, seconds, results)) for part in parts]
+    drivers = [context.Process(target=_drive, args=(server.port, part, seconds, results, server.key)) for part in parts]
     for driver in drivers:
         driver.start()
     found = [results.get() for _ in drivers]

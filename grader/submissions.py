@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from grader import scoring, slots, submission
 from grader.challenge import canonical
@@ -212,6 +212,13 @@ class Submissions:
         return row
 
     # --- what the background worker does ------------------------------------------------------------------------------
+
+    def waiting(self) -> dict[str, int]:
+        """How many submissions are in each state that is not the last."""
+        query = select(Submission.state, func.count()).where(Submission.state.in_((*GOING_ON, VERIFYING)))
+        with self.database.reading() as session:
+            found: dict[str, int] = dict(session.execute(query.group_by(Submission.state)).tuples().all())
+        return {state: found.get(state, 0) for state in (*GOING_ON, VERIFYING)}
 
     def has_work(self) -> bool:
         """Whether some submission goes on, or waits to be verified."""

@@ -1,5 +1,6 @@
 """Whether the server lives and is ready, for people and load balancers; and its figures, for Prometheus."""
 
+import contextlib
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from sqlalchemy import text
 
 import gymserve
 from gymserve import wire
-from gymserve.errors import GymserveError
+from gymserve.errors import GymserveError, Unavailable
 from gymserve.web import metrics, schemas
 from gymserve.web.access import ADMIN, PUBLIC, allow
 from gymserve.web.openapi import documented
@@ -89,4 +90,7 @@ def show_metrics() -> Response:
     """Tell the server's figures in Prometheus' text format."""
     current_app.extensions["counts"].flush()
     status = current_app.extensions["instances"].pool.ask("status")
-    return Response(metrics.text(status), content_type=metrics.CONTENT_TYPE)
+    waiting: dict[str, int] = {}
+    with contextlib.suppress(Unavailable):
+        waiting = current_app.extensions["submissions"].waiting()
+    return Response(metrics.text(status, waiting), content_type=metrics.CONTENT_TYPE)

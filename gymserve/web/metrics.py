@@ -12,16 +12,16 @@ GAUGES = {"instances": "Instances.", "streams": "Open streams.", "uptime_seconds
 PARTS = {"environment": "environment_seconds", "journal": "journal_seconds", "total": "step_seconds"}
 
 
-def text(status: dict[str, Any]) -> bytes:
-    """The figures as text; `status` is the supervisor's."""
+def text(status: dict[str, Any], waiting: dict[str, int]) -> bytes:
+    """The figures as text; `status` is the supervisor's, `waiting` says how many submissions are in which state."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(status))
+    registry.register(_Collector(status, waiting))
     return generate_latest(registry)
 
 
 class _Collector:
-    def __init__(self, status: dict[str, Any]) -> None:
-        self.status = status
+    def __init__(self, status: dict[str, Any], waiting: dict[str, int]) -> None:
+        self.status, self.waiting = status, waiting
         self.counters: dict[str, dict[str, float]] = {}
         for key, value in status["counters"].items():
             name, _, label = key.partition(":")
@@ -33,6 +33,12 @@ class _Collector:
         yield GaugeMetricFamily("gymserve_hosts", "Host processes.", value=len(self.status["hosts"]))
         restarts = self.counters.get("host_restarts", {}).get("", 0.0)
         yield CounterMetricFamily("gymserve_host_restarts", "Hosts that died.", value=restarts)
+        submissions = GaugeMetricFamily(
+            "gymserve_submissions", "Submissions that are under way, or wait for their replay.", labels=["state"]
+        )
+        for state, number in self.waiting.items():
+            submissions.add_metric([state], number)
+        yield submissions
         yield self._requests()
         yield self._steps()
         journal = CounterMetricFamily("gymserve_journal_bytes", "Bytes of journals.", labels=["environment"])
