@@ -3,7 +3,8 @@
 GymserveError
 ├── InvalidRequest            the caller's words are off; nothing was done
 │   ├── InvalidValue          an action, observation or option that its space refuses
-│   └── UnknownEnvironment    no such id in the catalogue, or something is missing to make it
+│   ├── UnknownEnvironment    no such id in the catalogue, or something is missing to make it
+│   └── Untrainable           an algorithm, hyper-parameter or pair that cannot be trained
 ├── Unauthenticated           nobody has said who asks, or what was said is not believed
 ├── Forbidden                 who asks may not do this
 ├── NotFound                  there is no such thing, or it is somebody else's
@@ -36,6 +37,10 @@ class InvalidValue(InvalidRequest):
 
 class UnknownEnvironment(InvalidRequest):
     """The catalogue has no such id, or a package is missing to make it."""
+
+
+class Untrainable(InvalidRequest):
+    """There is no such algorithm or hyper-parameter, or it does not go with this environment; the text says why."""
 
 
 class Unauthenticated(GymserveError):

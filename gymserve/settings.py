@@ -1,6 +1,7 @@
 """The settings: one table, and how a server's own values are found.
 
-Defaults < `localsettings.py` < environment variables `GYMSERVE_<NAME>` < the command line.
+Defaults < `localsettings.py` < environment variables `GYMSERVE_<NAME>` < the command line. A file `.env` may hold variables
+as well, and the RL Agent Training API's, `RL_API_<NAME>`, are understood.
 `python -m gymserve.settings` prints `localsettings.py.example`, `python -m gymserve.settings docs` prints `docs/settings.md`.
 """
 
@@ -14,13 +15,18 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from gymserve import old_settings, variables
 from gymserve.errors import SettingsError
 
 PREFIX = "GYMSERVE_"
 NOT_SETTINGS = {"SETTINGS", "SERVER", "TOKEN", "ARBITER"}  # of the loader, the client and the front door
 
 
-CHOICES = {"LOG_LEVEL": ("debug", "info", "warning", "error"), "AUTH": ("open", "token")}
+CHOICES = {
+    "LOG_LEVEL": ("debug", "info", "warning", "error"),
+    "AUTH": ("open", "token"),
+    "TRAINING_ROLE": ("participant", "organiser", "admin"),
+}
 
 
 def _setting(default: Any, meaning: str, least: float = 0, most: float = float("inf"), *, secret: bool = False) -> Any:
@@ -69,9 +75,26 @@ class Settings:
         [], "ids, or module prefixes, of environments that are light and trusted enough to share a host"
     )
     SCORING_FUNCTIONS: list[str] = _setting([], '"module:function"s that challenges may be scored with')
+    CHALLENGE_SERVER_URL: str = _setting(
+        "",
+        "base of a challenge server's API, such as https://example.org/api: it checks keys, and hears scores",
+    )
+    CHALLENGE_SERVER_TOKEN: str = _setting("", "with which that server knows this one", secret=True)
+    CHALLENGE_CLIENT_NAME: str = _setting("", "what all challenges are called there; empty: what they are called here")
+    CHALLENGE_ID: str = _setting("", "the number of the challenge there, for servers that know no client names")
+    CHALLENGE_ROUND_ID: str = _setting("", "the round of the challenge there")
+    REPORT_DAYS: float = _setting(
+        7.0, "days after which a report that the challenge server did not take is given up", 0.01
+    )
     SHARED_HOSTS: int = _setting(os.cpu_count() or 1, "host processes for light environments", 1, 1024)
     MAX_INSTANCES: int = _setting(10_000, "instances in all", 1)
     MAX_DEDICATED_HOSTS: int = _setting(200, "instances that have a host process of their own", 0)
+    PREPARED_HOSTS: int = _setting(
+        1,
+        "hosts kept ready with an environment of the kinds last asked for, of those that have a host of their own",
+        0,
+        100,
+    )
     MAX_STREAMS: int = _setting(10_000, "streams in all", 1)
     ACCOUNT_INSTANCES: int = _setting(100, "instances of one account", 0)
     ACCOUNT_STREAMS: int = _setting(100, "streams of one account", 0)
@@ -93,10 +116,36 @@ class Settings:
     MAX_FRAME_BYTES: int = _setting(16 * 2**20, "bytes of a stream's message", 1024)
     JOURNAL_BYTES: int = _setting(2**30, "bytes of an instance's journal", 4096)
     JOURNAL_DAYS: float = _setting(7.0, "days that a closed instance's journal is kept")
+    MEDIA: bool = _setting(True, "make videos of submissions and of monitored episodes (with the extra media)")
+    MEDIA_SECONDS: float = _setting(60.0, "a video is no longer", 1, 3600)
+    MEDIA_WORK_SECONDS: float = _setting(
+        600.0, "seconds of a processor that a video may take; what is there then is the video", 1
+    )
+    MEDIA_MEMORY_MB: int = _setting(4096, "memory of the process that makes videos, in MB", 64)
+    S3_BUCKET: str = _setting("", "bucket for videos, S3-compatible; empty: they stay in DATA")
+    S3_ENDPOINT: str = _setting("", "its address, such as https://s3.example.org; empty: Amazon's")
+    S3_REGION: str = _setting("", "its region")
+    S3_ACCESS_KEY: str = _setting("", "the key to it", secret=True)
+    S3_SECRET_KEY: str = _setting("", "and the secret of that", secret=True)
     STREAM_PING_SECONDS: float = _setting(
         20.0, "a silent stream is pinged after so long, dropped after three times it", 0.1
     )
     SHUTDOWN_SECONDS: float = _setting(30.0, "stopping may take so long", 1)
+    TRAINING_ROLE: str = _setting("participant", "accounts of this role, and higher ones, may run experiments")
+    MAX_CONCURRENT_EXPERIMENTS: int = _setting(3, "experiments that run at a time; others wait in a queue", 0, 1000)
+    ACCOUNT_EXPERIMENTS: int = _setting(20, "experiments of one account that run or wait", 0)
+    DEFAULT_TIMEOUT_MINUTES: float = _setting(60.0, "minutes that an experiment may run, if it does not say less", 0.01)
+    EXPERIMENT_MEMORY_MB: int = _setting(4096, "memory of an experiment, in MB; one that takes more is ended", 64)
+    EXPERIMENT_GRACE_SECONDS: float = _setting(
+        10.0, "an experiment that is to end gets so long after SIGINT, and again after SIGTERM, before SIGKILL", 0.1
+    )
+    RUNNERS: dict[str, dict[str, Any]] = _setting(
+        {}, "name → a program that experiments may run beside Stable-Baselines3: see docs/runners.md", secret=True
+    )
+    TRAINING_SERVERS: dict[str, str] = _setting(
+        {}, "name → URL of a gymserve server on whose environments experiments may train"
+    )
+    TRAINING_TOKENS: dict[str, str] = _setting({}, "the same name → the API key for that server", secret=True)
     PRELOAD: bool = _setting(True, "import simulators before hosts are forked: quicker to create, more memory at rest")
 
     def to_json(self, *, secrets: bool = False) -> str:
@@ -126,13 +175,23 @@ def load(file: str | None, environ: Mapping[str, str], overrides: Mapping[str, A
     values: dict[str, Any] = {}
     path = Path(file or environ.get(PREFIX + "SETTINGS") or "localsettings.py")
     if path.exists() or file or PREFIX + "SETTINGS" in environ:
-        values |= {name: _checked(name, value, str(path)) for name, value in _from_file(path).items()}
-    for variable, text in environ.items():
+        of_file, notes = old_settings.translated(_from_file(path), str(path))
+        values |= {name: _checked(name, value, str(path)) for name, value in of_file.items()}
+        _tell(notes)
+    of_environment, notes = old_settings.of_environment(dict(environ))
+    values |= {name: _checked(name, value, "the environment") for name, value in of_environment.items()}
+    _tell(notes)
+    for variable, text in variables.gathered(environ, Path(".env")).items():
         name = variable.removeprefix(PREFIX)
         if variable.startswith(PREFIX) and name not in NOT_SETTINGS:
             values[name] = _checked(name, _parsed(name, text, variable), f"the environment variable {variable}")
     values |= {name: _checked(name, value, "the command line") for name, value in overrides.items()}
     return Settings(**values)
+
+
+def _tell(notes: list[str]) -> None:
+    for note in notes:
+        print(note, file=sys.stderr)
 
 
 def _from_file(path: Path) -> dict[str, Any]:
@@ -224,7 +283,9 @@ def table() -> str:
         "",
         "Defaults < `localsettings.py` (or the file that `--settings` or `GYMSERVE_SETTINGS` names) < environment variables",
         "`GYMSERVE_<NAME>` (lists and dictionaries as JSON) < the command line. An unknown name is an error that names the",
-        "nearest one.",
+        "nearest one. A file `.env` in the working directory may hold variables as well. The RL Agent Training API's are",
+        "understood: `RL_API_HOST`, `_PORT`, `_DEBUG`, `_CORS_ORIGINS`, `_LOG_LEVEL`, `_LOG_DIR`, ",
+        "`_MAX_CONCURRENT_EXPERIMENTS`, `_DEFAULT_TIMEOUT_MINUTES`, `_SECRET_KEY` (`SECRETS`), `_WORKERS`.",
         "",
         "| name | default | meaning |",
         "|---|---|---|",

@@ -27,6 +27,7 @@ CONTINUATION, TEXT, BINARY, CLOSING, PING, PONG = 0, 1, 2, 8, 9, 10
 
 STATUS = {
     errors.InvalidRequest: 400,
+    errors.Untrainable: 422,
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
     errors.NotFound: 404,

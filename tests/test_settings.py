@@ -79,6 +79,23 @@ def test_they_reach_another_process_unchanged() -> None:
     assert settings.from_json(loaded.to_json()) == loaded and loaded.PRELOAD is False
 
 
+def test_the_old_training_apis_variables_are_understood(tmp_path: Path) -> None:
+    Path(".env").write_text(
+        "# as its document prints them\nRL_API_HOST=0.0.0.0\nRL_API_PORT=8000\nRL_API_DEBUG=false\n"
+        'RL_API_CORS_ORIGINS="http://localhost:3000,http://localhost:8080"\nRL_API_LOG_LEVEL="INFO"\n'
+        'RL_API_LOG_DIR="logs/api"\nRL_API_MAX_CONCURRENT_EXPERIMENTS=3\nRL_API_DEFAULT_TIMEOUT_MINUTES=60\n'
+        'RL_API_SECRET_KEY="your-secure-secret-key"\nRL_API_WORKERS=4\nPATH=/nowhere\n'
+    )
+    loaded = settings.load(None, {"RL_API_PORT": "8001", "RL_API_WORKERS": "5", "GYMSERVE_WORKERS": "6"}, {})
+    assert (loaded.HOST, loaded.PORT, loaded.WORKERS, loaded.LOG_LEVEL) == ("0.0.0.0", 8001, 6, "info")
+    assert loaded.CORS_ORIGINS == ["http://localhost:3000", "http://localhost:8080"]
+    assert (loaded.LOG_DIR, loaded.SECRETS) == ("logs/api", ["your-secure-secret-key"])
+    assert (loaded.MAX_CONCURRENT_EXPERIMENTS, loaded.DEFAULT_TIMEOUT_MINUTES) == (3, 60.0)
+    assert settings.load(None, {"RL_API_DEBUG": "true"}, {}).LOG_LEVEL == "debug"
+    with pytest.raises(SettingsError, match="MAX_EXPERIMENTS"):
+        settings.load(None, {"RL_API_MAX_EXPERIMENTS": "1"}, {})
+
+
 def test_example_and_documentation_are_those_of_the_table() -> None:
     assert (ROOT / "localsettings.py.example").read_text() == settings.example()
     assert (ROOT / "docs" / "settings.md").read_text() == settings.table()
@@ -86,3 +103,46 @@ def test_example_and_documentation_are_those_of_the_table() -> None:
 
 def test_the_example_loads_as_it_is() -> None:
     assert settings.load(local(settings.example()), {}, {}) == settings.Settings()
+
+
+OLD = """
+CROWDAI_URL = "https://www.crowdai.org/api"
+CROWDAI_CHALLENGE_ID = 12
+CROWDAI_CHALLENGE_CLIENT_NAME = "NIPS_2017"
+CROWDAI_TOKEN = "a token"
+CROWDAI_REPLAY_DATA_VERSION = "v1"
+REDIS_HOST = "127.0.0.1"
+REDIS_PORT = 6379
+DISPLAY = ":0"
+DEBUG_MODE = True
+DISABLE_VERIFICATION = False
+SEED_MAP = [11, 22, 33]
+RENDER_LOGO = True
+SUBMISSION_WINDOW_TTL = 86400
+MAX_SUBMISSIONS_PER_WINDOW = 5
+ENV_TTL = 1200
+MAX_PARALLEL_ENVS = 40
+"""
+
+
+def test_the_old_graders_file_loads_and_each_name_is_told_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "localsettings.py"
+    file.write_text(OLD)
+    environ = {"CROWDAI_ENV_DIFFICULTY": "2", "CROWDAI_ROUND_ID": "3", "CROWDAI_SERVE_PORT": "8001"}
+    found = settings.load(str(file), environ, {})
+    assert (found.CHALLENGE_SERVER_URL, found.CHALLENGE_SERVER_TOKEN) == ("https://www.crowdai.org/api", "a token")
+    assert (found.CHALLENGE_ID, found.CHALLENGE_CLIENT_NAME, found.CHALLENGE_ROUND_ID) == ("12", "NIPS_2017", "3")
+    assert (found.PORT, found.IDLE_SECONDS, found.MAX_INSTANCES, found.LOG_LEVEL) == (8001, 1200.0, 40, "debug")
+    told = capsys.readouterr().err
+    names = {line.partition(" = ")[0] for line in OLD.split("\n") if line} | set(environ)
+    assert names == {name for name in names if f": {name} is " in told}
+    assert "a token" not in told
+
+
+def test_todays_name_goes_before_the_old_one(tmp_path: Path) -> None:
+    file = tmp_path / "localsettings.py"
+    file.write_text('IDLE_SECONDS = 5\nENV_TTL = 1200\nDEBUG_MODE = True\nLOG_LEVEL = "error"\n')
+    found = settings.load(str(file), {}, {})
+    assert (found.IDLE_SECONDS, found.LOG_LEVEL) == (5.0, "error")

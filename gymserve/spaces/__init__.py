@@ -21,7 +21,7 @@ links are pairs of int32), a list of packed elements otherwise. A bool Box is pa
 float64.
 """
 
-from gymserve.spaces import arrays, containers, graphs, scalars  # noqa: F401  they register their codecs
+from gymserve.spaces import arrays, clipped, containers, graphs, scalars  # noqa: F401  they register their codecs
 from gymserve.spaces.contract import Codec, codec, from_bytes, to_bytes
 from gymserve.spaces.descriptions import describe, from_description, member
 from gymserve.spaces.plain import jsonable

@@ -1,0 +1,28 @@
+"""An environment that clips actions to its action space."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from gymserve.errors import InvalidRequest
+from gymserve.spaces.clipped import ClippedBox
+
+
+class ClipActions(gymnasium.ActionWrapper[Any, Any, Any]):
+    """Clips each action to the Box that the environment takes. The space keeps its bounds, so that agents see them.
+
+    Raises:
+        InvalidRequest: the action space is no Box.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        if not isinstance(env.action_space, spaces.Box):
+            raise InvalidRequest(f"only actions of a Box can be clipped, and here they are of {env.action_space}")
+        super().__init__(env)
+        self._box = ClippedBox.like(env.action_space)
+        self.action_space = self._box
+
+    def action(self, action: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        return self._box.clip(action)
