@@ -26,7 +26,7 @@ def new_token(slot: str, account: int = 0, *, alone: bool = False) -> str:
         account: whose instance it is; 0: nobody's.
         alone: the token alone lets its bearer in, for old clients that send nothing else.
     """
-    owner = f"{'~' if alone else '.'}{account}" if account else ""
+    owner = f"{'~' if alone else '.'}{account}" if account or alone else ""
     return f"{slot}{owner}-{secrets.token_urlsafe(16)}"
 
 
@@ -115,9 +115,18 @@ def storage(data: Path) -> dict[int, int]:
         for token in tokens(data / kind):
             if owner := owner_of(token):
                 with contextlib.suppress(OSError):  # closed in the meantime
-                    for entry in os.scandir(data / kind / token):
-                        used[owner] = used.get(owner, 0) + entry.stat(follow_symlinks=False).st_blocks * 512
+                    used[owner] = used.get(owner, 0) + _occupied(data / kind / token)
     return used
+
+
+def _occupied(folder: str | Path) -> int:
+    """Bytes of all that is in a folder, its monitors' files and videos included."""
+    total = 0
+    for entry in os.scandir(folder):
+        total += entry.stat(follow_symlinks=False).st_blocks * 512
+        if entry.is_dir(follow_symlinks=False):
+            total += _occupied(entry.path)
+    return total
 
 
 def remove_old(data: Path, days: float) -> None:

@@ -89,12 +89,19 @@ class HostProcess:
 
 
 def fork(
-    slot: str, path: Path, settings: Settings, catalogue: environments.Catalogue, *, close: Sequence[Any]
+    slot: str,
+    path: Path,
+    settings: Settings,
+    catalogue: environments.Catalogue,
+    *,
+    close: Sequence[Any],
+    prepare: str = "",
 ) -> HostProcess:
     """Starts a host that listens at `path`; connections to it wait until it is ready.
 
     Args:
         close: what the child must not keep open.
+        prepare: the kind of environment (see `trials.kind`) that it makes at once; "": none.
     """
     pulse = Pulse()
     ours, theirs = socket.socketpair()
@@ -106,7 +113,7 @@ def fork(
     if pid == 0:
         for each in (*close, ours):
             each.close()
-        _become_host(slot, listener, theirs, settings, catalogue, pulse, supervisor)
+        _become_host(slot, listener, theirs, settings, catalogue, pulse, supervisor, prepare)
     listener.close()
     theirs.close()
     return HostProcess(slot, pid, ours, pulse)
@@ -120,6 +127,7 @@ def _become_host(
     catalogue: environments.Catalogue,
     pulse: Pulse,
     supervisor: int,
+    prepare: str,
 ) -> None:
     """The child's whole life."""
     code = 1
@@ -129,7 +137,10 @@ def _become_host(
         faulthandler.enable()  # a crash tells the log where
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         gc.set_threshold(100_000, 50, 100)  # a step makes hardly any cycles
-        Host(slot, listener=listener, supervisor=control, settings=settings, catalogue=catalogue, pulse=pulse).run()
+        host = Host(slot, listener=listener, supervisor=control, settings=settings, catalogue=catalogue, pulse=pulse)
+        if prepare:
+            host.prepare(prepare)
+        host.run()
         code = 0
     except BaseException:
         logging.getLogger("gymserve.hosts").exception("host %s failed", slot)

@@ -1,6 +1,7 @@
 """A host: one process, one event loop, in which instances live."""
 
 import io
+import json
 import logging
 import os
 import select
@@ -13,13 +14,13 @@ from typing import Any
 from PIL import Image
 
 from gymserve import environments, errors
-from gymserve.hosts import answers, folders, revival
+from gymserve.hosts import answers, folders, revival, trials
 from gymserve.hosts.channel import Channel
 from gymserve.hosts.graded import Graded
 from gymserve.hosts.instance import Instance, Move
 from gymserve.hosts.link import encode
 from gymserve.hosts.pace import Paces
-from gymserve.hosts.pulse import Pulse
+from gymserve.hosts.pulse import CALLS, INSTANCE, Pulse
 from gymserve.hosts.report import Report
 from gymserve.hosts.stream import Stream
 from gymserve.hosts.versions import versions
@@ -65,6 +66,7 @@ class Host:
         self._reported = self.now
         self.paces = Paces(settings)
         self.running = True
+        self._spare: tuple[str, Any] | None = None  # a kind of environment, and one that was made already
         self.poll = select.epoll()
         self.supervisor = Supervisor(self, supervisor)
         self.listener = Listener(self, listener)
@@ -145,6 +147,17 @@ class Host:
 
     # --- instances ------------------------------------------------------------------------------------------------
 
+    def prepare(self, kind: str) -> None:
+        """Makes an environment before it is asked for. One that cannot be made is told of when it is."""
+        self.pulse[CALLS] += 1
+        self.pulse[INSTANCE] = 1  # so that a constructor that hangs is found
+        try:
+            self._spare = kind, trials.make(self.catalogue, json.loads(kind))
+        except errors.GymserveError as error:
+            self.log.info("an environment cannot be prepared: %s", error)
+        finally:
+            self.pulse[INSTANCE] = 0
+
     def create(self, token: str, order: dict[str, Any]) -> Instance:
         """Makes an instance; `order` says how (the first record of its journal, but for versions and time)."""
         if token in self.instances:  # a repeated call
@@ -153,8 +166,10 @@ class Host:
         if folder.exists():
             return self.load(token)
         meta = {**order, "created": time.time(), "versions": versions()}
+        spare, self._spare = self._spare, None
+        env = spare[1] if spare is not None and spare[0] == trials.kind(meta) else None
         limit = self.settings.JOURNAL_BYTES
-        return self._adopt(revival.begin(token, folder, meta, self.catalogue, limit=limit, pulse=self.pulse))
+        return self._adopt(revival.begin(token, folder, meta, self.catalogue, limit=limit, pulse=self.pulse, env=env))
 
     def _adopt(self, instance: Instance) -> Instance:
         instance.pace = self.paces.of(instance.token)

@@ -8,7 +8,7 @@ from gymserve import environments, errors
 from gymserve.hosts import answers, folders
 from gymserve.hosts.allowance import checked as checked_allowance
 from gymserve.hosts.pool import Pool, request_body
-from gymserve.hosts.trials import checked
+from gymserve.hosts.trials import checked, kind
 from gymserve.settings import Settings
 
 
@@ -36,6 +36,7 @@ class Instances:
         alone: bool = False,
         trials: list[dict[str, Any]] | None = None,
         allowance: dict[str, float | None] | None = None,
+        clip_actions: bool = False,
     ) -> str:
         """Makes an instance and returns its token; the same one for an account's repeated `idempotency_key`.
 
@@ -46,6 +47,7 @@ class Instances:
                 order. They are the organiser's secret: no agent may give, see or change them. `max_episode_steps` is
                 the horizon of each, and any kwargs are allowed.
             allowance: of a graded instance, how long its agent may take, see `hosts.allowance`.
+            clip_actions: of a graded instance: actions outside of the space are clipped to it, not refused.
 
         Raises:
             UnknownEnvironment, InvalidRequest: it cannot be made like this.
@@ -74,9 +76,11 @@ class Instances:
             if num_envs != 1:
                 raise errors.InvalidRequest("a graded instance has one environment: num_envs must be 1")
             order |= {"trials": checked(trials), "allowance": checked_allowance(allowance or {})}
+            if clip_actions:
+                order["clip_actions"] = True
             body = hashlib.sha256(request_body(order).encode()).hexdigest()  # it is kept, and the seeds are secret
-        dedicated = environment.kind == "dedicated"
-        token, new = self.pool.place(dedicated=dedicated, key=idempotency_key, body=body, account=account, alone=alone)
+        own = kind(order) if environment.kind == "dedicated" else ""
+        token, new = self.pool.place(kind=own, key=idempotency_key, body=body, account=account, alone=alone)
         if new or not self.exists(token):
             self.pool.call("create", token, order)
         return token

@@ -95,10 +95,10 @@ class Pool:
     # --- hosts ----------------------------------------------------------------------------------------------------
 
     def place(
-        self, *, dedicated: bool, key: str | None = None, body: str = "", account: int = 0, alone: bool = False
+        self, *, kind: str, key: str | None = None, body: str = "", account: int = 0, alone: bool = False
     ) -> tuple[str, bool]:
         """(token, whether it is new) for a new instance, see `Supervisor.place`."""
-        answer = self.ask("place", dedicated, key, body, account, alone)
+        answer = self.ask("place", kind, key, body, account, alone)
         return answer["token"], answer["new"]
 
     def call(self, operation: str, token: str, *args: Any) -> Any:

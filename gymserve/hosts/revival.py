@@ -23,18 +23,26 @@ TWIN_SECONDS = 5.0
 
 
 def begin(
-    token: str, folder: Path, meta: dict[str, Any], catalogue: environments.Catalogue, *, limit: int, pulse: memoryview
+    token: str,
+    folder: Path,
+    meta: dict[str, Any],
+    catalogue: environments.Catalogue,
+    *,
+    limit: int,
+    pulse: memoryview,
+    env: Any = None,
 ) -> Instance:
     """A new instance, whose journal starts with `meta`; a graded one where `meta` has trials.
 
     Args:
         limit: the most bytes of its journal.
+        env: one that was made for it already.
 
     Raises:
         InvalidRequest, EnvironmentFailed: the environment cannot be made.
         StorageFull: there is no room for the journal.
     """
-    env = make(catalogue, order(meta, 0) if "trials" in meta else meta)
+    env = env or make(catalogue, order(meta, 0) if "trials" in meta else meta)
     journal = Journal.create(folders.prepare(folder) / "journal", records.encode_created(meta), limit=limit)
     folders.publish(folder)
     journal.path = folder / "journal"

@@ -20,6 +20,7 @@ from gymserve import environments, errors
 from gymserve.hosts import folders
 from gymserve.hosts.forking import HostProcess, fork
 from gymserve.hosts.link import Messages, encode, refusal
+from gymserve.hosts.prepared import Prepared
 from gymserve.hosts.pulse import number
 from gymserve.hosts.tally import Tally
 from gymserve.settings import Settings
@@ -53,6 +54,7 @@ class Supervisor:
         self.hosts: dict[str, HostProcess] = {}
         self.deaths: dict[str, Death] = {}
         self.tally = Tally(settings)
+        self.prepared = Prepared(settings.PREPARED_HOSTS)
         self.restarts: dict[str, list[float]] = {}
         self.placed: dict[str, set[str]] = {}
         for token in folders.tokens(self.instances):
@@ -83,6 +85,7 @@ class Supervisor:
                 key.data()
             now = time.monotonic()
             self._watch(now)
+            self._prepare(now)
             if now >= housekeeping:
                 housekeeping = now + HOUSEKEEPING_SECONDS
                 self._keep_house()
@@ -103,7 +106,18 @@ class Supervisor:
             elif host.memory_mb(now) > self.settings.HOST_MEMORY_MB:
                 host.kill(f"its host used more than HOST_MEMORY_MB = {self.settings.HOST_MEMORY_MB} MB")
 
+    def _prepare(self, now: float) -> None:
+        """Lets a host make an environment that may be asked for soon; ends those that wait in vain."""
+        for slot in self.prepared.surplus(now):
+            self.hosts[slot].dismiss()
+        kind = self.prepared.missing(now)
+        if kind is not None and self._dedicated() + len(self.prepared) < self.settings.MAX_DEDICATED_HOSTS:
+            slot = self._new_slot()
+            self._fork(slot, prepare=kind)
+            self.prepared.add(kind, slot)
+
     def _bury(self, host: HostProcess) -> None:
+        self.prepared.lost(host.slot, time.monotonic())
         del self.hosts[host.slot]
         self.tally.forget(host.slot)
         self.selector.unregister(host.control)
@@ -186,8 +200,11 @@ class Supervisor:
         except OSError as error:
             return "Unavailable", [f"{name}: {error}"]
 
-    def place(self, dedicated: bool, key: str | None, body: str, account: int, alone: bool) -> dict[str, Any]:
+    def place(self, kind: str, key: str | None, body: str, account: int, alone: bool) -> dict[str, Any]:
         """A token for a new instance; the same one again for an account's repeated `Idempotency-Key`.
+
+        Args:
+            kind: how its environment is made, if it is to have a host of its own; else "".
 
         Raises:
             KeyReused: the key was used for another request.
@@ -202,7 +219,7 @@ class Supervisor:
             return {"token": known["token"], "new": False}
         if account:
             self.tally.admit_instance(account, (token for tokens in self.placed.values() for token in tokens))
-        slot = self._choose(dedicated)
+        slot = self._choose(kind)
         token = folders.new_token(slot, account, alone=alone)
         if noted is not None:
             noted.parent.mkdir(exist_ok=True, mode=0o700)
@@ -212,15 +229,22 @@ class Supervisor:
         self.placed.setdefault(slot, set()).add(token)
         return {"token": token, "new": True}
 
-    def _choose(self, dedicated: bool) -> str:
+    def _choose(self, kind: str) -> str:
         if sum(map(len, self.placed.values())) >= self.settings.MAX_INSTANCES:
             raise errors.LimitReached(f"there are MAX_INSTANCES = {self.settings.MAX_INSTANCES} instances already")
-        if not dedicated:
+        if not kind:
             slots = [f"s{index}" for index in range(self.settings.SHARED_HOSTS)]
             return min(slots, key=lambda slot: len(self.placed.get(slot, ())))
         most = self.settings.MAX_DEDICATED_HOSTS
-        if sum(slot[0] == "d" for slot, tokens in self.placed.items() if tokens) >= most:
+        if self._dedicated() >= most:
             raise errors.LimitReached(f"there are MAX_DEDICATED_HOSTS = {most} instances with their own host already")
+        return self.prepared.take(kind, time.monotonic()) or self._new_slot()
+
+    def _dedicated(self) -> int:
+        """How many hosts of their own are taken."""
+        return sum(slot[0] == "d" for slot, tokens in self.placed.items() if tokens)
+
+    def _new_slot(self) -> str:
         self.next_dedicated += 1
         return f"d{self.next_dedicated - 1}"
 
@@ -245,12 +269,12 @@ class Supervisor:
             return 0.0
         return max(0.0, recent[-1] + min(self.settings.RESTART_SECONDS, 0.1 * 2.0 ** (len(recent) - 5)) - now)
 
-    def _fork(self, slot: str) -> None:
+    def _fork(self, slot: str, *, prepare: str = "") -> None:
         path = self.runtime / slot
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
         others = [self.listener, self.selector, *self.clients, *(host.control for host in self.hosts.values())]
-        host = fork(slot, path, self.settings, self.catalogue, close=others)
+        host = fork(slot, path, self.settings, self.catalogue, close=others, prepare=prepare)
         self.hosts[slot] = host
         messages = Messages()
         self.selector.register(host.control, selectors.EVENT_READ, lambda: self._hear(host, messages))

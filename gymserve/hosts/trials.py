@@ -1,11 +1,13 @@
 """A plan of trials: which seed, options and kwargs each trial of a graded instance has, and how they are kept secret."""
 
+import json
 import re
 from typing import Any
 
 import numpy as np
 
 from gymserve import environments, errors, wire
+from gymserve.environments.clipping import ClipActions
 
 MAX_SEED = 2**63 - 1
 MAX_TRIALS = 10_000
@@ -50,7 +52,7 @@ def make(catalogue: environments.Catalogue, order: dict[str, Any], *, render_mod
         EnvironmentFailed: it cannot be made; of a graded instance's, nothing more is said.
     """
     try:
-        return environments.make(
+        env = environments.make(
             catalogue.resolve(order["environment"]),
             kwargs=order["kwargs"],
             max_episode_steps=order["max_episode_steps"],
@@ -58,12 +60,22 @@ def make(catalogue: environments.Catalogue, order: dict[str, Any], *, render_mod
             num_envs=order["num_envs"],
             autoreset=order["autoreset_mode"],
         )
+        return ClipActions(env) if order.get("clip_actions") else env
     except errors.GymserveError as error:
         if "trials" not in order:
             raise
         cause = error.__cause__ or error
         text = f"the trial's environment {order['environment']} cannot be made ({type(cause).__name__})"
         raise errors.EnvironmentFailed(text) from cause
+
+
+_MAKING = ("environment", "kwargs", "max_episode_steps", "render_mode", "num_envs", "autoreset_mode", "clip_actions")
+
+
+def kind(meta: dict[str, Any]) -> str:
+    """What decides how an instance's first environment is made: the same text, and the one may stand for the other."""
+    first = order(meta, 0) if "trials" in meta else meta
+    return json.dumps({name: first.get(name) for name in _MAKING}, sort_keys=True)
 
 
 class Secrets:

@@ -47,21 +47,25 @@ class Playback:
                 continue
             if over is not None and index == over.position:
                 over.apply(self.env)
-            answer = self._play(record, restore=restore and index == 0)
-            packed = self.observations.pack(answer[0])
-            if digest(packed) != record.digest or not self._same(record, answer):
+            answer = self.play(record, restore=restore and index == 0)
+            if not self.agrees(record, answer):
                 raise NotReplayable(
                     f"the environment does not replay identically: call {index} of {len(records)} gave something else"
                 )
         return answer
 
-    def _play(self, record: Reset | Step, *, restore: bool) -> tuple[Any, ...]:
+    def play(self, record: Reset | Step, *, restore: bool) -> tuple[Any, ...]:
+        """What the record's call answers now."""
         self.alive()
         if isinstance(record, Step):
             return self.env.step(self.actions.unpack(record.action))
         if restore and record.seed is None and record.generators is not None:
             set_generators(self.env, record.generators)
         return self.env.reset(seed=record.seed, options=record.options)
+
+    def agrees(self, record: Reset | Step, answer: tuple[Any, ...]) -> bool:
+        """Whether an answer is the recorded one: its observation's digest, its reward and its flags."""
+        return digest(self.observations.pack(answer[0])) == record.digest and self._same(record, answer)
 
     @staticmethod
     def _same(record: Reset | Step, answer: tuple[Any, ...]) -> bool:
