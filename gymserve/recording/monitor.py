@@ -6,6 +6,7 @@ folder under the instance's own.
 
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -13,11 +14,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gymserve.errors import Conflict, InvalidRequest
+from gymserve.errors import Conflict, InvalidRequest, StorageFull
 from gymserve.hosts import folders
 from gymserve.journal import Closed, Created, Monitored, Reset, Step, read
+from gymserve.recording.media import Media
 
 PREFIX = "openaigym."
+log = logging.getLogger("gymserve.recording")
 
 
 def label(directory: Any) -> str:
@@ -64,8 +67,8 @@ def begin(folder: Path, directory: str, *, force: bool) -> None:
             old.unlink()
 
 
-def write(folder: Path) -> None:
-    """Writes the files of the instance's last monitor, if it had one."""
+def write(folder: Path, media: Media) -> None:
+    """Writes the files of the instance's last monitor, if it had one, and orders its videos."""
     journal = folder / "journal"
     meta: dict[str, Any] = {}
     run: _Run | None = None
@@ -74,20 +77,28 @@ def write(folder: Path) -> None:
         if isinstance(record, Created):
             meta = record.meta
         elif isinstance(record, Monitored) and record.options is not None:
-            run, number = _Run(record.options["directory"]), number + 1
+            run, number = _Run(record.options), number + 1
         elif isinstance(record, (Monitored, Closed)) and run is not None:
             run.closed = True
         elif run is not None and not run.closed and isinstance(record, (Reset, Step)):
             run.note(record)
-    if run is not None:
-        _write(folder / "monitor" / run.directory, run, number, meta)
+    if run is None or manifest_of(folder / "monitor" / run.directory, suffix_of(number, meta)).exists():
+        return  # it was written when the monitor was closed, and may name videos by now
+    _write(folder / "monitor" / run.directory, run, number, meta)
+    if meta.get("num_envs", 1) == 1:
+        title = str(meta.get("env_id"))
+        try:
+            media.order_monitor(folder.name, title=title, directory=run.directory, monitor=number, every=run.every)
+        except StorageFull as error:  # the monitor is closed all the same
+            log.warning("%s will have no videos: %s", folder.name, error)
 
 
 class _Run:
     """The statistics of what happened while one monitor was open. A vector instance counts as its first copy."""
 
-    def __init__(self, directory: str) -> None:
-        self.directory = directory
+    def __init__(self, options: dict[str, Any]) -> None:
+        self.directory: str = options["directory"]
+        self.every: int = options.get("video_callable") or 0
         self.closed = False
         self.stats: dict[str, Any] = {
             "initial_reset_timestamp": None,
@@ -114,10 +125,22 @@ class _Run:
             stats["episode_rewards"].append(self._reward)
 
 
+def suffix_of(number: int, meta: dict[str, Any]) -> str:
+    """What the names of a monitor's files have in common.
+
+    The format has a process id in them, to keep the runs of several processes apart; the run's time does it here.
+    """
+    return f"{number}.{int(meta.get('created', 0))}"
+
+
+def manifest_of(files: Path, suffix: str) -> Path:
+    """A monitor's manifest."""
+    return files / f"{PREFIX}manifest.{suffix}.manifest.json"
+
+
 def _write(files: Path, run: _Run, number: int, meta: dict[str, Any]) -> None:
     files.mkdir(parents=True, exist_ok=True)
-    # The format's file names hold a process id, to keep the runs of several processes apart; the run's time does it here.
-    suffix = f"{number}.{int(meta.get('created', time.time()))}"
+    suffix = suffix_of(number, meta)
     stats = f"{PREFIX}episode_batch.{suffix}.stats.json"
     versions = meta.get("versions", {})
     manifest = {
@@ -125,11 +148,12 @@ def _write(files: Path, run: _Run, number: int, meta: dict[str, Any]) -> None:
         "videos": [],
         "env_info": {"env_id": meta.get("env_id"), "gym_version": versions.get("gymnasium"), "versions": versions},
     }
-    _replace(files / stats, run.stats)
-    _replace(files / f"{PREFIX}manifest.{suffix}.manifest.json", manifest)
+    replace(files / stats, run.stats)
+    replace(manifest_of(files, suffix), manifest)
 
 
-def _replace(path: Path, content: dict[str, Any]) -> None:
+def replace(path: Path, content: dict[str, Any]) -> None:
+    """Writes a file at once."""
     fresh = path.with_suffix(".new")
     fresh.write_text(json.dumps(content))
     os.replace(fresh, path)
@@ -152,4 +176,4 @@ def keep(data: Path, directory: str, *, algorithm: Any, account: int) -> None:
     newest = max(found, key=lambda manifest: manifest.stat().st_mtime)
     kept = data / "uploads" / f"{time.time_ns()}-{directory}"
     shutil.copytree(newest.parent, kept)
-    _replace(kept / "upload.json", {"algorithm_id": algorithm if isinstance(algorithm, str) else None})
+    replace(kept / "upload.json", {"algorithm_id": algorithm if isinstance(algorithm, str) else None})

@@ -86,8 +86,10 @@ def test_upload_keeps_the_results_and_needs_a_key(server: Server) -> None:
     body = {"training_dir": "/tmp/random-agent-results", "algorithm_id": "random"}
     refused = server.post("/v1/upload/", body)
     assert refused.status == 400 and "'api_key'" in refused.json["message"]
+    uploads = server.data / "uploads"
+    before = set(uploads.iterdir()) if uploads.exists() else set()
     assert server.post("/v1/upload/", {**body, "api_key": "secret-key"}).status == 204
-    kept = next((server.data / "uploads").iterdir())
+    (kept,) = set(uploads.iterdir()) - before
     assert json.loads((kept / "upload.json").read_text()) == {"algorithm_id": "random"}
     assert not [path for path in kept.iterdir() if "secret-key" in path.read_text()]
     assert server.post("/v1/upload/", {"training_dir": "never-seen", "api_key": "k"}).status == 400

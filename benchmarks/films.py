@@ -1,0 +1,43 @@
+"""How fast videos are made, replay, drawing and all six files included: `python -m benchmarks.films`."""
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("MUJOCO_GL", "egl")
+os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+
+from grader import definition, running, seeds
+from gymserve.environments import Catalogue
+from gymserve.recording.episodes import episodes_of, records_of
+from gymserve.recording.film import Film, shoot
+
+ENVIRONMENTS = ("CartPole-v1", "LunarLander-v3", "HalfCheetah-v5", "ALE/Pong-v5", "osim/Run-v0")
+
+
+def measure(environment: str, catalogue: Catalogue, folder: Path) -> tuple[float, float]:
+    """(frames a second of a processor, frames a second by the clock)."""
+    challenge = definition.from_map(
+        {"name": "film", "environment": environment, "max_episode_steps": 200, "trials": {"number": 4}}
+    )
+    plan = seeds.practice_plan(challenge, 4)
+    journal = running.play(challenge, plan, running.agent("random"), folder, catalogue)
+    out = folder / "out"
+    out.mkdir()
+    began = time.perf_counter()
+    about = shoot(Film("film", episodes_of(records_of(journal)), "trial", 4), catalogue, out)
+    return about["frames"] / about["work_seconds"], about["frames"] / (time.perf_counter() - began)
+
+
+def main() -> None:
+    catalogue = Catalogue()
+    print("| environment | frames/s of a processor | frames/s |\n| --- | --- | --- |")
+    for environment in ENVIRONMENTS:
+        with tempfile.TemporaryDirectory() as scratch:
+            processor, clock = measure(environment, catalogue, Path(scratch))
+        print(f"| {environment} | {processor:.0f} | {clock:.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""What can be made of journals: videos, data sets, statistics.
+
+python -m gymserve.recording video JOURNAL -o run.webm
+python -m gymserve.recording export JOURNAL… --dataset cartpole/mine-v0
+python -m gymserve.recording statistics JOURNAL…
+
+A journal is a file, the folder of its instance, or a submission's bundle.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("MUJOCO_GL", "egl")
+os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+
+from gymserve.environments import Catalogue
+from gymserve.errors import GymserveError, InvalidRequest
+from gymserve.recording import encoding, export, film, statistics
+from gymserve.recording.episodes import episodes_of, meta_of, records_of
+
+ENDINGS = (*encoding.CODECS, ".gif")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """0: done; 2: it cannot be done, for the reason that is printed."""
+    asked = _parser().parse_args(arguments)
+    sys.path.insert(0, "")
+    try:
+        _COMMANDS[asked.command](asked)
+    except (GymserveError, OSError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m gymserve.recording",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--modules", default="", help="modules, with commas, that register environments")
+    commands = parser.add_subparsers(dest="command", required=True)
+    video = commands.add_parser("video", help="replay a journal's episodes into a video")
+    video.add_argument("journal", type=Path)
+    video.add_argument("-o", "--output", type=Path, required=True, help=f"a file that ends in {', '.join(ENDINGS)}")
+    video.add_argument("--episode", type=int, action="append", help="only this one, from 1; may be given several times")
+    video.add_argument("--seconds", type=float, default=60.0, help="of the video at most (60)")
+    video.add_argument("--title", help="stands below the pictures (the environment's id)")
+    dataset = commands.add_parser("export", help="make a Minari data set of journals' episodes")
+    dataset.add_argument("journal", type=Path, nargs="+")
+    dataset.add_argument("--dataset", required=True, help="its name, such as cartpole/mine-v0")
+    dataset.add_argument("--algorithm", help="noted in the data set: who acted")
+    dataset.add_argument("--author", help="noted in the data set")
+    dataset.add_argument("--description", help="noted in the data set")
+    numbers = commands.add_parser("statistics", help="tell journals' episodes: lengths, returns, speed")
+    numbers.add_argument("journal", type=Path, nargs="+")
+    numbers.add_argument("--json", action="store_true", help="for programs")
+    return parser
+
+
+def _video(asked: argparse.Namespace) -> None:
+    if asked.output.suffix not in ENDINGS:
+        raise InvalidRequest(f"{asked.output} must end in {', '.join(ENDINGS)}")
+    if not asked.seconds > 0:
+        raise InvalidRequest(f"--seconds must be positive, not {asked.seconds:g}")
+    records = records_of(asked.journal)
+    meta, episodes = meta_of(records), [episode for episode in episodes_of(records) if episode.steps]
+    wanted = asked.episode or [episode.number for episode in episodes]
+    for number in wanted:
+        if number not in [episode.number for episode in episodes]:
+            raise InvalidRequest(f"{asked.journal} has no episode {number} with a step: it has {len(episodes)}")
+    reel = film.Film(
+        asked.title or str(meta["env_id"]),
+        [episode for episode in episodes if episode.number in wanted],
+        "trial" if "trials" in meta else "episode",
+        len(meta["trials"]) if "trials" in meta else None,
+        asked.seconds,
+        float("inf"),
+    )
+    name = film.GIF if asked.output.suffix == ".gif" else f"film{asked.output.suffix}"
+    with tempfile.TemporaryDirectory() as scratch:
+        about = film.shoot(reel, _catalogue(asked), Path(scratch), [name], progress=_progress("frame"))
+        shutil.move(Path(scratch) / name, asked.output)
+    print(
+        f"{asked.output}: {about['frames']} frames, {about['seconds']:g} s at {about['speed']} times the speed, "
+        f"{len(about['shown'])} of {about['episodes']} episodes" + ("" if about["complete"] else ", not to the end")
+    )
+    if not about["agrees"]:
+        print("the environment did not replay identically: it is not the recorded run where the caption is red")
+
+
+def _export(asked: argparse.Namespace) -> None:
+    about = {"algorithm_name": asked.algorithm, "author": asked.author, "description": asked.description}
+    made = export.export(
+        [records_of(path) for path in asked.journal],
+        _catalogue(asked),
+        asked.dataset,
+        progress=_progress("episode"),
+        **{name: value for name, value in about.items() if value},
+    )
+    print(
+        f"{asked.dataset}: {made.total_episodes} episodes, {made.total_steps} steps, in {made.storage.data_path.parent}"
+    )
+
+
+def _statistics(asked: argparse.Namespace) -> None:
+    found = statistics.of([records_of(path) for path in asked.journal])
+    if asked.json:
+        print(json.dumps(found.to_map()))
+        return
+    print(f"{found.episodes} finished episodes, {found.unfinished} unfinished ones, {found.steps} steps")
+    for name, spread in (("length", found.lengths), ("return", found.returns)):
+        if spread is not None:
+            deviation = f" ± {spread.deviation:.6g}" if spread.deviation is not None else ""
+            print(f"{name}: {spread.mean:.6g}{deviation}, from {spread.least:.6g} to {spread.most:.6g}")
+    if found.steps_per_second is not None:
+        print(f"{found.steps_per_second:.6g} steps/s, agent included")
+
+
+def _catalogue(asked: argparse.Namespace) -> Catalogue:
+    return Catalogue([module for module in asked.modules.split(",") if module])
+
+
+def _progress(noun: str) -> Callable[[int, int], None]:
+    """A bar on a terminal, ten times a second at most."""
+    shown = 0.0
+
+    def show(done: int, number: int) -> None:
+        nonlocal shown
+        now = time.monotonic()
+        if not sys.stderr.isatty() or (now < shown + 0.1 and done < number):
+            return
+        shown = now
+        filled = 30 * done // max(1, number)
+        bar = "█" * filled + "·" * (30 - filled)
+        end = "\r\033[K" if done >= number else ""
+        print(f"\r{bar} {noun} {done} of {number}\033[K{end}", end="", file=sys.stderr, flush=True)
+
+    return show
+
+
+_COMMANDS = {"video": _video, "export": _export, "statistics": _statistics}
+
+if __name__ == "__main__":
+    sys.exit(main())

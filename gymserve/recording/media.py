@@ -1,0 +1,84 @@
+"""Media, as the rest of the server sees them: ordered, looked at, fetched. They are made by `recording.worker`."""
+
+import importlib.util
+from pathlib import Path
+from typing import IO, Any
+
+from gymserve.errors import SettingsError
+from gymserve.recording.artefacts import Artefacts
+from gymserve.recording.orders import MONITOR, SUBMISSION, Order, Orders
+from gymserve.settings import Settings
+
+NONE, WAITING, MAKING, MADE, FAILED = "none", "waiting", "being made", "made", "failed"
+FACTS = (
+    "files", "width", "height", "frames", "frames_per_second", "seconds", "speed", "shown", "episodes", "complete", "agrees",
+)  # fmt: skip
+
+
+class Media:
+    """Args:
+    data: the server's data directory.
+
+    Raises:
+        SettingsError: there is a bucket's address without a bucket, or it is none.
+    """
+
+    def __init__(self, data: Path, settings: Settings) -> None:
+        if settings.S3_ENDPOINT and not settings.S3_ENDPOINT.startswith(("https://", "http://")):
+            raise SettingsError("S3_ENDPOINT must start with https:// or http://")
+        self.data = data
+        self.is_on = settings.MEDIA and importlib.util.find_spec("av") is not None
+        self.orders = Orders(data / "media" / "orders")
+        self.artefacts = Artefacts(data / "media", settings)
+
+    def order_submission(self, submission: str, *, title: str, challenge: int, again: bool = False) -> None:
+        """A submission whose journal is kept is to be filmed, if it was not.
+
+        Args:
+            again: also if it was; what there is goes first.
+
+        Raises:
+            StorageFull: there is no room for the order.
+        """
+        if again:
+            self.artefacts.discard(submission)
+        if self.is_on and self.artefacts.about(submission) is None:
+            self.orders.place(Order(SUBMISSION, submission, title, challenge))
+
+    def order_monitor(self, token: str, *, title: str, directory: str, monitor: int, every: int) -> None:
+        """Every so many of a monitor's episodes are to be filmed.
+
+        Raises:
+            StorageFull: there is no room for the order.
+        """
+        if self.is_on and every:
+            self.orders.place(Order(MONITOR, token, title, 0, directory, monitor, every))
+
+    def has_work(self) -> bool:
+        """Whether something is to be made, or stored, by now."""
+        return self.is_on and self.orders.has_work()
+
+    def standing(self, submission: str) -> dict[str, Any]:
+        """`{"state": …, "reason": …, "files": {name: bytes}, …}` of a submission's media."""
+        about, order = self.artefacts.about(submission), self.orders.find(SUBMISSION, submission)
+        told: dict[str, Any] = {"state": NONE, "reason": "" if self.is_on else self._why_off(), "files": {}}
+        if about is not None:
+            told |= {name: about[name] for name in FACTS if name in about}
+            told |= {"state": about["state"], "reason": about["reason"]}
+            if order is not None and about["state"] == MADE and not order.attempts:
+                told["reason"] = order.reason  # it waits to be stored
+        elif order is not None:
+            told |= {
+                "state": MAKING if order.attempts else WAITING,
+                "reason": order.reason if order.attempts != 1 else "",
+            }
+        return told
+
+    def _why_off(self) -> str:
+        if importlib.util.find_spec("av") is None:
+            return "videos need PyAV on the server: pip install 'gymserve[media]'"
+        return "the server makes no videos: MEDIA is off"
+
+    def open(self, submission: str, kind: str) -> tuple[IO[bytes], int]:
+        """See `Artefacts.open`."""
+        return self.artefacts.open(submission, kind)

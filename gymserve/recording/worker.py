@@ -1,0 +1,194 @@
+"""`python -m gymserve.recording.worker`: the background process that makes videos, in the time that nobody else wants.
+
+It reads the server's settings as JSON from standard input, and ends with it: whoever started it holds the other end.
+"""
+
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from gymserve.recording import priority
+
+if __name__ == "__main__":
+    priority.step_back()  # before the simulators are imported
+os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", SDL_VIDEODRIVER="dummy", SDL_AUDIODRIVER="dummy")
+os.environ.setdefault("MUJOCO_GL", "egl")
+os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+
+from gymserve import environments, logs, settings
+from gymserve.errors import GymserveError, StorageFull, Unavailable
+from gymserve.recording import monitored
+from gymserve.recording.episodes import episodes_of, records_of
+from gymserve.recording.film import Film, Progress, shoot
+from gymserve.recording.media import FAILED, MADE, Media
+from gymserve.recording.orders import SUBMISSION, Order
+from gymserve.settings import Settings
+
+ATTEMPTS = 3  # at a film that ends the process
+IDLE_SECONDS = 30.0
+FULL_SECONDS = 60.0  # until a full disk is tried again
+RETRY_SECONDS = (1.0, 300.0)  # until a bucket is: doubled from the first to the second
+SILENT_SECONDS = 300.0  # that one picture may take, also while others want the processor
+FATE = f"rendering ended the process that it ran in, or took {SILENT_SECONDS:g} s over one picture"
+LOOK_SECONDS = 0.25  # at the memory
+log = logging.getLogger("gymserve.recording")
+
+
+def main() -> int:
+    """Works until there has been nothing to do for a while."""
+    configuration = settings.from_json(sys.stdin.readline())
+    threading.Thread(target=_end_with_standard_input, daemon=True).start()
+    logs.configure(configuration)
+    catalogue = environments.Catalogue(
+        configuration.ENVIRONMENT_MODULES,
+        kwargs=configuration.ENVIRONMENT_KWARGS,
+        shared=configuration.SHARED_ENVIRONMENTS,
+    )
+    worker = Worker(Media(Path(configuration.DATA).resolve(), configuration), catalogue, configuration)
+    idle_since = time.monotonic()
+    while time.monotonic() < idle_since + IDLE_SECONDS:
+        order = worker.media.orders.next()
+        if order is None:
+            time.sleep(0.5)
+            continue
+        worker.carry_out(order)
+        idle_since = time.monotonic()
+    return 0
+
+
+class Worker:
+    """Carries out orders, one at a time."""
+
+    def __init__(self, media: Media, catalogue: environments.Catalogue, configuration: Settings) -> None:
+        self.media, self.catalogue, self.settings = media, catalogue, configuration
+        self._waits: dict[str, float] = {}  # an order's file → seconds until the bucket is tried again
+
+    def carry_out(self, order: Order) -> None:
+        """Does what is to be done next for an order. What was made, or given up, is written down before it is done with."""
+        try:
+            if order.kind == SUBMISSION:
+                self._submission(order)
+            else:
+                self._monitor(order)
+        except StorageFull as error:
+            log.warning("%s", error)
+            self.media.artefacts.clear(order.subject)
+            try:
+                self._put_off(order, str(error), FULL_SECONDS)
+            except StorageFull:
+                self.media.orders.delay(order, FULL_SECONDS)
+        except Unavailable as error:
+            wait = self._waits[order.file] = min(
+                RETRY_SECONDS[1], 2 * self._waits.get(order.file, RETRY_SECONDS[0] / 2)
+            )
+            log.warning("the video of %s waits %g s to be stored: %s", order.subject, wait, error)
+            self._put_off(order, f"waiting to be stored: {error}", wait)
+
+    def _put_off(self, order: Order, reason: str, seconds: float) -> None:
+        self.media.orders.place(replace(order, attempts=0, reason=reason), wait_seconds=seconds)
+
+    def _submission(self, order: Order) -> None:
+        artefacts = self.media.artefacts
+        if artefacts.about(order.subject) is None:
+            if order.attempts >= ATTEMPTS:
+                self._give_up(order, f"given up after {ATTEMPTS} attempts: {order.reason}")
+            else:
+                self._film(self.media.orders.begin(order, FATE))
+        artefacts.store(order.subject, order.challenge)
+        self._waits.pop(order.file, None)
+        self.media.orders.done(order)
+
+    def _film(self, order: Order) -> None:
+        journal = self.media.data / "submissions" / order.subject
+        desk = self.media.artefacts.desk(order.subject)
+        try:
+            episodes = [episode for episode in episodes_of(records_of(journal)) if episode.steps]
+            number = len(episodes[0].order["trials"]) if episodes else 0
+            film = Film(
+                order.title, episodes, "trial", number, self.settings.MEDIA_SECONDS, self.settings.MEDIA_WORK_SECONDS
+            )
+            with self._bounded(order) as beat:
+                about = shoot(film, self.catalogue, desk, progress=beat)
+        except StorageFull:
+            raise
+        except (GymserveError, FileNotFoundError) as error:
+            self._give_up(order, str(error) if isinstance(error, GymserveError) else "its journal is gone")
+        except Exception as error:  # an encoder's, a picture library's
+            if shutil.disk_usage(desk).free < 1 << 20:
+                raise StorageFull("videos cannot be written: the disk is full") from error
+            self._give_up(order, f"making it raised {type(error).__name__}")
+        else:
+            self.media.artefacts.publish(order.subject, {"state": MADE, "reason": "", **about})
+            log.info(
+                "submission %s is filmed: %d frames in %g s", order.subject, about["frames"], about["work_seconds"]
+            )
+
+    def _give_up(self, order: Order, reason: str) -> None:
+        log.warning("submission %s cannot be filmed: %s", order.subject, reason)
+        self.media.artefacts.desk(order.subject)
+        self.media.artefacts.publish(order.subject, {"state": FAILED, "reason": reason})
+
+    def _monitor(self, order: Order) -> None:
+        """One video; the order then waits behind the others."""
+        skip = order.reason if order.attempts >= ATTEMPTS else ""
+        begun = order if skip else self.media.orders.begin(order, FATE)
+        with self._bounded(begun) as beat:
+            is_more = monitored.shoot_next(
+                begun, self.media.data, self.catalogue, self.settings, skip=skip, progress=beat
+            )
+        if is_more:
+            self._put_off(order, "", 0.0)
+        else:
+            self.media.orders.done(order)
+
+    @contextlib.contextmanager
+    def _bounded(self, order: Order) -> Iterator[Progress]:
+        """Ends the process where it falls silent or takes too much memory; the order then counts one attempt.
+
+        Gives what is to be called with each picture. The kernel's alarm ends the process in the midst of an environment's
+        own code as well.
+        """
+        over = threading.Event()
+
+        def beat(made: int = 0, number: int = 0) -> None:
+            signal.setitimer(signal.ITIMER_REAL, SILENT_SECONDS)
+
+        def watch() -> None:
+            most = self.settings.MEDIA_MEMORY_MB
+            while not over.wait(LOOK_SECONDS):
+                if (used := _memory_mb()) > most:
+                    log.warning("the video of %s takes %d MB of memory", order.subject, used)
+                    self.media.orders.place(replace(order, reason=f"it took more than MEDIA_MEMORY_MB = {most} MB"))
+                    os._exit(1)
+
+        beat()
+        threading.Thread(target=watch, daemon=True).start()
+        try:
+            yield beat
+        finally:
+            over.set()
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _memory_mb() -> float:
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    except OSError:
+        return 0.0
+
+
+def _end_with_standard_input() -> None:
+    sys.stdin.read()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

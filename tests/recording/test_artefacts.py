@@ -1,0 +1,162 @@
+"""Artefacts in an S3-compatible bucket, with moto's server as a real process: put there, read back by parts, and never lost."""
+
+import contextlib
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import obstore
+import pytest
+from obstore.store import S3Store
+
+from gymserve.errors import NotFound, SettingsError, Unavailable
+from gymserve.recording.artefacts import TYPES, Bucket, keys
+from gymserve.recording.media import MADE, Media
+from gymserve.settings import Settings
+from tests.recording.test_worker import Data, Start, until, work
+from tests.servers import ROOT, Server, wait_for
+
+__all__ = ["work"]  # a fixture
+SECRET = "a-bucket-secret-that-nobody-may-see"
+
+
+class Moto:
+    """moto's server on a free port; it forgets all when it is stopped."""
+
+    def __init__(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.start()
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
+        wait_for(self._is_up, 60)
+        self.request("PUT", "/videos")
+
+    def _is_up(self) -> bool:
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+            return True
+        return False
+
+    def request(self, method: str, path: str) -> bytes:
+        with urllib.request.urlopen(urllib.request.Request(self.url + path, method=method), timeout=30) as answer:
+            return bytes(answer.read())
+
+    @property
+    def store(self) -> S3Store:
+        return S3Store(
+            "videos", endpoint=self.url, access_key_id="key", secret_access_key=SECRET, region="us-east-1",
+            client_options={"allow_http": True},
+        )  # fmt: skip
+
+    def names(self) -> set[str]:
+        return {each["path"] for page in obstore.list(self.store) for each in page}
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(20)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {
+            "S3_BUCKET": "videos", "S3_ENDPOINT": self.url, "S3_REGION": "us-east-1", "S3_ACCESS_KEY": "key",
+            "S3_SECRET_KEY": SECRET,
+        }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[Moto]:
+    server = Moto()
+    yield server
+    server.stop()
+
+
+def test_keys_are_ours_and_the_old_graders() -> None:
+    assert keys("s1", 20, "video.gif") == ["submissions/s1/video.gif", "challenge_20/s1.gif"]
+    assert keys("s1", 20, "video.mp4") == ["submissions/s1/video.mp4", "challenge_20/s1.mp4"]
+    assert keys("s1", 20, "thumbnail.mp4") == ["submissions/s1/thumbnail.mp4", "challenge_20/s1_thumb.mp4"]
+    assert keys("s1", 20, "video.webm") == ["submissions/s1/video.webm"]
+
+
+def test_videos_are_put_into_the_bucket_and_read_from_it(tmp_path: Path, moto: Moto, work: Start) -> None:
+    data = Data(tmp_path, **moto.settings)
+    data.submit("stored", "Painting-v0")
+    until(data, work, lambda: not data.media.has_work())
+    told = data.media.standing("stored")
+    assert told["state"] == MADE and not told["reason"]
+    wanted = {key for kind in TYPES for key in keys("stored", 7, kind)}
+    assert wanted <= moto.names()
+    assert [path.name for path in (tmp_path / "media" / "stored").iterdir()] == ["media.json"]
+    file, size = data.media.open("stored", "video.mp4")
+    whole = file.read()
+    assert len(whole) == size == told["files"]["video.mp4"] and whole[4:8] == b"ftyp"
+    file.seek(size - 100)
+    assert file.read(50) == whole[-100:-50]
+    file.close()
+    assert obstore.get(moto.store, "challenge_7/stored.gif").attributes["Content-Type"] == "image/gif"
+    with pytest.raises(NotFound):
+        data.media.open("stored", "../../secret")
+    with pytest.raises(NotFound):
+        data.media.open("other", "video.mp4")
+
+
+def test_a_bucket_that_is_down_is_waited_for_and_nothing_is_lost(tmp_path: Path, work: Start) -> None:
+    moto = Moto()
+    moto.stop()
+    data = Data(tmp_path, **moto.settings)
+    data.submit("waiting", "Painting-v0")
+    work(data)
+    told = wait_for(lambda: data.media.standing("waiting")["reason"] and data.media.standing("waiting"), 60)
+    assert told["state"] == MADE and "waiting to be stored: the bucket videos at 127.0.0.1" in told["reason"]
+    file, size = data.media.open("waiting", "video.webm")  # it can be seen nonetheless
+    file.close()
+    moto.start()
+    wait_for(lambda: data.media.orders.find("submission", "waiting") is None, 60)
+    assert "submissions/waiting/video.webm" in moto.names() and not data.media.standing("waiting")["reason"]
+    reopened, again = data.media.open("waiting", "video.webm")
+    reopened.close()
+    assert again == size
+    moto.stop()
+    with pytest.raises(Unavailable) as raised:
+        data.media.open("waiting", "video.webm")
+    assert SECRET not in str(raised.value)
+
+
+def test_a_bucket_that_is_not_there_is_no_secret_told(tmp_path: Path, moto: Moto) -> None:
+    bucket = Bucket(Settings(**{**moto.settings, "S3_BUCKET": "nothing"}))  # type: ignore[arg-type]
+    (tmp_path / "file").write_bytes(b"x")
+    with pytest.raises(Unavailable, match="the bucket nothing") as raised:
+        bucket.put("key", tmp_path / "file", "text/plain")
+    assert SECRET not in str(raised.value) and raised.value.__cause__ is None
+
+
+def test_an_endpoint_is_an_address(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="S3_ENDPOINT"):
+        Media(tmp_path, Settings(S3_ENDPOINT="file:///etc"))
+
+
+def test_a_server_gives_out_what_is_in_the_bucket_and_no_secret(start: Any, moto: Moto) -> None:
+    server: Server = start(MEDIA=True, LOG_LEVEL="debug", **moto.settings)
+    challenge = {"name": "cart", "environment": "CartPole-v1", "max_episode_steps": 5, "trials": {"number": 1}}
+    assert server.post("/challenges/", {"definition": challenge}).status == 200
+    made = server.post("/challenges/cart/submissions/").json
+    server.post(f"/v1/envs/{made['token']}/reset/")
+    while not server.post(f"/v1/envs/{made['token']}/step/", {"action": 1}).json["done"]:
+        pass
+    server.post(f"/v1/envs/{made['token']}/close/")
+    path = f"/submissions/{made['submission_id']}/media"
+    wait_for(lambda: f"submissions/{made['submission_id']}/video.webm" in moto.names(), 90)
+    wait_for(lambda: not (server.data / "media" / made["submission_id"] / "video.webm").exists())
+    whole = server.get(f"{path}/video.webm")
+    part = server.get(f"{path}/video.webm", Range="bytes=10-19")
+    assert whole.status == 200 and (part.status, part.body) == (206, whole.body[10:20])
+    told = server.get(f"{path}/").body.decode() + "".join(server.output)
+    assert SECRET not in told

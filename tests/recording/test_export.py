@@ -1,0 +1,119 @@
+"""Data sets hold what a run in one process gives, and load as any other of Minari's."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import minari
+import numpy as np
+import pytest
+
+from gymserve.errors import InvalidRequest, NotReplayable
+from gymserve.recording.episodes import records_of
+from gymserve.recording.export import export
+from tests.recording.journals import CATALOGUE, SEED, play
+from tests.servers import ROOT
+
+
+@pytest.fixture(autouse=True)
+def datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "datasets"))
+    yield tmp_path / "datasets"
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values of a space, or lists of them, are the same to the bit."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[name], other[name]) for name in one)
+    if isinstance(one, tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return np.array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "environment", ["CartPole-v1", "Pendulum-v1", "FrozenLake-v1", "Blackjack-v1", "LunarLander-v3", "HalfCheetah-v5"]
+)
+def test_a_data_set_is_the_run_itself(environment: str, tmp_path: Path) -> None:
+    export([records_of(play(tmp_path / "run", environment, seeds=(7, 8)))], CATALOGUE, "test/mine-v0")
+    loaded = minari.load_dataset("test/mine-v0")
+    env = gymnasium.make(environment, max_episode_steps=30)
+    assert loaded.total_episodes == 2 and loaded.observation_space == env.observation_space
+    assert loaded.env_spec.id == env.spec.id and loaded.env_spec.max_episode_steps == 30  # type: ignore[union-attr]
+    for seed, episode in zip((7, 8), loaded.iterate_episodes(), strict=True):
+        env.action_space.seed(5)
+        observation, _ = env.reset(seed=seed)
+        observations, actions, rest, done = [observation], [], [], False
+        while not done:
+            actions.append(env.action_space.sample())
+            observation, reward, terminated, truncated, _ = env.step(actions[-1])
+            observations.append(observation)
+            rest.append((float(reward), terminated, truncated))
+            done = terminated or truncated
+        assert loaded.storage.get_episode_metadata([episode.id]).__next__()["seed"] == seed
+        assert same(episode.actions, np.stack(actions))
+        found = zip(episode.rewards, episode.terminations, episode.truncations, strict=True)
+        assert [(float(a), bool(b), bool(c)) for a, b, c in found] == rest
+        if isinstance(env.observation_space, gymnasium.spaces.Tuple):
+            observations = tuple(np.stack(part) for part in zip(*observations, strict=True))  # type: ignore[assignment]
+            assert same(tuple(episode.observations), observations)
+        else:
+            assert same(episode.observations, np.stack(observations))
+    env.close()
+
+
+def test_dictionaries_are_exported_part_by_part(tmp_path: Path) -> None:
+    gymnasium.register(
+        "MappingOfExport-v0", entry_point="tests.client.mapping_environment:Mapping", disable_env_checker=True
+    )
+    export([records_of(play(tmp_path / "run", "MappingOfExport-v0", seeds=(7,)))], CATALOGUE, "test/mapping-v0")
+    (episode,) = minari.load_dataset("test/mapping-v0").iterate_episodes()
+    assert isinstance(episode.observations, dict)
+
+
+def test_several_journals_make_one_data_set(tmp_path: Path) -> None:
+    journals = [
+        records_of(play(tmp_path / "one", "CartPole-v1", seeds=(1,), steps=4)),
+        records_of(play(tmp_path / "two", "CartPole-v1", seeds=(SEED, SEED + 1), graded=True)),
+    ]
+    export(journals, CATALOGUE, "test/two-v0", author="Ada")
+    loaded = minari.load_dataset("test/two-v0")
+    first = next(loaded.iterate_episodes())
+    assert loaded.total_episodes == 3 and len(first) == 4
+    assert first.truncations[-1] and not first.terminations.any()  # it was left
+    seeds = [each["seed"] for each in loaded.storage.get_episode_metadata(range(3))]
+    assert seeds == [1, SEED, SEED + 1]
+
+
+def test_what_cannot_be_exported_is_refused(tmp_path: Path) -> None:
+    cart = records_of(play(tmp_path / "cart", "CartPole-v1"))
+    with pytest.raises(InvalidRequest, match="CartPole-v1 and Pendulum-v1"):
+        export([cart, records_of(play(tmp_path / "pendulum", "Pendulum-v1"))], CATALOGUE, "test/a-v0")
+    with pytest.raises(InvalidRequest, match="no episode with a step"):
+        export([records_of(play(tmp_path / "none", "CartPole-v1", seeds=()))], CATALOGUE, "test/b-v0")
+    with pytest.raises(InvalidRequest, match="Minari"):
+        export([cart], CATALOGUE, "a name with blanks")
+    export([cart], CATALOGUE, "test/c-v0")
+    with pytest.raises(InvalidRequest, match="already"):
+        export([cart], CATALOGUE, "test/c-v0")
+
+
+def test_a_run_that_does_not_replay_is_not_exported(tmp_path: Path) -> None:
+    __import__("tests.faulty_environments")
+    with pytest.raises(NotReplayable, match="from step 1 on"):
+        export([records_of(play(tmp_path / "run", "Forgetful-v0", seeds=(1,), action=0))], CATALOGUE, "test/d-v0")
+    assert "test/d-v0" not in minari.list_local_datasets()
+
+
+def test_the_command_exports(tmp_path: Path, datasets: Path) -> None:
+    journal = play(tmp_path / "run", "CartPole-v1")
+    arguments = ["export", str(journal), "--dataset", "test/command-v0", "--algorithm", "random"]
+    made = subprocess.run(
+        [sys.executable, "-m", "gymserve.recording", *arguments],
+        cwd=ROOT, capture_output=True, text=True, check=False, env=dict(os.environ),
+    )  # fmt: skip
+    assert made.returncode == 0 and "test/command-v0: 2 episodes" in made.stdout, made.stderr
+    assert minari.load_dataset("test/command-v0").storage.metadata["algorithm_name"] == "random"

@@ -1,0 +1,55 @@
+"""Statistics of journals are those of the episodes that were played."""
+
+import json
+import statistics
+from pathlib import Path
+
+import pytest
+
+from gymserve.errors import InvalidRequest
+from gymserve.journal import Step, read
+from gymserve.recording import statistics as journals_statistics
+from gymserve.recording.episodes import records_of
+from tests.recording.journals import play
+from tests.recording.test_video import command
+
+
+def test_lengths_returns_and_speed_are_those_of_the_journal(tmp_path: Path) -> None:
+    played = play(tmp_path / "one", "CartPole-v1", seeds=(1, 2, 3), max_episode_steps=500)
+    left = play(tmp_path / "two", "CartPole-v1", seeds=(4,), steps=2)
+    found = journals_statistics.of([records_of(played), records_of(left)])
+    lengths, length = [], 0
+    for record in read(played / "journal"):
+        if isinstance(record, Step):
+            length += 1
+            if record.terminated:
+                lengths.append(float(length))
+                length = 0
+    assert len(lengths) == 3 and found.episodes == 3 and found.unfinished == 1 and found.steps == sum(lengths)
+    assert found.lengths == (statistics.fmean(lengths), statistics.stdev(lengths), min(lengths), max(lengths))
+    assert found.returns == found.lengths  # CartPole pays 1 a step
+    assert found.steps_per_second is not None and found.steps_per_second > 10
+
+
+def test_no_episode_has_no_statistics(tmp_path: Path) -> None:
+    found = journals_statistics.of([records_of(play(tmp_path / "run", "CartPole-v1", seeds=()))])
+    assert (found.episodes, found.lengths, found.returns, found.steps_per_second) == (0, None, None, None)
+
+
+def test_one_episode_has_no_deviation(tmp_path: Path) -> None:
+    found = journals_statistics.of([records_of(play(tmp_path / "run", "Painting-v0", seeds=(1,), action=2))])
+    assert found.returns == (20.0, None, 20.0, 20.0)
+
+
+def test_a_vector_instance_is_refused_by_name(tmp_path: Path) -> None:
+    journal = play(tmp_path / "run", "CartPole-v1", seeds=(1,), num_envs=2, steps=0)
+    with pytest.raises(InvalidRequest, match="vector instance"):
+        journals_statistics.of([records_of(journal)])
+
+
+def test_the_command_tells_them_to_people_and_programs(tmp_path: Path) -> None:
+    journal = play(tmp_path / "run", "Painting-v0", seeds=(1, 2), action=1)
+    told = command("statistics", journal)
+    assert told.returncode == 0 and "2 finished episodes, 0 unfinished ones, 20 steps" in told.stdout
+    assert "return: 10 ± 0, from 10 to 10" in told.stdout
+    assert json.loads(command("statistics", journal, "--json").stdout)["returns"]["mean"] == 10.0

@@ -1,0 +1,192 @@
+"""Videos show the recorded run, to its end or as much as fits, say where they do not, and tell no secret."""
+
+import itertools
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from grader import bundle, seeds
+from gymserve.errors import EnvironmentFailed, InvalidRequest
+from gymserve.recording import film
+from gymserve.recording.captions import ALARM
+from gymserve.recording.cutting import cut
+from gymserve.recording.episodes import episodes_of, made, records_of
+from gymserve.recording.film import Film, shoot
+from tests.grader import journals as graded
+from tests.recording.journals import CATALOGUE, SEED, play
+from tests.servers import ROOT
+
+
+def frames(path: Path) -> list[np.ndarray]:
+    """A video's pictures, decoded: (height, width, 3) uint8 each."""
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def filmed(journal: Path, folder: Path, **more: Any) -> dict[str, Any]:
+    folder.mkdir(exist_ok=True)
+    return shoot(Film("a title", episodes_of(records_of(journal)), **more), CATALOGUE, folder)
+
+
+def is_alarmed(frame: np.ndarray) -> bool:
+    """Whether the caption's upper half is red."""
+    corner = frame[-46:-30, -12:].reshape(-1, 3).mean(0)
+    return bool(np.abs(corner - ALARM).max() < 30)
+
+
+@pytest.mark.parametrize("environment", ["CartPole-v1", "FrozenLake-v1", "Painting-v0"])
+def test_every_file_can_be_played_and_shows_all_episodes(environment: str, tmp_path: Path) -> None:
+    about = filmed(play(tmp_path / "run", environment), tmp_path / "out")
+    assert about["shown"] == [1, 2] and about["complete"] and about["agrees"] and about["speed"] == 1
+    for name in (film.WEBM, film.MP4):
+        found = frames(tmp_path / "out" / name)
+        assert len(found) == about["frames"] and found[0].shape == (about["height"], about["width"], 3)
+        assert not any(is_alarmed(frame) for frame in found)
+    assert all(frame.shape == (200, 268, 3) for frame in frames(tmp_path / "out" / film.SMALL_MP4))
+    with Image.open(tmp_path / "out" / film.GIF) as gif, Image.open(tmp_path / "out" / film.SMALL_JPG) as small:
+        assert gif.format == "GIF" and 1 < gif.n_frames <= 100 and gif.width <= 320  # type: ignore[attr-defined]
+        assert small.size == (268, 200)
+    with Image.open(tmp_path / "out" / film.POSTER) as poster:
+        assert poster.size == (about["width"], about["height"])
+
+
+def test_a_video_shows_what_the_environment_shows(tmp_path: Path) -> None:
+    """Picture by picture beside a run in this process; the caption below is another each time."""
+    journal = play(tmp_path / "run", "Painting-v0", seeds=(3,), action=2)
+    filmed(journal, tmp_path / "out")
+    (episode,) = episodes_of(records_of(journal))
+    env = made(episode, CATALOGUE, render=True)
+    env.reset(seed=3)
+    shown = frames(tmp_path / "out" / film.WEBM)
+    captions = []
+    for step in range(11):
+        if step:
+            env.step(2)
+        expected = env.render().repeat(7, 0).repeat(7, 1).astype(int)  # enlarged by a whole number
+        assert np.abs(shown[step][:-48].astype(int) - expected).mean() < 3, step
+        captions.append(shown[step][-48:].astype(int))
+    env.close()
+    assert all(np.abs(one - other).max() > 40 for one, other in itertools.pairwise(captions))
+    assert len(shown) == 11 + 20 and np.abs(shown[-1].astype(int) - shown[10]).mean() < 3  # the end stands for a second
+
+
+def test_a_graded_trial_starts_on_a_fresh_environment(tmp_path: Path) -> None:
+    journal = play(tmp_path / "run", "LunarLander-v3", seeds=(SEED, SEED + 1), graded=True)
+    assert filmed(journal, tmp_path / "out")["agrees"]
+
+
+def test_what_is_not_the_recorded_run_says_so_in_the_picture(tmp_path: Path) -> None:
+    about = filmed(play(tmp_path / "run", "Vain-v0", seeds=(1,)), tmp_path / "out")
+    alarmed = [is_alarmed(frame) for frame in frames(tmp_path / "out" / film.MP4)]
+    assert not about["agrees"] and alarmed[:3] == [False] * 3 and all(alarmed[3:])
+    red = frames(tmp_path / "out" / film.SMALL_MP4)[-1][:3, 100:160].reshape(-1, 3).mean(0)
+    assert red[0] > 100 and red[1] < 60
+
+
+def test_no_file_tells_seeds_or_when_it_was_made(tmp_path: Path) -> None:
+    seeds = (SEED, SEED + 12_345)
+    filmed(play(tmp_path / "run", "CartPole-v1", seeds=seeds, graded=True), tmp_path / "out")
+    needles = [form for seed in seeds for form in (str(seed).encode(), f"{seed:x}".encode(), seed.to_bytes(8, "little"),
+                                                   seed.to_bytes(8, "big"))]  # fmt: skip
+    for path in (tmp_path / "out").iterdir():
+        data = path.read_bytes()
+        assert not any(needle in data for needle in (*needles, b"creation", b"Exif")), path
+    with av.open(str(tmp_path / "out" / film.MP4)) as container:
+        assert "creation_time" not in container.metadata | container.streams[0].metadata
+    first = (tmp_path / "out" / film.MP4).read_bytes()
+    filmed(tmp_path / "run", tmp_path / "again")
+    assert first == (tmp_path / "again" / film.MP4).read_bytes()  # so there is nothing but the pictures in it
+
+
+@pytest.mark.parametrize("fps", [None, 0, float("nan"), 1, 4, 20, 30, 50, 60, 100, 125, 1000])
+def test_a_cut_is_no_longer_than_allowed_and_shows_all_that_fits(fps: float | None) -> None:
+    for lengths in ([1], [10], [10_000_000], [100] * 3, [500] * 50, [5, 100_000, 5], [3] * 5000):
+        plan = cut(lengths, fps, 60.0)
+        assert 1 <= plan.rate <= 30 and plan.frames <= 60 * plan.rate and plan.speed in (1, 2, 4, 8)
+        assert plan.shown[0] == 0 and plan.shown == sorted(set(plan.shown)) and plan.shown[-1] < len(lengths)
+        assert len(plan.shown) < 2 or plan.shown[-1] == len(lengths) - 1
+        if fps and fps >= 1:  # steps a second of the video, of those that the environment means to have
+            assert float(plan.rate) * plan.stride == pytest.approx(fps * plan.speed, rel=0.01)
+
+
+def test_long_runs_are_sped_up_before_they_are_cut(tmp_path: Path) -> None:
+    assert cut([1000], 20, 60.0).speed == 1 and cut([4000], 20, 60.0).speed == 4
+    journal = play(tmp_path / "run", "Pendulum-v1", seeds=(1,), max_episode_steps=200)
+    about = filmed(journal, tmp_path / "out", seconds=2.0)
+    assert about["speed"] == 8 and about["seconds"] <= 2.0 and about["complete"]
+    short = filmed(journal, tmp_path / "short", seconds=1.2)
+    assert short["seconds"] <= 1.2 and not short["complete"] and short["shown"] == [1]
+
+
+def test_what_there_is_when_time_is_up_is_the_video(tmp_path: Path) -> None:
+    about = filmed(play(tmp_path / "run", "Painting-v0", seeds=(1, 2, 3)), tmp_path / "out", work_seconds=0.0)
+    assert (
+        about["shown"] == [1] and not about["complete"] and about["frames"] == len(frames(tmp_path / "out" / film.WEBM))
+    )
+
+
+def test_what_cannot_be_filmed_says_why(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match="Hidden-v0 makes no pictures"):
+        filmed(play(tmp_path / "hidden", "Hidden-v0"), tmp_path / "out")
+    with pytest.raises(EnvironmentFailed, match="cannot be rendered: RuntimeError") as raised:
+        filmed(play(tmp_path / "raising", "Raising-v0", graded=True), tmp_path / "out")
+    assert "state" not in str(raised.value)
+    with pytest.raises(InvalidRequest, match="vector instance"):
+        filmed(play(tmp_path / "vector", "CartPole-v1", seeds=(1,), num_envs=2, steps=0), tmp_path / "out")
+    with pytest.raises(InvalidRequest, match="no episode"):
+        filmed(play(tmp_path / "empty", "CartPole-v1", seeds=()), tmp_path / "out")
+
+
+def command(*arguments: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "gymserve.recording", "--modules", "tests.painting_environments", *map(str, arguments)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_a_walker_stays_in_the_picture(tmp_path: Path) -> None:
+    """Gymnasium's own camera lets HalfCheetah run away; the film's goes along, so that its middle is never empty."""
+    journal = play(tmp_path / "run", "HalfCheetah-v5", seeds=(1,), max_episode_steps=100, action=np.ones(6, np.float32))
+    assert command("video", journal, "-o", tmp_path / "run.mp4", "--seconds", 2).returncode == 0
+    last = frames(tmp_path / "run.mp4")[-1][:480].astype(int)
+    reddish = (last[..., 0] - last[..., 2]) > 40  # the cheetah, and nothing else there, is
+    assert reddish[:, 100:380].sum() > 1000
+
+
+def test_the_command_makes_a_video_of_a_journal_or_a_bundle(tmp_path: Path) -> None:
+    journal = play(tmp_path / "run", "Painting-v0", seeds=(1, 2))
+    made = command("video", journal, "-o", tmp_path / "run.webm", "--episode", 2)
+    assert made.returncode == 0 and "31 frames" in made.stdout and not made.stderr
+    assert len(frames(tmp_path / "run.webm")) == 31
+    assert command("video", journal / "journal", "-o", tmp_path / "run.gif").returncode == 0
+    graded_journal = graded.played(tmp_path)
+    packed = bundle.build(
+        journal=graded_journal.read_bytes(), challenge=graded.CARTPOLE, phase_key=graded.PHASE_KEY,
+        receipt=graded.issued(graded_journal),
+    )  # fmt: skip
+    (tmp_path / "s1.zip").write_bytes(packed)
+    made = command("video", tmp_path / "s1.zip", "-o", tmp_path / "s1.mp4")
+    assert made.returncode == 0 and "4 of 4 episodes" in made.stdout
+    plan = seeds.plan(graded.CARTPOLE, "public", graded.PHASE_KEY, "s1")
+    assert not any(str(trial["seed"]) in made.stdout for trial in plan)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("video", "nowhere", "-o", "x.webm"), "nowhere"),
+        (("video", "README.md", "-o", "x.webm"), "is no journal"),
+        (("video", "README.md", "-o", "x.avi"), "must end in .webm, .mp4, .gif"),
+        (("statistics", "README.md"), "is no journal"),
+        (("export", "README.md", "--dataset", "x-v0"), "is no journal"),
+    ],
+)
+def test_the_command_says_what_is_wrong(arguments: tuple[str, ...], words: str) -> None:
+    refused = command(*arguments)
+    assert refused.returncode == 2 and words in refused.stderr and "Traceback" not in refused.stderr

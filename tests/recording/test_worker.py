@@ -1,0 +1,209 @@
+"""The process that makes videos: whatever an environment does when it is rendered, the orders behind it are carried out."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gymserve.recording.media import FAILED, MADE, MAKING, WAITING, Media
+from gymserve.recording.orders import Order
+from gymserve.settings import Settings
+from tests.recording.journals import play
+from tests.recording.test_video import frames
+from tests.servers import ROOT, wait_for
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+class Data:
+    """A server's data directory, without the server."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self.folder = folder
+        self.settings = Settings(DATA=str(folder), ENVIRONMENT_MODULES=["tests.painting_environments"], **settings)
+        self.media = Media(folder, self.settings)
+
+    def submit(self, name: str, environment: str) -> None:
+        """A graded submission's journal, and the order to film it."""
+        journal = play(self.folder / f"played-{name}", environment, graded=True) / "journal"
+        (self.folder / "submissions").mkdir(exist_ok=True)
+        shutil.copy(journal, self.folder / "submissions" / name)
+        self.media.order_submission(name, title="cart", challenge=7)
+
+    def state(self, name: str) -> str:
+        return str(self.media.standing(name)["state"])
+
+
+@pytest.fixture
+def work() -> Iterator[Start]:
+    """Starts workers as a server does; they are ended at the end."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(data: Data) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gymserve.recording.worker"], stdin=subprocess.PIPE, text=True, cwd=ROOT
+        )
+        started.append(process)
+        assert process.stdin is not None
+        process.stdin.write(data.settings.to_json(secrets=True) + "\n")
+        process.stdin.flush()
+        return process
+
+    yield start
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait(20)
+
+
+def until(data: Data, work: Start, condition: Callable[[], bool]) -> int:
+    """Has workers work, one after another where they die, until something is so; how many it took."""
+    number = 0
+    while not condition():
+        process = work(data)
+        number += 1
+        wait_for(lambda process=process: condition() or process.poll() is not None, 60)
+    return number
+
+
+def test_a_submission_is_filmed(tmp_path: Path, work: Start) -> None:
+    data = Data(tmp_path)
+    data.submit("good", "CartPole-v1")
+    assert data.state("good") == WAITING
+    until(data, work, lambda: not data.media.has_work())
+    told = data.media.standing("good")
+    assert (told["state"], told["reason"], told["agrees"], told["episodes"]) == (MADE, "", True, 2)
+    assert set(told["files"]) == {
+        "video.webm", "video.mp4", "video.gif", "thumbnail.mp4", "thumbnail.jpg", "poster.jpg"
+    }  # fmt: skip
+    for name, size in told["files"].items():
+        file, found = data.media.open("good", name)
+        with file:
+            assert found == size == len(file.read())
+    assert not list((tmp_path / "media" / "orders").iterdir())
+
+
+def test_one_that_hangs_is_ended_by_the_kernel(tmp_path: Path) -> None:
+    data = Data(tmp_path)
+    data.submit("bad", "Hanging-v0")
+    program = "from gymserve.recording import worker; worker.SILENT_SECONDS = 2.0; worker.main()"
+    process = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, text=True, cwd=ROOT)
+    assert process.stdin is not None
+    process.stdin.write(data.settings.to_json() + "\n")
+    process.stdin.flush()
+    assert process.wait(60) == -signal.SIGALRM
+    process.stdin.close()
+    assert data.state("bad") == MAKING  # one attempt of three
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", disk], check=True)
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)
+
+
+@pytest.mark.parametrize("left", [40_000, 0])  # bytes: too few for a video; for anything
+def test_a_full_disk_is_waited_for(small_disk: Path, work: Start, left: int) -> None:
+    data = Data(small_disk)
+    data.submit("waiting", "LunarLander-v3")
+    filler = small_disk / "filler"
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_bsize > left:
+            file.write(b"x" * 4096)
+    process = work(data)
+    wait_for(lambda: not data.media.has_work(), 60)
+    told = data.media.standing("waiting")
+    assert told["state"] == WAITING and ("full" in told["reason"]) == (left > 0) and process.poll() is None
+    filler.unlink()
+    order = data.media.orders.find("submission", "waiting")
+    assert order is not None
+    data.media.orders.place(order)  # it is due at once, and not in a minute
+    wait_for(lambda: data.state("waiting") == MADE, 60)
+
+
+def test_it_takes_no_time_that_others_want(tmp_path: Path, work: Start) -> None:
+    data = Data(tmp_path)
+    data.submit("good", "CartPole-v1")
+    process = work(data)
+
+    def scheduling() -> list[str]:
+        return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+
+    wait_for(lambda: data.state("good") == MADE)
+    told = scheduling()
+    assert int(told[16]) == 19 and int(told[38]) == 5  # nice; SCHED_IDLE
+
+
+@pytest.mark.parametrize(
+    ("environment", "settings", "words"),
+    [
+        ("Crashing-v0", {}, "rendering ended the process"),
+        ("Leaking-v0", {"MEDIA_MEMORY_MB": 500}, "MEDIA_MEMORY_MB = 500"),
+    ],
+)
+def test_one_that_ends_the_process_is_given_up_after_three_attempts(
+    tmp_path: Path, work: Start, environment: str, settings: dict[str, Any], words: str
+) -> None:
+    data = Data(tmp_path, **settings)
+    data.submit("bad", environment)
+    data.submit("good", "Painting-v0")
+    workers = until(data, work, lambda: not data.media.has_work())
+    told = data.media.standing("bad")
+    assert workers == 4 and told["state"] == FAILED
+    assert "given up after 3 attempts" in told["reason"] and words in told["reason"]
+    assert data.state("good") == MADE
+    data.media.order_submission("bad", title="cart", challenge=7, again=True)
+    assert data.state("bad") == WAITING
+
+
+@pytest.mark.parametrize(
+    ("environment", "reason"),
+    [
+        ("Raising-v0", "the environment cannot be rendered: RuntimeError"),
+        ("Hidden-v0", "Hidden-v0 makes no pictures"),
+    ],
+)
+def test_one_that_cannot_be_rendered_fails_at_once(tmp_path: Path, work: Start, environment: str, reason: str) -> None:
+    data = Data(tmp_path)
+    data.submit("bad", environment)
+    assert until(data, work, lambda: not data.media.has_work()) == 1
+    assert (data.media.standing("bad")["state"], data.media.standing("bad")["reason"]) == (FAILED, reason)
+
+
+def test_a_worker_that_is_killed_loses_nothing(tmp_path: Path, work: Start) -> None:
+    data = Data(tmp_path)
+    data.submit("good", "LunarLander-v3")
+    process = work(data)
+    wait_for(lambda: (tmp_path / "media" / "good.new" / "video.webm").exists() or data.state("good") == MADE)
+    process.kill()
+    process.wait()
+    until(data, work, lambda: not data.media.has_work())
+    assert data.state("good") == MADE and not (tmp_path / "media" / "good.new").exists()
+    file, _ = data.media.open("good", "video.mp4")
+    with file:
+        assert len(frames(Path(file.name))) == data.media.standing("good")["frames"]
+
+
+def test_nothing_is_ordered_where_media_are_off(tmp_path: Path) -> None:
+    data = Data(tmp_path, MEDIA=False)
+    data.media.order_submission("one", title="cart", challenge=7)
+    data.media.order_monitor("token", title="x", directory="d", monitor=1, every=1)
+    assert not data.media.has_work() and "MEDIA is off" in data.media.standing("one")["reason"]
+
+
+def test_an_orders_file_is_plain(tmp_path: Path) -> None:
+    data = Data(tmp_path)
+    data.media.order_submission("one", title="cart", challenge=7)
+    (path,) = (tmp_path / "media" / "orders").iterdir()
+    assert Order(**json.loads(path.read_text())) == data.media.orders.find("submission", "one")
