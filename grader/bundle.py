@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from grader import definition, receipt, scoring, seeds
-from grader.challenge import Challenge, canonical
+from grader.challenge import CLIP, Challenge, canonical
 from grader.fields import InvalidChallenge
 from grader.receipt import LINK_BYTES, InvalidReceipt, Receipt
 from gymserve.errors import InvalidRequest
@@ -161,8 +161,8 @@ def _check_seeds(content: bytes, signed: Receipt, challenge: Challenge, records:
     plan = seeds.plan(challenge, statement["phase"], key, statement["submission"])
     if not isinstance(first, Created) or first.meta.get("trials") != plan:
         raise InvalidBundle("journal: record 0 has other trials than the seeds give")
-    asked = (challenge.environment, challenge.kwargs, challenge.max_episode_steps)
-    if tuple(first.meta.get(name) for name in ("env_id", "kwargs", "max_episode_steps")) != asked:
+    asked = (challenge.environment, challenge.kwargs, challenge.max_episode_steps, challenge.actions == CLIP or None)
+    if tuple(first.meta.get(name) for name in ("env_id", "kwargs", "max_episode_steps", "clip_actions")) != asked:
         raise InvalidBundle("journal: record 0 makes another environment than the challenge's")
 
 

@@ -8,6 +8,9 @@ from typing import Any
 
 from grader.fields import InvalidChallenge
 
+REFUSE, CLIP = "refuse", "clip"
+PRACTICE, PUBLIC, FINAL = "practice", "public", "final"
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -72,7 +75,14 @@ class Limits:
 
 @dataclass(frozen=True)
 class Phase:
-    """`trials`: their number in this phase; `opens`, `closes`: None for always and never."""
+    """A time in which submissions are taken, with seeds and a leaderboard of its own.
+
+    Args:
+        kind: "practice" (its seeds are known to all, and it uses up no submissions), "public", or "final" (for those
+            who reached the qualifying score in a public phase, where the challenge has one).
+        opens, closes: None for always and never.
+        trials: their number in this phase.
+    """
 
     name: str
     kind: str
@@ -84,8 +94,9 @@ class Phase:
     def is_open(self, now: datetime) -> bool:
         return (self.opens is None or self.opens <= now) and (self.closes is None or now < self.closes)
 
-    def is_over(self, now: datetime) -> bool:
-        return self.closes is not None and self.closes <= now
+    def is_revealed(self, now: datetime) -> bool:
+        """Whether its seeds may be known: it is over, or for practice."""
+        return self.kind == PRACTICE or (self.closes is not None and self.closes <= now)
 
 
 @dataclass(frozen=True)
@@ -105,7 +116,12 @@ class Teams:
 
 @dataclass(frozen=True)
 class Challenge:
-    """All that an organiser says. `tolerance`: by how much a replayed return may differ; 0: not at all."""
+    """All that an organiser says.
+
+    Args:
+        actions: what becomes of one outside of the action space: "refuse" (nothing is stepped) or "clip".
+        tolerance: by how much a replayed return may differ; 0: not at all.
+    """
 
     name: str
     title: str
@@ -113,6 +129,7 @@ class Challenge:
     environment: str
     kwargs: dict[str, Any]
     max_episode_steps: int | None
+    actions: str
     tolerance: float
     trials: Trials
     scoring: Scoring
@@ -139,7 +156,10 @@ class Challenge:
 
     def to_map(self) -> dict[str, Any]:
         """As plain data, which `definition.from_map` reads."""
-        return dict(_plain(asdict(self)))
+        told = dict(_plain(asdict(self)))
+        if self.actions == REFUSE:
+            del told["actions"]  # so that challenges from before there was a choice keep their digests
+        return told
 
     def to_json(self) -> bytes:
         """The same as one canonical text."""
@@ -149,12 +169,6 @@ class Challenge:
     def digest(self) -> str:
         """SHA-256 of all of it."""
         return hashlib.sha256(self.to_json()).hexdigest()
-
-    @property
-    def rules_digest(self) -> str:
-        """SHA-256 of what decides a score: where it changes, old scores were got under other rules."""
-        deciding = ("name", "environment", "kwargs", "max_episode_steps", "tolerance", "trials", "scoring")
-        return hashlib.sha256(canonical({name: self.to_map()[name] for name in deciding})).hexdigest()
 
 
 def canonical(data: Any) -> bytes:

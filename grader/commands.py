@@ -6,6 +6,7 @@ from pathlib import Path
 
 from grader import checking, definition, tables
 from grader.competition import Competition
+from grader.outbox import Outbox
 from gymserve import environments
 from gymserve.accounts import Accounts
 from gymserve.accounts.audit import COMMAND_LINE
@@ -52,4 +53,14 @@ def set_open(accounts: Accounts, asked: argparse.Namespace, owner_id: int | None
     print(f"challenge {asked.name} is {'open' if is_open else 'closed'}")
 
 
-VERBS = {"create": create, "check": check, "list": list_all, "open": set_open, "close": set_open}
+def reports(accounts: Accounts, asked: argparse.Namespace, owner_id: int | None) -> None:
+    outbox = Outbox.of(asked.settings, accounts.database, Path(asked.settings.DATA))
+    if asked.retry:
+        print(f"{outbox.hurry()} reports are sent again as soon as the server runs")
+    for report, submission, name in outbox.list():
+        what = "began" if report.number == 0 else "ended"
+        print(f"{submission} of {name}: {what}, {report.state} since {report.created_at:%Y-%m-%d %H:%M} UTC, "
+              f"{report.attempts} attempts; {report.reason or 'not tried yet'}")  # fmt: skip
+
+
+VERBS = {"reports": reports, "create": create, "check": check, "list": list_all, "open": set_open, "close": set_open}

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from grader import definition, seeds
-from grader.challenge import Challenge
+from grader.challenge import PRACTICE, Challenge
 from gymserve.errors import Forbidden, InvalidRequest, NotFound
 from gymserve.store import Database, models
 from gymserve.store.models import ChallengeVersion, now
@@ -123,11 +123,13 @@ class Competition:
             self._read[version_id] = self._parsed(version)
         return self._read[version_id]
 
-    def phase_key(self, challenge: str, phase: str) -> bytes:
-        """The secret from which the seeds of a phase come."""
-        return seeds.phase_key(seeds.server_secret(self._data / "seeds"), challenge, phase)
+    def phase_key(self, challenge: Challenge, phase: str) -> bytes:
+        """The secret from which the seeds of a phase come; none of a practice phase."""
+        if challenge.phase(phase).kind == PRACTICE:
+            return seeds.practice_key(challenge.name, phase)
+        return seeds.phase_key(seeds.server_secret(self._data / "seeds"), challenge.name, phase)
 
-    def commitment(self, challenge: str, phase: str) -> str:
+    def commitment(self, challenge: Challenge, phase: str) -> str:
         """What is published of that secret."""
         return seeds.commitment(self.phase_key(challenge, phase))
 
@@ -135,11 +137,11 @@ class Competition:
         """All that everybody may know of a challenge; the seeds of phases that are over as well."""
         at, challenge = now(), held.challenge
         phase = challenge.phase_at(at)
-        told = challenge.to_map()
+        told = {"actions": challenge.actions} | challenge.to_map()
         for each, own in zip(challenge.phases, told["phases"], strict=True):
-            own["commitment"] = self.commitment(challenge.name, each.name)
+            own["commitment"] = self.commitment(challenge, each.name)
             own["is_open"] = held.is_open and each.is_open(at)
-            own["key"] = self.phase_key(challenge.name, each.name).hex() if each.is_over(at) else None
+            own["key"] = self.phase_key(challenge, each.name).hex() if each.is_revealed(at) else None
         told["trials"] = {"number": challenge.trials.number, "fresh": challenge.trials.fresh}  # variants are secret
         return told | {
             "is_open": held.may_submit(at),
@@ -161,6 +163,11 @@ class _Any(list[str]):
 
     def __contains__(self, name: object) -> bool:
         return True
+
+
+def lock(session: Session, challenge_id: int) -> None:
+    """Holds off all others who lock the same challenge, until the transaction ends."""
+    session.execute(select(models.Challenge.id).where(models.Challenge.id == challenge_id).with_for_update())
 
 
 def _row(session: Session, name: str) -> models.Challenge | None:

@@ -5,13 +5,28 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from grader.challenge import Baseline, Challenge, Limits, Phase, Ranking, Scoring, Teams, Trials, Variant
+from grader.challenge import (
+    CLIP,
+    FINAL,
+    PRACTICE,
+    PUBLIC,
+    REFUSE,
+    Baseline,
+    Challenge,
+    Limits,
+    Phase,
+    Ranking,
+    Scoring,
+    Teams,
+    Trials,
+    Variant,
+)
 from grader.fields import Fields, InvalidChallenge, Source
 from grader.toml_lines import lines_of
 
 FUNCTIONS = ("mean", "sum", "median", "min")
 DIRECTIONS = ("higher", "lower")
-KINDS = ("practice", "public", "final")
+KINDS = (PRACTICE, PUBLIC, FINAL)
 _NAME = r"[a-z0-9][a-z0-9_-]{0,62}"
 _NAMED = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*"
 _NAME_WANTED = "small letters, digits, - and _, 63 at most"
@@ -66,6 +81,7 @@ def _challenge(fields: Fields, functions: Collection[str] | None) -> Challenge:
         environment=fields.text("environment", pattern=r"[A-Za-z0-9_./-]{1,100}", wanted="an id such as CartPole-v1"),
         kwargs=fields.plain("kwargs"),
         max_episode_steps=fields.integer("max_episode_steps", None, least=1),
+        actions=fields.choice("actions", (REFUSE, CLIP), REFUSE),
         tolerance=fields.number("tolerance", 0.0, least=0.0),
         trials=trials,
         scoring=_scoring(fields.table("scoring"), functions),
@@ -145,7 +161,7 @@ def _phases(fields: Fields, number: int) -> tuple[Phase, ...]:
     for each in fields.tables("phases"):
         phase = Phase(
             name=each.text("name", pattern=_NAME, wanted=_NAME_WANTED),
-            kind=each.choice("kind", KINDS, "public"),
+            kind=each.choice("kind", KINDS, PUBLIC),
             opens=each.moment("opens"),
             closes=each.moment("closes"),
             trials=each.integer("trials", number, least=1, most=10_000),
@@ -159,7 +175,7 @@ def _phases(fields: Fields, number: int) -> tuple[Phase, ...]:
                 "name", f"there are two phases {phase.name}, and phases of one name would share their seeds"
             )
         phases.append(phase)
-    return tuple(phases) or (Phase("public", "public", None, None, number, None),)
+    return tuple(phases) or (Phase(PUBLIC, PUBLIC, None, None, number, None),)
 
 
 def _baseline(fields: Fields) -> Baseline:

@@ -1,16 +1,18 @@
-"""The leaderboard of a challenge's phase, from the database; made anew only when a submission has changed."""
+"""The leaderboard of a challenge's phase: read from the database once, and then only of entrants whose submissions change."""
 
 import csv
+import datetime
 import io
 import threading
-import time
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session
 
 from grader.competition import Competition, Held
-from grader.judging import ABANDONED, GRADED, VERIFYING
-from grader.ranking import Row, places
+from grader.ranking import Place, Ranking, Row, Rules, standings
+from grader.slots import SCORED
 from gymserve import errors
 from gymserve.store import Database
 from gymserve.store.models import Submission, now
@@ -19,36 +21,40 @@ COLUMNS = (
     "rank", "entrant", "score", "secondary", "spread", "standard_error", "tries", "steps", "tied", "qualified",
     "verdict", "finished_at", "submission", "baseline",
 )  # fmt: skip
-SCORED = (VERIFYING, GRADED, ABANDONED)
+DETAILS = ("spread", "standard_error", "steps", "verdict")
+OVERLAP = datetime.timedelta(seconds=2)
+"""A transaction may end so much later than the time that it wrote down."""
 
-
-QUICK_SECONDS = 0.1
+MANY = 500
+"""So many changed entrants are not asked for one by one."""
 
 
 class Board(NamedTuple):
-    """`rows`: by `COLUMNS`, best first. `tag` changes whenever they do. `seconds`: making it took so long."""
+    """`places`: best first. `tag` changes whenever they do."""
 
     phase: str
     tag: str
-    rows: list[dict[str, Any]]
-    seconds: float
+    places: Ranking
+
+    def rows(self, start: int = 0, stop: int | None = None) -> list[dict[str, Any]]:
+        """Some of the places, each by `COLUMNS`."""
+        return [_told(place) for place in self.places[start:stop]]
 
     def to_csv(self) -> str:
-        """The rows as CSV, with a line of names."""
+        """All as CSV, with a line of names."""
         text = io.StringIO()
         writer = csv.DictWriter(text, COLUMNS, lineterminator="\r\n")
         writer.writeheader()
-        writer.writerows({**row, "entrant": _harmless(row["entrant"])} for row in self.rows)
+        writer.writerows({**row, "entrant": _harmless(row["entrant"])} for row in self.rows())
         return text.getvalue()
 
 
 class Leaderboard:
-    """Boards that take long are made anew behind their readers' backs, who see the one before for so long."""
+    """The boards of all challenges, each as one process remembers it."""
 
     def __init__(self, database: Database, competition: Competition) -> None:
         self.database, self.competition = database, competition
-        self._boards: dict[tuple[int, str], Board] = {}
-        self._making: set[tuple[int, str]] = set()
+        self._phases: dict[tuple[int, str], _Phase] = {}
         self._lock = threading.Lock()
 
     def of(self, held: Held, phase_name: str | None = None, *, sees_hidden: bool = False) -> Board:
@@ -63,99 +69,92 @@ class Leaderboard:
         until = phase.hidden_until or challenge.ranking.hidden_until
         if until is not None and at < until and not sees_hidden:
             raise errors.Conflict(f"the leaderboard is hidden until {until:%Y-%m-%d %H:%M} UTC")
-        tag = f"{held.version_id}-{self._stamp(held.id, phase.name)}"
-        board = self._boards.get((held.id, phase.name))
-        if board is None or (board.tag != tag and board.seconds < QUICK_SECONDS):
-            return self._make(held, phase.name, tag)
-        if board.tag != tag:
-            self._make_behind(held, phase.name, tag)
-        return board
-
-    def _make(self, held: Held, phase: str, tag: str) -> Board:
-        began = time.perf_counter()
-        rows = self._rows(held, phase)
-        board = self._boards[(held.id, phase)] = Board(phase, tag, rows, time.perf_counter() - began)
-        return board
-
-    def _make_behind(self, held: Held, phase: str, tag: str) -> None:
-        key = (held.id, phase)
-
-        def make() -> None:
-            try:
-                self._make(held, phase, tag)
-            except errors.Unavailable:
-                pass  # and the next reader has it made again
-            finally:
-                self._making.discard(key)
-
         with self._lock:
-            if key not in self._making:
-                self._making.add(key)
-                threading.Thread(target=make, daemon=True).start()
-
-    def _stamp(self, challenge_id: int, phase: str) -> str:
-        mine = (Submission.challenge_id == challenge_id, Submission.phase == phase)
+            known = self._phases.setdefault((held.id, phase.name), _Phase(held.id, phase.name))
         with self.database.reading() as session:
-            latest = session.scalar(select(func.max(Submission.changed_at)).where(*mine))
-            # Two changes in one microsecond are not told apart by their time.
-            same = select(func.count()).select_from(Submission).where(*mine, Submission.changed_at == latest)
-            return f"{latest:%Y%m%d%H%M%S%f}-{session.scalar(same)}" if latest else "none"
+            return known.board(session, held)
 
-    def _rows(self, held: Held, phase: str) -> list[dict[str, Any]]:
-        challenge = held.challenge
+
+class _Phase:
+    """Where the entrants of a phase stand, kept up with the database."""
+
+    def __init__(self, challenge_id: int, name: str) -> None:
+        self.name = name
+        self._all = (Submission.challenge_id == challenge_id, Submission.phase == name)
+        self._lock = threading.Lock()
+        self._version = 0  # of the challenge, whose rules the board follows
+        self._latest: datetime.datetime | None = None  # change that is on the board
+        self._board: Board | None = None
+
+    def board(self, session: Session, held: Held) -> Board:
+        latest = session.scalar(select(func.max(Submission.changed_at)).where(*self._all))
+        # Two changes in one microsecond are not told apart by their time.
+        same = select(func.count()).select_from(Submission).where(*self._all, Submission.changed_at == latest)
+        tag = (
+            f"{held.version_id}-{latest:%Y%m%d%H%M%S%f}-{session.scalar(same)}" if latest else f"{held.version_id}-none"
+        )
+        known = self._board
+        if known is not None and known.tag == tag:
+            return known
+        with self._lock:
+            if self._board is not None and self._board.tag == tag:
+                return self._board  # another thread has made it meanwhile
+            ranking = None
+            if self._board is not None and self._version == held.version_id:
+                ranking = self._updated(session, self._board.places)
+            if ranking is None:
+                rules = _rules(held)
+                baselines = [Row(each.name, "", each.score) for each in held.challenge.baselines]
+                ranking = Ranking(standings(self._read(session), rules).values(), rules, baselines)
+            self._version, self._latest = held.version_id, latest
+            self._board = Board(self.name, tag, ranking)
+            return self._board
+
+    def _updated(self, session: Session, ranking: Ranking) -> Ranking | None:
+        """The ranking with those entrants read anew of whom something changed; None: they are too many."""
+        since = () if self._latest is None else (Submission.changed_at >= self._latest - OVERLAP,)
+        changed = list(session.scalars(select(Submission.entrant).where(*self._all, *since).distinct()))
+        if len(changed) > MANY:
+            return None
+        fresh = standings(self._read(session, Submission.entrant.in_(changed)), ranking.rules)
+        return ranking.changed({entrant: fresh.get(entrant) for entrant in changed})
+
+    def _read(self, session: Session, *conditions: ColumnElement[bool]) -> Iterator[Row]:
+        details = [getattr(Submission, name) for name in DETAILS]
         columns = (
             Submission.entrant, Submission.name, Submission.score, Submission.secondary, Submission.finished_at,
-            Submission.spread, Submission.standard_error, Submission.steps, Submission.verdict, Submission.state,
+            Submission.state, Submission.phase, *details,
         )  # fmt: skip
+        # The phase is looked at here, or SQLite takes its index for all of it where that of entrants is quicker.
         query = select(*columns).where(
-            Submission.challenge_id == held.id,
-            Submission.phase == phase,
-            Submission.counts,
-            Submission.finished_at.is_not(None),
+            self._all[0], *conditions, Submission.counts, Submission.finished_at.is_not(None)
         )
-        with self.database.reading() as session:
-            found = {row.name: row for row in session.execute(query)}
-        rows = [
-            Row(
-                row.entrant,
-                row.name,
-                row.score if row.state in SCORED else None,
-                row.secondary,
-                row.finished_at.timestamp(),
-            )
-            for row in found.values()
-        ]
-        placed = places(
-            rows,
-            better=challenge.scoring.better,
-            rule=challenge.ranking.rule,
-            ties=challenge.ranking.ties,
-            secondary_better=challenge.scoring.secondary_better,
-            qualifying_score=challenge.ranking.qualifying_score,
-            baselines=[Row(each.name, "", each.score) for each in challenge.baselines],
-        )
-        told = []
-        for place in placed:
-            row = found.get(place.row.submission)
-            told.append(
-                {
-                    "rank": place.rank,
-                    "entrant": place.row.entrant,
-                    "score": place.row.score,
-                    "secondary": place.row.secondary,
-                    "spread": row.spread if row else None,
-                    "standard_error": row.standard_error if row else None,
-                    "tries": place.tries,
-                    "steps": row.steps if row else None,
-                    "tied": place.tied,
-                    "qualified": place.qualified,
-                    "verdict": row.verdict if row else None,
-                    "finished_at": row.finished_at.isoformat() if row else None,
-                    "submission": place.row.submission,
-                    "baseline": row is None,
-                }
-            )
-        return told
+        for entrant, name, score, secondary, finished_at, state, phase, *more in session.execute(query):
+            if phase == self.name:
+                counted = score if state in SCORED else None
+                yield Row(entrant, name, counted, secondary, finished_at.timestamp(), (finished_at, *more))
+
+
+def _rules(held: Held) -> Rules:
+    scoring, ranking = held.challenge.scoring, held.challenge.ranking
+    return Rules(scoring.better, ranking.rule, ranking.ties, scoring.secondary_better, ranking.qualifying_score)
+
+
+def _told(place: Place) -> dict[str, Any]:
+    finished_at, *more = place.row.details or (None, *(None for _ in DETAILS))
+    return {
+        "rank": place.rank,
+        "entrant": place.row.entrant,
+        "score": place.row.score,
+        "secondary": place.row.secondary,
+        "tries": place.tries,
+        "tied": place.tied,
+        "qualified": place.qualified,
+        "finished_at": finished_at and finished_at.isoformat(),
+        "submission": place.row.submission,
+        "baseline": place.row.details is None,
+        **dict(zip(DETAILS, more, strict=True)),
+    }
 
 
 def _harmless(text: str) -> str:

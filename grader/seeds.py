@@ -13,7 +13,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from grader.challenge import Challenge
+from grader.challenge import PRACTICE, Challenge
 
 KEY_BYTES = 32
 
@@ -55,6 +55,11 @@ def seed(key: bytes, trial: int, submission: str = "") -> int:
     return int.from_bytes(drawn[:8], "big") >> 1 | 1
 
 
+def practice_key(challenge: str, phase: str) -> bytes:
+    """What stands for the key of a practice phase: anyone may know it, and it tells nothing of other phases."""
+    return hashlib.sha256(f"gymserve practice phase\0{challenge}\0{phase}".encode()).digest()
+
+
 def practice_seed(challenge: str, trial: int) -> int:
     """A seed that anyone may know; even, so that it is never a secret one."""
     drawn = hashlib.sha256(f"gymserve practice\0{challenge}\0{trial}".encode()).digest()
@@ -67,13 +72,15 @@ def plan(challenge: Challenge, phase: str, key: bytes, submission: str = "") -> 
     Args:
         submission: what names it for good; it counts where the challenge says `trials.fresh`.
     """
-    own = submission if challenge.trials.fresh else ""
     number = challenge.phase(phase).trials
+    if challenge.phase(phase).kind == PRACTICE:
+        return practice_plan(challenge, number)
+    own = submission if challenge.trials.fresh else ""
     return [_trial(challenge, index, seed(key, index, own)) for index in range(1, number + 1)]
 
 
 def practice_plan(challenge: Challenge, number: int) -> list[dict[str, Any]]:
-    """Trials to practise with."""
+    """Trials to practise with: those of `python -m grader run`, and of a practice phase."""
     return [_trial(challenge, index, practice_seed(challenge.name, index)) for index in range(1, number + 1)]
 
 

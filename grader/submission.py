@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grader import scoring, seeds
-from grader.challenge import Challenge
+from grader.challenge import CLIP, Challenge
 from gymserve.errors import UnknownInstance
 from gymserve.hosts import folders
 from gymserve.hosts.instances import Instances
@@ -76,6 +76,7 @@ def begin(
         max_episode_steps=challenge.max_episode_steps,
         trials=seeds.plan(challenge, phase, phase_key, submission),
         allowance=allowance(challenge),
+        clip_actions=challenge.actions == CLIP,
         idempotency_key=hmac.digest(phase_key, f"create\0{submission}".encode(), "sha256").hex(),
         account=account,
         alone=alone,

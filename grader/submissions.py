@@ -15,18 +15,21 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy.orm import Session
 
-from grader import scoring, slots, submission
-from grader.challenge import canonical
-from grader.competition import Competition, Held
+from grader import scoring, slots, submission, teams
+from grader.challenge import Phase, canonical
+from grader.challenge_servers.crowdai import Refused
+from grader.competition import Competition, Held, lock
 from grader.judging import FAILED, VERIFYING, VOID, Judge
+from grader.outbox import REFUSED, Outbox
 from grader.slots import GOING_ON
 from gymserve import errors
 from gymserve.hosts.instances import Instances
 from gymserve.journal import read
+from gymserve.recording.media import Media
 from gymserve.store import Database
-from gymserve.store.models import Challenge as ChallengeRow
 from gymserve.store.models import Submission, now
 
 CREATED, RUNNING = GOING_ON
@@ -41,16 +44,37 @@ class Closed(errors.NotFound):
 
 
 class Submissions:
-    def __init__(self, database: Database, competition: Competition, instances: Instances, data: Path) -> None:
+    """Args:
+    outbox: whom else they are reported to; None: nobody.
+    media: where videos of them are ordered; None: nowhere.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        competition: Competition,
+        instances: Instances,
+        data: Path,
+        outbox: Outbox | None = None,
+        media: Media | None = None,
+    ) -> None:
         self.database, self.competition, self.instances = database, competition, instances
-        self.judge = Judge(database, competition, instances.catalogue, data)
+        self.outbox = outbox or Outbox(database, None, data)
+        self.judge = Judge(database, competition, instances.catalogue, data, self.outbox, media)
         self._any = False  # whether there are submissions at all
         self._next_look = 0.0
 
     # --- beginning ----------------------------------------------------------------------------------------------------
 
     def submit(
-        self, held: Held, *, account_id: int | None, entrant: str, alone: bool = False, key: str | None = None
+        self,
+        held: Held,
+        *,
+        account_id: int | None,
+        entrant: str,
+        alone: bool = False,
+        key: str | None = None,
+        remote_key: str | None = None,
     ) -> tuple[Submission, int | None]:
         """Begins a submission: (its row, whose `token` addresses the graded instance; how many more are allowed today).
 
@@ -59,11 +83,13 @@ class Submissions:
         Args:
             alone: see `Instances.create`.
             key: of this submission; the entrant's same key again gives the same one.
+            remote_key: of the entrant on the challenge server elsewhere, which is told.
 
         Raises:
             Closed: the challenge takes none at this time.
             TooFast, LimitReached: the challenge's limits.
             InvalidRequest, EnvironmentFailed, LimitReached: the instance cannot be made.
+            Refused: the challenge server does not take it.
         """
         phase = held.challenge.phase_at(now())
         if not held.is_open or phase is None:
@@ -71,7 +97,7 @@ class Submissions:
         name = secrets.token_hex(12)
         if key is not None:
             name = hashlib.blake2b(f"{held.id}\0{entrant}\0{key}".encode(), digest_size=12).hexdigest()
-        row, left = self._charge(held, phase.name, account_id, entrant, name)
+        row, left = self._charge(held, phase, account_id, entrant, name, remote_key)
         self._any = True
         if row.token is not None or row.state != CREATED:
             return row, left
@@ -80,36 +106,63 @@ class Submissions:
                 self.instances,
                 held.challenge,
                 phase=row.phase,
-                phase_key=self.competition.phase_key(held.challenge.name, row.phase),
+                phase_key=self.competition.phase_key(held.challenge, row.phase),
                 submission=row.name,
                 account=account_id or 0,
                 alone=alone,
             )
         except errors.GymserveError as error:
-            self._set(row.id, state=VOID, counts=False, reason=f"its instance could not be made: {error}")
+            self._give_back(row, f"its instance could not be made: {error}")
             raise
-        return self._set(row.id, token=token), left
+        self._set(row.id, token=token)
+        if remote_key is not None:
+            self._tell_begun(row, token)
+        return self.find(name), left
+
+    def _give_back(self, row: Submission, reason: str) -> None:
+        """Voids a submission that could not begin, and of which nobody was told."""
+        with self.database.writing() as session:
+            self.outbox.drop(session, row.id)
+            found = session.get_one(Submission, row.id)
+            found.state, found.counts, found.reason, found.changed_at = VOID, False, reason[:500], now()
+
+    def _tell_begun(self, row: Submission, token: str) -> None:
+        """Tells the challenge server at once; where it is away, it hears of it later.
+
+        Raises:
+            Refused: it does not take the submission.
+        """
+        first = self.outbox.first_of(row.id)
+        assert first is not None
+        report = self.outbox.send(first)
+        if report.state == REFUSED:
+            with contextlib.suppress(errors.GymserveError):
+                self.instances.close(token)
+            self._give_back(row, report.reason)
+            raise Refused(report.reason)
 
     def _charge(
-        self, held: Held, phase: str, account_id: int | None, entrant: str, name: str
+        self, held: Held, phase: Phase, account_id: int | None, entrant: str, name: str, remote_key: str | None
     ) -> tuple[Submission, int | None]:
-        limits = held.challenge.limits
         with self.database.writing() as session:
-            # One at a time in a challenge, so that two at once do not both take the last slot.
-            session.execute(select(ChallengeRow.id).where(ChallengeRow.id == held.id).with_for_update())
+            lock(session, held.id)  # so that two at once do not both take the last slot
             if (known := session.scalar(select(Submission).where(Submission.name == name))) is not None:
                 return known, None
-            left = slots.left(session, held, limits, entrant)
+            submitter = teams.entrant_of(session, held, account_id, entrant)
+            left = slots.left(session, held, phase, submitter)
             row = Submission(
                 name=name,
                 challenge_id=held.id,
                 version_id=held.version_id,
-                phase=phase,
+                phase=phase.name,
                 account_id=account_id,
-                entrant=entrant,
+                entrant=submitter.name,
                 state=CREATED,
             )
             session.add(row)
+            if remote_key is not None:
+                session.flush()
+                self.outbox.begin(session, row.id, remote_key)
         return row, left
 
     # --- looking ------------------------------------------------------------------------------------------------------
@@ -138,10 +191,21 @@ class Submissions:
     def list(self, held: Held, *, account_id: int | None = None, skip: int = 0, limit: int = 100) -> list[Submission]:
         """A challenge's submissions, of one account or of all (None), the newest first."""
         query = select(Submission).where(Submission.challenge_id == held.id)
-        if account_id is not None:
-            query = query.where(Submission.account_id == account_id)
         with self.database.reading() as session:
+            if account_id is not None:
+                query = query.where(self._seen_by(session, held, account_id))
             return list(session.scalars(query.order_by(Submission.id.desc()).offset(skip).limit(limit)))
+
+    def may_see(self, held: Held, row: Submission, account_id: int) -> bool:
+        """Whether a submission is the account's, or its team's."""
+        with self.database.reading() as session:
+            mine = (Submission.id == row.id, self._seen_by(session, held, account_id))
+            return session.scalar(select(Submission.id).where(*mine)) is not None
+
+    @staticmethod
+    def _seen_by(session: Session, held: Held, account_id: int) -> ColumnElement[bool]:
+        own = Submission.account_id == account_id
+        return own | (Submission.entrant == teams.entrant_of(session, held, account_id, "").name)
 
     def standing(self, row: Submission) -> submission.Standing | None:
         """How far a submission that goes on is; None: nothing is known."""
@@ -184,11 +248,13 @@ class Submissions:
         """Writes the end of a submission once: who comes second changes nothing."""
         with self.database.writing() as session:
             at = now()
-            session.execute(
+            ended = session.execute(
                 update(Submission)
                 .where(Submission.id == row.id, Submission.state.in_(GOING_ON))
                 .values(state=state, reason=reason[:500], changed_at=at, finished_at=at, **values)
             )
+            if ended.rowcount and state != VERIFYING:  # type: ignore[attr-defined]
+                self.outbox.end(session, row.id)
             return session.get_one(Submission, row.id, populate_existing=True)
 
     def leave(self, row: Submission) -> None:

@@ -15,10 +15,12 @@ os.environ.setdefault("MUJOCO_GL", "egl")
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 
 from grader.competition import Competition
+from grader.outbox import Outbox
 from grader.submissions import Submissions
 from grader.verification import NOT_REPLAYABLE, Verdict
 from gymserve import environments, errors, logs, settings
 from gymserve.hosts.instances import Instances
+from gymserve.recording.media import Media
 from gymserve.settings import Settings
 from gymserve.store import connect
 from gymserve.store.models import Submission
@@ -33,7 +35,8 @@ def submissions_of(configuration: Settings, instances: Instances) -> tuple[Compe
     data = Path(configuration.DATA).resolve()
     database = connect(configuration.DATABASE, data)
     competition = Competition(database, data, functions=configuration.SCORING_FUNCTIONS)
-    return competition, Submissions(database, competition, instances, data)
+    outbox, media = Outbox.of(configuration, database, data), Media(data, configuration)
+    return competition, Submissions(database, competition, instances, data, outbox, media)
 
 
 def main() -> int:

@@ -110,19 +110,23 @@ def test_data_from_outside_names_no_function_that_is_not_allowed() -> None:
     assert definition.from_map(data, functions=["os:getpid"]).scoring.function == "os:getpid"
 
 
-def test_the_rules_digest_changes_with_what_decides_a_score_only() -> None:
-    plain = definition.read(TEXT)
-    assert definition.read(TEXT.replace('"cart"\n', '"cart"\ntitle = "A cart"\n', 1)).rules_digest == plain.rules_digest
-    assert definition.read(TEXT.replace("worst = -3", "worst = -4")).rules_digest != plain.rules_digest
-
-
 def test_phases_open_and_close_by_the_time_that_is_given() -> None:
     challenge = definition.read(TEXT)
     before, between, after = (datetime(year, 1, 1, tzinfo=UTC) for year in (2029, 2030, 2031))
     assert [phase.name for when in (before, between, after) if (phase := challenge.phase_at(when))] == [
         "practice", "final", "final",
     ]  # fmt: skip
-    assert challenge.phases[0].is_over(between) and not challenge.phases[0].is_over(before)
+    ended = definition.read(TEXT.replace('kind = "practice"', 'kind = "public"')).phases[0]
+    assert ended.is_revealed(between) and not ended.is_revealed(before)
+    assert challenge.phases[0].is_revealed(before)  # for practice: its seeds are no secret
+    assert not challenge.phases[1].is_revealed(after)
+
+
+def test_a_choice_that_is_the_default_leaves_a_challenges_digest_as_it_was() -> None:
+    plain = definition.read(TEXT)
+    refuse, clip = (definition.read(f'actions = "{actions}"\n{TEXT}') for actions in ("refuse", "clip"))
+    assert plain.actions == "refuse" and refuse.digest == plain.digest and "actions" not in plain.to_map()
+    assert clip.digest != plain.digest and definition.from_map(clip.to_map()) == clip
 
 
 @given(st.text(max_size=200))

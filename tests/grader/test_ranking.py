@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.ranking import Place, Row, places
+from grader.ranking import Place, Ranking, Row, Rules, standings
 
 PLAIN: dict[str, Any] = {"better": "higher", "rule": "best", "ties": "shared"}
 ROWS = st.lists(
@@ -17,6 +17,7 @@ ROWS = st.lists(
         st.none() | st.sampled_from([math.nan, math.inf, -math.inf]) | st.integers(-3, 3).map(float),
         st.none() | st.integers(0, 2).map(float),
         st.integers(0, 9).map(float),
+        st.none(),
     ),
     max_size=20,
 )
@@ -27,6 +28,10 @@ RULES = st.fixed_dictionaries(
         "ties": st.sampled_from(["shared", "earlier", "secondary"]),
     }
 )
+
+
+def places(rows: list[Row], *, baselines: list[Row] = [], **rules: Any) -> list[Place]:  # noqa: B006
+    return Ranking(standings(rows, Rules(**rules)).values(), Rules(**rules), baselines)[:]
 
 
 def short(found: list[Place]) -> list[tuple[int | None, str, int]]:
@@ -81,3 +86,18 @@ def test_the_order_of_the_rows_does_not_matter(rows: list[Row], rules: dict[str,
     mixed = rows[:]
     chance.shuffle(mixed)
     assert places(mixed, **rules) == places(rows, **rules)
+
+
+@given(ROWS, ROWS, RULES)
+def test_a_changed_ranking_is_as_one_made_anew(before: list[Row], after: list[Row], rules: dict[str, Any]) -> None:
+    ruled, baselines = Rules(**rules), [Row("base", "", 1.0)]
+    told = standings(before, ruled)
+    first = Ranking(told.values(), ruled, baselines)
+    shown = first[:]
+    fresh = standings(after, ruled)
+    changes = {entrant: fresh.get(entrant) for entrant in {*told, *fresh}}
+    changed, anew = first.changed(changes), Ranking(fresh.values(), ruled, baselines)
+    assert changed[:] == anew[:] and first[:] == shown
+    ranks = {place.row.entrant: place.rank for place in anew[:]}
+    assert all(changed.rank(entrant) == ranks.get(entrant) for entrant in "abcdef")
+    assert [len(changed), changed[1:3]] == [len(anew), anew[:][1:3]]

@@ -15,10 +15,12 @@ from grader.submissions import Closed, Submissions
 from grader.verification import NOT_REPLAYABLE, Verdict
 from grader.worker import ATTEMPTS, Attempts, verify
 from gymserve import errors
+from gymserve.recording.media import Media
+from gymserve.settings import Settings
 from gymserve.store import Database
 from gymserve.store.models import Submission, now
 from tests.hosts.test_trials import Grader
-from tests.servers import Server, wait_for
+from tests.servers import Server
 
 TOML = """name = "cart"
 environment = "CartPole-v1"
@@ -76,8 +78,34 @@ def test_from_charge_to_receipt(place: Place) -> None:
     place.submissions.leave(found)
     with pytest.raises(errors.UnknownInstance):
         place.submissions.leave(found)
-    (own,) = Leaderboard(place.database, place.competition).of(place.held).rows
+    (own,) = Leaderboard(place.database, place.competition).of(place.held).rows()
     assert (own["entrant"], own["score"], own["rank"], own["verdict"]) == ("a", found.score, 1, "verified")
+
+
+def test_a_video_is_ordered_before_the_submission_is_done_with(place: Place, tmp_path: Path) -> None:
+    """A crash between the two has it verified, and ordered, again; not forgotten."""
+    media = Media(tmp_path, Settings())
+    place.submissions.judge.media = media
+    row = place.begin()
+    place.play(row)
+    waiting = place.submissions.finish(row)
+    assert media.standing(row.name)["state"] == "none"
+    seen = []
+    settle = place.submissions.judge._settle
+
+    def crash(*what: Any, **values: Any) -> None:
+        seen.append(media.standing(row.name)["state"])
+        if len(seen) == 1:
+            raise errors.Unavailable("the database went away")
+        settle(*what, **values)
+
+    place.submissions.judge._settle = crash  # type: ignore[method-assign]
+    with pytest.raises(errors.Unavailable):
+        place.submissions.judge.verify(waiting)
+    place.submissions.judge.verify(waiting)
+    assert seen == ["waiting", "waiting"] and place.submissions.find(row.name).state == GRADED
+    order = media.orders.find("submission", row.name)
+    assert order is not None and (order.title, order.challenge) == ("cart", row.challenge_id)
 
 
 def test_the_last_slot_is_taken_once(place: Place) -> None:
@@ -168,7 +196,7 @@ def test_a_replay_that_differs_fails(place: Place) -> None:
     place.submissions.judge.verify(row, Verdict("mismatch", "record 3 differs"))
     found = place.submissions.find(row.name)
     assert found.state == FAILED and "record 3 differs" in found.reason
-    assert Leaderboard(place.database, place.competition).of(place.held).rows == []
+    assert Leaderboard(place.database, place.competition).of(place.held).rows() == []
 
 
 def test_a_large_board_is_made_once(place: Place) -> None:
@@ -186,13 +214,18 @@ def test_a_large_board_is_made_once(place: Place) -> None:
     leaderboard = Leaderboard(place.database, place.competition)
     board = leaderboard.of(place.held)
     assert leaderboard.of(place.held) is board
-    assert len(board.rows) == 500 and board.rows[0]["tries"] == 6
-    scores = [row["score"] for row in board.rows]
+    assert len(board.places) == 500 and board.rows()[0]["tries"] == 6
+    scores = [row["score"] for row in board.rows()]
     assert scores == sorted(scores, reverse=True)
     with place.database.writing() as session:
-        top = session.scalars(select(Submission).where(Submission.name == board.rows[0]["submission"])).one()
+        top = session.scalars(select(Submission).where(Submission.name == board.rows(0, 1)[0]["submission"])).one()
         top.state, top.changed_at = FAILED, now()
-    assert wait_for(lambda: leaderboard.of(place.held).rows[0]["submission"] != top.name, 10)
+    changed = leaderboard.of(place.held)
+    assert (
+        changed.tag != board.tag
+        and changed.rows() == Leaderboard(place.database, place.competition).of(place.held).rows()
+    )
+    assert changed.rows(0, 1)[0]["submission"] != top.name
 
 
 def test_a_journal_that_was_lost_is_void_and_stands_in_nobodys_way(place: Place, tmp_path: Path) -> None:

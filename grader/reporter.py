@@ -1,0 +1,51 @@
+"""`python -m grader.reporter`: the background process that sends reports to a challenge server.
+
+It reads the server's settings as JSON from standard input, and ends with it: whoever started it holds the other end.
+"""
+
+import logging
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+from grader.outbox import Outbox
+from gymserve import errors, logs, settings
+from gymserve.store import connect
+
+IDLE_SECONDS = 30.0
+log = logging.getLogger("gymserve.grader")
+
+
+def main() -> int:
+    """Works until nothing was due for a while."""
+    configuration = settings.from_json(sys.stdin.readline())
+    threading.Thread(target=_end_with_standard_input, daemon=True).start()
+    logs.configure(configuration)
+    data = Path(configuration.DATA).resolve()
+    outbox = Outbox.of(configuration, connect(configuration.DATABASE, data), data)
+    idle_since = time.monotonic()
+    while time.monotonic() < idle_since + IDLE_SECONDS:
+        try:
+            due = outbox.next_due()
+            if due is None:
+                time.sleep(0.5)
+                continue
+            idle_since = time.monotonic()
+            report = outbox.send(due)
+            if report.reason:
+                log.warning("report %d of submission %d: %s", report.number, report.submission_id, report.reason)
+        except errors.Unavailable as error:
+            log.warning("%s", error)
+            time.sleep(1.0)
+    return 0
+
+
+def _end_with_standard_input() -> None:
+    sys.stdin.read()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
