@@ -1,5 +1,6 @@
 """Projects: groups of an account's experiments. Their numbers count from 1 within their account."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import select, update
@@ -80,10 +81,19 @@ def checked(values: dict[str, Any]) -> dict[str, str]:
     Raises:
         InvalidRequest: one is no text, or too long.
     """
+    return checked_text(values, LENGTHS, needed=("title", "project_type"))
+
+
+def checked_text(values: dict[str, Any], lengths: Mapping[str, int], *, needed: tuple[str, ...]) -> dict[str, str]:
+    """Texts of at most `lengths` characters; those that are `needed` are not empty.
+
+    Raises:
+        InvalidRequest: one is no such text.
+    """
     for name, value in values.items():
-        shortest = 0 if name == "description" else 1
-        if not isinstance(value, str) or not shortest <= len(value) <= LENGTHS[name] or "\0" in value:
-            raise InvalidRequest(f"{name} must be a string of {shortest} to {LENGTHS[name]} characters")
+        shortest = 1 if name in needed else 0
+        if not isinstance(value, str) or not shortest <= len(value) <= lengths[name] or "\0" in value:
+            raise InvalidRequest(f"{name} must be a string of {shortest} to {lengths[name]} characters")
         try:
             value.encode()
         except UnicodeEncodeError:

@@ -1,0 +1,147 @@
+"""Asks models: predictions, those of one model together, and roll-outs in its environment. Needs torch."""
+
+import functools
+import importlib
+import json
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.save_util import load_from_pkl
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+
+from gymserve import errors
+from gymserve.settings import Settings
+from gymserve.spaces import Codec, codec
+from gymserve.training.runners import making
+
+MOST_STEPS = 10_000  # of a roll-out
+MOST_OBSERVATIONS = 100_000
+
+
+class Loaded:
+    """A model in memory, and its environment."""
+
+    def __init__(self, folder: Path) -> None:
+        self.order = json.loads((folder / "order.json").read_text())
+        kind = getattr(importlib.import_module(self.order["package"]), self.order["algorithm"])
+        self.model = kind.load(folder / "model.zip", device="cpu")
+        self.observations: Codec = codec(self.model.observation_space)
+        self.actions: Codec = codec(self.model.action_space)
+        self.normal: VecNormalize | None = None
+        if (folder / "normalize.pkl").exists():
+            self.normal = load_from_pkl(folder / "normalize.pkl")
+
+    def predict(self, observations: list[Any], *, deterministic: bool) -> list[Any]:
+        """An action, as JSON holds it, for each observation (of the model's own space)."""
+        batch = _stacked(observations)
+        if self.normal is not None:
+            batch = self.normal.normalize_obs(batch)
+        found, _ = self.model.predict(batch, deterministic=deterministic)
+        return [self.actions.to_json(action) for action in found]
+
+    @functools.cached_property
+    def env(self) -> VecEnv:
+        """One copy of the environment that it was trained in, with observations as they are."""
+        return making.make({**self.order, "normalize": None}, training=False)
+
+    def close(self) -> None:
+        if "env" in vars(self):
+            self.env.close()
+
+
+class Answerer:
+    """Args:
+    folder: that of all models.
+    most: how many models are kept in memory.
+    """
+
+    def __init__(self, folder: Path, settings: Settings, *, most: int) -> None:
+        torch.set_num_threads(1)
+        self.folder, self.settings, self.most = folder, settings, most
+        self._loaded: OrderedDict[str, Loaded] = OrderedDict()
+
+    def answer(self, questions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """`{"answer"}` or `{"error", "message"}` for each; predictions of one model are made together."""
+        answers: list[dict[str, Any]] = [{} for _ in questions]
+        together: dict[tuple[str, bool], list[tuple[int, list[Any]]]] = {}
+        for index, asked in enumerate(questions):
+            try:
+                loaded = self._get(asked["model"])
+                if asked["what"] == "rollout":
+                    answers[index] = {"answer": _rollout(loaded, asked)}
+                else:
+                    read = _observations(loaded, asked["observations"])
+                    together.setdefault((asked["model"], asked["deterministic"]), []).append((index, read))
+            except Exception as error:
+                answers[index] = _refused(error)
+        for (name, deterministic), parts in together.items():
+            try:
+                all_of_them = [each for _, read in parts for each in read]
+                found = iter(self._get(name).predict(all_of_them, deterministic=deterministic))
+                for index, read in parts:
+                    answers[index] = {"answer": [next(found) for _ in read]}
+            except Exception as error:
+                for index, _ in parts:
+                    answers[index] = _refused(error)
+        return answers
+
+    def _get(self, name: str) -> Loaded:
+        loaded = self._loaded.get(name)
+        if loaded is None:
+            if not (self.folder / name / "model.zip").exists():
+                raise errors.NotFound(f"there is no model {name}")
+            loaded = self._loaded[name] = Loaded(self.folder / name)
+            while len(self._loaded) > self.most:
+                self._loaded.popitem(last=False)[1].close()
+        self._loaded.move_to_end(name)
+        return loaded
+
+
+def _refused(error: Exception) -> dict[str, Any]:
+    if isinstance(error, errors.GymserveError):
+        return {"error": type(error).__name__, "message": str(error)}
+    line = str(error).partition("\n")[0]
+    return {"error": "EnvironmentFailed", "message": f"the model cannot be asked: {type(error).__name__}: {line:.300}"}
+
+
+def _observations(loaded: Loaded, given: Any) -> list[Any]:
+    if not isinstance(given, list) or not 0 < len(given) <= MOST_OBSERVATIONS:
+        raise errors.InvalidRequest(f"observations must be a list of 1 to {MOST_OBSERVATIONS} observations")
+    return [loaded.observations.from_json(each, name=f"observations[{index}]") for index, each in enumerate(given)]
+
+
+def _stacked(observations: list[Any]) -> Any:
+    if isinstance(observations[0], dict):
+        return {name: np.stack([each[name] for each in observations]) for name in observations[0]}
+    return np.stack(observations)
+
+
+def _rollout(loaded: Loaded, asked: dict[str, Any]) -> dict[str, Any]:
+    """What the model does in its environment: from a seed, or from an observation where the environment can begin there."""
+    steps = asked["steps"]
+    if type(steps) is not int or not 0 < steps <= MOST_STEPS:
+        raise errors.InvalidRequest(f"steps must be an integer from 1 to {MOST_STEPS}, not {steps!r:.50}")
+    env = loaded.env
+    if asked["seed"] is not None:
+        env.seed(asked["seed"])
+    if asked["observation"] is not None:
+        first = loaded.observations.from_json(asked["observation"], name="observation")
+        env.set_options({"observation": loaded.observations.to_json(first)})
+    observation: Any = env.reset()
+    told: dict[str, Any] = {"observations": [], "actions": [], "rewards": [], "done": False}
+    while len(told["rewards"]) < steps and not told["done"]:
+        told["observations"].append(loaded.observations.to_json(_first(observation)))
+        shown = observation if loaded.normal is None else loaded.normal.normalize_obs(observation)
+        action, _ = loaded.model.predict(shown, deterministic=asked["deterministic"])
+        observation, rewards, dones, _ = env.step(action)
+        told["actions"].append(loaded.actions.to_json(action[0]))
+        told["rewards"].append(float(rewards[0]))
+        told["done"] = bool(dones[0])
+    return told
+
+
+def _first(batch: Any) -> Any:
+    return {name: part[0] for name, part in batch.items()} if isinstance(batch, dict) else batch[0]

@@ -1,0 +1,150 @@
+"""Hyper-parameters as plain data: which are good, and nothing in them is ever run."""
+
+import difflib
+import math
+import re
+from typing import Any
+
+from gymserve.errors import Untrainable
+from gymserve.training.algorithms import Algorithm
+
+MOST = 10**9
+UNITS = 4096  # in a layer
+LAYERS = 8
+ACTIVATIONS = ("tanh", "relu", "elu", "leaky_relu", "silu")
+NOISES = ("normal", "ornstein-uhlenbeck")
+LINEAR = re.compile(r"lin_(\d+(?:\.\d+)?(?:e-?\d+)?)", re.ASCII)
+AUTO = re.compile(r"auto(?:_\d+(?:\.\d+)?)?", re.ASCII)
+POLICY = {
+    "activation_fn": "one of " + ", ".join(ACTIVATIONS),
+    "net_arch": f"a list of up to {LAYERS} layers' units, or an object of such lists (pi, vf, qf)",
+    "ortho_init": "true or false",
+    "log_std_init": "a number",
+    "n_critics": "an integer from 1 to 10",
+    "n_quantiles": "an integer from 1 to 1000",
+    "lstm_hidden_size": f"an integer from 1 to {UNITS}",
+    "n_lstm_layers": f"an integer from 1 to {LAYERS}",
+    "enable_critic_lstm": "true or false",
+    "shared_lstm": "true or false",
+    "share_features_extractor": "true or false",
+    "normalize_images": "true or false",
+}
+HER = ("future", "final", "episode")
+
+
+def check(algorithm: Algorithm, given: Any) -> dict[str, Any]:
+    """`given`, if an experiment may begin with it.
+
+    Raises:
+        Untrainable: there is no such hyper-parameter, or the value is not of its kind.
+    """
+    if not isinstance(given, dict):
+        raise Untrainable(f"hyperparameters must be an object, not {given!r:.50}")
+    for name, value in given.items():
+        if name == "policy":
+            _need(name, value in algorithm.policies, f"one of {', '.join(algorithm.policies)}", value)
+        elif name not in algorithm.kinds:
+            near = difflib.get_close_matches(name[:50], algorithm.kinds, 1, 0.5)
+            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(algorithm.kinds)}"
+            raise Untrainable(f"{algorithm.name} has no hyper-parameter {name!r:.50}: {hint}")
+        elif value != algorithm.defaults[name] or isinstance(value, bool) is not isinstance(
+            algorithm.defaults[name], bool
+        ):
+            _check(name, value, algorithm.kinds[name])
+    return given
+
+
+def _check(name: str, value: Any, annotation: str) -> None:
+    kinds = annotation.split(" | ")
+    if value is None and "None" in kinds:
+        return
+    if name in SPECIAL:
+        SPECIAL[name](value)
+    elif kinds == ["bool"]:
+        _need(name, isinstance(value, bool), "true or false", value)
+    elif "Schedule" in kinds or "Callable" in kinds:
+        good = _number(value) or (isinstance(value, str) and LINEAR.fullmatch(value) is not None)
+        _need(name, good, 'a number, or one that falls to 0 over the run, such as "lin_3e-4"', value)
+    elif "str" in kinds:
+        good = _number(value) or (isinstance(value, str) and AUTO.fullmatch(value) is not None)
+        _need(name, good, 'a number, "auto", or such as "auto_0.1"', value)
+    elif "int" in kinds:
+        least = 1 if name.startswith(("n_", "batch", "buffer")) else -1
+        _need(name, _integer(value, least, MOST), f"an integer from {least} to {MOST}", value)
+    elif "float" in kinds:
+        _need(name, _number(value), "a finite number", value)
+    else:
+        raise Untrainable(f"{name} cannot be given here")
+
+
+def _train_freq(value: Any) -> None:
+    pair = isinstance(value, list) and len(value) == 2 and value[1] in ("step", "episode")
+    good = _integer(value[0] if pair else value, 1, MOST)
+    _need("train_freq", good, 'an integer from 1, or such as [1, "episode"]', value)
+
+
+def _action_noise(value: Any) -> None:
+    good = (
+        isinstance(value, dict)
+        and set(value) == {"name", "sigma"}
+        and value["name"] in NOISES
+        and _number(value["sigma"])
+        and value["sigma"] >= 0
+    )
+    _need("action_noise", good, f'{{"name": {" or ".join(NOISES)}, "sigma": a number}}', value)
+
+
+def _policy_kwargs(value: Any) -> None:
+    _need("policy_kwargs", isinstance(value, dict), "an object", value)
+    for name, part in value.items():
+        if name not in POLICY:
+            raise Untrainable(f"policy_kwargs: {name!r:.50} is not among {', '.join(POLICY)}")
+        _need(f"policy_kwargs: {name}", _policy_part(name, part), POLICY[name], part)
+
+
+def _policy_part(name: str, value: Any) -> bool:
+    if name == "activation_fn":
+        return value in ACTIVATIONS
+    if name == "net_arch":
+        parts = list(value.values()) if isinstance(value, dict) and set(value) <= {"pi", "vf", "qf"} else [value]
+        return all(isinstance(part, list) and len(part) <= LAYERS for part in parts) and all(
+            _integer(units, 1, UNITS) for part in parts for units in part
+        )
+    if name == "log_std_init":
+        return _number(value)
+    if POLICY[name].startswith("an integer"):
+        return _integer(value, 1, int(POLICY[name].rpartition(" ")[2]))
+    return isinstance(value, bool)
+
+
+def _replay_buffer_class(value: Any) -> None:
+    _need("replay_buffer_class", value == "HerReplayBuffer", 'null or "HerReplayBuffer"', value)
+
+
+def _replay_buffer_kwargs(value: Any) -> None:
+    good = isinstance(value, dict) and set(value) <= {"n_sampled_goal", "goal_selection_strategy"}
+    good = good and _integer(value.get("n_sampled_goal", 4), 1, 100)
+    good = good and value.get("goal_selection_strategy", "future") in HER
+    _need("replay_buffer_kwargs", good, f"n_sampled_goal and goal_selection_strategy ({', '.join(HER)})", value)
+
+
+SPECIAL = {
+    "train_freq": _train_freq,
+    "action_noise": _action_noise,
+    "policy_kwargs": _policy_kwargs,
+    "replay_buffer_class": _replay_buffer_class,
+    "replay_buffer_kwargs": _replay_buffer_kwargs,
+}
+
+
+def _need(name: str, good: bool, meaning: str, value: Any) -> None:
+    if not good:
+        raise Untrainable(f"{name} must be {meaning}, not {value!r:.50}")
+
+
+def _integer(value: Any, least: int, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

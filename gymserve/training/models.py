@@ -1,0 +1,128 @@
+"""The registry of models: what experiments have trained, kept for use, with where it came from.
+
+<data>/models/<id>/ holds model.zip, normalize.pkl where observations were normalised, and order.json: what it was trained by.
+"""
+
+import json
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from gymserve.errors import Conflict, NotFound
+from gymserve.store import Database
+from gymserve.store.models import Experiment, Policy
+from gymserve.training import orders
+from gymserve.training.projects import checked_text
+
+FILES = ("model.zip", "normalize.pkl", "order.json")
+SECRETIVE = ("modules", "seconds_before", "cpu_before")  # of an order, which are nobody's business
+
+
+class Models:
+    """Args:
+    folder: that of all models.
+    experiments: that of all experiments.
+    """
+
+    def __init__(self, database: Database, folder: Path, experiments: Path) -> None:
+        self.database, self.folder, self.experiments = database, folder, experiments
+
+    def keep(self, experiment: Experiment, title: Any = None) -> Policy:
+        """Takes an experiment's model into the registry, as the next version of its title (the experiment's, if none is given).
+
+        Raises:
+            Conflict: the experiment has not left a model.
+            InvalidRequest: the title is no good.
+        """
+        checked = checked_text({"title": title or experiment.title}, {"title": 200}, needed=("title",))
+        source = self.experiments / experiment.name
+        if experiment.runner != orders.SB3 or not (source / "model.zip").exists():
+            raise Conflict(f"the experiment is {experiment.state}, and has left no model that can be used here")
+        name = str(uuid.uuid4())
+        fresh = self.folder / f"{name}.new"
+        fresh.mkdir(parents=True, mode=0o700)
+        for file in FILES:
+            if (source / file).exists():
+                shutil.copyfile(source / file, fresh / file)
+        fresh.rename(self.folder / name)
+        order = json.loads((self.folder / name / "order.json").read_text())
+        details = {
+            "order": {key: value for key, value in order.items() if key not in SECRETIVE},
+            "evaluation": json.loads(experiment.results).get("evaluation", {}),
+            "timesteps": experiment.timesteps,
+        }
+        with self.database.writing() as session:
+            same = _titled(experiment.account_id, checked["title"])
+            version = (session.scalar(select(func.max(Policy.version)).where(*same)) or 0) + 1
+            row = Policy(
+                name=name, account_id=experiment.account_id, title=checked["title"], version=version,
+                experiment=experiment.name, algorithm=experiment.algorithm, environment=order["environment"],
+                details=json.dumps(details),
+            )  # fmt: skip
+            session.add(row)
+        return row
+
+    def find(self, name: str, account_id: int | None, *, sees_all: bool) -> Policy:
+        """Raises: NotFound: there is none, or it is another account's."""
+        with self.database.reading() as session:
+            row = session.scalar(select(Policy).where(Policy.name == name)) if name.isascii() else None
+        if row is None or not (sees_all or row.account_id == account_id):
+            raise NotFound(f"there is no model {name:.100}")
+        return row
+
+    def list(self, account_id: int | None, *, sees_all: bool, skip: int, limit: int) -> tuple[int, list[Policy]]:
+        """(how many there are, some of them, the newest first): one account's, or all."""
+        mine = () if sees_all else (Policy.account_id == account_id,)
+        with self.database.reading() as session:
+            total = session.scalar(select(func.count()).select_from(Policy).where(*mine)) or 0
+            query = select(Policy).where(*mine).order_by(Policy.id.desc()).offset(skip).limit(limit)
+            return total, list(session.scalars(query))
+
+    def promote(self, row: Policy) -> Policy:
+        """Makes it the one of its title that is to be used."""
+        with self.database.writing() as session:
+            session.execute(update(Policy).where(*_titled(row.account_id, row.title)).values(is_promoted=False))
+            return self._changed(session, row, is_promoted=True)
+
+    def rename(self, row: Policy, title: Any) -> Policy:
+        """Moves it under another title, as its next version.
+
+        Raises:
+            InvalidRequest: the title is no good.
+        """
+        checked = checked_text({"title": title}, {"title": 200}, needed=("title",))
+        with self.database.writing() as session:
+            same = _titled(row.account_id, checked["title"])
+            version = (session.scalar(select(func.max(Policy.version)).where(*same)) or 0) + 1
+            return self._changed(session, row, title=checked["title"], version=version, is_promoted=False)
+
+    def remove(self, row: Policy) -> None:
+        """Deletes it, and its files."""
+        with self.database.writing() as session:
+            found = session.get(Policy, row.id)
+            if found is not None:
+                session.delete(found)
+        shutil.rmtree(self.folder / row.name, ignore_errors=True)
+
+    def file(self, row: Policy) -> Path:
+        """Stable-Baselines3's file of it."""
+        return self.folder / row.name / "model.zip"
+
+    @staticmethod
+    def _changed(session: Session, row: Policy, **values: Any) -> Policy:
+        found = session.get(Policy, row.id)
+        if found is None:
+            raise NotFound(f"there is no model {row.name}")
+        for name, value in values.items():
+            setattr(found, name, value)
+        session.flush()
+        return found
+
+
+def _titled(account_id: int | None, title: str) -> tuple[Any, ...]:
+    own = Policy.account_id.is_(None) if account_id is None else Policy.account_id == account_id
+    return own, Policy.title == title

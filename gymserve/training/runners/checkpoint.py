@@ -1,0 +1,113 @@
+"""The complete state of a run of Stable-Baselines3, kept and brought back at the boundary between two roll-outs.
+
+With the model (its optimisers and counters are in its file) go the replay buffer, the episodes that the environments are
+in the middle of, running averages, values that the logger still holds, and the state of every random generator.
+"""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.save_util import load_from_pkl, save_to_pkl
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
+
+from gymserve.training.runners import plain
+
+_NOTHING = object()
+KEPT_BY_WRAPPERS = ("obs_rms", "ret_rms", "returns", "old_obs", "old_reward", "stacked_obs")
+KEPT_BY_MODELS = ("_last_lstm_states", "old_count")  # what a model's own file leaves out
+
+
+def save(
+    model: BaseAlgorithm, folder: Path, *, metrics_bytes: int, hyperparameters: dict[str, Any], more: dict[str, Any]
+) -> None:
+    """Writes the state; `more` is the callback's own."""
+    model.save(folder / "model.zip")
+    if isinstance(model, OffPolicyAlgorithm):
+        model.save_replay_buffer(folder / "replay.pkl")
+    env = model.get_env()
+    assert env is not None
+    state = {
+        "episodes": env.env_method("snapshot"),
+        "wrappers": [_attributes(wrapper, KEPT_BY_WRAPPERS) for wrapper in _wrappers(env)],
+        "model": _attributes(model, KEPT_BY_MODELS),
+        "action_noise": getattr(model, "action_noise", None),
+        "logger": _attributes(model.logger, ("name_to_value", "name_to_count", "name_to_excluded")),
+        "random": random.getstate(),
+        "numpy": numpy.random.get_state(),
+        "torch": torch.get_rng_state(),
+        "actions": _generators(model.action_space),
+        "more": more,
+    }
+    save_to_pkl(folder / "state.pkl", state)
+    note = {"timesteps": model.num_timesteps, "metrics_bytes": metrics_bytes, "hyperparameters": hyperparameters}
+    (folder / "note.json").write_text(json.dumps(note))
+
+
+class Restored:
+    """A run that goes on from a checkpoint.
+
+    Args:
+        hyperparameters: of which those that were changed since are taken over.
+
+    Attributes:
+        model: with its networks, optimisers, counters and replay buffer.
+        whole: whether the environments could be brought back too; if not, new episodes begin.
+        more: what the callback had kept.
+    """
+
+    def __init__(
+        self, kind: type[BaseAlgorithm], folder: Path, env: VecEnv, *, device: str, hyperparameters: dict[str, Any]
+    ) -> None:
+        self._state: dict[str, Any] = load_from_pkl(folder / "state.pkl")
+        before = json.loads((folder / "note.json").read_text())["hyperparameters"]
+        changed = {name: value for name, value in hyperparameters.items() if before.get(name, _NOTHING) != value}
+        given = plain.arguments(changed, env)
+        self.model = kind.load(folder / "model.zip", env=env, device=device, force_reset=False, **given)
+        self.more: dict[str, Any] = self._state["more"]
+        if isinstance(self.model, OffPolicyAlgorithm):
+            self.model.load_replay_buffer(folder / "replay.pkl", truncate_last_traj=False)
+        for wrapper, kept in zip(_wrappers(env), self._state["wrappers"], strict=True):
+            vars(wrapper).update(kept)
+        vars(self.model).update(self._state["model"])
+        self.whole = all(
+            env.env_method("restore", told, indices=number)[0] for number, told in enumerate(self._state["episodes"])
+        )
+        if not self.whole:
+            self.model._last_obs = None
+            env.seed((self.model.seed or 0) + self.model.num_timesteps)
+
+    def begin(self) -> None:
+        """Brings back what the beginning of `learn` disturbs: to be called at the start of its first roll-out."""
+        if self._state["action_noise"] is not None:  # the same object, which the roll-out has in hand already
+            vars(self.model.action_noise).update(vars(self._state["action_noise"]))  # type: ignore[attr-defined]
+        vars(self.model.logger).update(self._state["logger"])
+        _set_generators(self.model.action_space, self._state["actions"])
+        random.setstate(self._state["random"])
+        numpy.random.set_state(self._state["numpy"])
+        torch.set_rng_state(self._state["torch"])
+
+
+def _attributes(holder: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: vars(holder)[name] for name in names if name in vars(holder)}
+
+
+def _wrappers(env: VecEnv) -> list[VecEnvWrapper]:
+    found = []
+    while isinstance(env, VecEnvWrapper):
+        found.append(env)
+        env = env.venv
+    return found
+
+
+def _generators(space: Any) -> Any:
+    return space.np_random.bit_generator.state
+
+
+def _set_generators(space: Any, state: Any) -> None:
+    space.np_random.bit_generator.state = state

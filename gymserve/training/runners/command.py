@@ -1,0 +1,81 @@
+"""`python -m gymserve.training.runners.command FOLDER`: runs a program as the order says, and reads its metrics."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from gymserve.training.runners.folder import Folder, MetricsFile
+from gymserve.training.runners.readers import READERS
+
+READ_SECONDS = 0.5
+
+
+def main() -> int:
+    folder = Folder(Path(sys.argv[1]))
+    folder.note_process(os.getpid())
+    order = folder.order()
+    asked: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: asked.append(number))  # the program gets it as well
+    try:
+        work = prepare(folder, order)
+        program = subprocess.Popen(
+            order["command"],
+            cwd=work,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **order["variables"], "PYTHONPATH": order["variables"].get("PYTHONPATH", "")},
+        )
+    except OSError as error:
+        folder.end("failed", reason=f"{order['command'][0]} could not be started: {error.strerror}", exit_code=1)
+        return 1
+    code = follow(program, READERS[order["metrics"]](work / order["results"]), MetricsFile(folder.metrics))
+    if asked:
+        folder.end("stopped", exit_code=code)
+    elif code == 0:
+        folder.end("completed", exit_code=0)
+    else:
+        folder.end("failed", reason=f"the program ended with {code}: {last_line(folder.log)}"[:500], exit_code=code)
+    return 0
+
+
+def prepare(folder: Folder, order: dict[str, Any]) -> Path:
+    """A folder for the run alone, which shows the program's files; only what it writes there is its own."""
+    work = folder.path / "work"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    own = Path(order["results"]).parts[:1]
+    for entry in Path(order["directory"]).iterdir():
+        if (entry.name,) != own:
+            (work / entry.name).symlink_to(entry)
+    return work
+
+
+def follow(program: "subprocess.Popen[bytes]", reader: Any, metrics: MetricsFile) -> int:
+    """Passes the program's metrics on until it has ended; its exit code."""
+    code = None
+    while True:
+        for timestep, values in reader.read():
+            if timestep >= 0:
+                metrics.write(timestep, values)
+        metrics.flush()
+        if code is not None:
+            return code
+        try:
+            code = program.wait(READ_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def last_line(log: Path) -> str:
+    """The last line that is not empty, of the last bytes of a log."""
+    with open(log, "rb") as file:
+        file.seek(max(0, log.stat().st_size - 4096))
+        lines = [line for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "it printed nothing"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

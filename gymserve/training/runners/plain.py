@@ -1,0 +1,48 @@
+"""Hyper-parameters as the library wants them, from the plain data that they were given as."""
+
+from typing import Any
+
+import numpy
+import torch
+from stable_baselines3 import HerReplayBuffer
+from stable_baselines3.common.noise import NormalActionNoise, OrnsteinUhlenbeckActionNoise
+from stable_baselines3.common.vec_env import VecEnv
+
+ACTIVATIONS = {
+    "tanh": torch.nn.Tanh,
+    "relu": torch.nn.ReLU,
+    "elu": torch.nn.ELU,
+    "leaky_relu": torch.nn.LeakyReLU,
+    "silu": torch.nn.SiLU,
+}
+NOISES = {"normal": NormalActionNoise, "ornstein-uhlenbeck": OrnsteinUhlenbeckActionNoise}
+
+
+class Falling:
+    """A value that falls in a line from `first` to 0 over the run."""
+
+    def __init__(self, first: float) -> None:
+        self.first = first
+
+    def __call__(self, remaining: float) -> float:
+        return self.first * remaining
+
+
+def arguments(given: dict[str, Any], env: VecEnv) -> dict[str, Any]:
+    """`given`, with classes and objects for the names that stand for them."""
+    found = {}
+    for name, value in given.items():
+        if isinstance(value, str) and value.startswith("lin_"):
+            value = Falling(float(value[4:]))
+        elif name == "train_freq" and isinstance(value, list):
+            value = tuple(value)
+        elif name == "action_noise" and value is not None:
+            size = env.action_space.shape
+            assert size is not None
+            value = NOISES[value["name"]](numpy.zeros(size), numpy.full(size, value["sigma"]))
+        elif name == "policy_kwargs" and value and "activation_fn" in value:
+            value = {**value, "activation_fn": ACTIVATIONS[value["activation_fn"]]}
+        elif name == "replay_buffer_class" and value is not None:
+            value = HerReplayBuffer
+        found[name] = value
+    return found

@@ -1,0 +1,210 @@
+"""What looks into a run of Stable-Baselines3: metrics, evaluations, checkpoints, and wishes that come as signals."""
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.logger import KVWriter, TensorBoardOutputFormat
+from stable_baselines3.common.vec_env import VecEnv, sync_envs_normalization
+
+from gymserve.training.runners import checkpoint
+from gymserve.training.runners.folder import Folder, MetricsFile
+
+PAUSE_SIGNAL = signal.SIGUSR1
+CHECKPOINT_SECONDS = 60.0  # between checkpoints, or a hundred times what one takes
+UNKEPT = "time/"  # of the library's own values: they say nothing about the learning
+SPEED = "time/fps"
+
+
+class Paused(Exception):
+    """Ends `learn` at the start of a roll-out; all is in a checkpoint."""
+
+
+class Stopped(Exception):
+    """Ends `learn` where it does not heed what a callback answers."""
+
+
+class Wishes:
+    """What signals have asked for: SIGINT to stop, SIGUSR1 to pause."""
+
+    def __init__(self) -> None:
+        self.stop = self.pause = False
+        signal.signal(signal.SIGINT, self._stop)
+        signal.signal(PAUSE_SIGNAL, self._pause)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self.stop = True
+
+    def _pause(self, number: int, frame: FrameType | None) -> None:
+        self.pause = True
+
+
+class Lines(KVWriter):
+    """The library's own values, as lines of the metrics file."""
+
+    def __init__(self, metrics: MetricsFile) -> None:
+        self.metrics = metrics
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, Any], step: int = 0) -> None:
+        values = {
+            name: float(value)
+            for name, value in key_values.items()
+            if isinstance(value, (int, float, numpy.number)) and (not name.startswith(UNKEPT) or name == SPEED)
+        }
+        if values:
+            self.metrics.write(step, values)
+
+    def close(self) -> None:
+        self.metrics.flush()
+
+
+class Board(TensorBoardOutputFormat):
+    """TensorBoard files; what an interrupted run wrote after `since` is not shown twice."""
+
+    def __init__(self, folder: Path, *, since: int | None) -> None:
+        super().__init__(str(folder))
+        if since is not None:
+            self.writer.close()
+            self.writer = type(self.writer)(log_dir=str(folder), purge_step=since + 1)
+
+
+class Watch(BaseCallback):
+    """Args:
+    order: the experiment's.
+    evaluation: makes the environment that evaluations happen in, when it is first needed.
+    restored: where the run goes on from.
+    """
+
+    def __init__(
+        self,
+        order: dict[str, Any],
+        folder: Folder,
+        metrics: MetricsFile,
+        wishes: Wishes,
+        *,
+        evaluation: Callable[[], VecEnv],
+        restored: checkpoint.Restored | None,
+    ) -> None:
+        super().__init__()
+        self.order, self.folder, self.metrics, self.wishes = order, folder, metrics, wishes
+        self._make_evaluation = evaluation
+        self._evaluation: VecEnv | None = None
+        self._restored = restored
+        self._next_checkpoint = order["checkpoint_every"] or 0
+        self._next_moment = time.monotonic() + CHECKPOINT_SECONDS
+        self._next_evaluation = order["evaluation"]["every"]
+        if restored is not None:
+            self._next_evaluation = restored.more["next_evaluation"]
+            self._next_checkpoint = restored.model.num_timesteps + (order["checkpoint_every"] or 0)
+
+    def _on_rollout_start(self) -> None:
+        if self._restored is not None:
+            self._restored.begin()
+            self._restored = None
+        steps = self.model.num_timesteps
+        if self.order["evaluation"]["every"] and steps >= self._next_evaluation:
+            self._next_evaluation = steps + self.order["evaluation"]["every"]
+            found = self.evaluate()
+            self.metrics.write(
+                steps, {"evaluation/mean_reward": found["mean_reward"], "evaluation/std_reward": found["std_reward"]}
+            )
+        if self.wishes.pause or self._due(steps):
+            self._keep(steps)
+            if self.wishes.pause:
+                raise Paused
+        else:
+            self._breathe()
+
+    def _due(self, steps: int) -> bool:
+        """Whether it is time for a checkpoint: every so many timesteps, or seldom enough to cost little."""
+        if self.order["checkpoint_every"] is None:
+            return time.monotonic() >= self._next_moment
+        return self.order["checkpoint_every"] > 0 and steps >= self._next_checkpoint
+
+    def _keep(self, steps: int) -> None:
+        began = time.monotonic()
+        self._next_checkpoint = steps + (self.order["checkpoint_every"] or 0)
+        more = {"next_evaluation": self._next_evaluation}
+        with self.folder.new_checkpoint(steps) as fresh:
+            checkpoint.save(
+                self.model,
+                fresh,
+                metrics_bytes=self.metrics.flush(),
+                hyperparameters=self.order["hyperparameters"],
+                more=more,
+            )
+        now = time.monotonic()
+        self._next_moment = now + max(CHECKPOINT_SECONDS, 100 * (now - began))
+
+    def _breathe(self) -> None:
+        if time.monotonic() - self.metrics._flushed > 1.0:
+            self.metrics.flush()
+
+    def _on_step(self) -> bool:
+        if "infos" not in self.locals:  # ARS shows nothing here, and does not heed the answer
+            if self.wishes.stop:
+                raise Stopped
+            return True
+        for info in self.locals["infos"]:
+            if "episode" in info:
+                self._episode(info["episode"])
+        return not self.wishes.stop
+
+    def _on_rollout_end(self) -> None:
+        if "infos" not in self.locals:
+            for episode in self.model.ep_info_buffer or ():
+                self._episode(episode)
+
+    def _episode(self, episode: dict[str, Any]) -> None:
+        values = {"reward": float(episode["r"]), "episode_length": float(episode["l"])}
+        self.metrics.write(self.model.num_timesteps, values)
+
+    def close(self) -> None:
+        """Closes what evaluations happened in."""
+        if self._evaluation is not None:
+            self._evaluation.close()
+
+    def evaluate(self) -> dict[str, Any]:
+        """Plays `evaluation.episodes` episodes with the policy as it is; they are the same ones each time."""
+        if self._evaluation is None:
+            self._evaluation = self._make_evaluation()
+        env = self._evaluation
+        env.seed((self.order["seed"] + 2**31) % 2**32)  # never those of the training
+        training = self.model.get_env()
+        if training is not None and self.model.get_vec_normalize_env() is not None:
+            sync_envs_normalization(training, env)
+        rewards, lengths = _evaluator(self.model)(
+            self.model,
+            env,
+            n_eval_episodes=self.order["evaluation"]["episodes"],
+            deterministic=self.order["evaluation"]["deterministic"],
+            return_episode_rewards=True,
+            warn=False,
+        )
+        return {
+            "mean_reward": float(numpy.mean(rewards)),
+            "std_reward": float(numpy.std(rewards)),
+            "min_reward": float(numpy.min(rewards)),
+            "max_reward": float(numpy.max(rewards)),
+            "mean_length": float(numpy.mean(lengths)),
+            "episodes": len(rewards),
+            "timesteps": self.model.num_timesteps,
+        }
+
+
+def _evaluator(model: Any) -> Callable[..., Any]:
+    if type(model).__name__ == "MaskablePPO":
+        from sb3_contrib.common.maskable.evaluation import evaluate_policy as masked
+        from sb3_contrib.common.maskable.utils import is_masking_supported
+
+        def evaluated(model: Any, env: Any, **more: Any) -> Any:
+            return masked(model, env, use_masking=is_masking_supported(env), **more)
+
+        return evaluated
+    return evaluate_policy

@@ -1,0 +1,52 @@
+"""A small program in PyMARL's manner: its command line, sacred's files, and sacred's way to end."""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+RESULTS = Path(os.path.abspath(__file__)).parent.parent / "results" / "sacred"
+
+
+def main() -> None:
+    flags = dict(argument[2:].split("=") for argument in sys.argv[1:] if argument.startswith("--"))
+    values = dict(argument.split("=") for argument in sys.argv[sys.argv.index("with") + 1 :])
+    run = RESULTS / "1"
+    run.mkdir(parents=True)
+    (run / "config.json").write_text(json.dumps({**flags, **values}))
+    state(run, "RUNNING")
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(15))  # sacred leaves no word then
+    info: dict[str, list] = {}
+    try:
+        for step in range(1, int(values.get("t_max", "10")) + 1):
+            for name, value in (("return_mean", step / 2), ("epsilon", {"py/object": "numpy.float64", "value": 0.5})):
+                info.setdefault(name, []).append(value)
+                info.setdefault(f"{name}_T", []).append(step * 100)
+            write(run / "info.json", info)
+            time.sleep(0.01)
+    except KeyboardInterrupt:
+        state(run, "INTERRUPTED")
+        sys.exit(1)
+    if flags["config"] == "broken":
+        print("Traceback", "ValueError: no such mixer", sep="\n", file=sys.stderr, flush=True)
+        sys.exit(3)
+    state(run, "COMPLETED")
+
+
+def write(path: Path, info: dict) -> None:
+    """In place, in two halves, as sacred does."""
+    text = json.dumps(info)
+    with open(path, "w") as file:
+        file.write(text[: len(text) // 2])
+        file.flush()
+        file.write(text[len(text) // 2 :])
+
+
+def state(run: Path, status: str) -> None:
+    (run / "run.json").write_text(json.dumps({"status": status}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""The assistant finds what is wrong with runs that were really trained badly, and nothing grave in a good one."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gymserve.training import assistant
+from gymserve.training.assistant import SEVERE, findings
+from tests.training.conftest import Trainer
+
+BAD: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "a learning rate that is far too high": (
+        {"algorithm": "PPO", "total_timesteps": 12_288, "hyperparameters": {"learning_rate": 0.05, "n_steps": 512}},
+        {"learning rate", "policy jumps"},
+    ),
+    "learning that never starts": (
+        {"algorithm": "DQN", "total_timesteps": 4000, "hyperparameters": {"learning_starts": 5000}},
+        {"learning starts", "no progress"},
+    ),
+    "no exploration": (
+        {
+            "algorithm": "DQN", "total_timesteps": 6000,
+            "hyperparameters": {"exploration_fraction": 0.001, "exploration_final_eps": 0.0, "learning_starts": 100},
+        },
+        {"exploration ends early"},
+    ),
+    "a clip range and rate that learn nothing": (
+        {
+            "algorithm": "PPO", "total_timesteps": 8192,
+            "hyperparameters": {"clip_range": 0.001, "learning_rate": 1e-7, "n_steps": 512},
+        },
+        {"clip range", "no progress"},
+    ),
+}  # fmt: skip
+
+
+def advice(trainer: Trainer, **asked: Any) -> list[dict[str, Any]]:
+    name = trainer.started(seed=1, **asked)
+    trainer.until(name, "completed")
+    answer = trainer.get(f"/experiments/{name}/advice")
+    assert answer.status == 200, answer.body
+    found = answer.json["findings"]
+    report = trainer.get(f"/experiments/{name}/advice?format=markdown").body.decode()
+    assert report.count("\n## ") == 4 and all(each["seen"] in report for each in found)
+    return list(found)
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_a_bad_run_is_found_out(trainer: Trainer, fault: str) -> None:
+    asked, wanted = BAD[fault]
+    found = advice(trainer, **asked)
+    assert wanted <= {each["name"] for each in found}, found
+    assert all(each["source"] and each["advice"] and any(letter.isdigit() for letter in each["seen"]) for each in found)
+
+
+def test_nothing_grave_is_said_of_a_good_run(trainer: Trainer) -> None:
+    found = advice(trainer, algorithm="PPO", total_timesteps=30_000, tuned=True)
+    assert not [each for each in found if each["severity"] == SEVERE], found
+
+
+def curve(*values: float) -> tuple[list[float], list[float]]:
+    return list(np.arange(len(values)) * 100.0), list(values)
+
+
+def named(rewards: list[float], **more: Any) -> set[str]:
+    return {each.name for each in findings("PPO", {}, {"reward": curve(*rewards)}, total_timesteps=1000, **more)}
+
+
+def test_what_was_learnt_and_lost_is_a_collapse() -> None:
+    assert "collapse" in named([*np.linspace(10, 200, 50), *np.linspace(200, 20, 50)])
+
+
+def test_what_stays_is_a_plateau_unless_it_is_solved() -> None:
+    rewards = [*np.linspace(10, 200, 30), *[200.0] * 100]
+    assert named(rewards) == {"plateau"} and named(rewards, threshold=195.0) == {"solved"}
+
+
+def test_what_jumps_about_is_unstable() -> None:
+    rewards = [*np.linspace(10, 100, 50), *([20.0] * 8 + [180.0] * 8) * 4]
+    assert "instability" in named(rewards)
+
+
+def test_too_little_to_judge_is_not_judged() -> None:
+    assert named([1.0] * 5) == set() and findings("PPO", {}, {}, total_timesteps=1) == []
+    assert findings("PPO", {}, {"reward": curve(*[float("nan")] * 50)}, total_timesteps=1) == []
+
+
+@pytest.mark.parametrize(
+    "name, values, wanted",
+    [
+        ("train/approx_kl", [0.2] * 20, "policy jumps"),
+        ("train/clip_fraction", [0.6] * 20, "clipping"),
+        ("train/explained_variance", [0.0] * 20, "value function"),
+        ("train/value_loss", [*[1.0] * 10, *[100.0] * 10], "value loss"),
+        ("train/entropy_loss", [*[-0.69] * 10, *[-0.001] * 10], "entropy"),
+    ],
+)
+def test_a_losss_curve_is_read(name: str, values: list[float], wanted: str) -> None:
+    assert {each.name for each in findings("PPO", {}, {name: curve(*values)}, total_timesteps=1)} == {wanted}
+    calm = [value / 1000 for value in values] if name in ("train/approx_kl", "train/clip_fraction") else [0.9] * 20
+    assert findings("PPO", {}, {name: curve(*calm)}, total_timesteps=1) == []
+
+
+def test_seeds_that_disagree_are_told_of() -> None:
+    close, far = curve(*[100.0] * 20), curve(*[10.0] * 20)
+    apart, agreed = assistant.spread([close, far]), assistant.spread([close, close])
+    assert apart is not None and apart.severity == "warning" and "standard deviation of 63.6" in apart.seen
+    assert agreed is not None and agreed.severity == "info" and assistant.spread([close]) is None
+
+
+def test_advice_on_several_seeds(trainer: Trainer) -> None:
+    runs = [trainer.started(seed=seed, total_timesteps=4096) for seed in (1, 2)]
+    for run in runs:
+        trainer.until(run, "completed")
+    found = trainer.get(f"/experiments/{runs[0]}/advice?ids={runs[1]}").json["findings"]
+    assert "2 seeds ended at" in next(each["seen"] for each in found if each["name"] == "seed spread")
+    assert trainer.get(f"/experiments/{runs[0]}/advice?format=pdf").status == 400
+
+
+def test_a_curve_is_drawn(trainer: Trainer) -> None:
+    run = trainer.started(name="<pole>", total_timesteps=4096)
+    trainer.until(run, "completed")
+    path = f"/experiments/{run}/curve"
+    assert trainer.get(f"/experiments/{run}/results").json["graph_path"] == path[1:]
+    drawn = trainer.get(path)
+    assert (
+        drawn.headers["Content-Type"] == "image/svg+xml; charset=utf-8"
+        and b"&lt;pole&gt;: PPO on CartPole-v1" in drawn.body
+    )
+    assert b'class="mean"' in drawn.body and b"no values" in trainer.get(f"{path}?metric=nothing").body
+    assert (
+        trainer.get(f"{path}?format=png").body.startswith(b"\x89PNG") and trainer.get(f"{path}?format=x").status == 400
+    )
+    assert "script-src" not in drawn.headers["Content-Security-Policy"] and "default-src 'none'" in str(drawn.headers)

@@ -1,0 +1,155 @@
+"""Experiments as the TJU platform's document prints its requests, with a program in PyMARL's manner."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers import alive, wait_for
+from tests.training.conftest import Trainer
+
+CHECKOUT = Path(__file__).parent / "program"
+RUNNERS = {"pymarl": {"interpreter": sys.executable, "directory": str(CHECKOUT)}}
+ORDER = {
+    "title": "训练标题",
+    "description": "用来描述这个训练，比如这个是针对pymarl的， 然后parameter里面的参数，取决于你entry部分所使用的",
+    "parameter": {"algo_name": "qmix", "map_name": "3s5z"},
+}
+PROJECT = {"title": "标题", "description": "", "project_type": "pymarl"}
+EXPERIMENTS = "/users/1/projects/1/experiments/"
+
+
+@pytest.fixture(scope="module")
+def tju(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trainer]:
+    """A server with the document's account, its token, and its project."""
+    server = Trainer(tmp_path_factory.mktemp("tju"), AUTH="token", SIGN_UP=True, RUNNERS=RUNNERS)
+    assert server.post("/users/", {"email": "tju_rl.tju.edu.cn", "password": "tju_rl"}).json["id"] == 1
+    form = b"grant_type=&username=tju_rl.tju.edu.cn&password=tju_rl&scope=&client_id=&client_secret="
+    asked = server.request("POST", "/token", form, Content_Type="application/x-www-form-urlencoded")
+    server.key = asked.json["access_token"]
+    assert server.post("/users/1/projects/", PROJECT).json["id"] == 1
+    yield server
+    server.stop()
+    server.end_experiments()
+
+
+def test_the_documents_requests_as_printed(tju: Trainer) -> None:
+    assert tju.get(EXPERIMENTS).json == []
+    made = tju.post(EXPERIMENTS, {**ORDER, "parameter": {**ORDER["parameter"], "t_max": 100000}}).json  # type: ignore
+    wanted = "{'algo_name': 'qmix', 'map_name': '3s5z', 't_max': 100000}"
+    assert (made["title"], made["description"], made["parameter"]) == (ORDER["title"], ORDER["description"], wanted)
+    assert (made["id"], made["project_id"], made["owner_id"], made["is_active"]) == (1, 1, 1, True)
+    assert made["metric"] is None and str(tju.data) not in made["log_path"]
+
+    one = wait_for(lambda: (row := tju.get(f"{EXPERIMENTS}1").json)["metric"] and row, 60)
+    metric = one["metric"]
+    assert metric["return_mean"][:2] == [0.5, 1.0] and metric["return_mean_T"][:2] == [100, 200]
+    assert set(metric["epsilon"]) == {0.5} and len(metric["epsilon"]) == len(metric["epsilon_T"])
+    (listed,) = tju.get(EXPERIMENTS).json
+    assert listed["id"] == 1 and listed["metric"]
+    (nested,) = tju.get("/users/1/projects/1").json["experiments"]
+    assert (nested["id"], nested["title"]) == (1, ORDER["title"])
+    assert tju.get("/users/1").json["projects"][0]["experiments"] == [nested]
+
+    leader = tju.leader(one["experiment_id"])
+    stopped = tju.request("POST", f"{EXPERIMENTS}1/stop", b"").json
+    assert (stopped["is_active"], stopped["status"], alive(leader)) == (False, "stopped", False)
+    work = tju.folder(one["experiment_id"]).path / "work"
+    assert json.loads((work / "results/sacred/1/run.json").read_text())["status"] == "INTERRUPTED"
+    info = json.loads((work / "results/sacred/1/info.json").read_text())
+    assert stopped["metric"]["return_mean"] == info["return_mean"][: len(stopped["metric"]["return_mean"])]
+    assert len(info["return_mean"]) - len(stopped["metric"]["return_mean"]) <= 1  # its file may be cut
+    assert tju.request("POST", f"{EXPERIMENTS}1/stop", b"").json["is_active"] is False
+    assert not (CHECKOUT / "results").exists()
+
+
+def test_both_views_are_of_one_table(tju: Trainer) -> None:
+    made = tju.post(EXPERIMENTS, {**ORDER, "parameter": {**ORDER["parameter"], "t_max": 3}}).json  # type: ignore
+    row = tju.until(made["experiment_id"], "completed")
+    assert (row["runner"], row["algorithm"], row["environment"], row["exit_code"]) == ("pymarl", "qmix", "3s5z", 0)
+    found = tju.get(f"/experiments/{made['experiment_id']}/metrics").json
+    assert [each["return_mean"] for each in found["metrics"]] == [0.5, 1.0, 1.5]
+    assert found["summary"] == {
+        "avg_reward_last_100": 1.0, "total_timesteps": 300, "best_reward": 1.5, "total_episodes": None,
+    }  # fmt: skip
+    assert made["id"] in [each["id"] for each in tju.get(EXPERIMENTS).json]
+    again = tju.post(f"/experiments/{made['experiment_id']}/copy").json
+    assert tju.get(EXPERIMENTS).json[-1]["experiment_id"] == again["id"]
+    refused = tju.post(f"/experiments/{again['id']}/pause")
+    assert refused.status == 400 and "cannot pause" in refused.json["message"]
+
+
+def test_a_program_that_fails_says_why(tju: Trainer) -> None:
+    made = tju.post(EXPERIMENTS, {**ORDER, "parameter": {"algo_name": "broken", "map_name": "x", "t_max": 1}}).json
+    row = tju.until(made["experiment_id"], "failed")
+    assert (row["exit_code"], row["reason"]) == (3, "the program ended with 3: ValueError: no such mixer")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "; touch x", "$(touch x)", "a b", "a\nb", "a\0", "../../etc", "--config=x", "-x", "", "`x`", "a'b",
+        "x" * 301, [1], {"a": 1}, None,
+    ],
+)  # fmt: skip
+def test_parameters_never_leave_their_argument(tju: Trainer, value: Any) -> None:
+    for name in ("algo_name", "map_name"):
+        refused = tju.post(EXPERIMENTS, {**ORDER, "parameter": {**ORDER["parameter"], name: value}})  # type: ignore
+        assert refused.status == 422 and name in refused.json["detail"]
+    refused = tju.post(EXPERIMENTS, {**ORDER, "parameter": {"use_cuda": True}})
+    assert refused.status == 422 and "has no parameter" in refused.json["detail"]
+
+
+def test_a_project_without_its_program_says_what_is_set_up(tju: Trainer) -> None:
+    project = tju.post("/users/1/projects/", {**PROJECT, "project_type": "ptf"}).json["id"]
+    refused = tju.post(f"/users/1/projects/{project}/experiments/", ORDER)
+    assert refused.status == 422 and "there are sb3, pymarl" in refused.json["detail"]
+
+
+def test_a_project_of_stable_baselines_experiments(tju: Trainer) -> None:
+    project = tju.post("/users/1/projects/", {**PROJECT, "project_type": "sb3"}).json["id"]
+    parameter = {
+        "algorithm": "PPO",
+        "environment": "CartPole-v1",
+        "total_timesteps": 500,
+        "evaluation": {"episodes": 1},
+    }
+    made = tju.post(f"/users/1/projects/{project}/experiments/", {**ORDER, "parameter": parameter}).json
+    assert made["parameter"] == repr(parameter) and made["id"] == 1
+    tju.until(made["experiment_id"], "completed")
+    metric = tju.get(f"/users/1/projects/{project}/experiments/1").json["metric"]
+    assert len(metric["reward"]) == len(metric["reward_T"]) > 5
+    assert tju.request("DELETE", f"/users/1/projects/{project}/").status == 204
+    assert tju.get(f"/experiments/{made['experiment_id']}").status == 404
+
+
+def test_anothers_experiments_are_as_if_there_were_none(tju: Trainer) -> None:
+    made = tju.post(EXPERIMENTS, {**ORDER, "parameter": {**ORDER["parameter"], "t_max": 1}}).json  # type: ignore
+    tju.until(made["experiment_id"], "completed")
+    _, key = tju.account("other")
+    other = {"Authorization": f"Bearer {key}"}
+    for method, path in (
+        ("GET", ""), ("PUT", ""), ("DELETE", ""), ("POST", "/train"), ("POST", "/stop"), ("POST", "/pause"),
+        ("POST", "/retry"), ("POST", "/resume"), ("POST", "/copy"), ("GET", "/metrics"), ("GET", "/metrics/stream"),
+        ("GET", "/results"), ("GET", "/log"),
+    ):  # fmt: skip
+        body = {} if method in ("PUT", "POST") else None
+        answer = tju.request(method, f"/experiments/{made['experiment_id']}{path}", body, **other)
+        assert answer.status == 404, (method, path)
+    assert tju.get("/experiments", **other).json == []
+    assert tju.get(EXPERIMENTS, **other).status == 404
+    _, admin = tju.account("root", "admin")
+    assert tju.get(f"/experiments/{made['experiment_id']}", Authorization=f"Bearer {admin}").status == 200
+
+
+def test_the_role_that_may_train_is_a_setting(train: Callable[..., Trainer]) -> None:
+    server = train(AUTH="token", TRAINING_ROLE="organiser")
+    _, participant = server.account("a")
+    _, organiser = server.account("b", "organiser")
+    asked = {"name": "x", "algorithm": "PPO", "environment": "CartPole-v1"}
+    refused = server.post("/experiments", asked, Authorization=f"Bearer {participant}")
+    assert refused.status == 403 and "TRAINING_ROLE" in refused.json["message"]
+    assert server.post("/experiments", asked, Authorization=f"Bearer {organiser}").status == 201
