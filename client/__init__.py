@@ -5,6 +5,8 @@ envs = client.make_vec("CartPole-v1", num_envs=64)
 env = await client.aio.make("CartPole-v1")
 remote = client.Client("http://127.0.0.1:5000")              # openai/gym-http-api's client
 env = gymnasium.make("client:remote/CartPole-v1")            # the server is $GYMSERVE_SERVER
+result = client.submit("challenge", agent)                   # through a challenge's trials
+run = client.Experiments().train("pole", algorithm="PPO", environment="CartPole-v1")
 """
 
 from typing import Any
@@ -35,10 +37,12 @@ from client.exceptions import (
     Unavailable,
     UnknownEnvironment,
     UnknownInstance,
+    Untrainable,
 )
 from client.instance import Limits
 from client.registration import register
 from client.submission import submit
+from client.training import Experiments
 from client.v1 import Client
 from client.vector import RemoteVectorEnv, one
 
@@ -47,6 +51,7 @@ __all__ = [
     "Conflict",
     "ConnectionLost",
     "EnvironmentFailed",
+    "Experiments",
     "Forbidden",
     "InvalidRequest",
     "InvalidValue",
@@ -68,6 +73,7 @@ __all__ = [
     "Unavailable",
     "UnknownEnvironment",
     "UnknownInstance",
+    "Untrainable",
     "aio",
     "make",
     "make_vec",

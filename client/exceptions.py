@@ -3,7 +3,8 @@
 ServerError                   message, status_code (None: the server did not say it, the network did)
 ├── InvalidRequest            the call's words are off; nothing was done
 │   ├── InvalidValue          an action that the space refuses; the text names the element
-│   └── UnknownEnvironment    the server has no such environment
+│   ├── UnknownEnvironment    the server has no such environment
+│   └── Untrainable           an experiment that cannot be trained; the text says why
 ├── Unauthenticated           the server wants a key (token=, $GYMSERVE_TOKEN), or does not believe this one
 ├── Forbidden                 the account, or its key, may not do this
 ├── NotFound                  there is no such thing, or it is somebody else's
@@ -48,6 +49,10 @@ class InvalidValue(InvalidRequest):
 
 class UnknownEnvironment(InvalidRequest):
     """The server has no such environment, or lacks a package for it."""
+
+
+class Untrainable(InvalidRequest):
+    """An experiment's algorithm, hyper-parameter or environment cannot be trained; the text says why."""
 
 
 class Unauthenticated(ServerError):

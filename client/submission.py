@@ -2,7 +2,6 @@
 
 import importlib
 import inspect
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from client.environment import RemoteEnv
 from client.exceptions import ServerError
 from client.http import Http
 from client.instance import Limits
+from client.progress import Progress
 
 Agent = Callable[[Any], Any]  # observation → action
 UNSETTLED = ("created", "running", "verifying")
@@ -80,7 +80,7 @@ def submit(
         ServerError: the server refused, or went away for too long. What was played counts.
     """
     env = RemoteEnv(f"challenge:{challenge}", server=server, token=token, limits=limits)
-    shown = _Progress(challenge, sys.stderr.isatty() if progress is None else progress)
+    shown = Progress(challenge, progress)
     try:
         _play(env, agent, shown)
     finally:
@@ -93,7 +93,7 @@ def submit(
         shown.end()
 
 
-def _play(env: RemoteEnv, agent: Any, shown: "_Progress") -> None:
+def _play(env: RemoteEnv, agent: Any, shown: Progress) -> None:
     spaces = (env.observation_space, env.action_space) if inspect.isclass(agent) else None
     policy: Any = agent if spaces is None else agent(*spaces)
     act: Any = getattr(policy, "act", policy)
@@ -106,11 +106,11 @@ def _play(env: RemoteEnv, agent: Any, shown: "_Progress") -> None:
         while not over:
             observation, _, terminated, truncated, _ = env.step(act(observation))
             steps, over = steps + 1, terminated or truncated
-            shown.tell(trial, steps)
+            shown.tell(f"trial {trial}, {steps} steps")
         observation, _ = env.reset()
 
 
-def _settled(http: Http, submission_id: str, wait: float, shown: "_Progress") -> Result:
+def _settled(http: Http, submission_id: str, wait: float, shown: Progress) -> Result:
     deadline = time.monotonic() + wait
     while True:
         told = http.patiently("GET", f"/submissions/{submission_id}/", seconds=60.0)
@@ -119,26 +119,6 @@ def _settled(http: Http, submission_id: str, wait: float, shown: "_Progress") ->
             return Result(**{name: told.get(name) for name in names})
         shown.note(f"{told['state']} …")
         time.sleep(LOOK_SECONDS)
-
-
-class _Progress:
-    """One line that says how far a submission is."""
-
-    def __init__(self, challenge: str, shown: bool) -> None:
-        self.challenge, self.shown, self._next = challenge, shown, 0.0
-
-    def tell(self, trial: int, steps: int) -> None:
-        if self.shown and (now := time.monotonic()) >= self._next:
-            self._next = now + 0.1
-            self.note(f"trial {trial}, {steps} steps")
-
-    def note(self, text: str) -> None:
-        if self.shown:
-            print(f"\r{self.challenge}: {text}", end="\033[K", file=sys.stderr, flush=True)
-
-    def end(self) -> None:
-        if self.shown:
-            print("\r", end="\033[K", file=sys.stderr, flush=True)
 
 
 def _number(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""The front door's sub-commands: `db`, `account`, `key`, `challenge`, `audit`."""
+"""The front door's sub-commands: `db`, `account`, `key`, `challenge`, `train`, `audit`."""
 
 import argparse
 import getpass
@@ -23,7 +23,17 @@ def add(parser: argparse.ArgumentParser) -> None:
     _database(commands.add_parser("db", help="the database: upgrade, current, backup, restore"))
     _account(commands.add_parser("account", help="accounts: create, list, disable, enable, reset-password"))
     _key(commands.add_parser("key", help="API keys: create, list, revoke"))
-    _challenge(commands.add_parser("challenge", help="challenges: create, check, list, open, close"))
+    _challenge(commands.add_parser("challenge", help="challenges: create, check, list, open, close, reports"))
+    trained = commands.add_parser("train", help="train a policy, and follow it to its end")
+    trained.add_argument("name")
+    trained.add_argument("--algorithm", required=True, help="such as PPO")
+    trained.add_argument("--environment", required=True, help="such as CartPole-v1")
+    trained.add_argument("--timesteps", type=int, dest="total_timesteps")
+    trained.add_argument("--seed", type=int)
+    trained.add_argument("--n-envs", type=int, help="copies of the environment")
+    trained.add_argument("--tuned", action="store_true", help="begin with values that are known to learn well")
+    trained.add_argument("--hyperparameters", default="{}", metavar="JSON")
+    trained.set_defaults(command=train)
     shown = commands.add_parser("audit", help="who did what")
     shown.add_argument("--days", type=float, default=30.0, help="of so many days (30)")
     shown.add_argument("--account", metavar="EMAIL", help="only what this account did")
@@ -87,6 +97,9 @@ def _challenge(parser: argparse.ArgumentParser) -> None:
         each.add_argument("file", type=Path)
         each.set_defaults(verb=name)
     verb("list", challenge, "list the challenges").set_defaults(verb="list")
+    reports = verb("reports", challenge, "list what a challenge server elsewhere has not taken yet")
+    reports.add_argument("--retry", action="store_true", help="send what waits again now")
+    reports.set_defaults(verb="reports")
     for name, meaning in (
         ("open", "take submissions, within the phases' dates"),
         ("close", "take no more submissions"),
@@ -184,6 +197,12 @@ def challenge(accounts: Accounts, asked: argparse.Namespace) -> None:
 
     owner = _named(accounts, asked.owner).id if getattr(asked, "owner", None) else None
     commands.VERBS[asked.verb](accounts, asked, owner)
+
+
+def train(accounts: Accounts, asked: argparse.Namespace) -> None:
+    from gymserve.training import commands  # here, since the other sub-commands do without environments
+
+    commands.train(accounts.database, asked.settings, asked)
 
 
 def show_audit(accounts: Accounts, asked: argparse.Namespace) -> None:

@@ -46,6 +46,7 @@ class Server:
     """`python gym_http_server.py` as a user would start it."""
 
     key = ""  # sent with every request, if there is one
+    keeps_port = False  # when it is started again
 
     def __init__(self, data: Path, **settings: Any) -> None:
         self.data = data
@@ -54,10 +55,11 @@ class Server:
 
     def start(self) -> None:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("GYMSERVE_")}
-        for name, value in {"WORKERS": 2, "THREADS": 32, **self.settings}.items():
+        for name, value in {"WORKERS": 2, "THREADS": 32, "MEDIA": False, **self.settings}.items():
             environment[f"GYMSERVE_{name}"] = value if isinstance(value, str) else json.dumps(value)
+        port = str(self.port) if self.keeps_port else "0"
         environment["PYTHONPATH"] = os.pathsep.join((os.environ.get("PYTHONPATH", ""), str(ROOT)))
-        command = [sys.executable, str(ROOT / "gym_http_server.py"), "-p", "0", "--data", str(self.data)]
+        command = [sys.executable, str(ROOT / "gym_http_server.py"), "-p", port, "--data", str(self.data)]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, cwd=ROOT
         )

@@ -9,7 +9,10 @@ ROOT = Path(__file__).parent.parent
 
 MAY_IMPORT = {
     "gymserve.errors": set(),
-    "gymserve.settings": {"errors"},
+    "gymserve.old_settings": set(),
+    "gymserve.outside": {"errors"},
+    "gymserve.variables": set(),
+    "gymserve.settings": {"old_settings", "variables", "errors"},
     "gymserve.wire": {"errors"},
     "gymserve.compression": {"errors"},
     "gymserve.spaces": {"errors"},
@@ -19,8 +22,8 @@ MAY_IMPORT = {
     "gymserve.logs": {"settings"},
     "gymserve.store": {"errors"},
     "gymserve.accounts": {"store", "rates", "settings", "errors"},
-    "gymserve.training": {"store", "errors"},
-    "gymserve.commands": {"accounts", "store", "settings", "errors"},
+    "gymserve.training": {"environments", "spaces", "store", "logs", "settings", "errors"},
+    "gymserve.commands": {"accounts", "training", "store", "settings", "errors"},
     "gymserve.hosts": {
         "environments",
         "journal",
@@ -32,8 +35,21 @@ MAY_IMPORT = {
         "settings",
         "errors",
     },
-    "gymserve.recording": {"hosts", "environments", "journal", "spaces", "wire", "settings", "errors"},
-    "grader": {"accounts", "hosts", "environments", "journal", "store", "spaces", "wire", "logs", "settings", "errors"},
+    "gymserve.recording": {"hosts", "environments", "journal", "spaces", "wire", "logs", "settings", "errors"},
+    "grader": {
+        "accounts",
+        "outside",
+        "recording",
+        "hosts",
+        "environments",
+        "journal",
+        "store",
+        "spaces",
+        "wire",
+        "logs",
+        "settings",
+        "errors",
+    },
     "gymserve.web": {
         "recording",
         "hosts",
@@ -51,7 +67,14 @@ MAY_IMPORT = {
     },
     "client": {"spaces", "wire", "compression", "errors"},
 }
-ONLY_IN = {"flask": "gymserve.web", "werkzeug": "gymserve.web", "gunicorn": "gymserve.web"}
+ONLY_IN = {
+    "flask": "gymserve.web",
+    "werkzeug": "gymserve.web",
+    "gunicorn": "gymserve.web",
+    "av": "gymserve.recording",
+    "minari": "gymserve.recording",
+    "obstore": "gymserve.recording",
+}
 
 
 def room(path: Path) -> str:

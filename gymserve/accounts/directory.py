@@ -16,7 +16,7 @@ from gymserve.accounts.passwords import Passwords
 from gymserve.accounts.watch import Watch
 from gymserve.errors import Conflict, InvalidRequest, NotFound
 from gymserve.store import Database
-from gymserve.store.models import ROLES, Account, Invitation, now
+from gymserve.store.models import REMOTE_PREFIX, ROLES, TEAM_PREFIX, Account, Invitation, now
 
 INVITATION_DAYS = 2.0
 
@@ -212,4 +212,7 @@ def checked_email(email: Any) -> str:
         raise InvalidRequest("A required request parameter 'email' was not provided")
     if email != email.strip() or not email.isprintable() or len(email) > 254 or len(key_of(email)) > 254:
         raise InvalidRequest("email must be at most 254 printable characters, without spaces around them")
+    for prefix in (TEAM_PREFIX, REMOTE_PREFIX):
+        if key_of(email).startswith(prefix):
+            raise InvalidRequest(f"an email must not begin with {prefix!r}, which names other entrants of challenges")
     return email

@@ -8,13 +8,14 @@ SCOPES = ("environments", "submissions", "training", "account", "operations")
 
 
 class Identity(NamedTuple):
-    """Who asks. `account_id` 0: nobody in particular, on a server that is open to all."""
+    """Who asks. `account_id` 0: nobody in particular, on a server that is open to all, or a challenge server's account."""
 
     account_id: int
     name: str
     role: str
     scopes: frozenset[str] = frozenset(SCOPES)
     until: float = float("inf")  # seconds since 1970
+    remote_key: str | None = None  # of who is no account of ours, but of a challenge server's
 
     def has_role(self, role: str) -> bool:
         """Whether the role is `role` or a higher one."""

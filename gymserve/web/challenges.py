@@ -11,9 +11,11 @@ from grader.submissions import Submissions
 from gymserve import errors, wire
 from gymserve.accounts.identity import Identity
 from gymserve.store.models import Submission, now
-from gymserve.web import parameters, schemas
+from gymserve.web import grading_schemas as schemas
+from gymserve.web import parameters
 from gymserve.web.access import ORGANISER, PUBLIC, actor, allow, identity
 from gymserve.web.answers import json_answer
+from gymserve.web.media import linked
 from gymserve.web.openapi import documented
 from gymserve.web.pages import POLICY, current
 
@@ -30,9 +32,11 @@ def submit(held: Held, who: Identity, *, entrant: str | None = None, alone: bool
     """Begins a submission of `who`; what a creation answers of it."""
     if who.account_id and entrant:
         raise errors.InvalidRequest("entrant is for servers without accounts: yours is your account's name")
-    name = who.name if who.account_id else _entrant(entrant)
+    name = who.name if who.account_id or who.remote_key else _entrant(entrant)
     key = request.headers.get("Idempotency-Key")
-    row, left = submissions.submit(held, account_id=who.account_id or None, entrant=name, alone=alone, key=key)
+    row, left = submissions.submit(
+        held, account_id=who.account_id or None, entrant=name, alone=alone, key=key, remote_key=who.remote_key
+    )
     current_app.extensions["background"].wake()
     return {
         "instance_id": row.token,
@@ -96,6 +100,7 @@ def submission_row(row: Submission, challenge: str) -> dict[str, Any]:
         "created_at": row.created_at.isoformat(),
         "finished_at": row.finished_at and row.finished_at.isoformat(),
         "progress": None,
+        "report": submissions.outbox.told(row.id),
     }
     if standing is not None:
         told["progress"] = {
@@ -190,7 +195,7 @@ def _submission(submission_id: str) -> tuple[Submission, Held]:
     row = submissions.find(submission_id)
     held = competition.with_id(row.challenge_id)
     who = g.identity
-    if not _owns(held) and (who is None or not who.account_id or who.account_id != row.account_id):
+    if not _owns(held) and (who is None or not who.account_id or not submissions.may_see(held, row, who.account_id)):
         raise errors.NotFound(f"there is no submission {submission_id:.100}")
     return row, held
 
@@ -209,10 +214,10 @@ def show_submission(submission_id: str) -> Response:
 def _rank(held: Held, row: Submission) -> int | None:
     """The place of the submission's entrant."""
     try:
-        places = leaderboard.of(held, row.phase, sees_hidden=_owns(held)).rows
+        board = leaderboard.of(held, row.phase, sees_hidden=_owns(held))
     except errors.GymserveError:
         return None  # the board is hidden, or the phase is no more
-    return next((place["rank"] for place in places if place["entrant"] == row.entrant and not place["baseline"]), None)
+    return board.places.rank(row.entrant)
 
 
 @challenges.get("/submissions/<submission_id>/receipt")
@@ -265,8 +270,8 @@ def show_leaderboard(name: str) -> Response:
     elif form == "csv":
         answer = Response(board.to_csv(), content_type="text/csv; charset=utf-8")
     else:
-        rows = board.rows[skip : skip + limit]
-        answer = json_answer({"challenge": name, "phase": board.phase, "total": len(board.rows), "places": rows})
+        rows = board.rows(skip, skip + limit)
+        answer = json_answer({"challenge": name, "phase": board.phase, "total": len(board.places), "places": rows})
     answer.set_etag(board.tag)
     answer.headers["Cache-Control"] = "no-cache"
     return answer
@@ -284,14 +289,15 @@ def board_page(name: str) -> Response:
     except errors.GymserveError as error:
         message = str(error)
     page = min(max(1, request.args.get("page", 1, int)), 10**6)
-    rows = board.rows[(page - 1) * BOARD_PAGE : page * BOARD_PAGE] if board else []
+    rows = board.rows((page - 1) * BOARD_PAGE, page * BOARD_PAGE) if board else []
     values = {
         "challenge": competition.describe(held),
         "board": board,
         "rows": rows,
         "page": page,
-        "pages": -(-len(board.rows) // BOARD_PAGE) if board else 1,
+        "pages": -(-len(board.places) // BOARD_PAGE) if board else 1,
         "message": message,
-        "account": current(),
+        "account": (account := current()),
+        "linked": linked(held, board.phase if board else "", account),
     }
     return Response(render_template("board.html", **values), headers={"Content-Security-Policy": POLICY})

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Flask, Response, request
@@ -12,7 +13,12 @@ from gymserve import wire
 from gymserve.errors import GymserveError, InvalidRequest, LimitReached, TooFast, Unauthenticated, Unavailable
 
 RETRY_SECONDS = 1
-DETAILED = ("users", "projects")  # their old clients look for the text under "detail"
+DETAILED = ("users", "projects", "project_experiments")  # their old clients look for the text under "detail"
+STRUCTURED = (
+    "experiments",
+    "curves",
+    "training",
+)  # theirs for "error", "message", "details", "timestamp"; 400 for a conflict
 log = logging.getLogger("gymserve.web")
 
 
@@ -38,6 +44,10 @@ def register(app: Flask) -> None:
         status, headers, body = answer(error)
         if request.blueprint in DETAILED:
             body = wire.write_json({**wire.read_json(body), "detail": str(error)})
+        if request.blueprint in STRUCTURED:
+            status = 400 if status == 409 else status
+            timestamp = datetime.now(UTC).isoformat(timespec="seconds")
+            body = wire.write_json({**wire.read_json(body), "details": {}, "timestamp": timestamp})
         return Response(body, status, headers)
 
     @app.errorhandler(HTTPException)

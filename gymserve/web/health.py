@@ -33,7 +33,10 @@ def show() -> Response:
         "uptime_seconds": round(status["uptime_seconds"], 1),
         "instances": status["instances"],
         "hosts": len(status["hosts"]),
+        "active_experiments": None,
     }
+    with contextlib.suppress(Unavailable):
+        body["active_experiments"] = current_app.extensions["experiments"].active()
     return Response(wire.write_json(body), content_type="application/json")
 
 
@@ -90,7 +93,9 @@ def show_metrics() -> Response:
     """Tell the server's figures in Prometheus' text format."""
     current_app.extensions["counts"].flush()
     status = current_app.extensions["instances"].pool.ask("status")
+    submissions = current_app.extensions["submissions"]
     waiting: dict[str, int] = {}
+    queues = {"media_orders": current_app.extensions["media"].orders.number()}
     with contextlib.suppress(Unavailable):
-        waiting = current_app.extensions["submissions"].waiting()
-    return Response(metrics.text(status, waiting), content_type=metrics.CONTENT_TYPE)
+        waiting, queues["reports_waiting"] = submissions.waiting(), submissions.outbox.waiting()
+    return Response(metrics.text(status, waiting, queues), content_type=metrics.CONTENT_TYPE)

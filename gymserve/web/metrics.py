@@ -9,19 +9,29 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 GAUGES = {"instances": "Instances.", "streams": "Open streams.", "uptime_seconds": "Seconds since the start."}
+QUEUES = {
+    "reports_waiting": "Reports that wait for a challenge server elsewhere.",
+    "media_orders": "Videos that are to be made or stored.",
+}
 PARTS = {"environment": "environment_seconds", "journal": "journal_seconds", "total": "step_seconds"}
 
 
-def text(status: dict[str, Any], waiting: dict[str, int]) -> bytes:
-    """The figures as text; `status` is the supervisor's, `waiting` says how many submissions are in which state."""
+def text(status: dict[str, Any], waiting: dict[str, int], queues: dict[str, int]) -> bytes:
+    """The figures as text.
+
+    Args:
+        status: the supervisor's.
+        waiting: how many submissions are in which state.
+        queues: how many wait in each of QUEUES.
+    """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(status, waiting))
+    registry.register(_Collector(status, waiting, queues))
     return generate_latest(registry)
 
 
 class _Collector:
-    def __init__(self, status: dict[str, Any], waiting: dict[str, int]) -> None:
-        self.status, self.waiting = status, waiting
+    def __init__(self, status: dict[str, Any], waiting: dict[str, int], queues: dict[str, int]) -> None:
+        self.status, self.waiting, self.queues = status, waiting, queues
         self.counters: dict[str, dict[str, float]] = {}
         for key, value in status["counters"].items():
             name, _, label = key.partition(":")
@@ -39,6 +49,8 @@ class _Collector:
         for state, number in self.waiting.items():
             submissions.add_metric([state], number)
         yield submissions
+        for name, number in self.queues.items():
+            yield GaugeMetricFamily(f"gymserve_{name}", QUEUES[name], value=number)
         yield self._requests()
         yield self._steps()
         journal = CounterMetricFamily("gymserve_journal_bytes", "Bytes of journals.", labels=["environment"])

@@ -23,7 +23,14 @@ SECURITY = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "an API key, or a token from /token"},
     "password": {"type": "oauth2", "flows": {"password": {"tokenUrl": "/token", "scopes": {}}}},
 }
-TAGS = {"v1": "Instances", "stream": "Instances", "users": "Accounts", "health": "Server"}
+TAGS = {
+    "v1": "Instances",
+    "stream": "Instances",
+    "users": "Accounts",
+    "health": "Server",
+    "project_experiments": "Experiments",
+    "curves": "Experiments",
+}
 REDOC_STYLES = (
     "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",  # nothing
     "QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc=",

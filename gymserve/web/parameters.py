@@ -88,10 +88,18 @@ def page() -> tuple[int, int]:
     Raises:
         InvalidRequest: one is no number, or out of range.
     """
-    found = []
-    for name, default, least, most in (("skip", 0, 0, 2**31), ("limit", 100, 1, 1000)):
-        text = request.args.get(name, str(default))
-        if not (text.isascii() and text.isdecimal() and len(text) <= 10 and least <= int(text) <= most):
-            raise InvalidRequest(f"{name} must be an integer from {least} to {most}, not {text!r:.50}")
-        found.append(int(text))
-    return found[0], found[1]
+    return of_query("skip", 0, 0, 2**31) or 0, of_query("limit", 100, 1, 1000) or 0
+
+
+def of_query(name: str, default: int | None, least: int, most: int) -> int | None:
+    """A number of the current request's query.
+
+    Raises:
+        InvalidRequest: it is none, or out of range.
+    """
+    text = request.args.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdecimal() and len(text) <= 19 and least <= int(text) <= most):
+        raise InvalidRequest(f"{name} must be an integer from {least} to {most}, not {text!r:.50}")
+    return int(text)

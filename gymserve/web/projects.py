@@ -10,15 +10,22 @@ from gymserve.training.projects import Projects
 from gymserve.web import parameters, schemas
 from gymserve.web.access import owner_only
 from gymserve.web.answers import json_answer, no_content
+from gymserve.web.experiments import experiments
 from gymserve.web.openapi import documented
+from gymserve.web.project_experiments import row_of
 
 blueprint = Blueprint("projects", __name__, url_prefix="/users/<int:user_id>/projects")
 projects: Projects = LocalProxy(lambda: current_app.extensions["projects"])  # type: ignore[assignment]
 OTHERS = (401, 403)
 
 
-def project_row(project: Project) -> dict[str, Any]:
-    """A project as it is answered; `log_path` is a name, never a path of the server."""
+def project_rows(found: list[Project]) -> list[dict[str, Any]]:
+    """Projects as they are answered; `log_path` is a name, never a path of the server."""
+    theirs = experiments.of_projects([project.id for project in found])
+    return [_row(project, [row_of(project, row) for row in theirs[project.id]]) for project in found]
+
+
+def _row(project: Project, rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "title": project.title,
         "description": project.description,
@@ -27,7 +34,7 @@ def project_row(project: Project) -> dict[str, Any]:
         "owner_id": project.account_id,
         "log_path": f"accounts/{project.account_id}/projects/{project.number}",
         "created_at": project.created_at.isoformat(),
-        "experiments": [],
+        "experiments": rows,
     }
 
 
@@ -43,7 +50,7 @@ def create(user_id: int) -> Response:
         description=asked.get("description") or "",
         project_type=parameters.required(asked, "project_type"),
     )
-    return json_answer(project_row(project))
+    return json_answer(project_rows([project])[0])
 
 
 @blueprint.get("/")
@@ -53,7 +60,7 @@ def list_all(user_id: int) -> Response:
     """List an account's projects."""
     skip, limit = parameters.page()
     current_app.extensions["accounts"].directory.find(user_id)
-    return json_answer([project_row(project) for project in projects.of(user_id, skip=skip, limit=limit)])
+    return json_answer(project_rows(projects.of(user_id, skip=skip, limit=limit)))
 
 
 @blueprint.get("/<int:project_id>/")
@@ -61,7 +68,7 @@ def list_all(user_id: int) -> Response:
 @owner_only
 def show(user_id: int, project_id: int) -> Response:
     """Show a project."""
-    return json_answer(project_row(projects.find(user_id, project_id)))
+    return json_answer(project_rows([projects.find(user_id, project_id)])[0])
 
 
 @blueprint.patch("/<int:project_id>/")
@@ -71,7 +78,7 @@ def change(user_id: int, project_id: int) -> Response:
     """Change a project."""
     asked = parameters.of_request()
     values = {name: asked.get(name) for name in ("title", "description", "project_type")}
-    return json_answer(project_row(projects.change(user_id, project_id, **values)))
+    return json_answer(project_rows([projects.change(user_id, project_id, **values)])[0])
 
 
 @blueprint.delete("/<int:project_id>/")

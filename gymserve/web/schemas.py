@@ -151,6 +151,7 @@ class Health(Struct):
     uptime_seconds: float
     instances: int
     hosts: int
+    active_experiments: Annotated[int | None, Meta(description="null: the database does not answer")] = None
 
 
 class Error(Struct):
@@ -210,7 +211,9 @@ class Project(Struct):
     owner_id: int
     log_path: str
     created_at: str
-    experiments: list[Any]
+    experiments: Annotated[
+        list[Any], Meta(description="as /experiments/ below the project lists them, without metrics")
+    ]
 
 
 class User(Struct):
@@ -257,102 +260,3 @@ class Ready(Struct):
 
 class Live(Struct):
     status: str
-
-
-class ChallengeOrder(Struct):
-    """One of the two."""
-
-    toml: Annotated[str | None, Meta(description="the challenge as TOML, see docs/organisers.md")] = None
-    definition: Annotated[dict[str, Any] | None, Meta(description="the same as an object")] = None
-
-
-class Challenge(Struct):
-    name: str
-    title: str
-    description: str
-    environment: str
-    kwargs: dict[str, Any]
-    max_episode_steps: int | None
-    tolerance: float
-    trials: dict[str, Any]
-    scoring: dict[str, Any]
-    ranking: dict[str, Any]
-    limits: dict[str, Any]
-    phases: Annotated[list[dict[str, Any]], Meta(description="each with a commitment to its seeds")]
-    baselines: list[dict[str, Any]]
-    teams: dict[str, Any]
-    is_open: Annotated[bool, Meta(description="whether it takes submissions now")]
-    phase: Annotated[str | None, Meta(description="the one that does")]
-    digest: Annotated[str, Meta(description="SHA-256 of the definition")]
-
-
-class Challenges(Struct):
-    challenges: list[Challenge]
-
-
-class SubmissionOrder(Struct):
-    entrant: Annotated[str | None, Meta(description="a name for the leaderboard, on servers without accounts")] = None
-
-
-class Submitted(Struct):
-    instance_id: str
-    token: Annotated[str, Meta(description="of the graded instance: reset and step it as any other")]
-    submission_id: str
-    challenge: str
-    phase: str
-    submissions_remaining: Annotated[int | None, Meta(description="today; null: any number")]
-
-
-class SubmissionRow(Struct):
-    submission_id: str
-    challenge: str
-    phase: str
-    entrant: str
-    state: Annotated[str, Meta(description="created, running, verifying, graded, failed, abandoned or void")]
-    reason: str
-    score: float | None
-    secondary: float | None
-    spread: Annotated[float | None, Meta(description="standard deviation of the trials' values")]
-    standard_error: float | None
-    steps: int
-    verdict: Annotated[str, Meta(description="pending, verified, not replayable or mismatch")]
-    verdict_reason: str
-    trials: Annotated[list[dict[str, Any]], Meta(description="number, state, return, steps, seconds and value of each")]
-    created_at: str
-    finished_at: str | None
-    progress: Annotated[dict[str, Any] | None, Meta(description="while it goes on: trial of trials, steps, idle time")]
-    rank: Annotated[int | None, Meta(description="of its entrant")] = None
-
-
-class Receipt(Struct):
-    statement: dict[str, Any]
-    signature: Annotated[str, Meta(description="Ed25519, in base64, of the statement as canonical JSON")]
-
-
-class SigningKey(Struct):
-    algorithm: str
-    key: Annotated[str, Meta(description="the public key, in base64")]
-
-
-class Place(Struct):
-    rank: int | None
-    entrant: str
-    score: float
-    secondary: float | None
-    spread: float | None
-    standard_error: float | None
-    tries: int
-    tied: bool
-    qualified: bool
-    steps: int | None
-    verdict: str | None
-    finished_at: str | None
-    submission: str
-    baseline: bool
-
-
-class Leaderboard(Struct):
-    challenge: str
-    phase: str
-    total: Annotated[int, Meta(description="places, baselines included")]
-    places: list[Place]

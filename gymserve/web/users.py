@@ -14,7 +14,7 @@ from gymserve.web import parameters, schemas
 from gymserve.web.access import ADMIN, PUBLIC, actor, allow, identity, owner_only, settings
 from gymserve.web.answers import json_answer, no_content
 from gymserve.web.openapi import documented
-from gymserve.web.projects import project_row
+from gymserve.web.projects import project_rows
 
 users = Blueprint("users", __name__)
 accounts: Accounts = LocalProxy(lambda: current_app.extensions["accounts"])  # type: ignore[assignment]
@@ -25,6 +25,7 @@ OTHERS = (401, 403)
 def account_rows(found: list[Account]) -> list[dict[str, Any]]:
     """Accounts as they are answered."""
     theirs = projects.of_all([account.id for account in found])
+    rows = project_rows([project for each in theirs.values() for project in each])
     return [
         {
             "email": account.email,
@@ -32,7 +33,7 @@ def account_rows(found: list[Account]) -> list[dict[str, Any]]:
             "is_active": account.is_active,
             "role": account.role,
             "created_at": account.created_at.isoformat(),
-            "projects": [project_row(project) for project in theirs[account.id]],
+            "projects": [row for row in rows if row["owner_id"] == account.id],
         }
         for account in found
     ]

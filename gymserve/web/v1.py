@@ -3,7 +3,8 @@
 from flask import Blueprint, Response, current_app, g, request
 from werkzeug.local import LocalProxy
 
-from grader.submissions import Submissions
+from grader.challenge_servers import NOT_OPEN
+from grader.submissions import Closed, Submissions
 from gymserve import spaces
 from gymserve.hosts.instances import Instances
 from gymserve.recording import monitor
@@ -32,6 +33,8 @@ def create() -> Response:
     if (held := challenges.asked_for(env_id, by_key=by_key)) is not None:
         check_scope(identity, "submissions")
         return json_answer(challenges.submit(held, identity, entrant=asked.get("entrant"), alone=by_key))
+    if identity.remote_key is not None:
+        raise Closed(NOT_OPEN)  # such accounts are here for challenges
     token = instances.create(
         env_id,
         seed=asked.get("seed"),
@@ -151,7 +154,7 @@ def monitor_close(instance_id: str) -> Response:
         current_app.extensions["background"].wake()
         return json_answer({"reward": row.score, "submission_id": row.name, "reason": row.reason})
     instances.monitor(instance_id, None)
-    monitor.write(instances.folder(instance_id))
+    monitor.write(instances.folder(instance_id), current_app.extensions["media"])
     return no_content()
 
 
@@ -163,7 +166,7 @@ def close(instance_id: str) -> Response:
         submissions.leave(row)
         current_app.extensions["background"].wake()
     else:
-        monitor.write(instances.close(instance_id))
+        monitor.write(instances.close(instance_id), current_app.extensions["media"])
     return no_content()
 
 

@@ -19,17 +19,38 @@ ACCOUNTS = {"participant", "organiser", "admin"}
 TABLE = {
     "GET /": EVERYBODY,
     "GET /account": EVERYBODY,
+    "GET /api/external_graders/<key>": {"organiser", "admin"},
+    "GET /api/submissions": {"organiser", "admin"},
+    "GET /api/submissions/<submission_id>": {"organiser", "admin"},  # of what its own grader has entered
+    "GET /algorithms/": ACCOUNTS,
     "GET /boards/<name>": EVERYBODY,
+    "GET /boards/<name>/submissions/<submission_id>": EVERYBODY,  # by cookie only, so keys lead nowhere
+    "GET /boards/<name>/submissions/<submission_id>/<kind>": EVERYBODY,  # likewise
     "GET /challenges/": EVERYBODY,
     "GET /challenges/<name>/": EVERYBODY,
     "GET /challenges/<name>/leaderboard": EVERYBODY,
     "GET /challenges/<name>/submissions/": ACCOUNTS,
+    "GET /challenges/<name>/team/": ACCOUNTS,  # its own
+    "GET /config/": ACCOUNTS,
     "GET /docs": EVERYBODY,
+    "GET /environments/": ACCOUNTS,
+    "GET /experiments/": ACCOUNTS,
+    "GET /experiments/<experiment_id>/": {"owner", "admin"},
+    "GET /experiments/<experiment_id>/advice": {"owner", "admin"},
+    "GET /experiments/<experiment_id>/curve": {"owner", "admin"},
+    "GET /experiments/<experiment_id>/log": {"owner", "admin"},
+    "GET /experiments/<experiment_id>/metrics/": {"owner", "admin"},
+    "GET /experiments/<experiment_id>/metrics/stream": {"owner", "admin"},
+    "GET /experiments/<experiment_id>/results/": {"owner", "admin"},
+    "GET /experiments/metrics/": ACCOUNTS,
     "GET /health": EVERYBODY,
     "GET /health/live": EVERYBODY,
     "GET /health/ready": EVERYBODY,
     "GET /login": EVERYBODY,
     "GET /metrics": {"admin"},
+    "GET /models/": ACCOUNTS,  # one's own
+    "GET /models/<model_id>/": {"owner", "admin"},
+    "GET /models/<model_id>/file": {"owner", "admin"},
     "GET /openapi.json": EVERYBODY,
     "GET /redoc": EVERYBODY,
     "GET /setup/<secret>": EVERYBODY,
@@ -37,13 +58,17 @@ TABLE = {
     "GET /static/<path:filename>": EVERYBODY,
     "GET /submissions/<submission_id>/": {"owner", "admin"},  # and the challenge's organiser
     "GET /submissions/<submission_id>/bundle": EVERYBODY,  # once the phase is over
+    "GET /submissions/<submission_id>/media/": {"owner", "admin"},  # and everybody once the phase is over
+    "GET /submissions/<submission_id>/media/<kind>": {"owner", "admin"},
     "GET /submissions/<submission_id>/receipt": {"owner", "admin"},
     "GET /users/": ACCOUNTS,
-    "GET /users/me": ACCOUNTS,
     "GET /users/<int:user_id>/": {"owner", "admin"},
     "GET /users/<int:user_id>/keys/": {"owner", "admin"},
     "GET /users/<int:user_id>/projects/": {"owner", "admin"},
     "GET /users/<int:user_id>/projects/<int:project_id>/": {"owner", "admin"},
+    "GET /users/<int:user_id>/projects/<int:project_id>/experiments/": {"owner", "admin"},
+    "GET /users/<int:user_id>/projects/<int:project_id>/experiments/<int:number>/": {"owner", "admin"},
+    "GET /users/me": ACCOUNTS,
     "GET /v1/environments/": ACCOUNTS,
     "GET /v1/environments/<path:env_id>/": ACCOUNTS,
     "GET /v1/envs/": ACCOUNTS,
@@ -54,25 +79,46 @@ TABLE = {
     "GET /v1/envs/<instance_id>/observation_space/": {"owner", "admin"},
     "GET /v1/envs/<instance_id>/render": {"owner", "admin"},
     "GET /v1/envs/<instance_id>/stream": {"owner", "admin"},
+    "DELETE /challenges/<name>/team/": ACCOUNTS,
+    "DELETE /experiments/<experiment_id>/": {"owner", "admin"},
+    "DELETE /models/<model_id>/": {"owner", "admin"},
     "DELETE /users/<int:user_id>/": {"owner", "admin"},
     "DELETE /users/<int:user_id>/keys/<int:key_id>/": {"owner", "admin"},
     "DELETE /users/<int:user_id>/projects/<int:project_id>/": {"owner", "admin"},
+    "PATCH /api/external_graders/<submission_id>": {"organiser", "admin"},
+    "PATCH /models/<model_id>/": {"owner", "admin"},
     "PATCH /users/<int:user_id>/": {"owner", "admin"},
     "PATCH /users/<int:user_id>/projects/<int:project_id>/": {"owner", "admin"},
     "POST /account/keys": EVERYBODY,  # by cookie only, so keys lead nowhere
     "POST /account/keys/<int:key_id>/revoke": EVERYBODY,
     "POST /account/password": EVERYBODY,
+    "POST /api/external_graders": {"organiser", "admin"},
     "POST /challenges/": {"organiser", "admin"},
     "POST /challenges/<name>/close/": {"admin"},  # and its own organiser
     "POST /challenges/<name>/open/": {"admin"},
     "POST /challenges/<name>/submissions/": ACCOUNTS,
+    "POST /challenges/<name>/team/": ACCOUNTS,
+    "POST /challenges/<name>/team/invitation": ACCOUNTS,
+    "POST /experiments/": ACCOUNTS,
+    "POST /experiments/<experiment_id>/copy/": {"owner", "admin"},
+    "POST /experiments/<experiment_id>/pause/": {"owner", "admin"},
+    "POST /experiments/<experiment_id>/resume/": {"owner", "admin"},
+    "POST /experiments/<experiment_id>/retry/": {"owner", "admin"},
+    "POST /experiments/<experiment_id>/stop/": {"owner", "admin"},
+    "POST /experiments/<experiment_id>/train/": {"owner", "admin"},
     "POST /login": EVERYBODY,
     "POST /logout": EVERYBODY,
+    "POST /models/": ACCOUNTS,
+    "POST /models/<model_id>/predict": {"owner", "admin"},
+    "POST /models/<model_id>/rollout": {"owner", "admin"},
     "POST /setup/<secret>": EVERYBODY,
+    "POST /submissions/<submission_id>/media/": {"admin"},  # and the challenge's organiser
     "POST /token": EVERYBODY,
     "POST /users/": {"admin"},  # and everybody, where SIGN_UP is open
     "POST /users/<int:user_id>/keys/": {"owner", "admin"},
     "POST /users/<int:user_id>/projects/": {"owner", "admin"},
+    "POST /users/<int:user_id>/projects/<int:project_id>/experiments/": {"owner", "admin"},
+    "POST /users/<int:user_id>/projects/<int:project_id>/experiments/<int:number>/stop/": {"owner", "admin"},
     "POST /v1/envs/": ACCOUNTS,
     "POST /v1/envs/<instance_id>/close/": {"owner", "admin"},
     "POST /v1/envs/<instance_id>/monitor/close/": {"owner", "admin"},
@@ -82,6 +128,7 @@ TABLE = {
     "POST /v1/envs/<instance_id>/step/": {"owner", "admin"},
     "POST /v1/shutdown/": {"admin"},
     "POST /v1/upload/": ACCOUNTS,
+    "PUT /experiments/<experiment_id>/": {"owner", "admin"},
 }
 REFUSALS = {401, 403, 404}
 
@@ -106,34 +153,47 @@ def submission(secured: Secured) -> str:
     return str(secured.ask("participant", "POST", "/challenges/table/submissions/").json["submission_id"])
 
 
-def path_of(route: str, secured: Secured, token: str, submission: str) -> str:
+@pytest.fixture(scope="module")
+def experiment(secured: Secured) -> str:
+    asked = {"name": "x", "algorithm": "PPO", "environment": "CartPole-v1"}
+    return str(secured.ask("participant", "POST", "/experiments", asked).json["id"])
+
+
+def path_of(route: str, secured: Secured, token: str, submission: str, experiment: str) -> str:
     values = {
         "instance_id": token, "user_id": str(secured.ids["participant"]), "x": "1", "env_id": "CartPole-v1",
-        "name": "table", "submission_id": submission,
+        "name": "table", "submission_id": submission, "experiment_id": experiment,
     }  # fmt: skip
     return re.sub(r"<(?:\w+:)?(\w+)>", lambda match: values.get(match[1], "1"), route.partition(" ")[2])
 
 
 @pytest.mark.parametrize("route", sorted(TABLE))
-def test_who_is_let_in(secured: Secured, submission: str, route: str) -> None:
+def test_who_is_let_in(secured: Secured, submission: str, experiment: str, route: str) -> None:
     """Whoever the table does not name is refused; whoever it names is answered, if only with what is missing."""
     method = route.partition(" ")[0]
     made = secured.ask("participant", "POST", "/v1/envs/", {"env_id": "CartPole-v1"})
     token = made.json["instance_id"]
-    path = path_of(route, secured, token, submission)
+    path = path_of(route, secured, token, submission, experiment)
     asking = {"nobody": "nobody", "participant": "other", "organiser": "organiser", "admin": "admin"}
     if "owner" in TABLE[route]:
         asking["owner"] = "participant"
-    destructive = method == "DELETE" or route in ("POST /v1/shutdown/", "POST /v1/envs/<instance_id>/close/")
+    destructive = method == "DELETE" or route in (
+        "POST /v1/shutdown/",
+        "POST /v1/envs/<instance_id>/close/",
+        "POST /experiments/<experiment_id>/train/",
+    )
     for role, who in asking.items():
         if destructive and role in TABLE[route]:
             continue  # tests of their own do these
-        answer = secured.ask(who, method, path, {} if method in ("POST", "PATCH") else None)
+        answer = secured.ask(who, method, path, {} if method in ("POST", "PATCH", "PUT") else None)
         if role not in TABLE[route]:
             assert answer.status in REFUSALS, (role, answer.status, answer.body)
             assert (answer.status == 401) == (role == "nobody"), (role, answer.status, answer.body)
         else:
-            missing = answer.status == 404 and ("is no" in str(answer.body) or "/setup/" in path or "/static/" in path)
+            unsaid = ("is no", "is invalid", "did not match")
+            missing = answer.status == 404 and (
+                any(words in str(answer.body) for words in unsaid) or "/setup/" in path or "/static/" in path
+            )
             assert answer.status not in REFUSALS or missing, (role, answer.status, answer.body)
     assert secured.ask("participant", "POST", f"/v1/envs/{token}/close/").status == 204
 
@@ -182,18 +242,21 @@ def test_a_forged_owner_in_a_token_leads_nowhere(secured: Secured, token: str) -
 
 
 def test_old_clients_send_their_key_once(secured: Secured) -> None:
-    """osim-rl-grader's client: the key is the body's `token` on creation, and no request after it carries any."""
-    asked = {"env_id": "CartPole-v1", "token": secured.keys["participant"], "version": "3.0.11"}
+    """osim-rl-grader's client: the key is the body's `token` on creation, and no request after it carries any.
+
+    No challenge may be open for this environment: its submission would be begun.
+    """
+    asked = {"env_id": "Taxi-v3", "token": secured.keys["participant"], "version": "3.0.11"}
     made = secured.ask("nobody", "POST", "/v1/envs/", asked)
     token = made.json["instance_id"]
     assert made.status == 200 and token not in secured.keys["participant"]
     assert secured.ask("nobody", "POST", f"/v1/envs/{token}/reset/").status == 200
     assert secured.ask("nobody", "POST", f"/v1/envs/{token}/step/", {"action": 1}).status == 200
     assert secured.ask("other", "POST", f"/v1/envs/{token}/step/", {"action": 1}).status == 404
-    assert secured.ask("participant", "GET", "/v1/envs/").json["all_envs"][token] == "CartPole-v1"
+    assert secured.ask("participant", "GET", "/v1/envs/").json["all_envs"][token] == "Taxi-v3"
     refused = secured.ask("nobody", "POST", "/v1/envs/", asked | {"token": "wrong"})
     assert (refused.status, refused.json["message"]) == (400, "The API key did not match any participant record.")
-    assert secured.ask("nobody", "POST", "/v1/envs/", {"env_id": "CartPole-v1"}).status == 401
+    assert secured.ask("nobody", "POST", "/v1/envs/", {"env_id": "Taxi-v3"}).status == 401
 
 
 def test_the_same_idempotency_key_of_two_accounts_is_two(secured: Secured) -> None:

@@ -421,3 +421,64 @@ def test_challenges_from_the_command_line(tmp_path: Path) -> None:
     assert "verified" in checked and "random agent" in checked and "warning" in checked
     file.write_text('name = "c"\nenvironment = 3\n')
     assert "line 2" in run(*command, "create", str(file)).stderr
+
+
+def test_a_team_submits_as_one(secured: Secured) -> None:
+    define(secured, name="teams", environment="MountainCar-v0", teams={"allowed": True}, limits={"submissions": 1})
+    path = "/challenges/teams/team/"
+    assert secured.ask("participant", "GET", path).status == 404
+    made = secured.ask("participant", "POST", path, {"name": "Pole dancers"})
+    assert (made.status, made.json["members"]) == (200, ["participant@example.org"])
+    code = secured.ask("participant", "POST", f"{path}invitation").json["code"]
+    assert secured.ask("admin", "POST", path, {"code": "wrong"}).status == 404
+    assert len(secured.ask("admin", "POST", path, {"code": code}).json["members"]) == 2
+    assert secured.ask("organiser", "POST", path, {}).status == 400
+    submission = begin(secured, "teams")
+    assert secured.ask("admin", "POST", "/challenges/teams/submissions/").status == 429
+    play(secured, submission["token"])
+    secured.ask("participant", "POST", f"/v1/envs/{submission['token']}/close/")
+    assert settled(secured, submission["submission_id"], "admin")["entrant"] == "team:Pole dancers"
+    (place,) = [place for place in board(secured.server, "teams") if not place["baseline"]]
+    assert (place["entrant"], place["rank"]) == ("team:Pole dancers", 1)
+    left = secured.ask("participant", "DELETE", path)
+    assert left.status == 409 and "fixed" in left.json["message"]
+
+
+def test_team_members_see_what_the_others_submitted(secured: Secured) -> None:
+    define(secured, name="seen", environment="MountainCar-v0", teams={"allowed": True})
+    (_, first), (_, second) = secured.server.account("first"), secured.server.account("second")
+    path, server = "/challenges/seen/team/", secured.server
+    server.request("POST", path, {"name": "Pair"}, **bearer(first))
+    own = server.request("POST", "/challenges/seen/submissions/", **bearer(first)).json["submission_id"]
+    assert server.request("GET", f"/submissions/{own}/", **bearer(second)).status == 404
+    code = server.request("POST", f"{path}invitation", **bearer(first)).json["code"]
+    server.request("POST", path, {"code": code}, **bearer(second))
+    assert server.request("GET", f"/submissions/{own}/", **bearer(second)).status == 200
+    listed = server.request("GET", "/challenges/seen/submissions/", **bearer(second)).json
+    assert [row["submission_id"] for row in listed] == [own]
+
+
+def test_actions_are_refused_or_clipped_as_the_challenge_says(secured: Secured) -> None:
+    pendulum = {"environment": "Pendulum-v1", "max_episode_steps": 3, "trials": {"number": 2}, "phases": [
+        {"name": "try", "kind": "practice"},
+    ]}  # fmt: skip
+    define(secured, name="strict", **pendulum)
+    define(secured, name="lenient", actions="clip", **pendulum)
+    told = {}
+    for name in ("strict", "lenient"):
+        made = begin(secured, name)
+        path = f"/v1/envs/{made['token']}"
+        for _ in range(2):
+            secured.ask("participant", "POST", f"{path}/reset/")
+            for action in ([9.0], [2.0], [2.0]):
+                answer = secured.ask("participant", "POST", f"{path}/step/", {"action": action})
+                if answer.status == 400:
+                    assert name == "strict" and "above its limit of 2.0" in answer.json["message"]
+                    secured.ask("participant", "POST", f"{path}/step/", {"action": [2.0]})
+        secured.ask("participant", "POST", f"{path}/close/")
+        told[name] = settled(secured, made["submission_id"])
+        assert told[name]["verdict"] == "verified"
+        opened = bundle.opened(secured.server.get(f"/submissions/{made['submission_id']}/bundle").body)
+        assert verification.verify(opened.records, Catalogue()).state == verification.VERIFIED
+    # Practice seeds depend on the challenge's name, so only what was asked of the agent can be compared.
+    assert [trial["steps"] for trial in told["lenient"]["trials"]] == [3, 3] and told["strict"]["steps"] == 6

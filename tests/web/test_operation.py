@@ -52,6 +52,7 @@ def test_figures_add_up_over_workers_and_hosts(start: Any) -> None:
     assert (told[("gymserve_instances",)], told[("gymserve_streams",)], told[("gymserve_hosts",)]) == (3, 0, 2)
     assert told[("gymserve_host_restarts_total",)] == 0
     assert {told[("gymserve_submissions", state)] for state in ("created", "running", "verifying")} == {0}
+    assert told[("gymserve_media_orders",)] == 0
     os.kill(server.hosts()[0], signal.SIGKILL)
     for token in tokens:
         server.get(f"/v1/envs/{token}/")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.conftest import Secured
 from tests.servers import PASSWORD, ROOT, Server, wait_for
@@ -42,7 +42,8 @@ def test_from_the_link_to_a_key_that_works(start: Any, page: Page) -> None:
     page.on("request", lambda request: outside.append(request.url) if server.url not in request.url else None)
 
     page.goto(link)
-    page.keyboard.type("me@example.org")  # the first field has the focus
+    expect(page.get_by_label("Email")).to_be_focused()  # or the first key would be lost
+    page.keyboard.type("me@example.org")
     page.keyboard.press("Tab")
     page.keyboard.type("short")
     page.keyboard.press("Enter")

@@ -1,0 +1,100 @@
+"""What an experiment's hyper-parameters and curves tell, over HTTP: as advice, and as a picture."""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from flask import Blueprint, Response, current_app, request
+from werkzeug.local import LocalProxy
+
+from gymserve import errors
+from gymserve.store.models import Experiment
+from gymserve.training import algorithms, assistant, curve
+from gymserve.training.assistant import Curve, Finding
+from gymserve.training.experiments import told
+from gymserve.training.metrics import Metrics
+from gymserve.web import training_schemas as schemas
+from gymserve.web.answers import json_answer
+from gymserve.web.experiments import mine
+from gymserve.web.openapi import documented
+
+blueprint = Blueprint("advice", __name__, url_prefix="/experiments")
+metrics: Metrics = LocalProxy(lambda: current_app.extensions["metrics"])  # type: ignore[assignment]
+OTHERS = (401, 403, 409)
+READ = (
+    "reward", "train/approx_kl", "train/clip_fraction", "train/entropy_loss", "train/explained_variance",
+    "train/value_loss", "rollout/exploration_rate",
+)  # fmt: skip
+MOST_SEEDS = 20
+
+
+@blueprint.get("/<experiment_id>/advice")
+@documented(
+    schemas.Advice,
+    errors=OTHERS,
+    query={"format": "json, or markdown: a report, sent as it is written", "ids": "runs with other seeds, by commas"},
+)
+def advise(experiment_id: str) -> Response:
+    """Say what an experiment's hyper-parameters and curves show, and what to change."""
+    row = mine(experiment_id)
+    form = request.args.get("format", "json")
+    if form not in ("json", "markdown"):
+        raise errors.InvalidRequest("format must be json or markdown")
+    found = _findings(row)
+    if form == "markdown":
+        title = f"{row.title}: {row.algorithm} on {row.environment}"
+        return Response(assistant.report(title, found), content_type="text/markdown; charset=utf-8")
+    return json_answer({"experiment_id": row.name, "findings": [asdict(each) for each in found]})
+
+
+@blueprint.get("/<experiment_id>/curve")
+@documented("image/svg+xml", errors=(401, 403), query={"metric": "reward, if none is named", "format": "svg or png"})
+def draw(experiment_id: str) -> Response:
+    """Draw an experiment's learning curve."""
+    row = mine(experiment_id)
+    name, form = request.args.get("metric") or "reward", request.args.get("format", "svg")
+    if form not in ("svg", "png"):
+        raise errors.InvalidRequest("format must be svg or png")
+    timesteps, values = _curves(row, (name,)).get(name, ([], []))
+    title = f"{row.title}: {row.algorithm or row.runner} on {row.environment}" if row.environment else row.title
+    if form == "png":
+        return Response(curve.png(title, name, timesteps, values), content_type="image/png")
+    answer = Response(curve.svg(title, name, timesteps, values), content_type="image/svg+xml; charset=utf-8")
+    answer.headers["Content-Security-Policy"] = (
+        "default-src 'none'; style-src 'unsafe-inline'"  # its own, and no script
+    )
+    return answer
+
+
+def _findings(row: Experiment) -> list[Finding]:
+    """Raises: Conflict: it is a program's, whose hyper-parameters nobody here knows."""
+    if not row.algorithm:
+        raise errors.Conflict("only experiments of Stable-Baselines3's algorithms are understood")
+    parameters: dict[str, Any] = told(row)
+    threshold = None
+    with contextlib.suppress(errors.UnknownEnvironment):  # one that is here no more, or on another server
+        threshold = current_app.extensions["instances"].catalogue.resolve(row.environment).spec.reward_threshold
+    found = assistant.findings(
+        row.algorithm,
+        algorithms.find(row.algorithm).defaults | parameters.get("hyperparameters", {}),
+        _curves(row),
+        total_timesteps=parameters["total_timesteps"],
+        n_envs=parameters.get("n_envs", 1),
+        threshold=threshold,
+    )
+    others = [each for each in request.args.get("ids", "").split(",") if each][:MOST_SEEDS]
+    curves = [_curves(each).get("reward", ([], [])) for each in (row, *map(mine, others))]
+    seeds = assistant.spread(curves)
+    return [*found, seeds] if seeds is not None else found
+
+
+def _curves(row: Experiment, names: Sequence[str] = READ) -> dict[str, Curve]:
+    curves: dict[str, tuple[list[float], list[float]]] = {}
+    for point in metrics.points(row.id, names=names, points=500):
+        for name, value in point.values.items():
+            if value is not None:
+                timesteps, values = curves.setdefault(name, ([], []))
+                timesteps.append(point.timestep)
+                values.append(value)
+    return dict(curves)

@@ -1,0 +1,122 @@
+"""Metrics of experiments over HTTP: ranges, several experiments at once, and live as server-sent events."""
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Blueprint, Response, current_app, request
+from werkzeug.local import LocalProxy
+
+from gymserve import errors, wire
+from gymserve.store.models import Experiment
+from gymserve.training.experiments import AT_REST
+from gymserve.training.metrics import MOST_POINTS, Metrics
+from gymserve.web import parameters
+from gymserve.web import training_schemas as schemas
+from gymserve.web.answers import json_answer
+from gymserve.web.experiments import OTHERS, experiments, mine
+from gymserve.web.openapi import documented
+
+blueprint = Blueprint("curves", __name__, url_prefix="/experiments")
+metrics: Metrics = LocalProxy(lambda: current_app.extensions["metrics"])  # type: ignore[assignment]
+RANGE = {
+    "from_timestep": "the first timestep",
+    "to_timestep": "the last timestep",
+    "names": "only these values, by commas",
+    "points": f"at most so many timesteps, to {MOST_POINTS}; where there are more, means of equal parts of the range",
+}
+MOST_EXPERIMENTS = 20
+VIEWERS = threading.BoundedSemaphore(16)  # each takes one of the worker's threads
+LOOK_SECONDS = 0.5
+KEEP_ALIVE_SECONDS = 15.0
+LIVE_SECONDS = 3600.0  # then a viewer asks anew, where it was
+
+
+@blueprint.get("/<experiment_id>/metrics/")
+@documented(schemas.ExperimentMetrics, errors=OTHERS, query=RANGE)
+def show_metrics(experiment_id: str) -> Response:
+    """Tell an experiment's metrics by timestep, with a summary."""
+    return json_answer(_told(mine(experiment_id), **_range()))
+
+
+@blueprint.get("/metrics/")
+@documented(schemas.ManyMetrics, errors=OTHERS, query={"ids": "experiments, by commas", **RANGE})
+def compare() -> Response:
+    """Tell the metrics of several experiments."""
+    ids = [each for each in request.args.get("ids", "").split(",") if each]
+    if not 0 < len(ids) <= MOST_EXPERIMENTS:
+        raise errors.InvalidRequest(f"ids must be 1 to {MOST_EXPERIMENTS} experiments, by commas")
+    wanted = _range()
+    return json_answer({"experiments": [_told(mine(each), **wanted) for each in ids]})
+
+
+@blueprint.get("/<experiment_id>/metrics/stream")
+@documented("text/event-stream", errors=OTHERS, headers={"Last-Event-ID": "go on after this event"})
+def live(experiment_id: str) -> Response:
+    """Send an experiment's metrics as they come, as server-sent events: `metric`, `state`, and `end`."""
+    row = mine(experiment_id)
+    text = request.headers.get("Last-Event-ID", "0")
+    last = int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
+    if not VIEWERS.acquire(blocking=False):
+        raise errors.LimitReached("too many viewers of live metrics: try again, or ask for /metrics now and then")
+    known, asked = metrics._get_current_object(), experiments._get_current_object()  # type: ignore[attr-defined]
+    answer = Response(_events(asked, known, row, last), content_type="text/event-stream")
+    answer.call_on_close(VIEWERS.release)
+    answer.headers["X-Accel-Buffering"] = "no"
+    return answer
+
+
+def _events(experiments: Any, metrics: Metrics, row: Experiment, last: int) -> Iterator[bytes]:
+    deadline, heard, state = time.monotonic() + LIVE_SECONDS, time.monotonic(), ""
+    while time.monotonic() < deadline:
+        try:
+            row = experiments.again(row)
+        except errors.GymserveError:
+            yield _event("end", {"status": "deleted"})
+            return
+        found = metrics.after(row.id, last)
+        if row.state != state:
+            state = row.state
+            yield _event("state", {"status": state, "reason": row.reason, "timesteps": row.timesteps})
+        for each in found:
+            yield _event("metric", {"timestep": each.timestep, each.name: each.value}, each.id)
+            last = each.id
+        if found:
+            heard = time.monotonic()
+            continue
+        if state in AT_REST:
+            yield _event("end", {"status": state, "reason": row.reason})
+            return
+        if time.monotonic() - heard > KEEP_ALIVE_SECONDS:
+            heard = time.monotonic()
+            yield b": still there\n\n"
+        time.sleep(LOOK_SECONDS)
+
+
+def _event(name: str, body: dict[str, Any], number: int | None = None) -> bytes:
+    head = f"id: {number}\n" if number is not None else ""
+    return f"{head}event: {name}\ndata: ".encode() + wire.write_json(body) + b"\n\n"
+
+
+def _told(row: Experiment, **wanted: Any) -> dict[str, Any]:
+    points = metrics.points(row.id, **wanted)
+    return {
+        "experiment_id": row.name,
+        "metrics": [{"timestep": point.timestep, **point.values} for point in points],
+        "summary": metrics.summary(row),
+    }
+
+
+def _range() -> dict[str, Any]:
+    """Which metrics the current request asks for.
+
+    Raises:
+        InvalidRequest: a number is none.
+    """
+    return {
+        "first": parameters.of_query("from_timestep", None, 0, 2**62),
+        "last": parameters.of_query("to_timestep", None, 0, 2**62),
+        "names": [each for each in request.args.get("names", "").split(",") if each],
+        "points": parameters.of_query("points", MOST_POINTS, 1, MOST_POINTS),
+    }

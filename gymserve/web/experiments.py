@@ -1,0 +1,240 @@
+"""Experiments over HTTP, as the RL Agent Training API's clients call them, and what came since."""
+
+import threading
+from typing import Any
+
+from flask import Blueprint, Response, current_app, request
+from werkzeug.local import LocalProxy
+
+from gymserve import errors
+from gymserve.store.models import Experiment
+from gymserve.training import orders
+from gymserve.training.experiments import Experiments, told
+from gymserve.training.listing import tags_of
+from gymserve.web import parameters
+from gymserve.web import training_schemas as schemas
+from gymserve.web.access import identity, settings
+from gymserve.web.answers import json_answer, no_content
+from gymserve.web.openapi import documented
+
+blueprint = Blueprint("experiments", __name__, url_prefix="/experiments")
+experiments: Experiments = LocalProxy(lambda: current_app.extensions["experiments"])  # type: ignore[assignment]
+OTHERS = (401, 403)
+WISHES = {"paused": "pause", "cancelled": "stop", "stopped": "stop", "running": "start"}
+FILTERS = {
+    "status": "only those in this state",
+    "algorithm": "only this algorithm's",
+    "environment": "only in this environment",
+    "runner": "only with this runner",
+    "tag": "only with this tag",
+    "search": "only those with this text in their name or description",
+}
+LOG_BYTES = 65_536
+WAITING = threading.BoundedSemaphore(16)  # each takes one of the worker's threads
+
+
+def experiment_row(row: Experiment) -> dict[str, Any]:
+    """An experiment as it is answered."""
+    parameters = told(row)
+    return {
+        "id": row.name,
+        "name": row.title,
+        "status": row.state,
+        "wish": row.wish,
+        "reason": row.reason,
+        "exit_code": row.exit_code,
+        "runner": row.runner,
+        "algorithm": row.algorithm,
+        "environment": row.environment,
+        "trained_on": parameters.get("resolved", row.environment),
+        "hyperparameters": parameters.get("hyperparameters", parameters.get("parameter", {})),
+        "parameters": {name: value for name, value in parameters.items() if name not in HIDDEN},
+        "seed": row.seed,
+        "timesteps": row.timesteps,
+        "total_timesteps": parameters.get("total_timesteps"),
+        "created_at": row.created_at.isoformat(),
+        "started_at": row.started_at and row.started_at.isoformat(),
+        "completed_at": row.completed_at and row.completed_at.isoformat(),
+        "description": row.description,
+        "hypothesis": row.hypothesis,
+        "tags": tags_of(row),
+        "copy_of": row.copy_of or None,
+        "resources": {
+            "seconds": round(row.seconds, 1),
+            "cpu_seconds": round(row.cpu_seconds, 1),
+            "peak_memory_bytes": row.peak_memory,
+        },
+    }
+
+
+HIDDEN = ("hyperparameters", "parameter", "values", "package", "resolved", "total_timesteps")
+
+
+def mine(experiment_id: str) -> Experiment:
+    """Raises: NotFound: there is none, or it is another account's."""
+    return experiments.find(experiment_id, account_id(), sees_all=identity.sees_all)
+
+
+def account_id() -> int | None:
+    """Whose a new experiment is; None: nobody's in particular, on an open server."""
+    return identity.account_id or None
+
+
+def check_role() -> None:
+    """Raises: Forbidden: the settings let only higher roles train."""
+    role = settings().TRAINING_ROLE
+    if not identity.has_role(role):
+        raise errors.Forbidden(f"experiments are for the role {role} here (TRAINING_ROLE)")
+
+
+def wake() -> None:
+    """There is work for the scheduler."""
+    current_app.extensions["background"].wake()
+
+
+def settled(row: Experiment) -> Experiment:
+    """The experiment when what was wished of it is done, or as it is after every signal has had its grace."""
+    wake()
+    if not WAITING.acquire(blocking=False):
+        return row
+    try:
+        return experiments.settled(row, 2 * settings().EXPERIMENT_GRACE_SECONDS + 5.0)
+    finally:
+        WAITING.release()
+
+
+@blueprint.post("/")
+@documented(schemas.Experiment, status=201, body=schemas.NewExperiment, errors=(*OTHERS, 422))
+def create() -> Response:
+    """Create an experiment, which is started by a call of its own."""
+    check_role()
+    asked = parameters.of_request()
+    title = parameters.required(asked, "name")
+    runner = asked.get("runner") or orders.SB3
+    row = experiments.create(account_id(), {**asked, "title": title}, runner=runner)
+    answer = json_answer(experiment_row(row))
+    answer.status_code = 201
+    return answer
+
+
+@blueprint.get("/")
+@documented(schemas.Experiment, many=True, errors=OTHERS, query={**FILTERS, **parameters.PAGE})
+def list_all() -> Response:
+    """List one's own experiments, or all for administrators, newest first; X-Total-Count says how many there are."""
+    skip, limit = parameters.page()
+    rows, total = experiments.list(
+        account_id(), sees_all=identity.sees_all, filters=request.args.to_dict(), skip=skip, limit=limit
+    )
+    answer = json_answer([experiment_row(row) for row in rows])
+    answer.headers["X-Total-Count"] = str(total)
+    return answer
+
+
+@blueprint.get("/<experiment_id>/")
+@documented(schemas.Experiment, errors=OTHERS)
+def show(experiment_id: str) -> Response:
+    """Show an experiment."""
+    return json_answer(experiment_row(mine(experiment_id)))
+
+
+@blueprint.put("/<experiment_id>/")
+@documented(schemas.Experiment, body=schemas.ChangedExperiment, errors=(*OTHERS, 422, 429))
+def change(experiment_id: str) -> Response:
+    """Change an experiment: what it is called, its hyper-parameters, or its status (running, paused, cancelled)."""
+    row, asked = mine(experiment_id), parameters.of_request()
+    status = asked.get("status")
+    if status is not None and status not in WISHES:
+        raise errors.InvalidRequest(f"status must be one of {', '.join(WISHES)}, not {status!r:.50}")
+    if status in ("paused", "cancelled", "stopped"):
+        row = getattr(experiments, WISHES[status])(row)
+    row = experiments.change(row, {**asked, "title": asked.get("name")})
+    if status == "running":
+        check_role()
+        row = experiments.start(row)
+    return json_answer(experiment_row(settled(row) if status else row))
+
+
+@blueprint.delete("/<experiment_id>/")
+@documented(status=204, errors=OTHERS)
+def remove(experiment_id: str) -> Response:
+    """Delete an experiment that does not run, with its metrics and files."""
+    experiments.remove(mine(experiment_id))
+    return no_content()
+
+
+@blueprint.post("/<experiment_id>/train/")
+@documented(schemas.Started, errors=(*OTHERS, 429))
+def train(experiment_id: str) -> Response:
+    """Start an experiment, or go on with a paused one."""
+    return _started(experiments.start(_to_run(experiment_id)))
+
+
+@blueprint.post("/<experiment_id>/resume/")
+@documented(schemas.Started, errors=(*OTHERS, 429))
+def resume(experiment_id: str) -> Response:
+    """Go on from the last checkpoint of an experiment that is paused, was stopped or has failed."""
+    return _started(experiments.resume(_to_run(experiment_id)))
+
+
+@blueprint.post("/<experiment_id>/retry/")
+@documented(schemas.Started, errors=(*OTHERS, 429))
+def retry(experiment_id: str) -> Response:
+    """Begin again from nothing; the metrics of the last time are forgotten."""
+    return _started(experiments.retry(_to_run(experiment_id)))
+
+
+@blueprint.post("/<experiment_id>/pause/")
+@documented(schemas.Experiment, errors=OTHERS)
+def pause(experiment_id: str) -> Response:
+    """Pause an experiment; the answer waits until its state is kept, or says what is wished of it."""
+    return json_answer(experiment_row(settled(experiments.pause(mine(experiment_id)))))
+
+
+@blueprint.post("/<experiment_id>/stop/")
+@documented(schemas.Experiment, errors=OTHERS)
+def stop(experiment_id: str) -> Response:
+    """Stop an experiment; the answer waits until its processes are dead."""
+    return json_answer(experiment_row(settled(experiments.stop(mine(experiment_id)))))
+
+
+@blueprint.post("/<experiment_id>/copy/")
+@documented(schemas.Experiment, status=201, body=schemas.CopyOrder, body_needed=False, errors=OTHERS)
+def copy(experiment_id: str) -> Response:
+    """Create another experiment that is told the same."""
+    check_role()
+    asked = parameters.optional_of_request()
+    made = experiments.copy(mine(experiment_id), title=asked.get("name"), seed=asked.get("seed"))
+    answer = json_answer(experiment_row(made))
+    answer.status_code = 201
+    return answer
+
+
+@blueprint.get("/<experiment_id>/results/")
+@documented(schemas.Results, errors=OTHERS)
+def results(experiment_id: str) -> Response:
+    """Tell what came out: the final evaluation, and the names of what was kept."""
+    row = mine(experiment_id)
+    return json_answer({"experiment_id": row.name, "status": row.state, **experiments.results(row)})
+
+
+@blueprint.get("/<experiment_id>/log")
+@documented("text/plain", errors=OTHERS)
+def log(experiment_id: str) -> Response:
+    """Show the end of what the experiment printed."""
+    path = experiments.file(mine(experiment_id), "log.txt")
+    with open(path, "rb") as file:
+        file.seek(max(0, path.stat().st_size - LOG_BYTES))
+        return Response(file.read(), content_type="text/plain; charset=utf-8")
+
+
+def _to_run(experiment_id: str) -> Experiment:
+    check_role()
+    return mine(experiment_id)
+
+
+def _started(row: Experiment) -> Response:
+    """What the old API's clients look for: `running`, where nothing stands in the way."""
+    wake()
+    waits = experiments.active() >= settings().MAX_CONCURRENT_EXPERIMENTS
+    message = "it waits for others to end (MAX_CONCURRENT_EXPERIMENTS)" if waits else "the experiment is being started"
+    return json_answer({"experiment_id": row.name, "status": "queued" if waits else "running", "message": message})
