@@ -281,6 +281,8 @@ class Supervisor:
 
     def _hear(self, host: HostProcess, messages: Messages) -> None:
         """A host says that an instance was closed, what it did lately, or that it has ended."""
+        if self.hosts.get(host.slot) is not host:
+            return  # it was buried by what another socket brought in the same round
         try:
             data = host.control.recv(65536)
         except OSError:

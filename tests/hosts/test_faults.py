@@ -12,6 +12,7 @@ import gymnasium
 import numpy as np
 import pytest
 
+from gymserve.hosts.link import Connection, encode
 from tests import faulty_environments as faults
 from tests.servers import Server, alive, wait_for
 
@@ -68,6 +69,25 @@ def _stepped(server: Server, token: str, seq: int) -> Any:
         return step(server, token, 0, seq=seq)
     except OSError:  # the worker that took the connection is one of the killed
         return None
+
+
+def test_supervisor_hears_of_a_death_and_of_the_wish_for_a_new_host_in_one_round(start: Start) -> None:
+    server = start(SHARED_HOSTS=1)
+    token = server.create("CartPole-v1")
+    asking = Connection((server.data / "supervisor").read_text() + "/supervisor", timeout=20)
+    supervisor, (host,) = server.supervisor(), server.hosts()
+    asking.call("status")
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        asking.socket.sendall(encode(("ensure", "s0")))
+        os.kill(host, signal.SIGKILL)
+        wait_for(lambda: not alive(host))
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    assert asking.answer()["path"]
+    assert asking.call("status")["counters"]["host_restarts"] == 1
+    asking.close()
+    assert server.supervisor() == supervisor and reset(server, token).status == 200
 
 
 def test_everything_killed_and_started_again_goes_on(start: Start) -> None:
