@@ -4,7 +4,6 @@ import importlib.util
 from pathlib import Path
 from typing import IO, Any
 
-from gymserve.errors import SettingsError
 from gymserve.recording.artefacts import Artefacts
 from gymserve.recording.orders import MONITOR, SUBMISSION, Order, Orders
 from gymserve.settings import Settings
@@ -24,8 +23,6 @@ class Media:
     """
 
     def __init__(self, data: Path, settings: Settings) -> None:
-        if settings.S3_ENDPOINT and not settings.S3_ENDPOINT.startswith(("https://", "http://")):
-            raise SettingsError("S3_ENDPOINT must start with https:// or http://")
         self.data = data
         self.is_on = settings.MEDIA and importlib.util.find_spec("av") is not None
         self.orders = Orders(data / "media" / "orders")

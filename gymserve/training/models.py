@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from gymserve.bucket import Bucket
 from gymserve.errors import Conflict, NotFound
 from gymserve.store import Database
 from gymserve.store.models import Experiment, Policy
@@ -19,6 +20,7 @@ from gymserve.training import orders
 from gymserve.training.projects import checked_text
 
 FILES = ("model.zip", "normalize.pkl", "order.json")
+TYPES = {".zip": "application/zip", ".json": "application/json", ".pkl": "application/octet-stream"}
 SECRETIVE = ("modules", "seconds_before", "cpu_before")  # of an order, which are nobody's business
 
 
@@ -26,10 +28,11 @@ class Models:
     """Args:
     folder: that of all models.
     experiments: that of all experiments.
+    bucket: where models are pushed to; None: nowhere.
     """
 
-    def __init__(self, database: Database, folder: Path, experiments: Path) -> None:
-        self.database, self.folder, self.experiments = database, folder, experiments
+    def __init__(self, database: Database, folder: Path, experiments: Path, bucket: Bucket | None = None) -> None:
+        self.database, self.folder, self.experiments, self.bucket = database, folder, experiments, bucket
 
     def keep(self, experiment: Experiment, title: Any = None) -> Policy:
         """Takes an experiment's model into the registry, as the next version of its title (the experiment's, if none is given).
@@ -73,6 +76,21 @@ class Models:
         if row is None or not (sees_all or row.account_id == account_id):
             raise NotFound(f"there is no model {name:.100}")
         return row
+
+    def push(self, row: Policy) -> list[str]:
+        """Copies its files into the bucket, and returns their keys, `models/<id>/<file>`; again: over those that are there.
+
+        Raises:
+            Conflict: there is no bucket.
+            Unavailable: the bucket does not take them.
+        """
+        if self.bucket is None:
+            raise Conflict("this server has no bucket: its administrator names one in S3_BUCKET")
+        files = sorted(path for path in (self.folder / row.name).iterdir() if path.suffix in TYPES)
+        keys = [f"models/{row.name}/{file.name}" for file in files]
+        for key, file in zip(keys, files, strict=True):
+            self.bucket.put(key, file, TYPES[file.suffix])
+        return keys
 
     def list(self, account_id: int | None, *, sees_all: bool, skip: int, limit: int) -> tuple[int, list[Policy]]:
         """(how many there are, some of them, the newest first): one account's, or all."""

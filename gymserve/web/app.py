@@ -81,7 +81,7 @@ def create_app(settings: Settings) -> Flask:
         "projects": Projects(accounts.database),
         "experiments": trained,
         "metrics": Metrics(accounts.database),
-        "models": Models(accounts.database, instances.pool.data / "models", trained.folder),
+        "models": Models(accounts.database, instances.pool.data / "models", trained.folder, media.artefacts.bucket),
         "inference": inference,
         "competition": competition,
         "submissions": submissions,

@@ -37,6 +37,12 @@ class ModelCards(Struct):
     models: list[ModelCard]
 
 
+class Pushed(Struct):
+    model_id: str
+    bucket: str
+    keys: Annotated[list[str], Meta(description="under which its files are in the bucket")]
+
+
 class Prediction(Struct):
     """One of the two."""
 

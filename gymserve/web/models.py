@@ -13,7 +13,7 @@ from gymserve.training.inference import Inference
 from gymserve.training.models import Models
 from gymserve.web import model_schemas as schemas
 from gymserve.web import parameters
-from gymserve.web.access import identity
+from gymserve.web.access import identity, settings
 from gymserve.web.answers import json_answer, no_content
 from gymserve.web.experiments import mine as own_experiment
 from gymserve.web.openapi import documented
@@ -102,6 +102,15 @@ def file(model_id: str) -> Response:
     """Download a model, as Stable-Baselines3 loads it."""
     row = _mine(model_id)
     return send_file(models.file(row), "application/zip", as_attachment=True, download_name=f"{row.name}.zip")
+
+
+@blueprint.post("/<model_id>/push")
+@documented(schemas.Pushed, errors=(*OTHERS, 409))
+def push(model_id: str) -> Response:
+    """Copy a model's files into the server's S3-compatible bucket."""
+    row = _mine(model_id)
+    keys = models.push(row)
+    return json_answer({"model_id": row.name, "bucket": settings().S3_BUCKET, "keys": keys})
 
 
 @blueprint.post("/<model_id>/predict")

@@ -135,6 +135,11 @@ def test_an_experiment_without_a_model_gives_none(trainer: Trainer) -> None:
     assert refused.status == 409 and "has left no model" in refused.json["message"]
 
 
+def test_without_a_bucket_nothing_is_pushed(trainer: Trainer, model: str) -> None:
+    refused = trainer.post(f"/models/{model}/push")
+    assert refused.status == 409 and "S3_BUCKET" in refused.json["message"]
+
+
 def test_whoever_asks_is_answered_though_the_process_dies(trainer: Trainer, model: str) -> None:
     ask(trainer, model, observation=[0, 0, 0, 0])
     (pid,) = wait_for(lambda: processes(trainer))

@@ -110,6 +110,7 @@ TABLE = {
     "POST /logout": EVERYBODY,
     "POST /models/": ACCOUNTS,
     "POST /models/<model_id>/predict": {"owner", "admin"},
+    "POST /models/<model_id>/push": {"owner", "admin"},
     "POST /models/<model_id>/rollout": {"owner", "admin"},
     "POST /setup/<secret>": EVERYBODY,
     "POST /submissions/<submission_id>/media/": {"admin"},  # and the challenge's organiser
