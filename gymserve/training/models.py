@@ -17,6 +17,7 @@ from gymserve.errors import Conflict, NotFound
 from gymserve.store import Database
 from gymserve.store.models import Experiment, Policy
 from gymserve.training import orders
+from gymserve.training.lineage import Parent
 from gymserve.training.projects import checked_text
 
 FILES = ("model.zip", "normalize.pkl", "order.json")
@@ -76,6 +77,18 @@ class Models:
         if row is None or not (sees_all or row.account_id == account_id):
             raise NotFound(f"there is no model {name:.100}")
         return row
+
+    def parent(self, row: Policy) -> Parent:
+        """It, for an experiment that begins from it."""
+        folder = self.folder / row.name
+        card = {
+            "model_id": row.name,
+            "title": row.title,
+            "version": row.version,
+            "experiment_id": row.experiment,
+            "timesteps": json.loads(row.details)["timesteps"],
+        }
+        return Parent(card, row.algorithm, json.loads((folder / "order.json").read_text()), folder)
 
     def push(self, row: Policy) -> list[str]:
         """Copies its files into the bucket, and returns their keys, `models/<id>/<file>`; again: over those that are there.

@@ -12,6 +12,21 @@ class NewModel(Struct):
     title: Annotated[str, Meta(max_length=200, description="the experiment's name, if none is given")] | None = None
 
 
+class RetrainOrder(Struct):
+    """All that `POST /experiments` takes; what is not said is as it was for the model."""
+
+    name: (
+        Annotated[str, Meta(min_length=1, max_length=200, description="the model's title, if none is given")] | None
+    ) = None
+    environment: Annotated[str | None, Meta(description="one with equal spaces; the model's own, if none is given")] = (
+        None
+    )
+    env_kwargs: dict[str, Any] | None = None
+    total_timesteps: Annotated[int, Meta(ge=1, le=10**10)] = 100_000
+    hyperparameters: dict[str, Any] | None = None
+    seed: Seed = 42
+
+
 class ModelChange(Struct):
     title: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
     is_promoted: Annotated[bool, Meta(description="true: the one of its title that is to be used")] = False
@@ -29,6 +44,8 @@ class ModelCard(Struct):
     configuration: dict[str, Any]
     timesteps: int
     evaluation: dict[str, Any]
+    parent: Annotated[str | None, Meta(description="the model that its experiment began from")]
+    lineage: Annotated[list[dict[str, Any]], Meta(description="that model, its parent, and so on")]
     created_at: str
 
 

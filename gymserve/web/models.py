@@ -12,9 +12,10 @@ from gymserve.store.models import Policy
 from gymserve.training.inference import Inference
 from gymserve.training.models import Models
 from gymserve.web import model_schemas as schemas
-from gymserve.web import parameters
+from gymserve.web import parameters, training_schemas
 from gymserve.web.access import identity, settings
 from gymserve.web.answers import json_answer, no_content
+from gymserve.web.experiments import check_role, created
 from gymserve.web.experiments import mine as own_experiment
 from gymserve.web.openapi import documented
 
@@ -23,11 +24,13 @@ models: Models = LocalProxy(lambda: current_app.extensions["models"])  # type: i
 inference: Inference = LocalProxy(lambda: current_app.extensions["inference"])  # type: ignore[assignment]
 OTHERS = (401, 403)
 ASKED = (*OTHERS, 500)
+TOLD_APART = ("hyperparameters", "parent_model", "lineage")  # of a model's order
 
 
 def model_row(row: Policy) -> dict[str, Any]:
     """A model's card."""
     details = json.loads(row.details)
+    order = details["order"]
     return {
         "id": row.name,
         "title": row.title,
@@ -36,10 +39,12 @@ def model_row(row: Policy) -> dict[str, Any]:
         "experiment_id": row.experiment,
         "algorithm": row.algorithm,
         "environment": row.environment,
-        "hyperparameters": details["order"].get("hyperparameters", {}),
-        "configuration": {name: value for name, value in details["order"].items() if name != "hyperparameters"},
+        "hyperparameters": order.get("hyperparameters", {}),
+        "configuration": {name: value for name, value in order.items() if name not in TOLD_APART},
         "timesteps": details["timesteps"],
         "evaluation": details["evaluation"],
+        "parent": order.get("parent_model"),
+        "lineage": order.get("lineage", []),
         "created_at": row.created_at.isoformat(),
     }
 
@@ -111,6 +116,17 @@ def push(model_id: str) -> Response:
     row = _mine(model_id)
     keys = models.push(row)
     return json_answer({"model_id": row.name, "bucket": settings().S3_BUCKET, "keys": keys})
+
+
+@blueprint.post("/<model_id>/retrain")
+@documented(
+    training_schemas.Experiment, status=201, body=schemas.RetrainOrder, body_needed=False, errors=(*OTHERS, 422)
+)
+def retrain(model_id: str) -> Response:
+    """Create an experiment that goes on from a model, in its own environment or in another one with equal spaces."""
+    check_role()
+    row, asked = _mine(model_id), parameters.optional_of_request()
+    return created({**asked, "title": asked.get("name") or row.title}, parent=models.parent(row))
 
 
 @blueprint.post("/<model_id>/predict")

@@ -111,6 +111,7 @@ TABLE = {
     "POST /models/": ACCOUNTS,
     "POST /models/<model_id>/predict": {"owner", "admin"},
     "POST /models/<model_id>/push": {"owner", "admin"},
+    "POST /models/<model_id>/retrain": {"owner", "admin"},
     "POST /models/<model_id>/rollout": {"owner", "admin"},
     "POST /setup/<secret>": EVERYBODY,
     "POST /submissions/<submission_id>/media/": {"admin"},  # and the challenge's organiser

@@ -45,7 +45,7 @@ def train(folder: Folder, order: dict[str, Any]) -> None:
     newest = folder.checkpoint()
     told = {"device": order["device"], "hyperparameters": order["hyperparameters"]}
     restored = Restored(kind, newest, env, **told) if newest else None
-    model = restored.model if restored else kind(env=env, seed=order["seed"], **arguments(order, env))
+    model = restored.model if restored else _new(kind, folder, order, env)
     metrics = MetricsFile(folder.metrics)
     outputs: list[Any] = [Lines(metrics)]
     if order["tensorboard"]:
@@ -67,6 +67,16 @@ def train(folder: Folder, order: dict[str, Any]) -> None:
         metrics.flush()
         env.close()
         watch.close()
+
+
+def _new(kind: Any, folder: Folder, order: dict[str, Any], env: Any) -> Any:
+    """A model at its very beginning, or where its parent ended."""
+    model = kind(env=env, seed=order["seed"], **arguments(order, env))
+    if order.get("parent_model"):
+        from gymserve.training.runners import inheriting
+
+        inheriting.take_over(model, folder.path / "parent")
+    return model
 
 
 def finish(folder: Folder, order: dict[str, Any], model: Any, watch: Any, *, stopped: bool) -> None:
