@@ -23,7 +23,17 @@ MAY_IMPORT = {
     "gymserve.bucket": {"settings", "errors"},
     "gymserve.store": {"errors"},
     "gymserve.accounts": {"store", "rates", "settings", "errors"},
-    "gymserve.training": {"bucket", "environments", "spaces", "store", "logs", "settings", "errors"},
+    "gymserve.training": {
+        "bucket",
+        "hosts",
+        "environments",
+        "journal",
+        "spaces",
+        "store",
+        "logs",
+        "settings",
+        "errors",
+    },
     "gymserve.commands": {"accounts", "training", "store", "settings", "errors"},
     "gymserve.hosts": {
         "environments",

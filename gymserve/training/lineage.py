@@ -73,13 +73,7 @@ class Parent:
             if (server, environment) != (self.order.get("server"), self.order["environment"]):
                 raise Untrainable("the spaces of another server's environment are not known here: name the model's own")
             return
-        for name in ("observation_space", "action_space"):
-            if row[name] != own[name]:
-                kind, other = _short(own[name]), _short(row[name])
-                raise Untrainable(
-                    f"the model's {name.replace('_', ' ')} is {kind}, and that of {row['id']} is {other}: "
-                    "a model goes on where both are equal"
-                )
+        check_spaces(own, row)
 
     def told(self) -> dict[str, Any]:
         """What is kept of it with the experiment: `lineage` begins with the model itself."""
@@ -100,6 +94,20 @@ def copy_files(source: Path, target: Path) -> None:
                 shutil.copyfile(source / name, target / name)
     except FileNotFoundError as error:
         raise Conflict("the model that it was to begin from is gone") from error
+
+
+def check_spaces(own: Mapping[str, Any], other: Mapping[str, Any]) -> None:
+    """Whether a model that was trained in one environment of the catalogue can act in another one.
+
+    Raises:
+        Untrainable: their spaces differ.
+    """
+    for name in ("observation_space", "action_space"):
+        if other[name] != own[name]:
+            kind, told = _short(own[name]), _short(other[name])
+            raise Untrainable(
+                f"the model's {name.replace('_', ' ')} is {kind}, and that of {other['id']} is {told}: they must be equal"
+            )
 
 
 def _short(space: Mapping[str, Any]) -> str:

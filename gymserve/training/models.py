@@ -21,7 +21,8 @@ from gymserve.training.lineage import Parent
 from gymserve.training.projects import checked_text
 
 FILES = ("model.zip", "normalize.pkl", "order.json")
-TYPES = {".zip": "application/zip", ".json": "application/json", ".pkl": "application/octet-stream"}
+BYTES = "application/octet-stream"
+TYPES = {".zip": "application/zip", ".json": "application/json", ".onnx": BYTES, ".pkl": BYTES}
 SECRETIVE = ("modules", "seconds_before", "cpu_before")  # of an order, which are nobody's business
 
 
@@ -59,13 +60,25 @@ class Models:
             "evaluation": json.loads(experiment.results).get("evaluation", {}),
             "timesteps": experiment.timesteps,
         }
+        return self.register(
+            name, experiment.account_id, title=checked["title"], experiment=experiment.name,
+            algorithm=experiment.algorithm, details=details,
+        )  # fmt: skip
+
+    def register(
+        self, name: str, account_id: int | None, *, title: str, experiment: str, algorithm: str, details: dict[str, Any]
+    ) -> Policy:
+        """Makes the files in a folder of this name the next version of a title.
+
+        Args:
+            experiment: the name of the one that it is of; "": of none here.
+            details: `order`, what it was trained by; `evaluation`; `timesteps`.
+        """
         with self.database.writing() as session:
-            same = _titled(experiment.account_id, checked["title"])
-            version = (session.scalar(select(func.max(Policy.version)).where(*same)) or 0) + 1
+            version = (session.scalar(select(func.max(Policy.version)).where(*_titled(account_id, title))) or 0) + 1
             row = Policy(
-                name=name, account_id=experiment.account_id, title=checked["title"], version=version,
-                experiment=experiment.name, algorithm=experiment.algorithm, environment=order["environment"],
-                details=json.dumps(details),
+                name=name, account_id=account_id, title=title, version=version, experiment=experiment,
+                algorithm=algorithm, environment=details["order"]["environment"], details=json.dumps(details),
             )  # fmt: skip
             session.add(row)
         return row
@@ -139,9 +152,9 @@ class Models:
                 session.delete(found)
         shutil.rmtree(self.folder / row.name, ignore_errors=True)
 
-    def file(self, row: Policy) -> Path:
-        """Stable-Baselines3's file of it."""
-        return self.folder / row.name / "model.zip"
+    def file(self, row: Policy, name: str = "model.zip") -> Path:
+        """One of its files: Stable-Baselines3's, or `model.onnx`, which is made when it is first asked for."""
+        return self.folder / row.name / name
 
     @staticmethod
     def _changed(session: Session, row: Policy, **values: Any) -> Policy:

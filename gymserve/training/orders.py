@@ -84,7 +84,7 @@ class Checker:
             known = ", ".join(self.settings.TRAINING_SERVERS) or "none"
             raise Untrainable(f"server must be one of TRAINING_SERVERS ({known}), not {server!r:.50}")
         kwargs = asked.get("env_kwargs") or {}
-        row = self._row(environment, server, kwargs)
+        row = self.spaces(environment, kwargs, server=server)
         found = {**common, "server": server, "package": algorithm.package}
         if row is not None:
             found["resolved"] = row["id"]
@@ -101,24 +101,34 @@ class Checker:
         self._check_pair(algorithm, found, row)
         if parent is not None:
             order = parent.order
-            own = self._row(order["environment"], order.get("server"), order.get("env_kwargs") or {})
+            own = self.spaces(order["environment"], order.get("env_kwargs") or {}, server=order.get("server"))
             parent.check(row, own, environment=environment, server=server)
             found |= parent.told()
         return {"algorithm": algorithm.name, "environment": environment, "parameters": json.dumps(found)}
 
-    def _row(self, environment: Any, server: str | None, kwargs: Any) -> Mapping[str, Any] | None:
-        """The environment's row of the catalogue, with its spaces; None: another server has it, and will check it."""
+    def spaces(
+        self, environment: Any, kwargs: Mapping[str, Any], *, server: str | None = None, trusted: bool = False
+    ) -> Mapping[str, Any] | None:
+        """The environment's row of the catalogue, with its spaces; None: another server has it, and will check it.
+
+        Args:
+            trusted: the kwargs are an organiser's.
+
+        Raises:
+            Untrainable: it cannot be made.
+        """
         if server is not None:
             if not isinstance(environment, str) or not 0 < len(environment) <= 100:
                 raise Untrainable("environment must be an id of that server's catalogue")
             return None
         try:
             entry = self.catalogue.resolve(environment)
-            self.catalogue.check_kwargs(entry, kwargs)
+            if not trusted:
+                self.catalogue.check_kwargs(entry, kwargs)
             row = self._describe(entry.id)
             if not kwargs:
                 return row
-            env = make(entry, kwargs=kwargs)
+            env = make(entry, kwargs=dict(kwargs))
         except (InvalidRequest, EnvironmentFailed) as error:
             raise Untrainable(str(error)) from error
         spaces = {"action_space": describe(env.action_space), "observation_space": describe(env.observation_space)}

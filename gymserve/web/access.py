@@ -29,6 +29,7 @@ SCOPES = {
     "project_experiments": "training",
     "experiments": "training",
     "models": "training",
+    "model_submissions": "training",
     "advice": "training",
     "curves": "training",
     "training": "training",

@@ -37,7 +37,7 @@ class ModelCard(Struct):
     title: str
     version: Annotated[int, Meta(description="counts within the title")]
     is_promoted: bool
-    experiment_id: str
+    experiment_id: Annotated[str | None, Meta(description="null: it was uploaded")]
     algorithm: str
     environment: str
     hyperparameters: dict[str, Any]
@@ -52,6 +52,21 @@ class ModelCard(Struct):
 class ModelCards(Struct):
     total: int
     models: list[ModelCard]
+
+
+class SubmitOrder(Struct):
+    challenge: str
+    entrant: Annotated[str | None, Meta(description="on a server without accounts: the name for the leaderboard")] = (
+        None
+    )
+
+
+class Played(Struct):
+    model_id: str
+    submission_id: Annotated[str, Meta(description="what /submissions/<id>/ tells of")]
+    challenge: str
+    phase: str
+    submissions_remaining: int | None
 
 
 class Pushed(Struct):

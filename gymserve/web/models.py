@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from flask import Blueprint, Response, current_app, send_file
+from flask import Blueprint, Response, current_app, request, send_file
 from werkzeug.local import LocalProxy
 
 from gymserve import errors
@@ -11,6 +11,7 @@ from gymserve.hosts.answers import checked_seed
 from gymserve.store.models import Policy
 from gymserve.training.inference import Inference
 from gymserve.training.models import Models
+from gymserve.training.uploads import Uploads
 from gymserve.web import model_schemas as schemas
 from gymserve.web import parameters, training_schemas
 from gymserve.web.access import identity, settings
@@ -22,7 +23,17 @@ from gymserve.web.openapi import documented
 blueprint = Blueprint("models", __name__, url_prefix="/models")
 models: Models = LocalProxy(lambda: current_app.extensions["models"])  # type: ignore[assignment]
 inference: Inference = LocalProxy(lambda: current_app.extensions["inference"])  # type: ignore[assignment]
+uploads: Uploads = LocalProxy(lambda: current_app.extensions["uploads"])  # type: ignore[assignment]
 OTHERS = (401, 403)
+UPLOAD = {
+    "title": "what it is to be called",
+    "algorithm": "as /algorithms has it",
+    "environment": "an id of the catalogue",
+    "hyperparameters": "JSON, for those that the file holds only pickled",
+    "env_kwargs": "JSON, as the catalogue allows them",
+    "frame_stack": "how many observations it sees at once",
+    "atari": "true: with the usual wrapper of Atari's games",
+}
 ASKED = (*OTHERS, 500)
 TOLD_APART = ("hyperparameters", "parent_model", "lineage")  # of a model's order
 
@@ -36,7 +47,7 @@ def model_row(row: Policy) -> dict[str, Any]:
         "title": row.title,
         "version": row.version,
         "is_promoted": row.is_promoted,
-        "experiment_id": row.experiment,
+        "experiment_id": row.experiment or None,
         "algorithm": row.algorithm,
         "environment": row.environment,
         "hyperparameters": order.get("hyperparameters", {}),
@@ -49,7 +60,7 @@ def model_row(row: Policy) -> dict[str, Any]:
     }
 
 
-def _mine(model_id: str) -> Policy:
+def mine(model_id: str) -> Policy:
     """Raises: NotFound: there is none, or it is another account's."""
     return models.find(model_id, identity.account_id or None, sees_all=identity.sees_all)
 
@@ -61,6 +72,22 @@ def keep() -> Response:
     asked = parameters.of_request()
     experiment = own_experiment(str(parameters.required(asked, "experiment_id")))
     answer = json_answer(model_row(models.keep(experiment, asked.get("title"))))
+    answer.status_code = 201
+    return answer
+
+
+@blueprint.post("/upload")
+@documented(schemas.ModelCard, status=201, errors=(*OTHERS, 422, 429), query=UPLOAD)
+def upload() -> Response:
+    """Take in a model that was trained elsewhere: the body is the zip that Stable-Baselines3 saves (application/zip), or a
+    form with it as `file`. Only its weights and plain hyper-parameters are read; nothing in it is run."""
+    check_role()
+    given = request.form.to_dict() | request.args.to_dict()
+    data = request.files["file"].read() if "file" in request.files else parameters.body()
+    asked = {name: parameters.of_text(name, given[name]) for name in UPLOAD if name in given}
+    for name in ("title", "algorithm", "environment"):
+        parameters.required(asked, name)
+    answer = json_answer(model_row(uploads.take(identity.account_id or None, asked, data)))
     answer.status_code = 201
     return answer
 
@@ -78,14 +105,14 @@ def list_all() -> Response:
 @documented(schemas.ModelCard, errors=OTHERS)
 def show(model_id: str) -> Response:
     """Show a model's card: what it is, where it came from, how well it does."""
-    return json_answer(model_row(_mine(model_id)))
+    return json_answer(model_row(mine(model_id)))
 
 
 @blueprint.patch("/<model_id>/")
 @documented(schemas.ModelCard, body=schemas.ModelChange, errors=OTHERS)
 def change(model_id: str) -> Response:
     """Rename a model, or promote it among the versions of its title."""
-    row, asked = _mine(model_id), parameters.of_request()
+    row, asked = mine(model_id), parameters.of_request()
     if "title" in asked:
         row = models.rename(row, asked["title"])
     if parameters.boolean(asked, "is_promoted"):
@@ -97,7 +124,7 @@ def change(model_id: str) -> Response:
 @documented(status=204, errors=OTHERS)
 def remove(model_id: str) -> Response:
     """Delete a model."""
-    models.remove(_mine(model_id))
+    models.remove(mine(model_id))
     return no_content()
 
 
@@ -105,15 +132,26 @@ def remove(model_id: str) -> Response:
 @documented("application/zip", errors=OTHERS)
 def file(model_id: str) -> Response:
     """Download a model, as Stable-Baselines3 loads it."""
-    row = _mine(model_id)
+    row = mine(model_id)
     return send_file(models.file(row), "application/zip", as_attachment=True, download_name=f"{row.name}.zip")
+
+
+@blueprint.get("/<model_id>/onnx")
+@documented("application/octet-stream", errors=(*OTHERS, 409))
+def onnx(model_id: str) -> Response:
+    """Download a model's deterministic policy as ONNX, with its averages inside; it is made when it is first asked for."""
+    row = mine(model_id)
+    path = models.file(row, "model.onnx")
+    if not path.exists():
+        inference.ask({"what": "export", "model": row.name})
+    return send_file(path, "application/octet-stream", as_attachment=True, download_name=f"{row.name}.onnx")
 
 
 @blueprint.post("/<model_id>/push")
 @documented(schemas.Pushed, errors=(*OTHERS, 409))
 def push(model_id: str) -> Response:
     """Copy a model's files into the server's S3-compatible bucket."""
-    row = _mine(model_id)
+    row = mine(model_id)
     keys = models.push(row)
     return json_answer({"model_id": row.name, "bucket": settings().S3_BUCKET, "keys": keys})
 
@@ -125,7 +163,7 @@ def push(model_id: str) -> Response:
 def retrain(model_id: str) -> Response:
     """Create an experiment that goes on from a model, in its own environment or in another one with equal spaces."""
     check_role()
-    row, asked = _mine(model_id), parameters.optional_of_request()
+    row, asked = mine(model_id), parameters.optional_of_request()
     return created({**asked, "title": asked.get("name") or row.title}, parent=models.parent(row))
 
 
@@ -133,7 +171,7 @@ def retrain(model_id: str) -> Response:
 @documented(schemas.Predictions, body=schemas.Prediction, errors=ASKED)
 def predict(model_id: str) -> Response:
     """Ask a model what to do: for one observation, or for many."""
-    row, asked = _mine(model_id), parameters.of_request()
+    row, asked = mine(model_id), parameters.of_request()
     one = "observation" in asked
     if one == ("observations" in asked):
         raise errors.InvalidRequest("give either observation, or observations, a list of them")
@@ -151,7 +189,7 @@ def predict(model_id: str) -> Response:
 @documented(schemas.Rollout, body=schemas.RolloutOrder, body_needed=False, errors=ASKED)
 def rollout(model_id: str) -> Response:
     """Let a model act in its environment, from a seed, or from an observation where the environment can begin there."""
-    row, asked = _mine(model_id), parameters.optional_of_request()
+    row, asked = mine(model_id), parameters.optional_of_request()
     checked_seed(asked.get("seed"))
     question = {
         "what": "rollout",

@@ -51,6 +51,7 @@ TABLE = {
     "GET /models/": ACCOUNTS,  # one's own
     "GET /models/<model_id>/": {"owner", "admin"},
     "GET /models/<model_id>/file": {"owner", "admin"},
+    "GET /models/<model_id>/onnx": {"owner", "admin"},
     "GET /openapi.json": EVERYBODY,
     "GET /redoc": EVERYBODY,
     "GET /setup/<secret>": EVERYBODY,
@@ -109,6 +110,8 @@ TABLE = {
     "POST /login": EVERYBODY,
     "POST /logout": EVERYBODY,
     "POST /models/": ACCOUNTS,
+    "POST /models/<model_id>/submit": {"owner", "admin"},
+    "POST /models/upload": ACCOUNTS,
     "POST /models/<model_id>/predict": {"owner", "admin"},
     "POST /models/<model_id>/push": {"owner", "admin"},
     "POST /models/<model_id>/retrain": {"owner", "admin"},

@@ -96,6 +96,16 @@ def _one(order: dict[str, Any]) -> gymnasium.Env:
         env = gymnasium.make(REMOTE, env_id=order["environment"], **given)
     else:
         env = gymnasium.make(order["environment"], disable_env_checker=True, **given)
+    return _dressed(env, order)
+
+
+def around(env: gymnasium.Env, order: dict[str, Any]) -> VecEnv:
+    """One copy of `env`, as a model that was trained by the order sees environments, but for averages."""
+    dressed: VecEnv = DummyVecEnv([lambda: _dressed(env, order)])
+    return VecFrameStack(dressed, order["frame_stack"]) if order.get("frame_stack") else dressed
+
+
+def _dressed(env: gymnasium.Env, order: dict[str, Any]) -> gymnasium.Env:
     if not _readable(env.observation_space):
         env = Flattened(env)
     if order.get("atari"):
