@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "gymserve.accounts": {"store", "rates", "settings", "errors"},
     "gymserve.training": {
         "bucket",
+        "recording",
         "hosts",
         "environments",
         "journal",

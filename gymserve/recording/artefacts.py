@@ -1,7 +1,7 @@
-"""Artefacts of submissions: videos and pictures, on the disk or in an S3-compatible bucket.
+"""Artefacts of submissions and experiments: videos and pictures, on the disk or in an S3-compatible bucket.
 
-On the disk they are in `<data>/media/<submission>/`, beside `media.json`, which tells of them. Where there is a bucket they are
-copied into it, and removed from the disk once all of them are there.
+On the disk they are in `<data>/media/<submission>/` and `<data>/media/experiments/<experiment>/`, beside `media.json`, which
+tells of them. Where there is a bucket they are copied into it, and removed from the disk once all of them are there.
 """
 
 import json
@@ -13,6 +13,7 @@ from typing import IO, Any
 from gymserve import bucket
 from gymserve.errors import NotFound, StorageFull
 from gymserve.recording import film
+from gymserve.recording.orders import SUBMISSION
 from gymserve.settings import Settings
 
 ABOUT = "media.json"
@@ -35,31 +36,32 @@ def keys(submission: str, challenge: int, kind: str) -> list[str]:
 
 class Artefacts:
     """Args:
-    folder: `<data>/media`.
+    folder: theirs.
+    noun: whose they are, "submission" or "experiment".
 
     Raises:
         SettingsError: see `bucket.of`.
     """
 
-    def __init__(self, folder: Path, settings: Settings) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, settings: Settings, noun: str = SUBMISSION) -> None:
+        self.folder, self.noun = folder, noun
         self.bucket = bucket.of(settings)
 
-    def about(self, submission: str) -> dict[str, Any] | None:
+    def about(self, subject: str) -> dict[str, Any] | None:
         """What `media.json` tells; None: nothing was made yet."""
         try:
-            told: dict[str, Any] = json.loads((self.folder / submission / ABOUT).read_text())
+            told: dict[str, Any] = json.loads((self.folder / subject / ABOUT).read_text())
         except (OSError, ValueError):
             return None
         return told
 
-    def desk(self, submission: str) -> Path:
-        """An empty folder to make a submission's artefacts in.
+    def desk(self, subject: str) -> Path:
+        """An empty folder to make its artefacts in.
 
         Raises:
             StorageFull: there is no room.
         """
-        desk = self.folder / f"{submission}.new"
+        desk = self.folder / f"{subject}.new"
         try:
             shutil.rmtree(desk, ignore_errors=True)
             desk.mkdir(parents=True, mode=0o700)
@@ -67,17 +69,17 @@ class Artefacts:
             raise StorageFull(f"videos cannot be written: {error.strerror}") from error
         return desk
 
-    def clear(self, submission: str) -> None:
+    def clear(self, subject: str) -> None:
         """Leaves nothing on the desk."""
-        shutil.rmtree(self.folder / f"{submission}.new", ignore_errors=True)
+        shutil.rmtree(self.folder / f"{subject}.new", ignore_errors=True)
 
-    def publish(self, submission: str, about: dict[str, Any]) -> None:
-        """What is on the desk becomes the submission's artefacts, with `about` beside them.
+    def publish(self, subject: str, about: dict[str, Any]) -> None:
+        """What is on the desk becomes the subject's artefacts, with `about` beside them.
 
         Raises:
             StorageFull: there is no room.
         """
-        desk, place = self.folder / f"{submission}.new", self.folder / submission
+        desk, place = self.folder / f"{subject}.new", self.folder / subject
         try:
             files = {name: (desk / name).stat().st_size for name in TYPES if (desk / name).exists()}
             (desk / ABOUT).write_text(json.dumps({**about, "files": files}))
@@ -86,11 +88,11 @@ class Artefacts:
         except OSError as error:
             raise StorageFull(f"videos cannot be written: {error.strerror}") from error
 
-    def discard(self, submission: str) -> None:
+    def discard(self, subject: str) -> None:
         """Forgets what was made; in a bucket it stands until it is replaced."""
-        shutil.rmtree(self.folder / submission, ignore_errors=True)
+        shutil.rmtree(self.folder / subject, ignore_errors=True)
 
-    def store(self, submission: str, challenge: int) -> None:
+    def store(self, subject: str, challenge: int) -> None:
         """Copies the artefacts into the bucket, if there is one, and frees the disk of them; again: does nothing more.
 
         Raises:
@@ -98,15 +100,15 @@ class Artefacts:
         """
         if self.bucket is None:
             return
-        files = [(kind, self.folder / submission / kind) for kind in TYPES]
+        files = [(kind, self.folder / subject / kind) for kind in TYPES]
         files = [(kind, file) for kind, file in files if file.exists()]
         for kind, file in files:
-            for key in keys(submission, challenge, kind):
+            for key in self._keys(subject, challenge, kind):
                 self.bucket.put(key, file, TYPES[kind])
         for _, file in files:
             file.unlink()
 
-    def open(self, submission: str, kind: str) -> tuple[IO[bytes], int]:
+    def open(self, subject: str, kind: str) -> tuple[IO[bytes], int]:
         """(an artefact's file, its size in bytes).
 
         Raises:
@@ -115,13 +117,16 @@ class Artefacts:
         """
         if kind not in TYPES:
             raise NotFound(f"there is no {kind:.50}: there are {', '.join(TYPES)}")
-        about = self.about(submission)
+        about = self.about(subject)
         if about is None or kind not in about.get("files", {}):
-            raise NotFound(f"submission {submission:.50} has no {kind}")
+            raise NotFound(f"{self.noun} {subject:.50} has no {kind}")
         try:
-            file = (self.folder / submission / kind).open("rb")
+            file = (self.folder / subject / kind).open("rb")
             return file, os.fstat(file.fileno()).st_size
         except FileNotFoundError:
             if self.bucket is None:
-                raise NotFound(f"submission {submission:.50} has no {kind} any more") from None
-        return self.bucket.open(keys(submission, 0, kind)[0])
+                raise NotFound(f"{self.noun} {subject:.50} has no {kind} any more") from None
+        return self.bucket.open(self._keys(subject, 0, kind)[0])
+
+    def _keys(self, subject: str, challenge: int, kind: str) -> list[str]:
+        return keys(subject, challenge, kind) if self.noun == SUBMISSION else [f"{self.noun}s/{subject}/{kind}"]

@@ -280,7 +280,6 @@ class Experiments:
         return {
             "final_evaluation": json.loads(row.results).get("evaluation", {}),
             "model_path": f"experiments/{row.name}/model.zip" if model.is_file() else None,
-            "video_path": None,
             "graph_path": f"experiments/{row.name}/curve" if row.timesteps else None,
         }
 

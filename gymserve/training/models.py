@@ -16,13 +16,13 @@ from gymserve.bucket import Bucket
 from gymserve.errors import Conflict, NotFound
 from gymserve.store import Database
 from gymserve.store.models import Experiment, Policy
-from gymserve.training import orders
+from gymserve.training import best, orders
 from gymserve.training.lineage import Parent
 from gymserve.training.projects import checked_text
 
 FILES = ("model.zip", "normalize.pkl", "order.json")
 BYTES = "application/octet-stream"
-TYPES = {".zip": "application/zip", ".json": "application/json", ".onnx": BYTES, ".pkl": BYTES}
+TYPES = {".zip": "application/zip", ".json": "application/json", ".onnx": BYTES, ".pkl": BYTES, ".svg": "image/svg+xml"}
 SECRETIVE = ("modules", "seconds_before", "cpu_before")  # of an order, which are nobody's business
 
 
@@ -47,18 +47,21 @@ class Models:
         source = self.experiments / experiment.name
         if experiment.runner != orders.SB3 or not (source / "model.zip").exists():
             raise Conflict(f"the experiment is {experiment.state}, and has left no model that can be used here")
-        name = str(uuid.uuid4())
+        name, evaluation = str(uuid.uuid4()), json.loads(experiment.results).get("evaluation", {})
         fresh = self.folder / f"{name}.new"
         fresh.mkdir(parents=True, mode=0o700)
         for file in FILES:
             if (source / file).exists():
                 shutil.copyfile(source / file, fresh / file)
+        best.draw(self.database, experiment, fresh)
         fresh.rename(self.folder / name)
         order = json.loads((self.folder / name / "order.json").read_text())
         details = {
             "order": {key: value for key, value in order.items() if key not in SECRETIVE},
-            "evaluation": json.loads(experiment.results).get("evaluation", {}),
+            "evaluation": evaluation,
             "timesteps": experiment.timesteps,
+            "record": best.record(self.database, experiment, evaluation),
+            **best.dates(experiment),
         }
         return self.register(
             name, experiment.account_id, title=checked["title"], experiment=experiment.name,
@@ -151,6 +154,19 @@ class Models:
             if found is not None:
                 session.delete(found)
         shutil.rmtree(self.folder / row.name, ignore_errors=True)
+
+    def graph(self, row: Policy) -> str:
+        """Its learning curve, as a small SVG document.
+
+        Raises:
+            NotFound: it has none.
+        """
+        try:
+            return (self.folder / row.name / best.GRAPH).read_text()
+        except FileNotFoundError:
+            raise NotFound(
+                f"there is no learning curve of model {row.name}: it was trained elsewhere, or has none"
+            ) from None
 
     def file(self, row: Policy, name: str = "model.zip") -> Path:
         """One of its files: Stable-Baselines3's, or `model.onnx`, which is made when it is first asked for."""

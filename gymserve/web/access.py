@@ -32,6 +32,7 @@ SCOPES = {
     "model_submissions": "training",
     "advice": "training",
     "curves": "training",
+    "films": "training",
     "training": "training",
     "challenges": "submissions",
     "teams": "submissions",

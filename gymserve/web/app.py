@@ -36,6 +36,7 @@ from gymserve.web.counts import Counts
 from gymserve.web.curves import blueprint as curves
 from gymserve.web.experiments import blueprint as experiments
 from gymserve.web.external import external
+from gymserve.web.films import blueprint as films
 from gymserve.web.health import health
 from gymserve.web.lane import StepLane
 from gymserve.web.media import media as media_views
@@ -112,6 +113,7 @@ def create_app(settings: Settings) -> Flask:
         project_experiments,
         experiments,
         curves,
+        films,
         training,
         model_views,
         model_submissions,

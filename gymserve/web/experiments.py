@@ -183,7 +183,9 @@ def change(experiment_id: str) -> Response:
 @documented(status=204, errors=OTHERS)
 def remove(experiment_id: str) -> Response:
     """Delete an experiment that does not run, with its metrics and files."""
-    experiments.remove(mine(experiment_id))
+    row = mine(experiment_id)
+    experiments.remove(row)
+    current_app.extensions["media"].forget_experiment(row.name)
     return no_content()
 
 
@@ -232,14 +234,6 @@ def copy(experiment_id: str) -> Response:
     answer = json_answer(experiment_row(made))
     answer.status_code = 201
     return answer
-
-
-@blueprint.get("/<experiment_id>/results/")
-@documented(schemas.Results, errors=OTHERS)
-def results(experiment_id: str) -> Response:
-    """Tell what came out: the final evaluation, and the names of what was kept."""
-    row = mine(experiment_id)
-    return json_answer({"experiment_id": row.name, "status": row.state, **experiments.results(row)})
 
 
 @blueprint.get("/<experiment_id>/log")

@@ -46,7 +46,12 @@ class ModelCard(Struct):
     evaluation: dict[str, Any]
     parent: Annotated[str | None, Meta(description="the model that its experiment began from")]
     lineage: Annotated[list[dict[str, Any]], Meta(description="that model, its parent, and so on")]
-    created_at: str
+    record: Annotated[dict[str, float | None], Meta(description="best_episode and best_evaluation: returns")]
+    started_at: Annotated[str | None, Meta(description="when its training began")]
+    completed_at: str | None
+    created_at: Annotated[str, Meta(description="when it was taken into the registry")]
+    graph_path: Annotated[str | None, Meta(description="its learning curve, below the server's address")]
+    video_path: Annotated[str | None, Meta(description="its experiment's best evaluation episode")]
 
 
 class ModelCards(Struct):

@@ -18,6 +18,7 @@ from gymserve.web.access import identity, settings
 from gymserve.web.answers import json_answer, no_content
 from gymserve.web.experiments import check_role, created
 from gymserve.web.experiments import mine as own_experiment
+from gymserve.web.films import video_path
 from gymserve.web.openapi import documented
 
 blueprint = Blueprint("models", __name__, url_prefix="/models")
@@ -25,6 +26,7 @@ models: Models = LocalProxy(lambda: current_app.extensions["models"])  # type: i
 inference: Inference = LocalProxy(lambda: current_app.extensions["inference"])  # type: ignore[assignment]
 uploads: Uploads = LocalProxy(lambda: current_app.extensions["uploads"])  # type: ignore[assignment]
 OTHERS = (401, 403)
+STYLED = "default-src 'none'; style-src 'unsafe-inline'"  # a picture's own styles, and no script
 UPLOAD = {
     "title": "what it is to be called",
     "algorithm": "as /algorithms has it",
@@ -56,7 +58,12 @@ def model_row(row: Policy) -> dict[str, Any]:
         "evaluation": details["evaluation"],
         "parent": order.get("parent_model"),
         "lineage": order.get("lineage", []),
+        "record": details.get("record", {"best_episode": None, "best_evaluation": None}),
+        "started_at": details.get("started_at"),
+        "completed_at": details.get("completed_at"),
         "created_at": row.created_at.isoformat(),
+        "graph_path": f"models/{row.name}/graph" if models.file(row, "graph.svg").exists() else None,
+        "video_path": video_path(row.experiment),
     }
 
 
@@ -126,6 +133,15 @@ def remove(model_id: str) -> Response:
     """Delete a model."""
     models.remove(mine(model_id))
     return no_content()
+
+
+@blueprint.get("/<model_id>/graph")
+@documented("image/svg+xml", errors=OTHERS)
+def graph(model_id: str) -> Response:
+    """Draw the learning curve of a model's training, small enough for a line of text."""
+    answer = Response(models.graph(mine(model_id)), content_type="image/svg+xml; charset=utf-8")
+    answer.headers["Content-Security-Policy"] = STYLED
+    return answer
 
 
 @blueprint.get("/<model_id>/file")

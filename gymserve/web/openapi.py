@@ -30,6 +30,7 @@ TAGS = {
     "health": "Server",
     "project_experiments": "Experiments",
     "curves": "Experiments",
+    "films": "Experiments",
     "model_submissions": "Models",
 }
 REDOC_STYLES = (

@@ -102,12 +102,19 @@ class Started(Struct):
     message: str
 
 
+class Film(Struct):
+    state: Annotated[str, Meta(description="none, waiting, being made, made or failed")]
+    reason: Annotated[str, Meta(description="why there is none")]
+    agrees: Annotated[bool | None, Meta(description="whether it shows the evaluation's very episode")]
+
+
 class Results(Struct):
     experiment_id: str
     status: str
     final_evaluation: dict[str, Any]
     model_path: str | None
-    video_path: str | None
+    video_path: Annotated[str | None, Meta(description="the best evaluation episode's, once it is made")]
+    video: Film
     graph_path: str | None
 
 

@@ -42,6 +42,7 @@ TABLE = {
     "GET /experiments/<experiment_id>/metrics/": {"owner", "admin"},
     "GET /experiments/<experiment_id>/metrics/stream": {"owner", "admin"},
     "GET /experiments/<experiment_id>/results/": {"owner", "admin"},
+    "GET /experiments/<experiment_id>/video": {"owner", "admin"},
     "GET /experiments/metrics/": ACCOUNTS,
     "GET /health": EVERYBODY,
     "GET /health/live": EVERYBODY,
@@ -51,6 +52,7 @@ TABLE = {
     "GET /models/": ACCOUNTS,  # one's own
     "GET /models/<model_id>/": {"owner", "admin"},
     "GET /models/<model_id>/file": {"owner", "admin"},
+    "GET /models/<model_id>/graph": {"owner", "admin"},
     "GET /models/<model_id>/onnx": {"owner", "admin"},
     "GET /openapi.json": EVERYBODY,
     "GET /redoc": EVERYBODY,

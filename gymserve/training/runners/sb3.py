@@ -52,7 +52,12 @@ def train(folder: Folder, order: dict[str, Any]) -> None:
         outputs.append(Board(folder.tensorboard, since=model.num_timesteps if restored else None))
     model.set_logger(Logger(None, outputs))
     watch = Watch(
-        order, folder, metrics, wishes, evaluation=lambda: making.make(order, training=False), restored=restored
+        order,
+        folder,
+        metrics,
+        wishes,
+        evaluation=lambda: making.make(order, training=False, taken=True),
+        restored=restored,
     )
     more: dict[str, Any] = {"use_masking": _masks(env)} if order["algorithm"] == "MaskablePPO" else {}
     try:
@@ -80,13 +85,17 @@ def _new(kind: Any, folder: Folder, order: dict[str, Any], env: Any) -> Any:
 
 
 def finish(folder: Folder, order: dict[str, Any], model: Any, watch: Any, *, stopped: bool) -> None:
-    """Keeps the model, and evaluates one that is trained to the end."""
+    """Keeps the model, and evaluates one that is trained to the end, whose best episode is kept too."""
+    from gymserve.training.runners import taking
+
     fresh = folder.path / "model.new.zip"
     model.save(fresh)
     os.replace(fresh, folder.path / "model.zip")
     if model.get_vec_normalize_env() is not None:
         model.get_vec_normalize_env().save(str(folder.path / "normalize.pkl"))
     found = {} if stopped or not order["evaluation"]["episodes"] else watch.evaluate()
+    if found and (best := watch.best_episode()) is not None:
+        taking.keep(best, order, folder.path)
     model.logger.close()
     state = "stopped" if stopped else "completed"
     folder.end(state, timesteps=model.num_timesteps, evaluation=found, exit_code=0)
