@@ -122,7 +122,9 @@ class Settings:
         600.0, "seconds of a processor that a video may take; what is there then is the video", 1
     )
     MEDIA_MEMORY_MB: int = _setting(4096, "memory of the process that makes videos, in MB", 64)
-    S3_BUCKET: str = _setting("", "bucket for videos, S3-compatible; empty: they stay in DATA")
+    S3_BUCKET: str = _setting(
+        "", "bucket for videos, and for models that are pushed, S3-compatible; empty: they stay in DATA"
+    )
     S3_ENDPOINT: str = _setting("", "its address, such as https://s3.example.org; empty: Amazon's")
     S3_REGION: str = _setting("", "its region")
     S3_ACCESS_KEY: str = _setting("", "the key to it", secret=True)

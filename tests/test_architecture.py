@@ -20,9 +20,21 @@ MAY_IMPORT = {
     "gymserve.journal": {"spaces", "wire", "errors"},
     "gymserve.rates": {"errors"},
     "gymserve.logs": {"settings"},
+    "gymserve.bucket": {"settings", "errors"},
     "gymserve.store": {"errors"},
     "gymserve.accounts": {"store", "rates", "settings", "errors"},
-    "gymserve.training": {"environments", "spaces", "store", "logs", "settings", "errors"},
+    "gymserve.training": {
+        "bucket",
+        "recording",
+        "hosts",
+        "environments",
+        "journal",
+        "spaces",
+        "store",
+        "logs",
+        "settings",
+        "errors",
+    },
     "gymserve.commands": {"accounts", "training", "store", "settings", "errors"},
     "gymserve.hosts": {
         "environments",
@@ -35,7 +47,17 @@ MAY_IMPORT = {
         "settings",
         "errors",
     },
-    "gymserve.recording": {"hosts", "environments", "journal", "spaces", "wire", "logs", "settings", "errors"},
+    "gymserve.recording": {
+        "bucket",
+        "hosts",
+        "environments",
+        "journal",
+        "spaces",
+        "wire",
+        "logs",
+        "settings",
+        "errors",
+    },
     "grader": {
         "accounts",
         "outside",
@@ -73,7 +95,7 @@ ONLY_IN = {
     "gunicorn": "gymserve.web",
     "av": "gymserve.recording",
     "minari": "gymserve.recording",
-    "obstore": "gymserve.recording",
+    "obstore": "gymserve.bucket",
 }
 
 

@@ -1,19 +1,19 @@
-"""Artefacts of submissions: videos and pictures, on the disk or in an S3-compatible bucket.
+"""Artefacts of submissions and experiments: videos and pictures, on the disk or in an S3-compatible bucket.
 
-On the disk they are in `<data>/media/<submission>/`, beside `media.json`, which tells of them. Where there is a bucket they are
-copied into it, and removed from the disk once all of them are there.
+On the disk they are in `<data>/media/<submission>/` and `<data>/media/experiments/<experiment>/`, beside `media.json`, which
+tells of them. Where there is a bucket they are copied into it, and removed from the disk once all of them are there.
 """
 
-import importlib
 import json
 import os
 import shutil
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import urlsplit
 
-from gymserve.errors import NotFound, SettingsError, StorageFull, Unavailable
+from gymserve import bucket
+from gymserve.errors import NotFound, StorageFull
 from gymserve.recording import film
+from gymserve.recording.orders import SUBMISSION
 from gymserve.settings import Settings
 
 ABOUT = "media.json"
@@ -26,7 +26,6 @@ TYPES = {
     film.POSTER: "image/jpeg",
 }
 OLD_ENDINGS = {film.GIF: ".gif", film.MP4: ".mp4", film.SMALL_MP4: "_thumb.mp4"}
-TIMEOUT_SECONDS = 30
 
 
 def keys(submission: str, challenge: int, kind: str) -> list[str]:
@@ -35,111 +34,34 @@ def keys(submission: str, challenge: int, kind: str) -> list[str]:
     return [f"submissions/{submission}/{kind}", *old]
 
 
-class Bucket:
-    """An S3-compatible bucket.
-
-    Raises:
-        SettingsError: the settings name one, and the library for it is not installed.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        try:
-            self._obstore = importlib.import_module("obstore")
-            stores = importlib.import_module("obstore.store")
-        except ImportError as error:
-            raise SettingsError("S3_BUCKET needs obstore: pip install 'gymserve[s3]'") from error
-        self.name = settings.S3_BUCKET
-        self.place = urlsplit(settings.S3_ENDPOINT).netloc.rpartition("@")[2] or "Amazon"
-        options = {
-            "region": settings.S3_REGION,
-            "access_key_id": settings.S3_ACCESS_KEY,
-            "secret_access_key": settings.S3_SECRET_KEY,
-            "endpoint": settings.S3_ENDPOINT,
-        }
-        self._store = stores.S3Store(
-            settings.S3_BUCKET,
-            **{name: value for name, value in options.items() if value},
-            client_options={
-                "timeout": f"{TIMEOUT_SECONDS}s",
-                "connect_timeout": "5s",
-                "allow_http": settings.S3_ENDPOINT.startswith("http://"),
-            },
-            retry_config={"max_retries": 1},
-        )
-
-    def put(self, key: str, file: Path, content_type: str) -> None:
-        """Raises: Unavailable: it does not take it."""
-        try:
-            self._obstore.put(self._store, key, file, attributes={"Content-Type": content_type})
-        except Exception as error:
-            raise self._trouble(error) from None
-
-    def open(self, key: str) -> tuple[IO[bytes], int]:
-        """(a file that can be read from any place, its size).
-
-        Raises:
-            NotFound: there is no such key.
-            Unavailable: it does not answer.
-        """
-        try:
-            reader = self._obstore.open_reader(self._store, key)
-            return _Reader(reader), reader.size  # type: ignore[return-value]
-        except FileNotFoundError:
-            raise NotFound("it is not in the bucket any more") from None
-        except Exception as error:
-            raise self._trouble(error) from None
-
-    def _trouble(self, error: Exception) -> Unavailable:
-        """Without the bucket's own words, which may repeat keys and signatures."""
-        return Unavailable(f"the bucket {self.name} at {self.place} cannot be used ({type(error).__name__})")
-
-
-class _Reader:
-    """obstore's reader, with bytes for its buffers."""
-
-    def __init__(self, reader: Any) -> None:
-        self._reader = reader
-
-    def read(self, size: int = -1) -> bytes:
-        return bytes(self._reader.read(None if size < 0 else size))
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return int(self._reader.seek(offset, whence))
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return int(self._reader.tell())
-
-    def close(self) -> None:
-        self._reader.close()
-
-
 class Artefacts:
     """Args:
-    folder: `<data>/media`.
+    folder: theirs.
+    noun: whose they are, "submission" or "experiment".
+
+    Raises:
+        SettingsError: see `bucket.of`.
     """
 
-    def __init__(self, folder: Path, settings: Settings) -> None:
-        self.folder = folder
-        self.bucket = Bucket(settings) if settings.S3_BUCKET else None
+    def __init__(self, folder: Path, settings: Settings, noun: str = SUBMISSION) -> None:
+        self.folder, self.noun = folder, noun
+        self.bucket = bucket.of(settings)
 
-    def about(self, submission: str) -> dict[str, Any] | None:
+    def about(self, subject: str) -> dict[str, Any] | None:
         """What `media.json` tells; None: nothing was made yet."""
         try:
-            told: dict[str, Any] = json.loads((self.folder / submission / ABOUT).read_text())
+            told: dict[str, Any] = json.loads((self.folder / subject / ABOUT).read_text())
         except (OSError, ValueError):
             return None
         return told
 
-    def desk(self, submission: str) -> Path:
-        """An empty folder to make a submission's artefacts in.
+    def desk(self, subject: str) -> Path:
+        """An empty folder to make its artefacts in.
 
         Raises:
             StorageFull: there is no room.
         """
-        desk = self.folder / f"{submission}.new"
+        desk = self.folder / f"{subject}.new"
         try:
             shutil.rmtree(desk, ignore_errors=True)
             desk.mkdir(parents=True, mode=0o700)
@@ -147,17 +69,17 @@ class Artefacts:
             raise StorageFull(f"videos cannot be written: {error.strerror}") from error
         return desk
 
-    def clear(self, submission: str) -> None:
+    def clear(self, subject: str) -> None:
         """Leaves nothing on the desk."""
-        shutil.rmtree(self.folder / f"{submission}.new", ignore_errors=True)
+        shutil.rmtree(self.folder / f"{subject}.new", ignore_errors=True)
 
-    def publish(self, submission: str, about: dict[str, Any]) -> None:
-        """What is on the desk becomes the submission's artefacts, with `about` beside them.
+    def publish(self, subject: str, about: dict[str, Any]) -> None:
+        """What is on the desk becomes the subject's artefacts, with `about` beside them.
 
         Raises:
             StorageFull: there is no room.
         """
-        desk, place = self.folder / f"{submission}.new", self.folder / submission
+        desk, place = self.folder / f"{subject}.new", self.folder / subject
         try:
             files = {name: (desk / name).stat().st_size for name in TYPES if (desk / name).exists()}
             (desk / ABOUT).write_text(json.dumps({**about, "files": files}))
@@ -166,11 +88,11 @@ class Artefacts:
         except OSError as error:
             raise StorageFull(f"videos cannot be written: {error.strerror}") from error
 
-    def discard(self, submission: str) -> None:
+    def discard(self, subject: str) -> None:
         """Forgets what was made; in a bucket it stands until it is replaced."""
-        shutil.rmtree(self.folder / submission, ignore_errors=True)
+        shutil.rmtree(self.folder / subject, ignore_errors=True)
 
-    def store(self, submission: str, challenge: int) -> None:
+    def store(self, subject: str, challenge: int) -> None:
         """Copies the artefacts into the bucket, if there is one, and frees the disk of them; again: does nothing more.
 
         Raises:
@@ -178,15 +100,15 @@ class Artefacts:
         """
         if self.bucket is None:
             return
-        files = [(kind, self.folder / submission / kind) for kind in TYPES]
+        files = [(kind, self.folder / subject / kind) for kind in TYPES]
         files = [(kind, file) for kind, file in files if file.exists()]
         for kind, file in files:
-            for key in keys(submission, challenge, kind):
+            for key in self._keys(subject, challenge, kind):
                 self.bucket.put(key, file, TYPES[kind])
         for _, file in files:
             file.unlink()
 
-    def open(self, submission: str, kind: str) -> tuple[IO[bytes], int]:
+    def open(self, subject: str, kind: str) -> tuple[IO[bytes], int]:
         """(an artefact's file, its size in bytes).
 
         Raises:
@@ -195,13 +117,16 @@ class Artefacts:
         """
         if kind not in TYPES:
             raise NotFound(f"there is no {kind:.50}: there are {', '.join(TYPES)}")
-        about = self.about(submission)
+        about = self.about(subject)
         if about is None or kind not in about.get("files", {}):
-            raise NotFound(f"submission {submission:.50} has no {kind}")
+            raise NotFound(f"{self.noun} {subject:.50} has no {kind}")
         try:
-            file = (self.folder / submission / kind).open("rb")
+            file = (self.folder / subject / kind).open("rb")
             return file, os.fstat(file.fileno()).st_size
         except FileNotFoundError:
             if self.bucket is None:
-                raise NotFound(f"submission {submission:.50} has no {kind} any more") from None
-        return self.bucket.open(keys(submission, 0, kind)[0])
+                raise NotFound(f"{self.noun} {subject:.50} has no {kind} any more") from None
+        return self.bucket.open(self._keys(subject, 0, kind)[0])
+
+    def _keys(self, subject: str, challenge: int, kind: str) -> list[str]:
+        return keys(subject, challenge, kind) if self.noun == SUBMISSION else [f"{self.noun}s/{subject}/{kind}"]

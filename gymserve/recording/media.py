@@ -4,9 +4,8 @@ import importlib.util
 from pathlib import Path
 from typing import IO, Any
 
-from gymserve.errors import SettingsError
 from gymserve.recording.artefacts import Artefacts
-from gymserve.recording.orders import MONITOR, SUBMISSION, Order, Orders
+from gymserve.recording.orders import EXPERIMENT, MONITOR, SUBMISSION, Order, Orders
 from gymserve.settings import Settings
 
 NONE, WAITING, MAKING, MADE, FAILED = "none", "waiting", "being made", "made", "failed"
@@ -24,12 +23,11 @@ class Media:
     """
 
     def __init__(self, data: Path, settings: Settings) -> None:
-        if settings.S3_ENDPOINT and not settings.S3_ENDPOINT.startswith(("https://", "http://")):
-            raise SettingsError("S3_ENDPOINT must start with https:// or http://")
         self.data = data
         self.is_on = settings.MEDIA and importlib.util.find_spec("av") is not None
         self.orders = Orders(data / "media" / "orders")
         self.artefacts = Artefacts(data / "media", settings)
+        self.of_experiments = Artefacts(data / "media" / "experiments", settings, EXPERIMENT)
 
     def order_submission(self, submission: str, *, title: str, challenge: int, again: bool = False) -> None:
         """A submission whose journal is kept is to be filmed, if it was not.
@@ -45,6 +43,24 @@ class Media:
         if self.is_on and self.artefacts.about(submission) is None:
             self.orders.place(Order(SUBMISSION, submission, title, challenge))
 
+    def order_experiment(self, experiment: str, *, title: str) -> None:
+        """An experiment whose best episode is kept is to be filmed, if it was not.
+
+        Raises:
+            StorageFull: there is no room for the order.
+        """
+        if self.is_on and self.of_experiments.about(experiment) is None:
+            self.orders.place(Order(EXPERIMENT, experiment, title))
+
+    def forget_experiment(self, experiment: str) -> None:
+        """It is gone, or begins again: what was made of it goes."""
+        self.orders.done(Order(EXPERIMENT, experiment))
+        self.of_experiments.discard(experiment)
+
+    def shelf(self, kind: str) -> Artefacts:
+        """Where the artefacts of an order's kind are."""
+        return self.of_experiments if kind == EXPERIMENT else self.artefacts
+
     def order_monitor(self, token: str, *, title: str, directory: str, monitor: int, every: int) -> None:
         """Every so many of a monitor's episodes are to be filmed.
 
@@ -58,9 +74,9 @@ class Media:
         """Whether something is to be made, or stored, by now."""
         return self.is_on and self.orders.has_work()
 
-    def standing(self, submission: str) -> dict[str, Any]:
-        """`{"state": …, "reason": …, "files": {name: bytes}, …}` of a submission's media."""
-        about, order = self.artefacts.about(submission), self.orders.find(SUBMISSION, submission)
+    def standing(self, subject: str, kind: str = SUBMISSION) -> dict[str, Any]:
+        """`{"state": …, "reason": …, "files": {name: bytes}, …}` of a submission's, or an experiment's, media."""
+        about, order = self.shelf(kind).about(subject), self.orders.find(kind, subject)
         told: dict[str, Any] = {"state": NONE, "reason": "" if self.is_on else self._why_off(), "files": {}}
         if about is not None:
             told |= {name: about[name] for name in FACTS if name in about}
@@ -79,6 +95,6 @@ class Media:
             return "videos need PyAV on the server: pip install 'gymserve[media]'"
         return "the server makes no videos: MEDIA is off"
 
-    def open(self, submission: str, kind: str) -> tuple[IO[bytes], int]:
+    def open(self, subject: str, file: str, kind: str = SUBMISSION) -> tuple[IO[bytes], int]:
         """See `Artefacts.open`."""
-        return self.artefacts.open(submission, kind)
+        return self.shelf(kind).open(subject, file)

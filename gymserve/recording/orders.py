@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gymserve.errors import StorageFull
 
-SUBMISSION, MONITOR = "submission", "monitor"
+SUBMISSION, MONITOR, EXPERIMENT = "submission", "monitor", "experiment"
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,9 @@ class Order:
     """What is to be filmed.
 
     Args:
-        kind: SUBMISSION, all of a journal's trials; or MONITOR, single episodes of a monitored instance.
-        subject: the submission's name, or the instance's token.
+        kind: SUBMISSION, all of a journal's trials; MONITOR, single episodes of a monitored instance; or EXPERIMENT, the
+            best episode of its final evaluation.
+        subject: the submission's or the experiment's name, or the instance's token.
         title: stands below the pictures.
         challenge: a submission's challenge, by its number.
         directory: a monitor's folder.
@@ -44,9 +45,11 @@ class Order:
 
     @property
     def file(self) -> str:
-        """Submissions' names sort before monitors'."""
+        """Submissions' names sort before monitors', and those before experiments'."""
         if self.kind == SUBMISSION:
             return f"1-{self.subject}"
+        if self.kind == EXPERIMENT:
+            return f"3-{self.subject}"
         return f"2-{self.subject}-{self.monitor}"
 
 

@@ -29,7 +29,7 @@ from gymserve.recording import monitored
 from gymserve.recording.episodes import episodes_of, records_of
 from gymserve.recording.film import Film, Progress, shoot
 from gymserve.recording.media import FAILED, MADE, Media
-from gymserve.recording.orders import SUBMISSION, Order
+from gymserve.recording.orders import MONITOR, SUBMISSION, Order
 from gymserve.settings import Settings
 
 ATTEMPTS = 3  # at a film that ends the process
@@ -74,13 +74,13 @@ class Worker:
     def carry_out(self, order: Order) -> None:
         """Does what is to be done next for an order. What was made, or given up, is written down before it is done with."""
         try:
-            if order.kind == SUBMISSION:
-                self._submission(order)
-            else:
+            if order.kind == MONITOR:
                 self._monitor(order)
+            else:
+                self._journal(order)
         except StorageFull as error:
             log.warning("%s", error)
-            self.media.artefacts.clear(order.subject)
+            self.media.shelf(order.kind).clear(order.subject)
             try:
                 self._put_off(order, str(error), FULL_SECONDS)
             except StorageFull:
@@ -95,8 +95,9 @@ class Worker:
     def _put_off(self, order: Order, reason: str, seconds: float) -> None:
         self.media.orders.place(replace(order, attempts=0, reason=reason), wait_seconds=seconds)
 
-    def _submission(self, order: Order) -> None:
-        artefacts = self.media.artefacts
+    def _journal(self, order: Order) -> None:
+        """The episodes of one journal: a submission's trials, or an experiment's best episode."""
+        artefacts = self.media.shelf(order.kind)
         if artefacts.about(order.subject) is None:
             if order.attempts >= ATTEMPTS:
                 self._give_up(order, f"given up after {ATTEMPTS} attempts: {order.reason}")
@@ -107,14 +108,9 @@ class Worker:
         self.media.orders.done(order)
 
     def _film(self, order: Order) -> None:
-        journal = self.media.data / "submissions" / order.subject
-        desk = self.media.artefacts.desk(order.subject)
+        desk = self.media.shelf(order.kind).desk(order.subject)
         try:
-            episodes = [episode for episode in episodes_of(records_of(journal)) if episode.steps]
-            number = len(episodes[0].order["trials"]) if episodes else 0
-            film = Film(
-                order.title, episodes, "trial", number, self.settings.MEDIA_SECONDS, self.settings.MEDIA_WORK_SECONDS
-            )
+            film = self._planned(order)
             with self._bounded(order) as beat:
                 about = shoot(film, self.catalogue, desk, progress=beat)
         except StorageFull:
@@ -126,15 +122,26 @@ class Worker:
                 raise StorageFull("videos cannot be written: the disk is full") from error
             self._give_up(order, f"making it raised {type(error).__name__}")
         else:
-            self.media.artefacts.publish(order.subject, {"state": MADE, "reason": "", **about})
+            self.media.shelf(order.kind).publish(order.subject, {"state": MADE, "reason": "", **about})
             log.info(
-                "submission %s is filmed: %d frames in %g s", order.subject, about["frames"], about["work_seconds"]
+                "%s %s is filmed: %d frames in %g s", order.kind, order.subject, about["frames"], about["work_seconds"]
             )
 
+    def _planned(self, order: Order) -> Film:
+        """Raises: FileNotFoundError: its journal is gone. InvalidRequest: it is none."""
+        limits = (self.settings.MEDIA_SECONDS, self.settings.MEDIA_WORK_SECONDS)
+        if order.kind == SUBMISSION:
+            journal, noun = self.media.data / "submissions" / order.subject, "trial"
+        else:
+            journal, noun = self.media.data / "experiments" / order.subject / "best.journal", "episode"
+        episodes = [episode for episode in episodes_of(records_of(journal)) if episode.steps]
+        number = len(episodes[0].order["trials"]) if episodes and order.kind == SUBMISSION else None
+        return Film(order.title, episodes, noun, number, *limits)
+
     def _give_up(self, order: Order, reason: str) -> None:
-        log.warning("submission %s cannot be filmed: %s", order.subject, reason)
-        self.media.artefacts.desk(order.subject)
-        self.media.artefacts.publish(order.subject, {"state": FAILED, "reason": reason})
+        log.warning("%s %s cannot be filmed: %s", order.kind, order.subject, reason)
+        self.media.shelf(order.kind).desk(order.subject)
+        self.media.shelf(order.kind).publish(order.subject, {"state": FAILED, "reason": reason})
 
     def _monitor(self, order: Order) -> None:
         """One video; the order then waits behind the others."""

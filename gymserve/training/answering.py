@@ -15,6 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from gymserve import errors
 from gymserve.settings import Settings
 from gymserve.spaces import Codec, codec
+from gymserve.training.exporting import export
 from gymserve.training.runners import making
 
 MOST_STEPS = 10_000  # of a roll-out
@@ -41,6 +42,12 @@ class Loaded:
             batch = self.normal.normalize_obs(batch)
         found, _ = self.model.predict(batch, deterministic=deterministic)
         return [self.actions.to_json(action) for action in found]
+
+    def export(self, folder: Path) -> str:
+        """Writes an ONNX file, see `exporting.export`, and returns its name."""
+        names = ("algorithm", "environment")
+        export(self.model, self.normal, folder / "model.onnx", told={name: self.order[name] for name in names})
+        return "model.onnx"
 
     @functools.cached_property
     def env(self) -> VecEnv:
@@ -72,6 +79,8 @@ class Answerer:
                 loaded = self._get(asked["model"])
                 if asked["what"] == "rollout":
                     answers[index] = {"answer": _rollout(loaded, asked)}
+                elif asked["what"] == "export":
+                    answers[index] = {"answer": loaded.export(self.folder / asked["model"])}
                 else:
                     read = _observations(loaded, asked["observations"])
                     together.setdefault((asked["model"], asked["deterministic"]), []).append((index, read))

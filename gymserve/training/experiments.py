@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from gymserve.errors import Conflict, LimitReached, NotFound
 from gymserve.store import Database
 from gymserve.store.models import Experiment, Project, now
-from gymserve.training import listing, orders
+from gymserve.training import lineage, listing, orders
+from gymserve.training.lineage import Parent
 from gymserve.training.orders import Checker
 from gymserve.training.projects import checked_text
 
@@ -40,22 +41,31 @@ class Experiments:
         *,
         runner: Any = orders.SB3,
         project: Project | None = None,
+        parent: Parent | None = None,
     ) -> Experiment:
         """Makes an experiment, which is started by `start`.
 
         Args:
             asked: title, description, hypothesis, tags, and what `Checker.check` reads.
+            parent: the model that it begins from.
 
         Raises:
             Untrainable: it could not be trained.
             InvalidRequest: a value is no good.
+            Conflict: the model is being deleted.
         """
         texts = {name: asked.get(name) or "" for name in LENGTHS}
         values = checked_text(texts, LENGTHS, needed=("title",)) | {"tags": listing.tags(asked.get("tags"))}
-        return self._add(account_id, project, values | self.checker.check(runner, asked))
+        values |= self.checker.check(runner, asked, parent)
+        return self._add(account_id, project, values, parent.folder if parent else None)
 
-    def _add(self, account_id: int | None, project: Project | None, values: dict[str, Any]) -> Experiment:
+    def _add(
+        self, account_id: int | None, project: Project | None, values: dict[str, Any], files: Path | None
+    ) -> Experiment:
+        """Args: files: the folder of those that it begins from, if there are any."""
         row = Experiment(name=str(uuid.uuid4()), account_id=account_id, **values)
+        if files is not None:
+            lineage.copy_files(files, self.folder / row.name / lineage.FOLDER)
         with self.database.writing() as session:
             if project is not None:
                 mine = Project.id == project.id
@@ -81,7 +91,8 @@ class Experiments:
         if row.project_id is not None:
             with self.database.reading() as session:
                 project = session.get(Project, row.project_id)
-        return self._add(row.account_id, project, values)
+        files = self.folder / row.name / lineage.FOLDER
+        return self._add(row.account_id, project, values, files if "parent_model" in told(row) else None)
 
     # --- finding ----------------------------------------------------------------------------------------------------
 
@@ -269,7 +280,6 @@ class Experiments:
         return {
             "final_evaluation": json.loads(row.results).get("evaluation", {}),
             "model_path": f"experiments/{row.name}/model.zip" if model.is_file() else None,
-            "video_path": None,
             "graph_path": f"experiments/{row.name}/curve" if row.timesteps else None,
         }
 

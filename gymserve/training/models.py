@@ -12,13 +12,17 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from gymserve.bucket import Bucket
 from gymserve.errors import Conflict, NotFound
 from gymserve.store import Database
 from gymserve.store.models import Experiment, Policy
-from gymserve.training import orders
+from gymserve.training import best, orders
+from gymserve.training.lineage import Parent
 from gymserve.training.projects import checked_text
 
 FILES = ("model.zip", "normalize.pkl", "order.json")
+BYTES = "application/octet-stream"
+TYPES = {".zip": "application/zip", ".json": "application/json", ".onnx": BYTES, ".pkl": BYTES, ".svg": "image/svg+xml"}
 SECRETIVE = ("modules", "seconds_before", "cpu_before")  # of an order, which are nobody's business
 
 
@@ -26,10 +30,11 @@ class Models:
     """Args:
     folder: that of all models.
     experiments: that of all experiments.
+    bucket: where models are pushed to; None: nowhere.
     """
 
-    def __init__(self, database: Database, folder: Path, experiments: Path) -> None:
-        self.database, self.folder, self.experiments = database, folder, experiments
+    def __init__(self, database: Database, folder: Path, experiments: Path, bucket: Bucket | None = None) -> None:
+        self.database, self.folder, self.experiments, self.bucket = database, folder, experiments, bucket
 
     def keep(self, experiment: Experiment, title: Any = None) -> Policy:
         """Takes an experiment's model into the registry, as the next version of its title (the experiment's, if none is given).
@@ -42,26 +47,41 @@ class Models:
         source = self.experiments / experiment.name
         if experiment.runner != orders.SB3 or not (source / "model.zip").exists():
             raise Conflict(f"the experiment is {experiment.state}, and has left no model that can be used here")
-        name = str(uuid.uuid4())
+        name, evaluation = str(uuid.uuid4()), json.loads(experiment.results).get("evaluation", {})
         fresh = self.folder / f"{name}.new"
         fresh.mkdir(parents=True, mode=0o700)
         for file in FILES:
             if (source / file).exists():
                 shutil.copyfile(source / file, fresh / file)
+        best.draw(self.database, experiment, fresh)
         fresh.rename(self.folder / name)
         order = json.loads((self.folder / name / "order.json").read_text())
         details = {
             "order": {key: value for key, value in order.items() if key not in SECRETIVE},
-            "evaluation": json.loads(experiment.results).get("evaluation", {}),
+            "evaluation": evaluation,
             "timesteps": experiment.timesteps,
+            "record": best.record(self.database, experiment, evaluation),
+            **best.dates(experiment),
         }
+        return self.register(
+            name, experiment.account_id, title=checked["title"], experiment=experiment.name,
+            algorithm=experiment.algorithm, details=details,
+        )  # fmt: skip
+
+    def register(
+        self, name: str, account_id: int | None, *, title: str, experiment: str, algorithm: str, details: dict[str, Any]
+    ) -> Policy:
+        """Makes the files in a folder of this name the next version of a title.
+
+        Args:
+            experiment: the name of the one that it is of; "": of none here.
+            details: `order`, what it was trained by; `evaluation`; `timesteps`.
+        """
         with self.database.writing() as session:
-            same = _titled(experiment.account_id, checked["title"])
-            version = (session.scalar(select(func.max(Policy.version)).where(*same)) or 0) + 1
+            version = (session.scalar(select(func.max(Policy.version)).where(*_titled(account_id, title))) or 0) + 1
             row = Policy(
-                name=name, account_id=experiment.account_id, title=checked["title"], version=version,
-                experiment=experiment.name, algorithm=experiment.algorithm, environment=order["environment"],
-                details=json.dumps(details),
+                name=name, account_id=account_id, title=title, version=version, experiment=experiment,
+                algorithm=algorithm, environment=details["order"]["environment"], details=json.dumps(details),
             )  # fmt: skip
             session.add(row)
         return row
@@ -73,6 +93,33 @@ class Models:
         if row is None or not (sees_all or row.account_id == account_id):
             raise NotFound(f"there is no model {name:.100}")
         return row
+
+    def parent(self, row: Policy) -> Parent:
+        """It, for an experiment that begins from it."""
+        folder = self.folder / row.name
+        card = {
+            "model_id": row.name,
+            "title": row.title,
+            "version": row.version,
+            "experiment_id": row.experiment,
+            "timesteps": json.loads(row.details)["timesteps"],
+        }
+        return Parent(card, row.algorithm, json.loads((folder / "order.json").read_text()), folder)
+
+    def push(self, row: Policy) -> list[str]:
+        """Copies its files into the bucket, and returns their keys, `models/<id>/<file>`; again: over those that are there.
+
+        Raises:
+            Conflict: there is no bucket.
+            Unavailable: the bucket does not take them.
+        """
+        if self.bucket is None:
+            raise Conflict("this server has no bucket: its administrator names one in S3_BUCKET")
+        files = sorted(path for path in (self.folder / row.name).iterdir() if path.suffix in TYPES)
+        keys = [f"models/{row.name}/{file.name}" for file in files]
+        for key, file in zip(keys, files, strict=True):
+            self.bucket.put(key, file, TYPES[file.suffix])
+        return keys
 
     def list(self, account_id: int | None, *, sees_all: bool, skip: int, limit: int) -> tuple[int, list[Policy]]:
         """(how many there are, some of them, the newest first): one account's, or all."""
@@ -108,9 +155,22 @@ class Models:
                 session.delete(found)
         shutil.rmtree(self.folder / row.name, ignore_errors=True)
 
-    def file(self, row: Policy) -> Path:
-        """Stable-Baselines3's file of it."""
-        return self.folder / row.name / "model.zip"
+    def graph(self, row: Policy) -> str:
+        """Its learning curve, as a small SVG document.
+
+        Raises:
+            NotFound: it has none.
+        """
+        try:
+            return (self.folder / row.name / best.GRAPH).read_text()
+        except FileNotFoundError:
+            raise NotFound(
+                f"there is no learning curve of model {row.name}: it was trained elsewhere, or has none"
+            ) from None
+
+    def file(self, row: Policy, name: str = "model.zip") -> Path:
+        """One of its files: Stable-Baselines3's, or `model.onnx`, which is made when it is first asked for."""
+        return self.folder / row.name / name
 
     @staticmethod
     def _changed(session: Session, row: Policy, **values: Any) -> Policy:

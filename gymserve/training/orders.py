@@ -15,6 +15,7 @@ from gymserve.spaces import describe
 from gymserve.store.models import Experiment
 from gymserve.training import algorithms, hyperparameters
 from gymserve.training.algorithms import Algorithm
+from gymserve.training.lineage import Parent
 from gymserve.training.runners.programs import Program
 
 SB3 = "sb3"
@@ -37,8 +38,11 @@ class Checker:
         self.settings, self.catalogue, self.programs = settings, catalogue, programs
         self._describe = lru_cache(256)(catalogue.describe)
 
-    def check(self, runner: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def check(self, runner: Any, asked: Mapping[str, Any], parent: Parent | None = None) -> dict[str, Any]:
         """Values for a new experiment's `runner`, `algorithm`, `environment`, `seed`, `parameters`.
+
+        Args:
+            parent: the model that it begins from.
 
         Raises:
             Untrainable: there is no such thing, or it does not fit together.
@@ -49,7 +53,9 @@ class Checker:
         minutes = self.settings.DEFAULT_TIMEOUT_MINUTES
         common = {"timeout_minutes": number("timeout_minutes", asked.get("timeout_minutes", minutes), 0.01, minutes)}
         if runner == SB3:
-            return {"runner": SB3, "seed": seed} | self._sb3(asked, common)
+            return {"runner": SB3, "seed": seed} | self._sb3(asked, common, parent)
+        if parent is not None:
+            raise Untrainable(f"the runner {runner!r:.60} cannot begin from a model")
         if runner not in self.programs:
             known = ", ".join((SB3, *self.programs))
             raise Untrainable(f"the runner {runner!r:.60} is not set up here (RUNNERS): there are {known}")
@@ -68,7 +74,9 @@ class Checker:
             "parameters": json.dumps({"parameter": shown, "values": values, **common}),
         }
 
-    def _sb3(self, asked: Mapping[str, Any], common: dict[str, Any]) -> dict[str, Any]:
+    def _sb3(self, asked: Mapping[str, Any], common: dict[str, Any], parent: Parent | None) -> dict[str, Any]:
+        if parent is not None:
+            asked = parent.completed(asked)
         algorithm = algorithms.find(asked.get("algorithm"))
         environment = asked.get("environment")
         server = asked.get("server")
@@ -76,7 +84,7 @@ class Checker:
             known = ", ".join(self.settings.TRAINING_SERVERS) or "none"
             raise Untrainable(f"server must be one of TRAINING_SERVERS ({known}), not {server!r:.50}")
         kwargs = asked.get("env_kwargs") or {}
-        row = self._row(environment, server, kwargs)
+        row = self.spaces(environment, kwargs, server=server)
         found = {**common, "server": server, "package": algorithm.package}
         if row is not None:
             found["resolved"] = row["id"]
@@ -91,21 +99,36 @@ class Checker:
         if "parameter" in asked:  # as a project's experiment was asked for
             found["parameter"] = asked["parameter"]
         self._check_pair(algorithm, found, row)
+        if parent is not None:
+            order = parent.order
+            own = self.spaces(order["environment"], order.get("env_kwargs") or {}, server=order.get("server"))
+            parent.check(row, own, environment=environment, server=server)
+            found |= parent.told()
         return {"algorithm": algorithm.name, "environment": environment, "parameters": json.dumps(found)}
 
-    def _row(self, environment: Any, server: str | None, kwargs: Any) -> Mapping[str, Any] | None:
-        """The environment's row of the catalogue, with its spaces; None: another server has it, and will check it."""
+    def spaces(
+        self, environment: Any, kwargs: Mapping[str, Any], *, server: str | None = None, trusted: bool = False
+    ) -> Mapping[str, Any] | None:
+        """The environment's row of the catalogue, with its spaces; None: another server has it, and will check it.
+
+        Args:
+            trusted: the kwargs are an organiser's.
+
+        Raises:
+            Untrainable: it cannot be made.
+        """
         if server is not None:
             if not isinstance(environment, str) or not 0 < len(environment) <= 100:
                 raise Untrainable("environment must be an id of that server's catalogue")
             return None
         try:
             entry = self.catalogue.resolve(environment)
-            self.catalogue.check_kwargs(entry, kwargs)
+            if not trusted:
+                self.catalogue.check_kwargs(entry, kwargs)
             row = self._describe(entry.id)
             if not kwargs:
                 return row
-            env = make(entry, kwargs=kwargs)
+            env = make(entry, kwargs=dict(kwargs))
         except (InvalidRequest, EnvironmentFailed) as error:
             raise Untrainable(str(error)) from error
         spaces = {"action_space": describe(env.action_space), "observation_space": describe(env.observation_space)}

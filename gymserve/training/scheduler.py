@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from gymserve import errors, logs, settings
+from gymserve.recording.media import Media
 from gymserve.settings import Settings
 from gymserve.store import connect
 from gymserve.training.runners import programs
@@ -31,7 +32,8 @@ def supervision_of(configuration: Settings) -> Supervision:
     """
     data = Path(configuration.DATA).resolve()
     database = connect(configuration.DATABASE, data)
-    return Supervision(database, data / "experiments", configuration, programs.read(configuration.RUNNERS))
+    known = programs.read(configuration.RUNNERS)
+    return Supervision(database, data / "experiments", configuration, known, Media(data, configuration))
 
 
 def main() -> int:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from gymserve.errors import GymserveError, Unavailable
+from gymserve.errors import GymserveError, StorageFull, Unavailable
+from gymserve.recording.media import Media
 from gymserve.settings import Settings
 from gymserve.store import Database
 from gymserve.store.models import Experiment, now
@@ -26,6 +27,7 @@ READ_SECONDS = 0.5  # between two looks at a metrics file
 MEASURE_SECONDS = 1.0
 SWEEP_SECONDS = 5.0
 MODULES = {orders.SB3: "gymserve.training.runners.sb3"}
+BEST = "best.journal"  # left by a runner whose final evaluation can be shown
 COMMAND = "gymserve.training.runners.command"
 log = logging.getLogger("gymserve.training")
 
@@ -42,10 +44,16 @@ class Watched:
 
 
 class Supervision:
-    """Args: folder: that of all experiments."""
+    """Args:
+    folder: that of all experiments.
+    media: where videos of them are ordered.
+    """
 
-    def __init__(self, database: Database, folder: Path, settings: Settings, programs: Mapping[str, Program]) -> None:
+    def __init__(
+        self, database: Database, folder: Path, settings: Settings, programs: Mapping[str, Program], media: Media
+    ) -> None:
         self.database, self.folder, self.settings, self.programs = database, folder, settings, programs
+        self.media = media
         self._watched: dict[int, Watched] = {}
         self._next_sweep = 0.0
 
@@ -84,6 +92,7 @@ class Supervision:
             return False
         if row.wish == "anew":
             folder.forget()
+            self.media.forget_experiment(row.name)
         kept = folder.metrics_to_keep()
         folder.keep_metrics(kept)
         if not kept:
@@ -212,8 +221,16 @@ class Supervision:
             while metrics.load(session, fresh, watched.folder.metrics):
                 pass
             conclude(fresh, watched.folder, code)
+            self._order_video(fresh)  # before it is written down that it has ended
             log.info("experiment %s is %s: %s", fresh.name, fresh.state, fresh.reason)
         del self._watched[row.id]
+
+    def _order_video(self, row: Experiment) -> None:
+        if row.state == "completed" and (self.folder / row.name / BEST).exists():
+            try:
+                self.media.order_experiment(row.name, title=row.title)
+            except StorageFull as error:
+                log.warning("there will be no video of experiment %s: %s", row.name, error)
 
     # --- what no row tells of -----------------------------------------------------------------------------------------
 
@@ -236,3 +253,4 @@ class Supervision:
                 age = time.time() - path.stat().st_mtime
                 if age > self.settings.JOURNAL_DAYS * 86400:
                     shutil.rmtree(path, ignore_errors=True)
+                    self.media.forget_experiment(path.name)

@@ -26,6 +26,8 @@ from gymserve.training.models import Models
 from gymserve.training.orders import Checker
 from gymserve.training.projects import Projects
 from gymserve.training.runners import programs
+from gymserve.training.submitting import Orders
+from gymserve.training.uploads import Uploads
 from gymserve.web import access, envelope, errors, pages
 from gymserve.web.advice import blueprint as advice
 from gymserve.web.background import Background, Process
@@ -34,10 +36,12 @@ from gymserve.web.counts import Counts
 from gymserve.web.curves import blueprint as curves
 from gymserve.web.experiments import blueprint as experiments
 from gymserve.web.external import external
+from gymserve.web.films import blueprint as films
 from gymserve.web.health import health
 from gymserve.web.lane import StepLane
 from gymserve.web.media import media as media_views
-from gymserve.web.models import blueprint as models
+from gymserve.web.model_submissions import blueprint as model_submissions
+from gymserve.web.models import blueprint as model_views
 from gymserve.web.openapi import openapi
 from gymserve.web.project_experiments import blueprint as project_experiments
 from gymserve.web.projects import blueprint as projects
@@ -72,7 +76,9 @@ def create_app(settings: Settings) -> Flask:
     trained = Experiments(
         accounts.database, checker, instances.pool.data / "experiments", most=settings.ACCOUNT_EXPERIMENTS
     )
+    models = Models(accounts.database, instances.pool.data / "models", trained.folder, media.artefacts.bucket)
     inference = Inference(instances.pool.data, lambda: app.extensions["background"].wake())
+    playing = Orders(instances.pool.data / "playing")
     app.secret_key = accounts.secrets[0]
     app.extensions |= {
         "settings": settings,
@@ -81,15 +87,18 @@ def create_app(settings: Settings) -> Flask:
         "projects": Projects(accounts.database),
         "experiments": trained,
         "metrics": Metrics(accounts.database),
-        "models": Models(accounts.database, instances.pool.data / "models", trained.folder),
+        "models": models,
+        "uploads": Uploads(models, checker, settings),
         "inference": inference,
+        "checker": checker,
+        "playing": playing,
         "competition": competition,
         "submissions": submissions,
         "teams": Teams(accounts.database),
         "embedded": Embedded(accounts.database, competition),
         "leaderboard": Leaderboard(accounts.database, competition),
         "media": media,
-        "background": _background(instances.pool.settings, submissions, media, trained, inference),
+        "background": _background(instances.pool.settings, submissions, media, trained, inference, playing),
         "counts": counts,
         "shutdown": _shutdown,
     }
@@ -104,8 +113,10 @@ def create_app(settings: Settings) -> Flask:
         project_experiments,
         experiments,
         curves,
+        films,
         training,
-        models,
+        model_views,
+        model_submissions,
         advice,
         challenges,
         teams,
@@ -128,7 +139,12 @@ def create_app(settings: Settings) -> Flask:
 
 
 def _background(
-    settings: Settings, submissions: Submissions, media: Media, trained: Experiments, inference: Inference
+    settings: Settings,
+    submissions: Submissions,
+    media: Media,
+    trained: Experiments,
+    inference: Inference,
+    playing: Orders,
 ) -> Background:
     """What runs beside the server. Those that run environments get no more secrets than they need."""
     others = SECRET - {"S3_ACCESS_KEY", "S3_SECRET_KEY"}
@@ -142,6 +158,7 @@ def _background(
         Process("gymserve.training.scheduler", lease="training", has_work=trained.has_work, settings=settings),
         Process("gymserve.recording.worker", lease="filming", has_work=media.has_work, settings=bare),
         Process("gymserve.training.inference", lease="answering", has_work=inference.has_work, settings=barer),
+        Process("gymserve.training.player", lease="playing-lease", has_work=playing.has_work, settings=barer),
     )
 
 

@@ -17,6 +17,7 @@ DETAILED = ("users", "projects", "project_experiments")  # their old clients loo
 STRUCTURED = (
     "experiments",
     "curves",
+    "films",
     "training",
 )  # theirs for "error", "message", "details", "timestamp"; 400 for a conflict
 log = logging.getLogger("gymserve.web")

@@ -1,6 +1,7 @@
 """Experiments over HTTP, as the RL Agent Training API's clients call them, and what came since."""
 
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, Response, current_app, request
@@ -10,7 +11,9 @@ from gymserve import errors
 from gymserve.store.models import Experiment
 from gymserve.training import orders
 from gymserve.training.experiments import Experiments, told
+from gymserve.training.lineage import Parent
 from gymserve.training.listing import tags_of
+from gymserve.training.models import Models
 from gymserve.web import parameters
 from gymserve.web import training_schemas as schemas
 from gymserve.web.access import identity, settings
@@ -19,6 +22,7 @@ from gymserve.web.openapi import documented
 
 blueprint = Blueprint("experiments", __name__, url_prefix="/experiments")
 experiments: Experiments = LocalProxy(lambda: current_app.extensions["experiments"])  # type: ignore[assignment]
+models: Models = LocalProxy(lambda: current_app.extensions["models"])  # type: ignore[assignment]
 OTHERS = (401, 403)
 WISHES = {"paused": "pause", "cancelled": "stop", "stopped": "stop", "running": "start"}
 FILTERS = {
@@ -59,6 +63,8 @@ def experiment_row(row: Experiment) -> dict[str, Any]:
         "hypothesis": row.hypothesis,
         "tags": tags_of(row),
         "copy_of": row.copy_of or None,
+        "parent_model": parameters.get("parent_model"),
+        "lineage": parameters.get("lineage", []),
         "resources": {
             "seconds": round(row.seconds, 1),
             "cpu_seconds": round(row.cpu_seconds, 1),
@@ -67,7 +73,7 @@ def experiment_row(row: Experiment) -> dict[str, Any]:
     }
 
 
-HIDDEN = ("hyperparameters", "parameter", "values", "package", "resolved", "total_timesteps")
+HIDDEN = ("hyperparameters", "parameter", "values", "package", "resolved", "total_timesteps", "parent_model", "lineage")
 
 
 def mine(experiment_id: str) -> Experiment:
@@ -85,6 +91,29 @@ def check_role() -> None:
     role = settings().TRAINING_ROLE
     if not identity.has_role(role):
         raise errors.Forbidden(f"experiments are for the role {role} here (TRAINING_ROLE)")
+
+
+def parent_of(asked: Mapping[str, Any]) -> Parent | None:
+    """The model that a new experiment is to begin from; None: it begins from nothing.
+
+    Raises:
+        Untrainable: there is none, or it is another account's.
+    """
+    model_id = asked.get("parent_model")
+    if model_id is None:
+        return None
+    try:
+        return models.parent(models.find(str(model_id), account_id(), sees_all=identity.sees_all))
+    except errors.NotFound as error:
+        raise errors.Untrainable(f"parent_model: {error}") from error
+
+
+def created(asked: Mapping[str, Any], *, parent: Parent | None) -> Response:
+    """Makes an experiment; the answer that shows it."""
+    runner = asked.get("runner") or orders.SB3
+    answer = json_answer(experiment_row(experiments.create(account_id(), asked, runner=runner, parent=parent)))
+    answer.status_code = 201
+    return answer
 
 
 def wake() -> None:
@@ -110,11 +139,7 @@ def create() -> Response:
     check_role()
     asked = parameters.of_request()
     title = parameters.required(asked, "name")
-    runner = asked.get("runner") or orders.SB3
-    row = experiments.create(account_id(), {**asked, "title": title}, runner=runner)
-    answer = json_answer(experiment_row(row))
-    answer.status_code = 201
-    return answer
+    return created({**asked, "title": title}, parent=parent_of(asked))
 
 
 @blueprint.get("/")
@@ -158,7 +183,9 @@ def change(experiment_id: str) -> Response:
 @documented(status=204, errors=OTHERS)
 def remove(experiment_id: str) -> Response:
     """Delete an experiment that does not run, with its metrics and files."""
-    experiments.remove(mine(experiment_id))
+    row = mine(experiment_id)
+    experiments.remove(row)
+    current_app.extensions["media"].forget_experiment(row.name)
     return no_content()
 
 
@@ -207,14 +234,6 @@ def copy(experiment_id: str) -> Response:
     answer = json_answer(experiment_row(made))
     answer.status_code = 201
     return answer
-
-
-@blueprint.get("/<experiment_id>/results/")
-@documented(schemas.Results, errors=OTHERS)
-def results(experiment_id: str) -> Response:
-    """Tell what came out: the final evaluation, and the names of what was kept."""
-    row = mine(experiment_id)
-    return json_answer({"experiment_id": row.name, "status": row.state, **experiments.results(row)})
 
 
 @blueprint.get("/<experiment_id>/log")

@@ -1,7 +1,7 @@
 """Videos and pictures of submissions: over the API, and on a submission's page."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import IO, Any
 
 from flask import Blueprint, Response, current_app, g, redirect, render_template, request, url_for
 from werkzeug.local import LocalProxy
@@ -109,15 +109,21 @@ def fetch(submission_id: str, kind: str) -> Response:
     """Get a video or a picture of a submission: `video.webm`, `video.mp4`, `video.gif`, `poster.jpg`, `thumbnail.mp4` or
     `thumbnail.jpg`; ranges and ETags work."""
     row, _ = _asked_for(submission_id)
-    return _file(row, kind)
+    return sent(kept.open(row.name, kind), kind, row.name)
 
 
-def _file(row: Submission, kind: str) -> Response:
-    file, size = kept.open(row.name, kind)
+def sent(opened: tuple[IO[bytes], int], kind: str, name: str) -> Response:
+    """A file, or the part of it that is asked for.
+
+    Args:
+        opened: (the file, its size in bytes).
+        name: whose it is.
+    """
+    file, size = opened
     response: Any = Response(FileWrapper(file), content_type=TYPES[kind], direct_passthrough=True)
     response.content_length = size
     response.headers["Cache-Control"] = "private, no-cache"
-    response.set_etag(f"{row.name}-{kind}-{size}")
+    response.set_etag(f"{name}-{kind}-{size}")
     try:
         answer: Response = response.make_conditional(request, accept_ranges=True, complete_length=size)
         return answer
@@ -164,4 +170,4 @@ def submission_page(name: str, submission_id: str) -> Any:
 def submission_file(name: str, submission_id: str, kind: str) -> Response:
     """A video or a picture, for the page."""
     row, _ = _visible(submission_id, _visitor())
-    return _file(row, kind)
+    return sent(kept.open(row.name, kind), kind, row.name)

@@ -12,6 +12,21 @@ class NewModel(Struct):
     title: Annotated[str, Meta(max_length=200, description="the experiment's name, if none is given")] | None = None
 
 
+class RetrainOrder(Struct):
+    """All that `POST /experiments` takes; what is not said is as it was for the model."""
+
+    name: (
+        Annotated[str, Meta(min_length=1, max_length=200, description="the model's title, if none is given")] | None
+    ) = None
+    environment: Annotated[str | None, Meta(description="one with equal spaces; the model's own, if none is given")] = (
+        None
+    )
+    env_kwargs: dict[str, Any] | None = None
+    total_timesteps: Annotated[int, Meta(ge=1, le=10**10)] = 100_000
+    hyperparameters: dict[str, Any] | None = None
+    seed: Seed = 42
+
+
 class ModelChange(Struct):
     title: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
     is_promoted: Annotated[bool, Meta(description="true: the one of its title that is to be used")] = False
@@ -22,19 +37,47 @@ class ModelCard(Struct):
     title: str
     version: Annotated[int, Meta(description="counts within the title")]
     is_promoted: bool
-    experiment_id: str
+    experiment_id: Annotated[str | None, Meta(description="null: it was uploaded")]
     algorithm: str
     environment: str
     hyperparameters: dict[str, Any]
     configuration: dict[str, Any]
     timesteps: int
     evaluation: dict[str, Any]
-    created_at: str
+    parent: Annotated[str | None, Meta(description="the model that its experiment began from")]
+    lineage: Annotated[list[dict[str, Any]], Meta(description="that model, its parent, and so on")]
+    record: Annotated[dict[str, float | None], Meta(description="best_episode and best_evaluation: returns")]
+    started_at: Annotated[str | None, Meta(description="when its training began")]
+    completed_at: str | None
+    created_at: Annotated[str, Meta(description="when it was taken into the registry")]
+    graph_path: Annotated[str | None, Meta(description="its learning curve, below the server's address")]
+    video_path: Annotated[str | None, Meta(description="its experiment's best evaluation episode")]
 
 
 class ModelCards(Struct):
     total: int
     models: list[ModelCard]
+
+
+class SubmitOrder(Struct):
+    challenge: str
+    entrant: Annotated[str | None, Meta(description="on a server without accounts: the name for the leaderboard")] = (
+        None
+    )
+
+
+class Played(Struct):
+    model_id: str
+    submission_id: Annotated[str, Meta(description="what /submissions/<id>/ tells of")]
+    challenge: str
+    phase: str
+    submissions_remaining: int | None
+
+
+class Pushed(Struct):
+    model_id: str
+    bucket: str
+    keys: Annotated[list[str], Meta(description="under which its files are in the bucket")]
 
 
 class Prediction(Struct):

@@ -30,6 +30,8 @@ TAGS = {
     "health": "Server",
     "project_experiments": "Experiments",
     "curves": "Experiments",
+    "films": "Experiments",
+    "model_submissions": "Models",
 }
 REDOC_STYLES = (
     "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",  # nothing

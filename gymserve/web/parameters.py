@@ -11,6 +11,7 @@ from gymserve import wire
 from gymserve.errors import InvalidRequest
 
 PAGE = {"skip": "how many to leave out at the start", "limit": "how many at most, to 1000"}
+STRINGS = ("title", "algorithm", "environment")  # parameters of a query that are no JSON
 NOT_JSON = "Request is not a valid json"
 
 
@@ -80,6 +81,20 @@ def optional_of_request() -> dict[str, Any]:
     if not request.is_json or not data.lstrip().startswith(b"{"):
         return {}
     return parse(data, request.content_type or "")
+
+
+def of_text(name: str, text: str) -> Any:
+    """A parameter of a query or a form: JSON, for what is no string.
+
+    Raises:
+        InvalidRequest: it is none.
+    """
+    if name in STRINGS:
+        return text
+    try:
+        return wire.read_json(text.encode())
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{name} must be JSON, not {text!r:.50}") from error
 
 
 def page() -> tuple[int, int]:

@@ -14,7 +14,7 @@ from gymserve.web import parameters
 from gymserve.web import training_schemas as schemas
 from gymserve.web.access import owner_only
 from gymserve.web.answers import json_answer
-from gymserve.web.experiments import check_role, experiments, settled, wake
+from gymserve.web.experiments import check_role, experiments, parent_of, settled, wake
 from gymserve.web.openapi import documented
 
 blueprint = Blueprint(
@@ -62,7 +62,8 @@ def create(user_id: int, project_id: int) -> Response:
     # Stable-Baselines3's experiments are told all that /experiments takes, as the parameter's members.
     more = {**given, "parameter": given} if isinstance(given, dict) else {"parameter": given}
     runner = project.project_type.lower() if project.project_type.lower() == orders.SB3 else project.project_type
-    row = experiments.create(user_id, {**more, **texts}, runner=runner, project=project)
+    parent = parent_of(more) if runner == orders.SB3 else None
+    row = experiments.create(user_id, {**more, **texts}, runner=runner, project=project, parent=parent)
     row = experiments.start(row)
     wake()
     return _answer(project, row)

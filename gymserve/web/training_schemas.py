@@ -14,9 +14,11 @@ class Evaluation(Struct, frozen=True):
 
 
 class NewExperiment(Struct):
-    """`runner`s but sb3 take their values from `parameter`; all others are sb3's."""
+    """`runner`s but sb3 take their values from `parameter`; all others are sb3's. With a `parent_model`, what is not said is
+    as it was for that model."""
 
     name: Annotated[str, Meta(min_length=1, max_length=200)]
+    parent_model: Annotated[str | None, Meta(description="a model to begin from: its weights and averages")] = None
     algorithm: Annotated[str | None, Meta(description="as /algorithms has it", examples=["PPO"])] = None
     environment: Annotated[str | None, Meta(description="an id of the catalogue", examples=["CartPole-v1"])] = None
     hyperparameters: dict[str, Any] = {}
@@ -89,6 +91,8 @@ class Experiment(Struct):
     hypothesis: str
     tags: list[str]
     copy_of: str | None
+    parent_model: Annotated[str | None, Meta(description="the model that it begins from")]
+    lineage: Annotated[list[dict[str, Any]], Meta(description="that model, its parent, and so on")]
     resources: Resources
 
 
@@ -98,12 +102,19 @@ class Started(Struct):
     message: str
 
 
+class Film(Struct):
+    state: Annotated[str, Meta(description="none, waiting, being made, made or failed")]
+    reason: Annotated[str, Meta(description="why there is none")]
+    agrees: Annotated[bool | None, Meta(description="whether it shows the evaluation's very episode")]
+
+
 class Results(Struct):
     experiment_id: str
     status: str
     final_evaluation: dict[str, Any]
     model_path: str | None
-    video_path: str | None
+    video_path: Annotated[str | None, Meta(description="the best evaluation episode's, once it is made")]
+    video: Film
     graph_path: str | None
 
 

@@ -1,75 +1,22 @@
 """Artefacts in an S3-compatible bucket, with moto's server as a real process: put there, read back by parts, and never lost."""
 
-import contextlib
-import socket
-import subprocess
-import sys
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import obstore
 import pytest
-from obstore.store import S3Store
 
+from gymserve.bucket import Bucket
 from gymserve.errors import NotFound, SettingsError, Unavailable
-from gymserve.recording.artefacts import TYPES, Bucket, keys
+from gymserve.recording.artefacts import TYPES, keys
 from gymserve.recording.media import MADE, Media
 from gymserve.settings import Settings
+from tests.buckets import SECRET, Moto
 from tests.recording.test_worker import Data, Start, until, work
-from tests.servers import ROOT, Server, wait_for
+from tests.servers import Server, wait_for
 
 __all__ = ["work"]  # a fixture
-SECRET = "a-bucket-secret-that-nobody-may-see"
-
-
-class Moto:
-    """moto's server on a free port; it forgets all when it is stopped."""
-
-    def __init__(self) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.start()
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
-        wait_for(self._is_up, 60)
-        self.request("PUT", "/videos")
-
-    def _is_up(self) -> bool:
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
-            return True
-        return False
-
-    def request(self, method: str, path: str) -> bytes:
-        with urllib.request.urlopen(urllib.request.Request(self.url + path, method=method), timeout=30) as answer:
-            return bytes(answer.read())
-
-    @property
-    def store(self) -> S3Store:
-        return S3Store(
-            "videos", endpoint=self.url, access_key_id="key", secret_access_key=SECRET, region="us-east-1",
-            client_options={"allow_http": True},
-        )  # fmt: skip
-
-    def names(self) -> set[str]:
-        return {each["path"] for page in obstore.list(self.store) for each in page}
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(20)
-
-    @property
-    def settings(self) -> dict[str, str]:
-        return {
-            "S3_BUCKET": "videos", "S3_ENDPOINT": self.url, "S3_REGION": "us-east-1", "S3_ACCESS_KEY": "key",
-            "S3_SECRET_KEY": SECRET,
-        }  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -46,6 +46,7 @@ def test_the_documents_requests_as_printed(trainer: Trainer) -> None:
     results = trainer.get(f"{path}/results").json
     assert results.items() >= {
         "experiment_id": row["id"], "final_evaluation": {}, "model_path": None, "video_path": None,
+        "video": {"state": "none", "reason": "the server makes no videos: MEDIA is off", "agrees": None},
     }.items()  # fmt: skip
     going = trainer.request("PUT", path, {"status": "running"})
     assert going.status == 200 and going.json["status"] in ("queued", "running")

@@ -9,6 +9,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import onnxruntime
 import pytest
 from stable_baselines3 import PPO
 from stable_baselines3.common.save_util import load_from_pkl
@@ -133,6 +134,20 @@ def test_a_model_outlives_its_experiment(trainer: Trainer) -> None:
 def test_an_experiment_without_a_model_gives_none(trainer: Trainer) -> None:
     refused = trainer.post("/models/", {"experiment_id": trainer.experiment()})
     assert refused.status == 409 and "has left no model" in refused.json["message"]
+
+
+def test_the_onnx_graph_acts_as_the_model_does(trainer: Trainer, model: str) -> None:
+    told = trainer.get(f"/models/{model}/onnx")
+    assert told.status == 200, told.body
+    observations = np.random.default_rng(3).uniform(-0.2, 0.2, (100, 4)).astype(np.float32)
+    (actions,) = onnxruntime.InferenceSession(told.body).run(None, {"observation": observations})
+    assert actions.tolist() == ask(trainer, model, observations=observations.tolist())["actions"]
+    assert trainer.get(f"/models/{model}/onnx").body == told.body
+
+
+def test_without_a_bucket_nothing_is_pushed(trainer: Trainer, model: str) -> None:
+    refused = trainer.post(f"/models/{model}/push")
+    assert refused.status == 409 and "S3_BUCKET" in refused.json["message"]
 
 
 def test_whoever_asks_is_answered_though_the_process_dies(trainer: Trainer, model: str) -> None:

@@ -42,6 +42,7 @@ TABLE = {
     "GET /experiments/<experiment_id>/metrics/": {"owner", "admin"},
     "GET /experiments/<experiment_id>/metrics/stream": {"owner", "admin"},
     "GET /experiments/<experiment_id>/results/": {"owner", "admin"},
+    "GET /experiments/<experiment_id>/video": {"owner", "admin"},
     "GET /experiments/metrics/": ACCOUNTS,
     "GET /health": EVERYBODY,
     "GET /health/live": EVERYBODY,
@@ -51,6 +52,8 @@ TABLE = {
     "GET /models/": ACCOUNTS,  # one's own
     "GET /models/<model_id>/": {"owner", "admin"},
     "GET /models/<model_id>/file": {"owner", "admin"},
+    "GET /models/<model_id>/graph": {"owner", "admin"},
+    "GET /models/<model_id>/onnx": {"owner", "admin"},
     "GET /openapi.json": EVERYBODY,
     "GET /redoc": EVERYBODY,
     "GET /setup/<secret>": EVERYBODY,
@@ -109,7 +112,11 @@ TABLE = {
     "POST /login": EVERYBODY,
     "POST /logout": EVERYBODY,
     "POST /models/": ACCOUNTS,
+    "POST /models/<model_id>/submit": {"owner", "admin"},
+    "POST /models/upload": ACCOUNTS,
     "POST /models/<model_id>/predict": {"owner", "admin"},
+    "POST /models/<model_id>/push": {"owner", "admin"},
+    "POST /models/<model_id>/retrain": {"owner", "admin"},
     "POST /models/<model_id>/rollout": {"owner", "admin"},
     "POST /setup/<secret>": EVERYBODY,
     "POST /submissions/<submission_id>/media/": {"admin"},  # and the challenge's organiser

@@ -6,6 +6,7 @@ metrics.jsonl        `[timestep, {name: value}]` a line, only ever appended to
 log.txt              what it printed
 checkpoints/<n>/     all that is needed to go on from timestep n
 outcome.json         what became of it, written once at its end
+parent/              the files of the model that it begins from, if it does
 """
 
 import contextlib
@@ -139,9 +140,9 @@ class Folder:
                 shutil.rmtree(other, ignore_errors=True)
 
     def forget(self) -> None:
-        """Removes what earlier processes left, but the order and the lock."""
+        """Removes what earlier processes left, but the order, the lock and what it begins from."""
         for path in self.path.iterdir() if self.path.exists() else ():
-            if path.name not in ("alive", "order.json"):
+            if path.name not in ("alive", "order.json", "parent"):
                 shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
 
     def keep_metrics(self, size: int) -> None:

@@ -1,5 +1,6 @@
 """Environments for Stable-Baselines3: made from the catalogue, or on another server through the client."""
 
+import contextlib
 import importlib
 from typing import Any
 
@@ -9,6 +10,9 @@ from gymnasium import spaces
 from stable_baselines3.common.atari_wrappers import AtariWrapper
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecFrameStack, VecNormalize
+
+from gymserve.errors import InvalidRequest
+from gymserve.training.runners.taking import Take
 
 REMOTE = "client:remote/Any-v0"
 
@@ -70,13 +74,17 @@ class Flattened(gymnasium.ObservationWrapper):
         return spaces.flatten(self.env.observation_space, observation)
 
 
-def make(order: dict[str, Any], *, training: bool) -> VecEnv:
-    """The vector environment that an order asks for; the evaluation's is one copy whose rewards are as they are."""
+def make(order: dict[str, Any], *, training: bool, taken: bool = False) -> VecEnv:
+    """The vector environment that an order asks for; the evaluation's is one copy whose rewards are as they are.
+
+    Args:
+        taken: its copies remember their best episode, see `taking.Take`, where it can be shown.
+    """
     for module in order.get("modules", ()):
         importlib.import_module(module)
     number = order["n_envs"] if training else 1
     parallel = training and number > 1 and order.get("vectorisation") == "async"
-    copies = [lambda: _one(order)] * number
+    copies = [lambda: _one(order, taken=taken)] * number
     env: VecEnv = SubprocVecEnv(copies, start_method="fork") if parallel else DummyVecEnv(copies)
     if order.get("frame_stack"):
         env = VecFrameStack(env, order["frame_stack"])
@@ -88,7 +96,7 @@ def make(order: dict[str, Any], *, training: bool) -> VecEnv:
     return env
 
 
-def _one(order: dict[str, Any]) -> gymnasium.Env:
+def _one(order: dict[str, Any], *, taken: bool) -> gymnasium.Env:
     given = dict(order.get("env_kwargs") or {})
     if order.get("max_episode_steps"):
         given["max_episode_steps"] = order["max_episode_steps"]
@@ -96,6 +104,19 @@ def _one(order: dict[str, Any]) -> gymnasium.Env:
         env = gymnasium.make(REMOTE, env_id=order["environment"], **given)
     else:
         env = gymnasium.make(order["environment"], disable_env_checker=True, **given)
+    if taken and not order.get("server"):
+        with contextlib.suppress(InvalidRequest):  # its spaces are of kinds that no journal holds
+            env = Take(env)
+    return _dressed(env, order)
+
+
+def around(env: gymnasium.Env, order: dict[str, Any]) -> VecEnv:
+    """One copy of `env`, as a model that was trained by the order sees environments, but for averages."""
+    dressed: VecEnv = DummyVecEnv([lambda: _dressed(env, order)])
+    return VecFrameStack(dressed, order["frame_stack"]) if order.get("frame_stack") else dressed
+
+
+def _dressed(env: gymnasium.Env, order: dict[str, Any]) -> gymnasium.Env:
     if not _readable(env.observation_space):
         env = Flattened(env)
     if order.get("atari"):

@@ -45,14 +45,19 @@ def train(folder: Folder, order: dict[str, Any]) -> None:
     newest = folder.checkpoint()
     told = {"device": order["device"], "hyperparameters": order["hyperparameters"]}
     restored = Restored(kind, newest, env, **told) if newest else None
-    model = restored.model if restored else kind(env=env, seed=order["seed"], **arguments(order, env))
+    model = restored.model if restored else _new(kind, folder, order, env)
     metrics = MetricsFile(folder.metrics)
     outputs: list[Any] = [Lines(metrics)]
     if order["tensorboard"]:
         outputs.append(Board(folder.tensorboard, since=model.num_timesteps if restored else None))
     model.set_logger(Logger(None, outputs))
     watch = Watch(
-        order, folder, metrics, wishes, evaluation=lambda: making.make(order, training=False), restored=restored
+        order,
+        folder,
+        metrics,
+        wishes,
+        evaluation=lambda: making.make(order, training=False, taken=True),
+        restored=restored,
     )
     more: dict[str, Any] = {"use_masking": _masks(env)} if order["algorithm"] == "MaskablePPO" else {}
     try:
@@ -69,14 +74,28 @@ def train(folder: Folder, order: dict[str, Any]) -> None:
         watch.close()
 
 
+def _new(kind: Any, folder: Folder, order: dict[str, Any], env: Any) -> Any:
+    """A model at its very beginning, or where its parent ended."""
+    model = kind(env=env, seed=order["seed"], **arguments(order, env))
+    if order.get("parent_model"):
+        from gymserve.training.runners import inheriting
+
+        inheriting.take_over(model, folder.path / "parent")
+    return model
+
+
 def finish(folder: Folder, order: dict[str, Any], model: Any, watch: Any, *, stopped: bool) -> None:
-    """Keeps the model, and evaluates one that is trained to the end."""
+    """Keeps the model, and evaluates one that is trained to the end, whose best episode is kept too."""
+    from gymserve.training.runners import taking
+
     fresh = folder.path / "model.new.zip"
     model.save(fresh)
     os.replace(fresh, folder.path / "model.zip")
     if model.get_vec_normalize_env() is not None:
         model.get_vec_normalize_env().save(str(folder.path / "normalize.pkl"))
     found = {} if stopped or not order["evaluation"]["episodes"] else watch.evaluate()
+    if found and (best := watch.best_episode()) is not None:
+        taking.keep(best, order, folder.path)
     model.logger.close()
     state = "stopped" if stopped else "completed"
     folder.end(state, timesteps=model.num_timesteps, evaluation=found, exit_code=0)

@@ -15,6 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv, sync_envs_normalization
 
 from gymserve.training.runners import checkpoint
 from gymserve.training.runners.folder import Folder, MetricsFile
+from gymserve.training.runners.taking import Take
 
 PAUSE_SIGNAL = signal.SIGUSR1
 CHECKPOINT_SECONDS = 60.0  # between checkpoints, or a hundred times what one takes
@@ -170,12 +171,21 @@ class Watch(BaseCallback):
         if self._evaluation is not None:
             self._evaluation.close()
 
+    def best_episode(self) -> list[bytes] | None:
+        """The best one of the last evaluation, in a journal's records; None: it cannot be shown."""
+        return self._evaluation.env_method("best")[0] if self._evaluation is not None and self._takes() else None
+
+    def _takes(self) -> bool:
+        return self._evaluation is not None and self._evaluation.env_is_wrapped(Take)[0]
+
     def evaluate(self) -> dict[str, Any]:
         """Plays `evaluation.episodes` episodes with the policy as it is; they are the same ones each time."""
         if self._evaluation is None:
             self._evaluation = self._make_evaluation()
         env = self._evaluation
         env.seed((self.order["seed"] + 2**31) % 2**32)  # never those of the training
+        if self._takes():
+            env.env_method("forget")
         training = self.model.get_env()
         if training is not None and self.model.get_vec_normalize_env() is not None:
             sync_envs_normalization(training, env)

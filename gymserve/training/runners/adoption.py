@@ -1,0 +1,104 @@
+"""`python -m gymserve.training.runners.adoption FOLDER`: makes a stranger's model one of ours.
+
+A new model is built as FOLDER's order says, and given the stranger's weights, which `sandbox` reads in a process of its own;
+what is kept is written by us, to the last byte. The `.pth` files come by standard input, as a map in msgpack.
+"""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gymserve.errors import Untrainable
+from gymserve.training.runners.folder import Folder
+
+SANDBOX_SECONDS = 60.0
+Tensors = dict[str, tuple[str, list[int], bytes]]
+SHOWN = 3  # differences, in a message
+
+
+class Read(msgspec.Struct):
+    """What the sandbox answers."""
+
+    tensors: Tensors | None = None
+    error: str = ""
+
+
+def main() -> int:
+    folder = Folder(Path(sys.argv[1]))
+    try:
+        adopt(folder, _in_sandbox(sys.stdin.buffer.read()))
+    except Exception as error:
+        text = str(error).partition("\n")[0] or type(error).__name__
+        folder.end("failed", reason=text[:500])
+        return 1
+    folder.end("completed")
+    return 0
+
+
+def _in_sandbox(files: bytes) -> Tensors:
+    """Raises: Untrainable: the files hold no weights, or something else."""
+    command = [sys.executable, "-m", "gymserve.training.runners.sandbox"]
+    try:
+        done = subprocess.run(command, input=files, capture_output=True, timeout=SANDBOX_SECONDS, cwd="/", check=False)
+        read = msgspec.msgpack.decode(done.stdout, type=Read)
+    except subprocess.TimeoutExpired:
+        raise Untrainable(f"reading the weights takes longer than {SANDBOX_SECONDS:g} s") from None
+    except msgspec.MsgspecError:
+        raise Untrainable(f"reading the weights ended the process that did so ({done.returncode})") from None
+    if read.tensors is None:
+        raise Untrainable(f"the weights cannot be read safely: {read.error:.300}")
+    return read.tensors
+
+
+def adopt(folder: Folder, tensors: Tensors) -> None:
+    """Writes `model.zip`, with these weights.
+
+    Raises:
+        Untrainable: they are not those of the algorithm and environment in the order.
+    """
+    from gymserve.training.runners import making
+    from gymserve.training.runners.sb3 import arguments
+
+    order = folder.order()
+    kind = getattr(importlib.import_module(order["package"]), order["algorithm"])
+    env = making.make(order, training=False)
+    given = arguments(order, env)
+    if "buffer_size" in given:
+        given["buffer_size"] = 1  # it only acts; who trains it on says how large
+    model = kind(env=env, seed=order["seed"], **given)
+    model.policy.load_state_dict(_fitting(model.policy.state_dict(), tensors, order), strict=True)
+    model.save(folder.path / "model.zip")
+    env.close()
+
+
+def _fitting(own: dict[str, Any], given: Tensors, order: dict[str, Any]) -> dict[str, Any]:
+    """Raises: Untrainable: names or shapes differ, or a value is not finite."""
+    import numpy
+    import torch
+
+    wrong = [f"{name} is missing" for name in own if name not in given]
+    wrong += [f"{name:.100} is none of its weights" for name in given if name not in own]
+    for name, (_, shape, _) in given.items():
+        if name in own and shape != list(own[name].shape):
+            wrong.append(f"{name} is {tuple(shape)}, not {tuple(own[name].shape)}")
+    if wrong:
+        more = f", and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        raise Untrainable(
+            f"the weights are not those of {order['algorithm']} on {order['environment']} with these hyper-parameters: "
+            f"{', '.join(wrong[:SHOWN])}{more}"
+        )
+    found = {}
+    for name, (kind, shape, data) in given.items():
+        array = numpy.frombuffer(data, numpy.dtype(kind)).reshape(shape)
+        if array.dtype.kind == "f" and not numpy.isfinite(array).all():
+            raise Untrainable(f"{name} holds values that are not finite")
+        found[name] = torch.from_numpy(array.copy())
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

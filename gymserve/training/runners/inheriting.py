@@ -1,0 +1,24 @@
+"""A run of Stable-Baselines3 that begins where another one's model ended."""
+
+from pathlib import Path
+from typing import Any
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.save_util import load_from_pkl, load_from_zip_file, recursive_setattr
+
+
+def take_over(model: BaseAlgorithm, folder: Path) -> None:
+    """Gives a new model the weights, optimisers and averages in `folder`; its counters, buffers and schedules are its own.
+
+    Raises:
+        ValueError, RuntimeError: the weights are of other shapes.
+    """
+    _, parameters, variables = load_from_zip_file(folder / "model.zip", device=model.device)
+    model.set_parameters(parameters, exact_match=True, device=model.device)
+    for name, value in (variables or {}).items():
+        if value is not None:
+            recursive_setattr(model, f"{name}.data", value.data)
+    env: Any = model.get_vec_normalize_env()
+    if env is not None and (folder / "normalize.pkl").exists():
+        normal = load_from_pkl(folder / "normalize.pkl")
+        env.obs_rms, env.ret_rms = normal.obs_rms, normal.ret_rms

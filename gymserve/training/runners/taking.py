@@ -1,0 +1,82 @@
+"""The best episode of an evaluation, kept as a journal, of which a video can be made."""
+
+import contextlib
+import time
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+
+from gymserve.hosts.versions import versions
+from gymserve.journal import Journal, Reset
+from gymserve.journal.records import digest, encode_created, encode_reset, encode_step
+from gymserve.journal.replay import get_generators
+from gymserve.spaces import codec
+
+FILE = "best.journal"  # in an experiment's folder
+MOST_BYTES = 2**30
+
+
+class Take(gymnasium.Wrapper):
+    """Around the bare environment: remembers the episode under way, and the best one that has ended, in a journal's records.
+
+    Returns are the environment's own, whatever wrappers make of them.
+    """
+
+    def __init__(self, env: gymnasium.Env) -> None:
+        super().__init__(env)
+        self._observations, self._actions = codec(env.observation_space), codec(env.action_space)
+        self.forget()
+
+    def forget(self) -> None:
+        """Begins anew, with the next reset."""
+        self._now: list[bytes] = []
+        self._total = 0.0
+        self._best: tuple[float, list[bytes]] | None = None
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        generators = get_generators(self.env) if seed is None else None
+        observation, info = self.env.reset(seed=seed, options=options)
+        seen = digest(self._observations.pack(observation))
+        self._now, self._total = [encode_reset(Reset(None, seen, time.time(), seed, options, generators))], 0.0
+        return observation, info
+
+    def step(self, action: Any) -> Any:
+        packed = self._actions.pack(action)
+        answer = self.env.step(action)
+        observation, reward, terminated, truncated, _ = answer
+        seen, over = digest(self._observations.pack(observation)), bool(terminated or truncated)
+        ended = (bool(terminated), bool(truncated), time.time() if over else None)
+        self._now.append(encode_step(None, seen, packed, float(reward), *ended))
+        self._total += float(reward)
+        if over and (self._best is None or self._total > self._best[0]):
+            self._best = self._total, self._now
+        return answer
+
+    def best(self) -> list[bytes]:
+        """The records of the best episode; where none has ended, of the one under way."""
+        return self._now if self._best is None else self._best[1]
+
+
+def keep(records: list[bytes], order: dict[str, Any], folder: Path) -> None:
+    """Writes the journal of one episode in the environment of an order; a full disk has none."""
+    meta = {
+        "env_id": order["environment"],
+        "environment": order["environment"],
+        "kwargs": order.get("env_kwargs") or {},
+        "seed": None,
+        "num_envs": 1,
+        "max_episode_steps": order.get("max_episode_steps"),
+        "render_mode": None,
+        "autoreset_mode": None,
+        "created": time.time(),
+        "versions": versions(),
+    }
+    fresh = folder / f"{FILE}.new"
+    fresh.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        journal = Journal.create(fresh, encode_created(meta), limit=MOST_BYTES)
+        for record in records:
+            journal.append(record)
+        journal.close()
+        fresh.replace(folder / FILE)

@@ -1,0 +1,82 @@
+"""What an experiment leaves to be seen: its best evaluation episode as a video, and its curve on its models' cards."""
+
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from gymserve.environments import Catalogue
+from gymserve.recording.episodes import episodes_of, made, moments, records_of
+from gymserve.training import sparkline
+from gymserve.training.runners import making, taking
+from tests.servers import wait_for
+from tests.training.conftest import Trainer
+
+ORDER = {"environment": "CartPole-v1", "n_envs": 1, "env_kwargs": {}, "max_episode_steps": None}
+
+
+def test_the_best_episode_is_kept_and_replays_to_the_bit(tmp_path: Path) -> None:
+    env = making.make(ORDER, training=False, taken=True)
+    env.seed(3)
+    env.reset()
+    env.env_method("forget")
+    env.reset()  # with a random generator that has moved on, and is to be restored
+    env.action_space.seed(1)
+    totals, total = [], 0.0
+    while len(totals) < 6:
+        _, rewards, dones, _ = env.step([env.action_space.sample()])
+        total += float(rewards[0])
+        if dones[0]:
+            totals.append(total)
+            total = 0.0
+    taking.keep(env.env_method("best")[0], ORDER, tmp_path)
+    (episode,) = episodes_of(records_of(tmp_path / taking.FILE))
+    assert episode.total == max(totals) and episode.is_over
+    assert episode.reset.seed is None
+    shown = list(moments(made(episode, Catalogue(), render=False), episode))
+    assert all(moment.agrees for moment in shown) and shown[-1].total == max(totals)
+    env.env_method("forget")
+    assert env.env_method("best")[0] == []
+
+
+def test_a_completed_experiment_is_filmed_and_its_models_card_shows_it(train: Callable[..., Trainer]) -> None:
+    trainer = train(WORKERS=1, MEDIA=True, MEDIA_SECONDS=5.0)
+    asked = {"total_timesteps": 256, "hyperparameters": {"n_steps": 128}}
+    name = trainer.started(evaluation={"every": 128, "episodes": 2}, **asked)
+    assert trainer.get(f"/experiments/{name}/video").status == 404
+    trainer.until(name, "completed")
+    told = wait_for(lambda: (found := trainer.get(f"/experiments/{name}/results").json)["video_path"] and found, 120)
+    assert told["video_path"] == f"experiments/{name}/video"
+    assert told["video"] == {"state": "made", "reason": "", "agrees": True}
+    whole = trainer.get(f"/experiments/{name}/video")
+    assert whole.headers["Content-Type"] == "video/webm" and whole.body[:4] == b"\x1aE\xdf\xa3"
+    assert trainer.get(f"/experiments/{name}/video", Range="bytes=0-3").body == whole.body[:4]
+    assert trainer.get(f"/experiments/{name}/video?format=mp4").body[4:8] == b"ftyp"
+    assert trainer.get(f"/experiments/{name}/video?format=gif").status == 400
+
+    card = trainer.post("/models/", {"experiment_id": name}).json
+    assert card["video_path"] == told["video_path"] and card["started_at"] < card["completed_at"] < card["created_at"]
+    summary = trainer.get(f"/experiments/{name}/metrics").json["summary"]
+    assert card["record"]["best_episode"] == summary["best_reward"]
+    assert card["record"]["best_evaluation"] >= told["final_evaluation"]["mean_reward"]
+    picture = trainer.get(f"/{card['graph_path']}")
+    assert ElementTree.fromstring(picture.body).tag.endswith("svg") and "default-src 'none'" in str(picture.headers)
+
+    assert trainer.request("DELETE", f"/experiments/{name}/").status == 204
+    assert not (trainer.data / "media" / "experiments" / name).exists()
+    assert trainer.get(f"/models/{card['id']}/").json["video_path"] is None
+
+
+def test_what_is_not_to_be_seen_says_why(trainer: Trainer) -> None:
+    name = trainer.experiment()
+    refused = trainer.get(f"/experiments/{name}/video")
+    assert refused.status == 404 and "MEDIA is off" in refused.json["message"]
+
+
+@pytest.mark.parametrize("values", [[1.0], [2.0, 2.0], [-5.0, 3.0, 1e9]])
+def test_a_sparkline_stays_in_its_frame(values: list[float]) -> None:
+    path = ElementTree.fromstring(sparkline.svg(values)).find("{http://www.w3.org/2000/svg}path")
+    assert path is not None
+    points = [tuple(map(float, each.split())) for each in path.attrib["d"][1:].split("L")]
+    assert len(points) >= 2 and all(0 <= x <= 120 and 0 <= y <= 32 for x, y in points)
