@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "gymserve.logs": {"settings"},
     "gymserve.store": {"errors"},
     "gymserve.accounts": {"store", "rates", "settings", "errors"},
-    "gymserve.training": {"environments", "spaces", "store", "logs", "settings", "errors"},
+    "gymserve.training": {"outside", "environments", "spaces", "store", "logs", "settings", "errors"},
     "gymserve.commands": {"accounts", "training", "store", "settings", "errors"},
     "gymserve.hosts": {
         "environments",

@@ -25,6 +25,7 @@ from gymserve.training.metrics import Metrics
 from gymserve.training.models import Models
 from gymserve.training.orders import Checker
 from gymserve.training.projects import Projects
+from gymserve.training.prose import Writer
 from gymserve.training.runners import programs
 from gymserve.web import access, envelope, errors, pages
 from gymserve.web.advice import blueprint as advice
@@ -83,6 +84,7 @@ def create_app(settings: Settings) -> Flask:
         "metrics": Metrics(accounts.database),
         "models": Models(accounts.database, instances.pool.data / "models", trained.folder),
         "inference": inference,
+        "writer": Writer.of(settings),
         "competition": competition,
         "submissions": submissions,
         "teams": Teams(accounts.database),

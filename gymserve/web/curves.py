@@ -8,13 +8,13 @@ from typing import Any
 from flask import Blueprint, Response, current_app, request
 from werkzeug.local import LocalProxy
 
-from gymserve import errors, wire
+from gymserve import errors
 from gymserve.store.models import Experiment
 from gymserve.training.experiments import AT_REST
 from gymserve.training.metrics import MOST_POINTS, Metrics
 from gymserve.web import parameters
 from gymserve.web import training_schemas as schemas
-from gymserve.web.answers import json_answer
+from gymserve.web.answers import event, json_answer
 from gymserve.web.experiments import OTHERS, experiments, mine
 from gymserve.web.openapi import documented
 
@@ -73,30 +73,25 @@ def _events(experiments: Any, metrics: Metrics, row: Experiment, last: int) -> I
         try:
             row = experiments.again(row)
         except errors.GymserveError:
-            yield _event("end", {"status": "deleted"})
+            yield event("end", {"status": "deleted"})
             return
         found = metrics.after(row.id, last)
         if row.state != state:
             state = row.state
-            yield _event("state", {"status": state, "reason": row.reason, "timesteps": row.timesteps})
+            yield event("state", {"status": state, "reason": row.reason, "timesteps": row.timesteps})
         for each in found:
-            yield _event("metric", {"timestep": each.timestep, each.name: each.value}, each.id)
+            yield event("metric", {"timestep": each.timestep, each.name: each.value}, each.id)
             last = each.id
         if found:
             heard = time.monotonic()
             continue
         if state in AT_REST:
-            yield _event("end", {"status": state, "reason": row.reason})
+            yield event("end", {"status": state, "reason": row.reason})
             return
         if time.monotonic() - heard > KEEP_ALIVE_SECONDS:
             heard = time.monotonic()
             yield b": still there\n\n"
         time.sleep(LOOK_SECONDS)
-
-
-def _event(name: str, body: dict[str, Any], number: int | None = None) -> bytes:
-    head = f"id: {number}\n" if number is not None else ""
-    return f"{head}event: {name}\ndata: ".encode() + wire.write_json(body) + b"\n\n"
 
 
 def _told(row: Experiment, **wanted: Any) -> dict[str, Any]:

@@ -37,6 +37,7 @@ TABLE = {
     "GET /experiments/": ACCOUNTS,
     "GET /experiments/<experiment_id>/": {"owner", "admin"},
     "GET /experiments/<experiment_id>/advice": {"owner", "admin"},
+    "GET /experiments/<experiment_id>/advice/stream": {"owner", "admin"},
     "GET /experiments/<experiment_id>/curve": {"owner", "admin"},
     "GET /experiments/<experiment_id>/log": {"owner", "admin"},
     "GET /experiments/<experiment_id>/metrics/": {"owner", "admin"},
