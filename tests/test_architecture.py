@@ -10,6 +10,7 @@ ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {
     "gymserve.errors": set(),
     "gymserve.old_settings": set(),
+    "gymserve.machine": set(),
     "gymserve.outside": {"errors"},
     "gymserve.variables": set(),
     "gymserve.settings": {"old_settings", "variables", "errors"},
@@ -60,6 +61,7 @@ MAY_IMPORT = {
         "store",
         "spaces",
         "wire",
+        "machine",
         "rates",
         "logs",
         "settings",

@@ -37,6 +37,7 @@ from gymserve.web.experiments import blueprint as experiments
 from gymserve.web.external import external
 from gymserve.web.health import health
 from gymserve.web.lane import StepLane
+from gymserve.web.machine import blueprint as machine
 from gymserve.web.media import media as media_views
 from gymserve.web.models import blueprint as models
 from gymserve.web.openapi import openapi
@@ -114,6 +115,7 @@ def create_app(settings: Settings) -> Flask:
         external,
         media_views,
         health,
+        machine,
         openapi,
     ):
         app.register_blueprint(blueprint)

@@ -62,6 +62,7 @@ TABLE = {
     "GET /submissions/<submission_id>/media/": {"owner", "admin"},  # and everybody once the phase is over
     "GET /submissions/<submission_id>/media/<kind>": {"owner", "admin"},
     "GET /submissions/<submission_id>/receipt": {"owner", "admin"},
+    "GET /sys_info/": {"admin"},
     "GET /users/": ACCOUNTS,
     "GET /users/<int:user_id>/": {"owner", "admin"},
     "GET /users/<int:user_id>/keys/": {"owner", "admin"},
