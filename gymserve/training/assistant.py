@@ -25,6 +25,7 @@ TIPS = "Stable-Baselines3's documentation, Reinforcement Learning Tips and Trick
 INFO, WARNING, SEVERE = "info", "warning", "severe"
 PARTS = 20  # of a curve, which are compared by their means
 LEAST = 8  # points of a curve, for anything to be said of it
+EARLY = 0.1  # of a run: before that its returns say nothing yet
 
 Curve = tuple[Sequence[float], Sequence[float]]
 """Timesteps and values, both (n,)."""
@@ -68,9 +69,9 @@ def findings(
         threshold: the mean return at which the environment counts as solved, if that is known.
     """
     told = [*_parameters(algorithm, hyperparameters, total_timesteps, n_envs)]
-    rewards = _parts(curves.get("reward"))
-    if rewards is not None:
-        told += _rewards(rewards, threshold)
+    rewards = curves.get("reward")
+    if (parts := _parts(rewards)) is not None and rewards is not None and rewards[0][-1] >= EARLY * total_timesteps:
+        told += _rewards(parts, threshold)
     told += _losses(curves)
     told += _exploration(curves, hyperparameters, total_timesteps)
     grave = (SEVERE, WARNING, INFO)

@@ -39,6 +39,7 @@ from gymserve.web.health import health
 from gymserve.web.lane import StepLane
 from gymserve.web.machine import blueprint as machine
 from gymserve.web.media import media as media_views
+from gymserve.web.model_pages import blueprint as model_pages
 from gymserve.web.models import blueprint as models
 from gymserve.web.openapi import openapi
 from gymserve.web.project_experiments import blueprint as project_experiments
@@ -46,6 +47,8 @@ from gymserve.web.projects import blueprint as projects
 from gymserve.web.stream import stream
 from gymserve.web.teams import blueprint as teams
 from gymserve.web.training import blueprint as training
+from gymserve.web.training_pages import blueprint as training_pages
+from gymserve.web.training_parts import blueprint as training_parts
 from gymserve.web.users import users
 from gymserve.web.v1 import v1
 
@@ -117,6 +120,9 @@ def create_app(settings: Settings) -> Flask:
         health,
         machine,
         openapi,
+        training_pages,
+        training_parts,
+        model_pages,
     ):
         app.register_blueprint(blueprint)
     pages.register(app, hours=settings.LOGIN_HOURS)

@@ -52,11 +52,21 @@ def compare() -> Response:
 
 
 @blueprint.get("/<experiment_id>/metrics/stream")
-@documented("text/event-stream", errors=OTHERS, headers={"Last-Event-ID": "go on after this event"})
+@documented(
+    "text/event-stream", errors=OTHERS, headers={"Last-Event-ID": "go on after this event"}, query={"after": "the same"}
+)
 def live(experiment_id: str) -> Response:
     """Send an experiment's metrics as they come, as server-sent events: `metric`, `state`, and `end`."""
-    row = mine(experiment_id)
-    text = request.headers.get("Last-Event-ID", "0")
+    return watched(mine(experiment_id))
+
+
+def watched(row: Experiment) -> Response:
+    """The events of an experiment, after the one that the current request names.
+
+    Raises:
+        LimitReached: too many watch.
+    """
+    text = request.headers.get("Last-Event-ID") or request.args.get("after", "0")
     last = int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
     if not VIEWERS.acquire(blocking=False):
         raise errors.LimitReached("too many viewers of live metrics: try again, or ask for /metrics now and then")
@@ -68,7 +78,7 @@ def live(experiment_id: str) -> Response:
 
 
 def _events(experiments: Any, metrics: Metrics, row: Experiment, last: int) -> Iterator[bytes]:
-    deadline, heard, state = time.monotonic() + LIVE_SECONDS, time.monotonic(), ""
+    deadline, heard, told = time.monotonic() + LIVE_SECONDS, time.monotonic(), ("", "")
     while time.monotonic() < deadline:
         try:
             row = experiments.again(row)
@@ -76,17 +86,18 @@ def _events(experiments: Any, metrics: Metrics, row: Experiment, last: int) -> I
             yield event("end", {"status": "deleted"})
             return
         found = metrics.after(row.id, last)
-        if row.state != state:
-            state = row.state
-            yield event("state", {"status": state, "reason": row.reason, "timesteps": row.timesteps})
+        if told != (row.state, row.wish):
+            told = row.state, row.wish
+            about = {"status": row.state, "wish": row.wish, "reason": row.reason, "timesteps": row.timesteps}
+            yield event("state", about)
         for each in found:
             yield event("metric", {"timestep": each.timestep, each.name: each.value}, each.id)
             last = each.id
         if found:
             heard = time.monotonic()
             continue
-        if state in AT_REST:
-            yield event("end", {"status": state, "reason": row.reason})
+        if row.state in AT_REST:
+            yield event("end", {"status": row.state, "reason": row.reason})
             return
         if time.monotonic() - heard > KEEP_ALIVE_SECONDS:
             heard = time.monotonic()

@@ -44,7 +44,7 @@ def model_row(row: Policy) -> dict[str, Any]:
     }
 
 
-def _mine(model_id: str) -> Policy:
+def mine(model_id: str) -> Policy:
     """Raises: NotFound: there is none, or it is another account's."""
     return models.find(model_id, identity.account_id or None, sees_all=identity.sees_all)
 
@@ -73,14 +73,14 @@ def list_all() -> Response:
 @documented(schemas.ModelCard, errors=OTHERS)
 def show(model_id: str) -> Response:
     """Show a model's card: what it is, where it came from, how well it does."""
-    return json_answer(model_row(_mine(model_id)))
+    return json_answer(model_row(mine(model_id)))
 
 
 @blueprint.patch("/<model_id>/")
 @documented(schemas.ModelCard, body=schemas.ModelChange, errors=OTHERS)
 def change(model_id: str) -> Response:
     """Rename a model, or promote it among the versions of its title."""
-    row, asked = _mine(model_id), parameters.of_request()
+    row, asked = mine(model_id), parameters.of_request()
     if "title" in asked:
         row = models.rename(row, asked["title"])
     if parameters.boolean(asked, "is_promoted"):
@@ -92,7 +92,7 @@ def change(model_id: str) -> Response:
 @documented(status=204, errors=OTHERS)
 def remove(model_id: str) -> Response:
     """Delete a model."""
-    models.remove(_mine(model_id))
+    models.remove(mine(model_id))
     return no_content()
 
 
@@ -100,7 +100,11 @@ def remove(model_id: str) -> Response:
 @documented("application/zip", errors=OTHERS)
 def file(model_id: str) -> Response:
     """Download a model, as Stable-Baselines3 loads it."""
-    row = _mine(model_id)
+    return file_of(mine(model_id))
+
+
+def file_of(row: Policy) -> Response:
+    """A model, as Stable-Baselines3 loads it."""
     return send_file(models.file(row), "application/zip", as_attachment=True, download_name=f"{row.name}.zip")
 
 
@@ -108,7 +112,7 @@ def file(model_id: str) -> Response:
 @documented(schemas.Predictions, body=schemas.Prediction, errors=ASKED)
 def predict(model_id: str) -> Response:
     """Ask a model what to do: for one observation, or for many."""
-    row, asked = _mine(model_id), parameters.of_request()
+    row, asked = mine(model_id), parameters.of_request()
     one = "observation" in asked
     if one == ("observations" in asked):
         raise errors.InvalidRequest("give either observation, or observations, a list of them")
@@ -126,7 +130,7 @@ def predict(model_id: str) -> Response:
 @documented(schemas.Rollout, body=schemas.RolloutOrder, body_needed=False, errors=ASKED)
 def rollout(model_id: str) -> Response:
     """Let a model act in its environment, from a seed, or from an observation where the environment can begin there."""
-    row, asked = _mine(model_id), parameters.optional_of_request()
+    row, asked = mine(model_id), parameters.optional_of_request()
     checked_seed(asked.get("seed"))
     question = {
         "what": "rollout",

@@ -81,6 +81,12 @@ def test_what_jumps_about_is_unstable() -> None:
     assert "instability" in named(rewards)
 
 
+def test_a_run_that_has_just_begun_is_not_judged() -> None:
+    rewards = {"reward": curve(*[10.0] * 20)}
+    assert [each.name for each in findings("PPO", {}, rewards, total_timesteps=19_000)] == ["no progress"]
+    assert findings("PPO", {}, rewards, total_timesteps=20_000) == []
+
+
 def test_too_little_to_judge_is_not_judged() -> None:
     assert named([1.0] * 5) == set() and findings("PPO", {}, {}, total_timesteps=1) == []
     assert findings("PPO", {}, {"reward": curve(*[float("nan")] * 50)}, total_timesteps=1) == []
