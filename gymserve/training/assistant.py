@@ -138,6 +138,7 @@ def _rewards(parts: np.ndarray, threshold: float | None) -> Iterator[Finding]:
     smooth = np.convolve(parts, np.ones(3) / 3, "valid")
     best = float(smooth.max())
     gained, scale = best - first, max(abs(best), abs(first), 1e-9)
+    wobble = float(np.abs(np.diff(parts[PARTS // 2 :])).mean())
     if threshold is not None and end >= threshold:
         yield Finding(
             "solved", "curves", INFO, f"the last quarter's mean return is {end:.4g}; {threshold:g} counts as solved",
@@ -157,13 +158,12 @@ def _rewards(parts: np.ndarray, threshold: float | None) -> Iterator[Finding]:
             "first a known good set (tuned: true), then more timesteps; look whether the reward tells the agent anything",
             "algorithms that learn show it early on tasks of this size", TIPS,
         )  # fmt: skip
-    elif parts[-quarter:].max() - parts[-2 * quarter :].min() < 0.03 * scale:
+    elif abs(end - parts[-2 * quarter : -quarter].mean()) < 0.05 * scale and wobble <= 0.25 * gained:
         yield Finding(
             "plateau", "curves", WARNING, f"the return has stayed at {end:.4g} for half of the run",
             "more exploration (ent_coef, exploration_final_eps), another learning rate, or more copies of the environment",
             "a policy that no longer changes learns nothing new", WHAT,
         )  # fmt: skip
-    wobble = float(np.abs(np.diff(parts[PARTS // 2 :])).mean())
     if gained > 0.2 * scale and wobble > 0.25 * gained:
         yield Finding(
             "instability", "curves", WARNING,

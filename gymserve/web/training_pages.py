@@ -33,9 +33,9 @@ BUTTONS = {  # what can be done, what the button says, and in which states
     "pause": ("Pause", ("queued", "running")),
     "resume": ("Go on", ("paused", "stopped", "failed")),
     "stop": ("Stop", ("queued", "running", "paused")),
-    "retry": ("Begin anew", (*ENDED, "paused")),
     "copy": ("Copy", STATES),
 }
+AGAIN = (*ENDED, "paused")  # the states from which a run may begin anew
 
 
 @blueprint.get("")
@@ -96,10 +96,18 @@ def _asked_for() -> dict[str, Any]:
         if name in given:
             asked[name] = _integer(name, given[name])
     if "hyperparameters" in given:
-        asked["hyperparameters"] = wire.read_json(given["hyperparameters"])
-        if not isinstance(asked["hyperparameters"], dict):
-            raise errors.InvalidRequest('hyperparameters must be a JSON object, such as {"learning_rate": 0.0003}')
+        asked["hyperparameters"] = _object(given["hyperparameters"])
     return asked | {"tuned": "tuned" in given}
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = wire.read_json(text)
+    except errors.InvalidRequest:
+        value = None
+    if not isinstance(value, dict):
+        raise errors.InvalidRequest('hyperparameters must be a JSON object, such as {"learning_rate": 0.0003}')
+    return value
 
 
 def _integer(name: str, text: str) -> int:
@@ -124,6 +132,7 @@ def _page_of(row: Experiment, **more: Any) -> str:
         account=current(),
         row=experiment_row(row),
         buttons={verb: label for verb, (label, states) in BUTTONS.items() if row.state in states and _can(row, verb)},
+        can_retry=row.state in AGAIN,
         can_delete=row.state not in ("queued", "running"),
         is_live=row.state not in AT_REST,
         has_model=row.runner == orders.SB3 and experiments.results(row)["model_path"] is not None,
@@ -182,7 +191,7 @@ def _acted(verb: str, row: Experiment) -> Any:
         if verb == "keep":
             models.keep(row, request.form.get("title"))
             return redirect(url_for("model_pages.list_all"), 303)
-        if verb not in BUTTONS:
+        if verb != "retry" and verb not in BUTTONS:
             raise errors.InvalidRequest(f"there is no button {verb!r:.20}")
         changed = getattr(experiments, verb)(row)
     except (errors.InvalidRequest, errors.Conflict, errors.LimitReached, errors.Forbidden) as error:

@@ -2,6 +2,8 @@
 
 import json
 import urllib.request
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,6 +54,17 @@ def test_the_documents_requests_as_printed(trainer: Trainer) -> None:
     assert trainer.request("PUT", path, {"status": "cancelled"}).json["status"] == "stopped"
     assert trainer.request("DELETE", path).status == 204 and trainer.get(path).status == 404
     assert not trainer.folder(row["id"]).path.exists()
+
+
+def test_the_documents_logs(train: Callable[..., Trainer], tmp_path: Path) -> None:
+    server = train(LOG_DIR=str(tmp_path / "logs" / "api"))
+    name = server.started(total_timesteps=64, hyperparameters={"n_steps": 64})
+    server.until(name, "completed")
+    files = tmp_path / "logs" / "api"
+    training = "".join(file.read_text() for file in files.glob("training_*.log"))
+    lines = [json.loads(line) for line in training.splitlines()]
+    assert [each["message"] for each in lines] == [f"experiment {name} starts", f"experiment {name} is completed: "]
+    assert not list(files.glob("errors_*.log"))  # there was none
 
 
 def test_the_documents_other_requests(trainer: Trainer) -> None:

@@ -23,15 +23,16 @@
     }
   }
 
-  let asked = false;
+  let busy = false, wanted = false;
   async function soon() {
-    if (asked || document.hidden) return;
-    asked = true;
-    try {
-      await refresh();
-    } catch { /* the next look may go well */ } finally {
-      asked = false;
+    wanted = true;
+    if (busy || document.hidden) return;
+    busy = true;
+    while (wanted) {
+      wanted = false;
+      await refresh().catch(() => {}); // the next look may go well
     }
+    busy = false;
   }
 
   // --- an experiment --------------------------------------------------------------------------------------------------
@@ -122,6 +123,7 @@
   const chart = document.getElementById("chart"), list = document.getElementById("experiments");
   const button = document.getElementById("write");
   if (chart) watch(chart);
+  document.addEventListener("visibilitychange", () => wanted && soon());
   if (list) setInterval(() => list.hasAttribute("data-going-on") && soon(), EVERY);
   if (button) {
     button.hidden = false;
