@@ -134,7 +134,6 @@ def _page_of(row: Experiment, **more: Any) -> str:
         buttons={verb: label for verb, (label, states) in BUTTONS.items() if row.state in states and _can(row, verb)},
         can_retry=row.state in AGAIN,
         can_delete=row.state not in ("queued", "running"),
-        is_live=row.state not in AT_REST,
         has_model=row.runner == orders.SB3 and experiments.results(row)["model_path"] is not None,
         summary=metrics.summary(row),
         names=names,

@@ -5,6 +5,7 @@ from typing import Any
 from flask import Response, request
 
 from gymserve.training import curve
+from gymserve.training.experiments import AT_REST
 from gymserve.training.metrics import RETURN
 from gymserve.web.advice import curves_of, drawn, findings, picture, written
 from gymserve.web.answers import json_answer
@@ -39,7 +40,9 @@ def show_metrics(experiment_id: str) -> Response:
     last = metrics.newest(row.id)
     points: list[Any] = metrics.points(row.id, names=[name], points=POINTS)
     timesteps, values = [point.timestep for point in points], [point.values.get(name) for point in points]
-    return json_answer({"name": name, "last": last, "timesteps": timesteps, "values": values})
+    going_on = row.state not in AT_REST
+    told = {"name": name, "last": last, "going_on": going_on, "timesteps": timesteps, "values": values}
+    return json_answer(told)
 
 
 @blueprint.get("/live")

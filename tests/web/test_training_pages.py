@@ -125,6 +125,31 @@ def test_a_run_from_the_form_to_a_kept_model(server: Trainer, chromium: Chromium
     page.context.close()
 
 
+def test_where_too_many_watch_a_page_looks_now_and_then(server: Trainer, chromium: Chromium) -> None:
+    name = server.started(total_timesteps=1_000_000, hyperparameters={"n_steps": 64})
+    server.until_steps(name, 64)
+    asked = urllib.request.Request(
+        f"{server.url}/experiments/{name}/metrics/stream", headers={"Authorization": f"Bearer {server.key}"}
+    )
+    watching, refused = [], 0
+    while refused < 10:  # so both workers are full
+        try:
+            watching.append(urllib.request.urlopen(asked, timeout=60))
+            refused = 0
+        except urllib.error.HTTPError as error:
+            assert error.code == 429
+            refused += 1
+    page = entered(chromium, server)
+    page.goto(f"{server.url}/training/{name}")
+    expect(page.locator("#chart canvas")).to_be_visible()
+    until_further(page)
+    assert server.post(f"/experiments/{name}/stop").status == 200
+    expect(page.get_by_role("status")).to_have_text("stopped", timeout=LONG)
+    for stream in watching:
+        stream.close()
+    page.context.close()
+
+
 def test_all_of_it_works_without_scripts(server: Trainer, chromium: Chromium) -> None:
     server.experiment()  # else the form would be open
     page = entered(chromium, server, java_script_enabled=False, color_scheme="dark")

@@ -39,14 +39,22 @@
 
   async function watch(chart) {
     const curve = new Curve(chart, chart.dataset.metric);
-    const answer = await fetch(`${chart.dataset.metrics}?metric=${encodeURIComponent(chart.dataset.metric)}`);
-    if (!answer.ok) return;
-    const begun = await answer.json();
+    const begun = await fill(curve, chart);
     document.getElementById("picture").hidden = true;
-    curve.fill(begun.timesteps, begun.values);
     chart.setAttribute("role", "img");
     chart.setAttribute("aria-label", `${begun.name} over the timesteps; the table has the numbers`);
-    if (!chart.hasAttribute("data-going-on")) return;
+    if (begun.going_on) follow(curve, chart, begun);
+  }
+
+  async function fill(curve, chart) {
+    const answer = await fetch(`${chart.dataset.metrics}?metric=${encodeURIComponent(chart.dataset.metric)}`);
+    if (!answer.ok) throw new Error(answer.statusText);
+    const told = await answer.json();
+    curve.fill(told.timesteps, told.values);
+    return told;
+  }
+
+  function follow(curve, chart, begun) {
     const known = begun.timesteps.at(-1) ?? -1;
     const events = new EventSource(`${chart.dataset.liveMetrics}?after=${begun.last}`);
     const timer = setInterval(soon, EVERY);
@@ -62,6 +70,19 @@
       clearInterval(timer);
       soon();
     });
+    events.addEventListener("error", () => {
+      if (events.readyState !== EventSource.CLOSED) return; // it comes back by itself
+      clearInterval(timer);
+      look(curve, chart); // too many watch
+    });
+  }
+
+  function look(curve, chart) {
+    const timer = setInterval(async () => {
+      const told = await fill(curve, chart).catch(() => null);
+      if (told && !told.going_on) clearInterval(timer);
+      soon();
+    }, EVERY);
   }
 
   // --- the assistant --------------------------------------------------------------------------------------------------
@@ -122,7 +143,7 @@
 
   const chart = document.getElementById("chart"), list = document.getElementById("experiments");
   const button = document.getElementById("write");
-  if (chart) watch(chart);
+  if (chart) watch(chart).catch(() => {}); // then the picture stays
   document.addEventListener("visibilitychange", () => wanted && soon());
   if (list) setInterval(() => list.hasAttribute("data-going-on") && soon(), EVERY);
   if (button) {
