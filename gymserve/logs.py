@@ -11,6 +11,11 @@ from typing import Any
 from gymserve.settings import Settings
 
 PLAIN = "%(asctime)s %(levelname)s %(name)s %(message)s"
+FILES = (  # which logger goes into files of which name, and from which level on: all; as the RL Agent Training API, two parts
+    ("gymserve", "gymserve-", ".jsonl", "NOTSET"),
+    ("gymserve.training", "training_", ".log", "NOTSET"),
+    ("gymserve", "errors_", ".log", "ERROR"),
+)
 _USUAL = set(vars(logging.makeLogRecord({})))
 
 
@@ -18,9 +23,10 @@ def configure(settings: Settings) -> None:
     """Sets up the process' logs."""
     logger = logging.getLogger("gymserve")
     logger.propagate = False
-    for handler in list(logger.handlers):
-        logger.removeHandler(handler)
-        handler.close()
+    for each in (logger, logging.getLogger("gymserve.training")):
+        for handler in list(each.handlers):
+            each.removeHandler(handler)
+            handler.close()
     level = settings.LOG_LEVEL.upper()
     screen = logging.StreamHandler()
     screen.setFormatter(logging.Formatter(PLAIN))
@@ -28,19 +34,22 @@ def configure(settings: Settings) -> None:
     logger.addHandler(screen)
     logger.setLevel(screen.level)
     if settings.LOG_DIR:
-        logger.addHandler(DayFiles(Path(settings.LOG_DIR), settings.LOG_FILE_MB * 2**20, settings.LOG_DAYS))
+        for name, begins, ends, least in FILES:
+            files = DayFiles(Path(settings.LOG_DIR), settings.LOG_FILE_MB * 2**20, settings.LOG_DAYS, begins, ends)
+            files.setLevel(least)
+            logging.getLogger(name).addHandler(files)
         logger.setLevel(level)
 
 
 class DayFiles(logging.Handler):
-    """Files `gymserve-<date>.<n>.jsonl`, which all processes of a server append to.
+    """Files `<begins><date>.<n><ends>`, which all processes of a server append to; there is none before its first line.
 
     A new day, or a file of `most` bytes, starts another one: nothing is ever renamed, so no process is in another's way.
     """
 
-    def __init__(self, folder: Path, most: int, days: int) -> None:
+    def __init__(self, folder: Path, most: int, days: int, begins: str, ends: str) -> None:
         super().__init__()
-        self.folder, self.most, self.days = folder, most, days
+        self.folder, self.most, self.days, self.begins, self.ends = folder, most, days, begins, ends
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._day = ""
         self._number = 0
@@ -63,13 +72,13 @@ class DayFiles(logging.Handler):
     def _open(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
-        path = self.folder / f"gymserve-{self._day}.{self._number}.jsonl"
+        path = self.folder / f"{self.begins}{self._day}.{self._number}{self.ends}"
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
     def _remove_old(self, now: float) -> None:
         oldest = time.strftime("%Y-%m-%d", time.gmtime(now - self.days * 86400))
-        for path in self.folder.glob("gymserve-*.jsonl"):
-            if path.name[len("gymserve-") :] < oldest:
+        for path in self.folder.glob(f"{self.begins}*{self.ends}"):
+            if path.name[len(self.begins) :] < oldest:
                 path.unlink(missing_ok=True)
 
     def close(self) -> None:

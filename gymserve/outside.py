@@ -3,12 +3,16 @@
 import ipaddress
 import json
 import socket
+import time
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
 
 from gymserve.errors import SettingsError, Unavailable
+
+PIECE = 65_536  # bytes of a stream that are read at once
 
 
 class Answer(NamedTuple):
@@ -57,6 +61,33 @@ class Server:
         except ValueError:
             body = {}
         return Answer(answer.status, body)
+
+    def stream(self, path: str, body: Any, *, whole_seconds: float) -> Iterator[bytes]:
+        """Posts `body` as JSON, and gives the answer's bytes as they come: the next within `seconds`, the last within
+        `whole_seconds` (and the `seconds` that a read may take).
+
+        Raises:
+            Unavailable: it does not answer, refuses, falls silent, breaks off or does not come to an end.
+        """
+        deadline = time.monotonic() + whole_seconds
+        headers = {**self.headers, "Content-Type": "application/json", "Accept-Encoding": "identity"}
+        try:
+            with self._pool() as pool:
+                answer = pool.urlopen(
+                    "POST", f"{self.path}/{path}", body=json.dumps(body).encode(), headers=headers,
+                    timeout=self.seconds, retries=False, redirect=False, preload_content=False,
+                )  # fmt: skip
+                try:
+                    if answer.status != 200:
+                        raise Unavailable(f"{self.host} answers {answer.status}")
+                    while piece := answer.read1(PIECE, decode_content=False):
+                        yield piece
+                        if time.monotonic() > deadline:
+                            raise Unavailable(f"{self.host} does not come to an end")
+                finally:
+                    answer.close()
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise Unavailable(f"{self.host} does not answer ({type(error).__name__})") from None
 
     def _pool(self) -> urllib3.HTTPConnectionPool:
         address = self._address()

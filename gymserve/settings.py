@@ -148,6 +148,14 @@ class Settings:
         {}, "name → URL of a gymserve server on whose environments experiments may train"
     )
     TRAINING_TOKENS: dict[str, str] = _setting({}, "the same name → the API key for that server", secret=True)
+    ASSISTANT_URL: str = _setting(
+        "",
+        "base of an OpenAI-compatible API, such as http://127.0.0.1:11434/v1, that writes the assistant's prose from its "
+        "findings; empty: the rules' own text",
+    )
+    ASSISTANT_KEY: str = _setting("", "the key to it", secret=True)
+    ASSISTANT_MODEL: str = _setting("", "the model that is asked there")
+    ASSISTANT_SECONDS: float = _setting(30.0, "it may be silent for so long; then the rules' own text is served", 0.1)
     PRELOAD: bool = _setting(True, "import simulators before hosts are forked: quicker to create, more memory at rest")
 
     def to_json(self, *, secrets: bool = False) -> str:

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {
     "gymserve.errors": set(),
     "gymserve.old_settings": set(),
+    "gymserve.machine": set(),
     "gymserve.outside": {"errors"},
     "gymserve.variables": set(),
     "gymserve.settings": {"old_settings", "variables", "errors"},
@@ -25,6 +26,7 @@ MAY_IMPORT = {
     "gymserve.accounts": {"store", "rates", "settings", "errors"},
     "gymserve.training": {
         "bucket",
+        "outside",
         "recording",
         "hosts",
         "environments",
@@ -82,6 +84,7 @@ MAY_IMPORT = {
         "store",
         "spaces",
         "wire",
+        "machine",
         "rates",
         "logs",
         "settings",

@@ -25,6 +25,7 @@ TIPS = "Stable-Baselines3's documentation, Reinforcement Learning Tips and Trick
 INFO, WARNING, SEVERE = "info", "warning", "severe"
 PARTS = 20  # of a curve, which are compared by their means
 LEAST = 8  # points of a curve, for anything to be said of it
+EARLY = 0.1  # of a run: before that its returns say nothing yet
 
 Curve = tuple[Sequence[float], Sequence[float]]
 """Timesteps and values, both (n,)."""
@@ -68,9 +69,9 @@ def findings(
         threshold: the mean return at which the environment counts as solved, if that is known.
     """
     told = [*_parameters(algorithm, hyperparameters, total_timesteps, n_envs)]
-    rewards = _parts(curves.get("reward"))
-    if rewards is not None:
-        told += _rewards(rewards, threshold)
+    rewards = curves.get("reward")
+    if (parts := _parts(rewards)) is not None and rewards is not None and rewards[0][-1] >= EARLY * total_timesteps:
+        told += _rewards(parts, threshold)
     told += _losses(curves)
     told += _exploration(curves, hyperparameters, total_timesteps)
     grave = (SEVERE, WARNING, INFO)
@@ -137,6 +138,7 @@ def _rewards(parts: np.ndarray, threshold: float | None) -> Iterator[Finding]:
     smooth = np.convolve(parts, np.ones(3) / 3, "valid")
     best = float(smooth.max())
     gained, scale = best - first, max(abs(best), abs(first), 1e-9)
+    wobble = float(np.abs(np.diff(parts[PARTS // 2 :])).mean())
     if threshold is not None and end >= threshold:
         yield Finding(
             "solved", "curves", INFO, f"the last quarter's mean return is {end:.4g}; {threshold:g} counts as solved",
@@ -156,13 +158,12 @@ def _rewards(parts: np.ndarray, threshold: float | None) -> Iterator[Finding]:
             "first a known good set (tuned: true), then more timesteps; look whether the reward tells the agent anything",
             "algorithms that learn show it early on tasks of this size", TIPS,
         )  # fmt: skip
-    elif parts[-quarter:].max() - parts[-2 * quarter :].min() < 0.03 * scale:
+    elif abs(end - parts[-2 * quarter : -quarter].mean()) < 0.05 * scale and wobble <= 0.25 * gained:
         yield Finding(
             "plateau", "curves", WARNING, f"the return has stayed at {end:.4g} for half of the run",
             "more exploration (ent_coef, exploration_final_eps), another learning rate, or more copies of the environment",
             "a policy that no longer changes learns nothing new", WHAT,
         )  # fmt: skip
-    wobble = float(np.abs(np.diff(parts[PARTS // 2 :])).mean())
     if gained > 0.2 * scale and wobble > 0.25 * gained:
         yield Finding(
             "instability", "curves", WARNING,

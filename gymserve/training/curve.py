@@ -50,6 +50,20 @@ def svg(title: str, name: str, timesteps: Sequence[float], values: Sequence[floa
     return "\n".join([*parts, "</svg>\n"])
 
 
+def small(name: str, timesteps: Sequence[float], values: Sequence[float]) -> str:
+    """The running mean alone, as an SVG document of 160 x 40 without axes."""
+    drawing = _draw(name, timesteps, values)
+    box = f"{LEFT} {TOP - 8} {WIDTH - LEFT - RIGHT} {HEIGHT - TOP - BOTTOM + 16}"
+    paths = "".join(
+        f'<path class="mean" vector-effect="non-scaling-stroke" d="{_path(piece)}"/>' for piece in drawing.mean
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" width="160" height="40" preserveAspectRatio="none" '
+        f'role="img"><title>{escape(drawing.told)}</title>'
+        f"<style>.mean {{ stroke: {STRONG}; fill: none; stroke-width: 1.5 }} {DARK}</style>{paths}</svg>\n"
+    )
+
+
 def png(title: str, name: str, timesteps: Sequence[float], values: Sequence[float]) -> bytes:
     """The same as a PNG."""
     drawing = _draw(name, timesteps, values)

@@ -132,6 +132,11 @@ class Metrics:
         with self.database.reading() as session:
             return list(session.scalars(query.order_by(Metric.id).limit(most)))
 
+    def newest(self, experiment: int) -> int:
+        """The id of the row that came last; 0: there is none."""
+        with self.database.reading() as session:
+            return session.scalar(select(func.max(Metric.id)).where(Metric.experiment_id == experiment)) or 0
+
     def summary(self, row: Experiment) -> dict[str, Any]:
         """Means and counts of the episodes; where a runner tells none, of the returns that it does tell."""
         with self.database.reading() as session:

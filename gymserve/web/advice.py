@@ -1,7 +1,7 @@
 """What an experiment's hyper-parameters and curves tell, over HTTP: as advice, and as a picture."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,12 +10,13 @@ from werkzeug.local import LocalProxy
 
 from gymserve import errors
 from gymserve.store.models import Experiment
-from gymserve.training import algorithms, assistant, curve
+from gymserve.training import algorithms, assistant, curve, orders, prose
 from gymserve.training.assistant import Curve, Finding
 from gymserve.training.experiments import told
 from gymserve.training.metrics import Metrics
+from gymserve.training.prose import Author, Subject
 from gymserve.web import training_schemas as schemas
-from gymserve.web.answers import json_answer
+from gymserve.web.answers import event, json_answer
 from gymserve.web.experiments import mine
 from gymserve.web.openapi import documented
 
@@ -41,35 +42,91 @@ def advise(experiment_id: str) -> Response:
     form = request.args.get("format", "json")
     if form not in ("json", "markdown"):
         raise errors.InvalidRequest("format must be json or markdown")
-    found = _findings(row)
+    found = findings(row, _others())
     if form == "markdown":
         title = f"{row.title}: {row.algorithm} on {row.environment}"
         return Response(assistant.report(title, found), content_type="text/markdown; charset=utf-8")
     return json_answer({"experiment_id": row.name, "findings": [asdict(each) for each in found]})
 
 
+@blueprint.get("/<experiment_id>/advice/stream")
+@documented(
+    "text/event-stream",
+    errors=OTHERS,
+    query={"format": "events, or markdown", "ids": "runs with other seeds, by commas"},
+)
+def advise_live(experiment_id: str) -> Response:
+    """Send the advice as it is written, as server-sent events: each `finding`, then the `author` and the `text` in pieces."""
+    row = mine(experiment_id)
+    form = request.args.get("format", "events")
+    if form not in ("events", "markdown"):
+        raise errors.InvalidRequest("format must be events or markdown")
+    return written(row, findings(row, _others()), as_events=form == "events")
+
+
+def written(row: Experiment, found: Sequence[Finding], *, as_events: bool) -> Response:
+    """The findings in prose, as it is written: as server-sent events, or as one Markdown text."""
+    subject = Subject(f"{row.title}: {row.algorithm} on {row.environment}", row.algorithm, row.environment)
+    pieces = prose.text(current_app.extensions["writer"], subject, found)
+    if as_events:
+        answer = Response(_events(found, pieces), content_type="text/event-stream")
+    else:
+        answer = Response(prose.markdown(pieces), content_type="text/markdown; charset=utf-8")
+    answer.headers["X-Accel-Buffering"] = "no"
+    return answer
+
+
+def _events(found: Sequence[Finding], pieces: Iterator[Author | str]) -> Iterator[bytes]:
+    for each in found:
+        yield event("finding", asdict(each))
+    for piece in pieces:
+        yield event("text", {"text": piece}) if isinstance(piece, str) else event("author", piece._asdict())
+    yield event("end", {})
+
+
 @blueprint.get("/<experiment_id>/curve")
 @documented("image/svg+xml", errors=(401, 403), query={"metric": "reward, if none is named", "format": "svg or png"})
 def draw(experiment_id: str) -> Response:
     """Draw an experiment's learning curve."""
-    row = mine(experiment_id)
+    return drawn(mine(experiment_id))
+
+
+def drawn(row: Experiment) -> Response:
+    """The learning curve that the current request asks for.
+
+    Raises:
+        InvalidRequest: there is no such format.
+    """
     name, form = request.args.get("metric") or "reward", request.args.get("format", "svg")
     if form not in ("svg", "png"):
         raise errors.InvalidRequest("format must be svg or png")
-    timesteps, values = _curves(row, (name,)).get(name, ([], []))
+    timesteps, values = curves_of(row, (name,)).get(name, ([], []))
     title = f"{row.title}: {row.algorithm or row.runner} on {row.environment}" if row.environment else row.title
     if form == "png":
         return Response(curve.png(title, name, timesteps, values), content_type="image/png")
-    answer = Response(curve.svg(title, name, timesteps, values), content_type="image/svg+xml; charset=utf-8")
-    answer.headers["Content-Security-Policy"] = (
-        "default-src 'none'; style-src 'unsafe-inline'"  # its own, and no script
-    )
+    return picture(curve.svg(title, name, timesteps, values))
+
+
+def picture(svg: str) -> Response:
+    """An SVG document, which has styles of its own, and no script."""
+    answer = Response(svg, content_type="image/svg+xml; charset=utf-8")
+    answer.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
     return answer
 
 
-def _findings(row: Experiment) -> list[Finding]:
-    """Raises: Conflict: it is a program's, whose hyper-parameters nobody here knows."""
-    if not row.algorithm:
+def _others() -> list[Experiment]:
+    """The runs with other seeds that the current request names."""
+    names = [each for each in request.args.get("ids", "").split(",") if each]
+    return [mine(each) for each in names[:MOST_SEEDS]]
+
+
+def findings(row: Experiment, others: Sequence[Experiment] = ()) -> list[Finding]:
+    """What there is to be said of a run, and of `others` with other seeds beside it.
+
+    Raises:
+        Conflict: it is a program's, whose hyper-parameters nobody here knows.
+    """
+    if not row.algorithm or row.runner != orders.SB3:
         raise errors.Conflict("only experiments of Stable-Baselines3's algorithms are understood")
     parameters: dict[str, Any] = told(row)
     threshold = None
@@ -78,18 +135,18 @@ def _findings(row: Experiment) -> list[Finding]:
     found = assistant.findings(
         row.algorithm,
         algorithms.find(row.algorithm).defaults | parameters.get("hyperparameters", {}),
-        _curves(row),
+        curves_of(row),
         total_timesteps=parameters["total_timesteps"],
         n_envs=parameters.get("n_envs", 1),
         threshold=threshold,
     )
-    others = [each for each in request.args.get("ids", "").split(",") if each][:MOST_SEEDS]
-    curves = [_curves(each).get("reward", ([], [])) for each in (row, *map(mine, others))]
+    curves = [curves_of(each).get("reward", ([], [])) for each in (row, *others)]
     seeds = assistant.spread(curves)
     return [*found, seeds] if seeds is not None else found
 
 
-def _curves(row: Experiment, names: Sequence[str] = READ) -> dict[str, Curve]:
+def curves_of(row: Experiment, names: Sequence[str] = READ) -> dict[str, Curve]:
+    """Curves by their names, of 500 points at most."""
     curves: dict[str, tuple[list[float], list[float]]] = {}
     for point in metrics.points(row.id, names=names, points=500):
         for name, value in point.values.items():

@@ -25,6 +25,7 @@ from gymserve.training.metrics import Metrics
 from gymserve.training.models import Models
 from gymserve.training.orders import Checker
 from gymserve.training.projects import Projects
+from gymserve.training.prose import Writer
 from gymserve.training.runners import programs
 from gymserve.training.submitting import Orders
 from gymserve.training.uploads import Uploads
@@ -39,7 +40,9 @@ from gymserve.web.external import external
 from gymserve.web.films import blueprint as films
 from gymserve.web.health import health
 from gymserve.web.lane import StepLane
+from gymserve.web.machine import blueprint as machine
 from gymserve.web.media import media as media_views
+from gymserve.web.model_pages import blueprint as model_pages
 from gymserve.web.model_submissions import blueprint as model_submissions
 from gymserve.web.models import blueprint as model_views
 from gymserve.web.openapi import openapi
@@ -48,6 +51,8 @@ from gymserve.web.projects import blueprint as projects
 from gymserve.web.stream import stream
 from gymserve.web.teams import blueprint as teams
 from gymserve.web.training import blueprint as training
+from gymserve.web.training_pages import blueprint as training_pages
+from gymserve.web.training_parts import blueprint as training_parts
 from gymserve.web.users import users
 from gymserve.web.v1 import v1
 
@@ -92,6 +97,7 @@ def create_app(settings: Settings) -> Flask:
         "inference": inference,
         "checker": checker,
         "playing": playing,
+        "writer": Writer.of(settings),
         "competition": competition,
         "submissions": submissions,
         "teams": Teams(accounts.database),
@@ -123,7 +129,11 @@ def create_app(settings: Settings) -> Flask:
         external,
         media_views,
         health,
+        machine,
         openapi,
+        training_pages,
+        training_parts,
+        model_pages,
     ):
         app.register_blueprint(blueprint)
     pages.register(app, hours=settings.LOGIN_HOURS)

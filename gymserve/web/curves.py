@@ -8,13 +8,13 @@ from typing import Any
 from flask import Blueprint, Response, current_app, request
 from werkzeug.local import LocalProxy
 
-from gymserve import errors, wire
+from gymserve import errors
 from gymserve.store.models import Experiment
 from gymserve.training.experiments import AT_REST
 from gymserve.training.metrics import MOST_POINTS, Metrics
 from gymserve.web import parameters
 from gymserve.web import training_schemas as schemas
-from gymserve.web.answers import json_answer
+from gymserve.web.answers import event, json_answer
 from gymserve.web.experiments import OTHERS, experiments, mine
 from gymserve.web.openapi import documented
 
@@ -52,11 +52,21 @@ def compare() -> Response:
 
 
 @blueprint.get("/<experiment_id>/metrics/stream")
-@documented("text/event-stream", errors=OTHERS, headers={"Last-Event-ID": "go on after this event"})
+@documented(
+    "text/event-stream", errors=OTHERS, headers={"Last-Event-ID": "go on after this event"}, query={"after": "the same"}
+)
 def live(experiment_id: str) -> Response:
     """Send an experiment's metrics as they come, as server-sent events: `metric`, `state`, and `end`."""
-    row = mine(experiment_id)
-    text = request.headers.get("Last-Event-ID", "0")
+    return watched(mine(experiment_id))
+
+
+def watched(row: Experiment) -> Response:
+    """The events of an experiment, after the one that the current request names.
+
+    Raises:
+        LimitReached: too many watch.
+    """
+    text = request.headers.get("Last-Event-ID") or request.args.get("after", "0")
     last = int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
     if not VIEWERS.acquire(blocking=False):
         raise errors.LimitReached("too many viewers of live metrics: try again, or ask for /metrics now and then")
@@ -68,35 +78,31 @@ def live(experiment_id: str) -> Response:
 
 
 def _events(experiments: Any, metrics: Metrics, row: Experiment, last: int) -> Iterator[bytes]:
-    deadline, heard, state = time.monotonic() + LIVE_SECONDS, time.monotonic(), ""
+    deadline, heard, told = time.monotonic() + LIVE_SECONDS, time.monotonic(), ("", "")
     while time.monotonic() < deadline:
         try:
             row = experiments.again(row)
         except errors.GymserveError:
-            yield _event("end", {"status": "deleted"})
+            yield event("end", {"status": "deleted"})
             return
         found = metrics.after(row.id, last)
-        if row.state != state:
-            state = row.state
-            yield _event("state", {"status": state, "reason": row.reason, "timesteps": row.timesteps})
+        if told != (row.state, row.wish):
+            told = row.state, row.wish
+            about = {"status": row.state, "wish": row.wish, "reason": row.reason, "timesteps": row.timesteps}
+            yield event("state", about)
         for each in found:
-            yield _event("metric", {"timestep": each.timestep, each.name: each.value}, each.id)
+            yield event("metric", {"timestep": each.timestep, each.name: each.value}, each.id)
             last = each.id
         if found:
             heard = time.monotonic()
             continue
-        if state in AT_REST:
-            yield _event("end", {"status": state, "reason": row.reason})
+        if row.state in AT_REST:
+            yield event("end", {"status": row.state, "reason": row.reason})
             return
         if time.monotonic() - heard > KEEP_ALIVE_SECONDS:
             heard = time.monotonic()
             yield b": still there\n\n"
         time.sleep(LOOK_SECONDS)
-
-
-def _event(name: str, body: dict[str, Any], number: int | None = None) -> bytes:
-    head = f"id: {number}\n" if number is not None else ""
-    return f"{head}event: {name}\ndata: ".encode() + wire.write_json(body) + b"\n\n"
 
 
 def _told(row: Experiment, **wanted: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from werkzeug.wsgi import FileWrapper
 from grader.competition import Competition, Held
 from grader.submissions import Submissions
 from gymserve import errors, wire
-from gymserve.accounts.identity import EVERYBODY, Identity
+from gymserve.accounts.identity import Identity
 from gymserve.recording.artefacts import TYPES
 from gymserve.recording.media import Media
 from gymserve.store.models import Account, Submission, now
@@ -19,7 +19,7 @@ from gymserve.web.access import ADMIN, HOW, ORGANISER, PUBLIC, SCOPES, actor, al
 from gymserve.web.access import settings as server_settings
 from gymserve.web.answers import json_answer
 from gymserve.web.openapi import documented
-from gymserve.web.pages import current, pages
+from gymserve.web.pages import current, pages, visitor
 
 media = Blueprint("media", __name__)
 competition: Competition = LocalProxy(lambda: current_app.extensions["competition"])  # type: ignore[assignment]
@@ -132,19 +132,11 @@ def sent(opened: tuple[IO[bytes], int], kind: str, name: str) -> Response:
         raise
 
 
-def _visitor() -> Identity | None:
-    """Who looks at a page: by its cookie alone."""
-    if server_settings().AUTH == "open":
-        return EVERYBODY
-    account = current()
-    return None if account is None else Identity(account.id, account.email, account.role)
-
-
 @pages.get("/boards/<name>/submissions/<submission_id>")
 @allow(PUBLIC)
 def submission_page(name: str, submission_id: str) -> Any:
     """A submission for people: its score, its trials, its video."""
-    who = _visitor()
+    who = visitor()
     try:
         row, held = _visible(submission_id, who)
         if held.challenge.name != name:
@@ -169,5 +161,5 @@ def submission_page(name: str, submission_id: str) -> Any:
 @allow(PUBLIC)
 def submission_file(name: str, submission_id: str, kind: str) -> Response:
     """A video or a picture, for the page."""
-    row, _ = _visible(submission_id, _visitor())
+    row, _ = _visible(submission_id, visitor())
     return sent(kept.open(row.name, kind), kind, row.name)

@@ -148,7 +148,11 @@ def graph(model_id: str) -> Response:
 @documented("application/zip", errors=OTHERS)
 def file(model_id: str) -> Response:
     """Download a model, as Stable-Baselines3 loads it."""
-    row = mine(model_id)
+    return file_of(mine(model_id))
+
+
+def file_of(row: Policy) -> Response:
+    """A model, as Stable-Baselines3 loads it."""
     return send_file(models.file(row), "application/zip", as_attachment=True, download_name=f"{row.name}.zip")
 
 

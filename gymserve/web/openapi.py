@@ -28,6 +28,7 @@ TAGS = {
     "stream": "Instances",
     "users": "Accounts",
     "health": "Server",
+    "machine": "Server",
     "project_experiments": "Experiments",
     "curves": "Experiments",
     "films": "Experiments",

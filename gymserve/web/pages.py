@@ -1,11 +1,13 @@
-"""Pages for people: the first administrator's set-up, login, and an account with its keys.
+"""Pages for people: the first administrator's set-up, login, and an account with its keys; and what all pages share.
 
 They alone use a cookie, and each of their forms carries a CSRF token; the API never looks at cookies.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, redirect, render_template, request, session, url_for
+from flask import Blueprint, Flask, Response, current_app, g, redirect, render_template, request, session, url_for
 from flask.sessions import SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.local import LocalProxy
@@ -15,11 +17,11 @@ import gymserve
 from gymserve import wire
 from gymserve.accounts import Accounts
 from gymserve.accounts.audit import Actor
+from gymserve.accounts.identity import EVERYBODY, Identity
 from gymserve.errors import GymserveError, InvalidRequest, NotFound
 from gymserve.store.models import Account, now
-from gymserve.web.access import PUBLIC, allow
+from gymserve.web.access import PUBLIC, allow, settings
 
-pages = Blueprint("pages", __name__)
 csrf = CSRFProtect()
 accounts: Accounts = LocalProxy(lambda: current_app.extensions["accounts"])  # type: ignore[assignment]
 POLICY = "default-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -42,29 +44,39 @@ def register(app: Flask, *, hours: float) -> None:
         "WTF_CSRF_CHECK_DEFAULT": False,  # only these pages have cookies
         "WTF_CSRF_TIME_LIMIT": None,  # as long as the session
     }
+    app.jinja_env.globals["is_open"] = app.extensions["settings"].AUTH == "open"
     csrf.init_app(app)
     app.register_blueprint(pages)
 
 
-@pages.before_request
 def _check_form() -> None:
     csrf.protect()
 
 
-@pages.after_request
 def _safe(response: Response) -> Response:
-    response.headers["Content-Security-Policy"] = POLICY
+    response.headers.setdefault("Content-Security-Policy", POLICY)
     return response
 
 
-@pages.errorhandler(GymserveError)
 def _refused(error: GymserveError) -> tuple[str, int]:
     return render_template("refused.html", message=str(error)), wire.status(error)
 
 
-@pages.errorhandler(CSRFError)
 def _forged(error: CSRFError) -> tuple[str, int]:
     return render_template("refused.html", message="the form has expired: go back, reload it and send it again"), 400
+
+
+def book(name: str, *, url_prefix: str | None = None) -> Blueprint:
+    """A blueprint of pages: their forms are checked, their answers carry the policy, their refusals are pages, too."""
+    made = Blueprint(name, __name__, url_prefix=url_prefix)
+    made.before_request(_check_form)
+    made.after_request(_safe)
+    made.register_error_handler(GymserveError, _refused)
+    made.register_error_handler(CSRFError, _forged)
+    return made
+
+
+pages = book("pages")
 
 
 def current() -> Account | None:
@@ -81,11 +93,36 @@ def current() -> Account | None:
     return account
 
 
+def visitor() -> Identity | None:
+    """Who looks at a page: by its cookie alone."""
+    if settings().AUTH == "open":
+        return EVERYBODY
+    account = current()
+    return None if account is None else Identity(account.id, account.email, account.role)
+
+
+def for_accounts(view: Callable[..., Any]) -> Callable[..., Any]:
+    """For pages of an account's own things: whoever looks becomes the request's `identity`; strangers are led to the login, and
+    back from it."""
+
+    @functools.wraps(view)
+    def guarded(**more: Any) -> Any:
+        g.identity = visitor()
+        if g.identity is not None:
+            return view(**more)
+        if request.method == "GET" and "text/html" in request.headers.get("Accept", ""):
+            session["wanted"] = request.full_path
+        return redirect(url_for("pages.login"), 303)
+
+    return allow(PUBLIC)(guarded)
+
+
 def _enter(account: Account) -> AnyResponse:
+    wanted = session.get("wanted") or url_for("pages.show_account")
     session.clear()
     session.permanent = True
     session.update(account=account.id, generation=account.generation)
-    return redirect(url_for("pages.show_account"), 303)
+    return redirect(wanted, 303)
 
 
 def _by(account: Account | None = None) -> Actor:
@@ -102,10 +139,7 @@ def _again(template: str, error: GymserveError, **values: Any) -> tuple[str, int
 @allow(PUBLIC)
 def home() -> str:
     """What this is, and where to go."""
-    is_open = current_app.extensions["settings"].AUTH == "open"
-    return render_template(
-        "home.html", version=gymserve.__version__, account=current(), open=is_open, challenges=_challenges()
-    )
+    return render_template("home.html", version=gymserve.__version__, account=current(), challenges=_challenges())
 
 
 def _challenges() -> list[dict[str, str]]:

@@ -196,3 +196,37 @@ class Finding(Struct):
 class Advice(Struct):
     experiment_id: str
     findings: Annotated[list[Finding], Meta(description="the gravest first")]
+
+
+class Processors(Struct):
+    count: int
+    percent: float
+    load: Annotated[list[float], Meta(description="of the last 1, 5 and 15 minutes")]
+
+
+class Memory(Struct):
+    total_bytes: int
+    used_bytes: int
+    available_bytes: int
+    percent: float
+
+
+class Gpu(Struct):
+    id: int
+    name: str
+
+
+class Machine(Struct):
+    """The texts are the TJU platform's."""
+
+    cpu: Processors
+    memory: Memory
+    gpus: list[Gpu]
+    cpu_count: str
+    cpu_percent: str
+    mem_total: str
+    mem_used: str
+    mem_available: str
+    mem_percent: str
+    gpu_id_list: list[int]
+    gpu_name_dict: dict[str, str]

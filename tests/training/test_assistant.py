@@ -1,38 +1,51 @@
 """The assistant finds what is wrong with runs that were really trained badly, and nothing grave in a good one."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from gymserve.training import assistant
-from gymserve.training.assistant import SEVERE, findings
+from gymserve.training import algorithms, assistant
+from gymserve.training.assistant import SEVERE, Finding, findings
 from tests.training.conftest import Trainer
+from tests.training.curves.make import CASES
 
-BAD: dict[str, tuple[dict[str, Any], set[str]]] = {
-    "a learning rate that is far too high": (
-        {"algorithm": "PPO", "total_timesteps": 12_288, "hyperparameters": {"learning_rate": 0.05, "n_steps": 512}},
-        {"learning rate", "policy jumps"},
-    ),
-    "learning that never starts": (
-        {"algorithm": "DQN", "total_timesteps": 4000, "hyperparameters": {"learning_starts": 5000}},
-        {"learning starts", "no progress"},
-    ),
-    "no exploration": (
-        {
-            "algorithm": "DQN", "total_timesteps": 6000,
-            "hyperparameters": {"exploration_fraction": 0.001, "exploration_final_eps": 0.0, "learning_starts": 100},
-        },
-        {"exploration ends early"},
-    ),
-    "a clip range and rate that learn nothing": (
-        {
-            "algorithm": "PPO", "total_timesteps": 8192,
-            "hyperparameters": {"clip_range": 0.001, "learning_rate": 1e-7, "n_steps": 512},
-        },
-        {"clip range", "no progress"},
-    ),
-}  # fmt: skip
+CURVES = Path(__file__).parent / "curves"
+BAD = {  # really trained, and recorded by curves/make.py
+    "rate-too-high": {"learning rate", "policy jumps"},
+    "collapse": {"learning rate", "collapse"},
+    "no-exploration": {"exploration ends early"},
+    "never-starts": {"learning starts", "no progress"},
+    "clipped-away": {"clip range", "no progress"},
+    "plateau": {"discount", "plateau"},
+    "ceiling": {"plateau"},  # no episode may be long enough
+}
+SOLVED = 475.0  # CartPole-v1
+
+
+def recorded(case: str) -> list[Finding]:
+    """What is said of a recorded run."""
+    run = json.loads((CURVES / f"{case}.json").read_text())
+    known = algorithms.find(run["algorithm"]).defaults | run["hyperparameters"]
+    told = {name: run[name] for name in ("total_timesteps", "n_envs")}
+    return findings(run["algorithm"], known, run["curves"], threshold=SOLVED, **told)
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_a_bad_run_is_found_out(fault: str) -> None:
+    found = recorded(fault)
+    assert BAD[fault] <= {each.name for each in found}, found
+    assert all(each.source and each.advice and any(letter.isdigit() for letter in each.seen) for each in found)
+
+
+def test_every_recorded_run_can_be_made_again() -> None:
+    assert {file.stem for file in CURVES.glob("*.json")} == set(CASES) == {*BAD, "good"}
+
+
+def test_nothing_grave_is_said_of_a_good_run() -> None:
+    assert not [each for each in recorded("good") if each.severity == SEVERE or each.name == "plateau"]
 
 
 def advice(trainer: Trainer, **asked: Any) -> list[dict[str, Any]]:
@@ -46,17 +59,10 @@ def advice(trainer: Trainer, **asked: Any) -> list[dict[str, Any]]:
     return list(found)
 
 
-@pytest.mark.parametrize("fault", BAD)
-def test_a_bad_run_is_found_out(trainer: Trainer, fault: str) -> None:
-    asked, wanted = BAD[fault]
-    found = advice(trainer, **asked)
-    assert wanted <= {each["name"] for each in found}, found
-    assert all(each["source"] and each["advice"] and any(letter.isdigit() for letter in each["seen"]) for each in found)
-
-
-def test_nothing_grave_is_said_of_a_good_run(trainer: Trainer) -> None:
-    found = advice(trainer, algorithm="PPO", total_timesteps=30_000, tuned=True)
-    assert not [each for each in found if each["severity"] == SEVERE], found
+def test_a_live_run_is_found_out_as_a_recorded_one(trainer: Trainer) -> None:
+    found = advice(trainer, **CASES["never-starts"])
+    assert BAD["never-starts"] <= {each["name"] for each in found}, found
+    assert [each["name"] for each in found] == [each.name for each in recorded("never-starts")]
 
 
 def curve(*values: float) -> tuple[list[float], list[float]]:
@@ -79,6 +85,12 @@ def test_what_stays_is_a_plateau_unless_it_is_solved() -> None:
 def test_what_jumps_about_is_unstable() -> None:
     rewards = [*np.linspace(10, 100, 50), *([20.0] * 8 + [180.0] * 8) * 4]
     assert "instability" in named(rewards)
+
+
+def test_a_run_that_has_just_begun_is_not_judged() -> None:
+    rewards = {"reward": curve(*[10.0] * 20)}
+    assert [each.name for each in findings("PPO", {}, rewards, total_timesteps=19_000)] == ["no progress"]
+    assert findings("PPO", {}, rewards, total_timesteps=20_000) == []
 
 
 def test_too_little_to_judge_is_not_judged() -> None:

@@ -1,7 +1,11 @@
 """Experiments over HTTP, as the RL Agent Training API's document prints its requests, and what it lacked."""
 
 import json
+import subprocess
+import sys
 import urllib.request
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,6 +57,62 @@ def test_the_documents_requests_as_printed(trainer: Trainer) -> None:
     assert trainer.request("PUT", path, {"status": "cancelled"}).json["status"] == "stopped"
     assert trainer.request("DELETE", path).status == 204 and trainer.get(path).status == 404
     assert not trainer.folder(row["id"]).path.exists()
+
+
+CLIENT = """
+import requests
+
+# Создание эксперимента
+response = requests.post("http://localhost:8000/experiments", json={
+    "name": "my_experiment",
+    "algorithm": "PPO",
+    "environment": "LunarLander-v2",
+    "hyperparameters": {"learning_rate": 0.0003},
+    "seed": 42
+})
+
+experiment = response.json()
+experiment_id = experiment["id"]
+
+# Запуск обучения
+requests.post(f"http://localhost:8000/experiments/{experiment_id}/train")
+
+# Получение метрик
+metrics = requests.get(f"http://localhost:8000/experiments/{experiment_id}/metrics")
+print(metrics.json())
+"""
+CURL = """curl -X POST "http://localhost:8000/experiments" \\
+  -H "Content-Type: application/json" \\
+  -d '{
+    "name": "curl_test",
+    "algorithm": "PPO",
+    "environment": "LunarLander-v2",
+    "seed": 42
+  }'"""
+
+
+def test_the_documents_python_client_and_curl_lines(trainer: Trainer) -> None:
+    def printed(*command: str) -> str:
+        command = tuple(part.replace("http://localhost:8000", trainer.url) for part in command)
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+
+    assert "'total_timesteps': " in printed(sys.executable, "-c", CLIENT)
+    assert json.loads(printed("sh", "-c", CURL))["status"] == "created"
+    for path in ("experiments", "health", "environments", "algorithms"):
+        assert json.loads(printed("curl", f"http://localhost:8000/{path}"))
+    (running,) = trainer.get("/experiments?search=my_experiment").json
+    assert trainer.post(f"/experiments/{running['id']}/stop").json["status"] == "stopped"
+
+
+def test_the_documents_logs(train: Callable[..., Trainer], tmp_path: Path) -> None:
+    server = train(LOG_DIR=str(tmp_path / "logs" / "api"))
+    name = server.started(total_timesteps=64, hyperparameters={"n_steps": 64})
+    server.until(name, "completed")
+    files = tmp_path / "logs" / "api"
+    training = "".join(file.read_text() for file in files.glob("training_*.log"))
+    lines = [json.loads(line) for line in training.splitlines()]
+    assert [each["message"] for each in lines] == [f"experiment {name} starts", f"experiment {name} is completed: "]
+    assert not list(files.glob("errors_*.log"))  # there was none
 
 
 def test_the_documents_other_requests(trainer: Trainer) -> None:

@@ -12,7 +12,7 @@ from tests.servers import alive, wait_for
 from tests.training.conftest import Trainer
 
 CHECKOUT = Path(__file__).parent / "program"
-RUNNERS = {"pymarl": {"interpreter": sys.executable, "directory": str(CHECKOUT)}}
+RUNNERS = {name: {"interpreter": sys.executable, "directory": str(CHECKOUT)} for name in ("pymarl", "ptf")}
 ORDER = {
     "title": "训练标题",
     "description": "用来描述这个训练，比如这个是针对pymarl的， 然后parameter里面的参数，取决于你entry部分所使用的",
@@ -104,9 +104,37 @@ def test_parameters_never_leave_their_argument(tju: Trainer, value: Any) -> None
 
 
 def test_a_project_without_its_program_says_what_is_set_up(tju: Trainer) -> None:
-    project = tju.post("/users/1/projects/", {**PROJECT, "project_type": "ptf"}).json["id"]
+    project = tju.post("/users/1/projects/", {**PROJECT, "project_type": "epymarl"}).json["id"]
     refused = tju.post(f"/users/1/projects/{project}/experiments/", ORDER)
-    assert refused.status == 422 and "there are sb3, pymarl" in refused.json["detail"]
+    assert refused.status == 422 and "there are sb3, pymarl, ptf" in refused.json["detail"]
+
+
+def test_ptf_runs_as_pymarl_does(tju: Trainer) -> None:
+    project = tju.post("/users/1/projects/", {**PROJECT, "project_type": "ptf"}).json["id"]
+    path = f"/users/1/projects/{project}/experiments/"
+    parameter = {"algo_name": "a3c", "env_name": "grid", "episodes": 3}
+    made = tju.post(path, {**ORDER, "parameter": parameter}).json
+    assert (made["parameter"], made["is_active"]) == (repr(parameter), True)
+    tju.until(made["experiment_id"], "completed")
+    assert tju.get(f"{path}1").json["metric"] == {"reward": [42, 84, 126], "reward_T": [1, 2, 3]}
+    assert "episode 3" in tju.get(f"/experiments/{made['experiment_id']}/log").body.decode()
+    for wrong in ({"algo_name": "dqn"}, {"env_name": "maze"}):
+        assert tju.post(path, {**ORDER, "parameter": {**parameter, **wrong}}).status == 422
+
+
+def test_the_documents_curl_lines(tju: Trainer) -> None:
+    """What urllib would send otherwise: no content type, a slash or none, an empty form."""
+    for path in ("/users", "/users/", "/users/1", "/users/1/", "/users/1/projects", "/users/1/projects/1/"):
+        assert tju.get(path, Accept="application/json").status == 200
+    form = {"Content_Type": "application/x-www-form-urlencoded"}
+    made = tju.post(EXPERIMENTS, {**ORDER, "parameter": {**ORDER["parameter"], "t_max": 100000}}).json  # type: ignore
+    for slash in ("", "/"):  # the second one finds it stopped
+        stopped = tju.request("POST", f"{EXPERIMENTS}{made['id']}/stop{slash}", b"", **form)
+        assert stopped.status == 200 and stopped.json["is_active"] is False
+    refused = tju.request("POST", "/token", b"username=tju_rl.tju.edu.cn&password=wrong", **form)
+    assert refused.status == 401 and refused.json["detail"] and refused.headers["WWW-Authenticate"] == "Bearer"
+    again = tju.post("/users/", {"email": "tju_rl.tju.edu.cn", "password": "tju_rl"})
+    assert (again.status, again.json["detail"]) == (400, "Email already registered")
 
 
 def test_a_project_of_stable_baselines_experiments(tju: Trainer) -> None:

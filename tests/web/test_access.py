@@ -37,6 +37,7 @@ TABLE = {
     "GET /experiments/": ACCOUNTS,
     "GET /experiments/<experiment_id>/": {"owner", "admin"},
     "GET /experiments/<experiment_id>/advice": {"owner", "admin"},
+    "GET /experiments/<experiment_id>/advice/stream": {"owner", "admin"},
     "GET /experiments/<experiment_id>/curve": {"owner", "admin"},
     "GET /experiments/<experiment_id>/log": {"owner", "admin"},
     "GET /experiments/<experiment_id>/metrics/": {"owner", "admin"},
@@ -64,6 +65,16 @@ TABLE = {
     "GET /submissions/<submission_id>/media/": {"owner", "admin"},  # and everybody once the phase is over
     "GET /submissions/<submission_id>/media/<kind>": {"owner", "admin"},
     "GET /submissions/<submission_id>/receipt": {"owner", "admin"},
+    "GET /sys_info/": {"admin"},
+    "GET /training": EVERYBODY,  # these pages by cookie only, so keys lead nowhere
+    "GET /training/<experiment_id>": EVERYBODY,
+    "GET /training/<experiment_id>/advice": EVERYBODY,
+    "GET /training/<experiment_id>/curve": EVERYBODY,
+    "GET /training/<experiment_id>/live": EVERYBODY,
+    "GET /training/<experiment_id>/metrics": EVERYBODY,
+    "GET /training/<experiment_id>/sparkline": EVERYBODY,
+    "GET /training/models": EVERYBODY,
+    "GET /training/models/<model_id>/file": EVERYBODY,
     "GET /users/": ACCOUNTS,
     "GET /users/<int:user_id>/": {"owner", "admin"},
     "GET /users/<int:user_id>/keys/": {"owner", "admin"},
@@ -121,6 +132,9 @@ TABLE = {
     "POST /setup/<secret>": EVERYBODY,
     "POST /submissions/<submission_id>/media/": {"admin"},  # and the challenge's organiser
     "POST /token": EVERYBODY,
+    "POST /training": EVERYBODY,
+    "POST /training/<experiment_id>": EVERYBODY,
+    "POST /training/models/<model_id>": EVERYBODY,
     "POST /users/": {"admin"},  # and everybody, where SIGN_UP is open
     "POST /users/<int:user_id>/keys/": {"owner", "admin"},
     "POST /users/<int:user_id>/projects/": {"owner", "admin"},

@@ -183,7 +183,7 @@ def test_every_page_can_be_read_aloud() -> None:
     """Each form field has a label, each page a language, a title, one main part and one first heading."""
     for template in (ROOT / "gymserve/web/templates").glob("*.html"):
         html = template.read_text()
-        for field in re.findall(r"<input id=\"(\w+)\"", html):
+        for field in re.findall(r"<(?:input|select|textarea) id=\"(\w+)\"", html):
             assert f'<label for="{field}">' in html, (template.name, field)
         assert "style=" not in html and "<script>" not in html and "onclick" not in html, template.name
     assert 'lang="en"' in (ROOT / "gymserve/web/templates/page.html").read_text()

@@ -1,6 +1,7 @@
 """What keeps browsers, secrets and neighbours safe."""
 
 import json
+import logging
 import os
 import re
 import socket
@@ -12,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from gymserve import logs
+from gymserve.settings import Settings
 from tests.conftest import Secured
 from tests.servers import PASSWORD, ROOT, Server
 
@@ -184,6 +187,25 @@ def test_logs_are_json_with_request_ids(tmp_path: Path, start: Any) -> None:
     entries = [json.loads(line) for line in file.read_text().splitlines()]
     (entry,) = [entry for entry in entries if entry.get("request_id") == "find-me"]
     assert entry["message"] == "GET /health 200" and entry["level"] == "info" and entry["milliseconds"] > 0
+
+
+def test_errors_are_in_a_file_of_their_own(tmp_path: Path) -> None:
+    logs.configure(Settings(LOG_DIR=str(tmp_path)))
+    try:
+        for name in ("gymserve.web", "gymserve.training"):
+            logging.getLogger(name).info("fine")
+            logging.getLogger(name).error("oh dear")
+    finally:
+        logs.configure(Settings())
+    found = {
+        path.name.partition(time.strftime("%Y"))[0]: [
+            json.loads(line)["message"] for line in path.read_text().splitlines()
+        ]
+        for path in tmp_path.iterdir()
+    }
+    assert found == {
+        "gymserve-": ["fine", "oh dear"] * 2, "training_": ["fine", "oh dear"], "errors_": ["oh dear"] * 2,
+    }  # fmt: skip
 
 
 SMUGGLING = {

@@ -1,0 +1,49 @@
+"""What the machine has and how much of it is in use, as Linux tells it under /proc."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+PROC = Path("/proc")
+LOOK_SECONDS = 0.1  # between two readings of the processors' time
+
+
+def processors() -> dict[str, Any]:
+    """`count`, those that this process may use, `percent` of their time that was used just now, and `load`: mean numbers of
+    processes that ran or waited in the last 1, 5 and 15 minutes."""
+    idle, whole = _ticks()
+    time.sleep(LOOK_SECONDS)
+    later_idle, later_whole = _ticks()
+    passed = max(1, later_whole - whole)
+    percent = 100.0 * (1.0 - (later_idle - idle) / passed)
+    count = len(os.sched_getaffinity(0))
+    return {"count": count, "percent": round(min(100.0, max(0.0, percent)), 1), "load": [*os.getloadavg()]}
+
+
+def memory() -> dict[str, Any]:
+    """`total_bytes`, `available_bytes` to new processes without swapping, `used_bytes` (all others), and their `percent`."""
+    lines = dict(line.split(":") for line in (PROC / "meminfo").read_text().splitlines())
+    total, available = (int(lines[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
+    used = total - available
+    return {
+        "total_bytes": total,
+        "used_bytes": used,
+        "available_bytes": available,
+        "percent": round(100.0 * used / total, 1),
+    }
+
+
+def gpus() -> list[dict[str, Any]]:
+    """`id` and `name` of each of NVIDIA's, as the driver tells them; none where there is no driver."""
+    found = []
+    for number, file in enumerate(sorted(PROC.glob("driver/nvidia/gpus/*/information"))):
+        told = dict(line.split(":", 1) for line in file.read_text().splitlines() if ":" in line)
+        found.append({"id": number, "name": told.get("Model", "").strip()})
+    return found
+
+
+def _ticks() -> tuple[int, int]:
+    """(idle, all) of the processors' time since the machine was started, in ticks."""
+    times = [int(part) for part in (PROC / "stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return times[3] + times[4], sum(times)

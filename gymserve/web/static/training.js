@@ -1,0 +1,154 @@
+"use strict";
+// Keeps the pages of experiments up to date. Everything they show and do is there without it, too.
+
+(() => {
+  const EVERY = 5000; // milliseconds between looks at what the server says of a page
+
+  // Takes over what has changed in the parts that are marked so; what the reader has opened, scrolled or focused stays.
+  async function refresh() {
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    if (!answer.ok || answer.redirected) return;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const old of document.querySelectorAll("[data-live]")) {
+      const now = fresh.getElementById(old.id);
+      if (!now || now.innerHTML === old.innerHTML || old.querySelector("details[open]")) continue;
+      const focused = old.contains(document.activeElement);
+      if (focused && document.activeElement.matches("input, a")) continue;
+      const scrolled = old.querySelector(".log")?.scrollTop;
+      old.toggleAttribute("data-going-on", now.hasAttribute("data-going-on"));
+      old.replaceChildren(...now.childNodes);
+      const log = old.querySelector(".log");
+      if (log && scrolled !== undefined) log.scrollTop = scrolled;
+      if (focused) old.querySelector("button, .log")?.focus();
+    }
+  }
+
+  let busy = false, wanted = false;
+  async function soon() {
+    wanted = true;
+    if (busy || document.hidden) return;
+    busy = true;
+    while (wanted) {
+      wanted = false;
+      await refresh().catch(() => {}); // the next look may go well
+    }
+    busy = false;
+  }
+
+  // --- an experiment --------------------------------------------------------------------------------------------------
+
+  async function watch(chart) {
+    const curve = new Curve(chart, chart.dataset.metric);
+    const begun = await fill(curve, chart);
+    document.getElementById("picture").hidden = true;
+    chart.setAttribute("role", "img");
+    chart.setAttribute("aria-label", `${begun.name} over the timesteps; the table has the numbers`);
+    if (begun.going_on) follow(curve, chart, begun);
+  }
+
+  async function fill(curve, chart) {
+    const answer = await fetch(`${chart.dataset.metrics}?metric=${encodeURIComponent(chart.dataset.metric)}`);
+    if (!answer.ok) throw new Error(answer.statusText);
+    const told = await answer.json();
+    curve.fill(told.timesteps, told.values);
+    return told;
+  }
+
+  function follow(curve, chart, begun) {
+    const known = begun.timesteps.at(-1) ?? -1;
+    const events = new EventSource(`${chart.dataset.liveMetrics}?after=${begun.last}`);
+    const timer = setInterval(soon, EVERY);
+    events.addEventListener("metric", (event) => {
+      const point = JSON.parse(event.data);
+      if (begun.name in point && point.timestep > known) curve.add(point.timestep, point[begun.name]);
+      const bar = document.querySelector("#progress progress");
+      if (bar) bar.value = Math.max(bar.value, point.timestep);
+    });
+    events.addEventListener("state", soon);
+    events.addEventListener("end", () => {
+      events.close();
+      clearInterval(timer);
+      soon();
+    });
+    events.addEventListener("error", () => {
+      if (events.readyState !== EventSource.CLOSED) return; // it comes back by itself
+      clearInterval(timer);
+      look(curve, chart); // too many watch
+    });
+  }
+
+  function look(curve, chart) {
+    const timer = setInterval(async () => {
+      const told = await fill(curve, chart).catch(() => null);
+      if (told && !told.going_on) clearInterval(timer);
+      soon();
+    }, EVERY);
+  }
+
+  // --- the assistant --------------------------------------------------------------------------------------------------
+
+  function line(text) {
+    const heading = /^#{1,6} (.*)$/.exec(text), item = /^(?:[-*]|\d+\.) (.*)$/.exec(text);
+    const made = document.createElement(heading ? "h3" : item ? "li" : "p");
+    (heading ?? item ?? ["", text])[1].split("**").forEach((part, index) => {
+      const piece = document.createElement(index % 2 ? "strong" : "span");
+      piece.textContent = part;
+      made.append(piece);
+    });
+    return made;
+  }
+
+  function show(report, note, text) {
+    const parts = [];
+    let list = null;
+    for (const each of text.split("\n")) {
+      if (!each.trim()) { list = null; continue; }
+      const made = line(each);
+      if (made.tagName !== "LI") { list = null; parts.push(made); continue; }
+      const kind = /^\d/.test(each) ? "ol" : "ul";
+      if (list === null || list.tagName.toLowerCase() !== kind) parts.push(list = document.createElement(kind));
+      list.append(made);
+    }
+    if (note) {
+      const told = document.createElement("p");
+      told.className = "note";
+      told.textContent = note;
+      parts.unshift(told);
+    }
+    report.replaceChildren(...parts);
+  }
+
+  function write(button, report) {
+    let text = "", note = "";
+    const events = new EventSource(button.dataset.advice);
+    const over = () => {
+      events.close();
+      button.disabled = false;
+      report.setAttribute("aria-busy", "false");
+    };
+    button.disabled = true;
+    report.hidden = false;
+    report.setAttribute("aria-busy", "true");
+    show(report, "It is being written …", "");
+    events.addEventListener("author", (event) => { text = ""; note = JSON.parse(event.data).note; });
+    events.addEventListener("text", (event) => show(report, note, text += JSON.parse(event.data).text));
+    events.addEventListener("end", over);
+    events.addEventListener("error", () => {
+      over();
+      show(report, "The server broke off.", text);
+    });
+  }
+
+  // --------------------------------------------------------------------------------------------------------------------
+
+  const chart = document.getElementById("chart"), list = document.getElementById("experiments");
+  const button = document.getElementById("write");
+  if (chart) watch(chart).catch(() => {}); // then the picture stays
+  document.addEventListener("visibilitychange", () => wanted && soon());
+  if (list) setInterval(() => list.hasAttribute("data-going-on") && soon(), EVERY);
+  if (button) {
+    button.hidden = false;
+    document.getElementById("as-text").hidden = true;
+    button.addEventListener("click", () => write(button, document.getElementById("report")));
+  }
+})();
