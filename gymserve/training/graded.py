@@ -50,6 +50,7 @@ class Trials(gymnasium.Env):
         Raises:
             Over: there is none.
             OutOfSequence: somebody else acts in the instance.
+            EnvironmentFailed: the next trial's environment cannot be made.
         """
         before, self._before = self._before, None
         if before is not None:
@@ -63,14 +64,14 @@ class Trials(gymnasium.Env):
         return self._seen(answer["observation"]), {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Raises: EnvironmentFailed: the environment did; OutOfSequence: as of `reset`."""
+        """Raises: OutOfSequence: as of `reset`."""
         given = self._actions.to_json(action)
         self._seq += 1
         try:
             answer = self._ask(lambda: self.instances.step(self.token, given, seq=self._seq))
         except errors.OutOfSequence:
             raise
-        except errors.Conflict:  # the trial has ended otherwise, such as for a step that took too long
+        except (errors.Conflict, errors.EnvironmentFailed):  # this trial cannot go on; the next reset ends it
             self._seq -= 1
             return self._last, 0.0, False, True, {}
         reward = float("nan") if answer["reward"] is None else float(answer["reward"])
@@ -106,7 +107,7 @@ class Trials(gymnasium.Env):
         while True:
             try:
                 return question()
-            except errors.Unavailable:
+            except (errors.Unavailable, errors.TooFast) as error:
                 if time.monotonic() > deadline:
                     raise
-                time.sleep(PAUSE_SECONDS)
+                time.sleep(getattr(error, "retry_after", PAUSE_SECONDS))

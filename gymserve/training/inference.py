@@ -27,6 +27,8 @@ IDLE_SECONDS = 600.0
 WANTED_SECONDS = 30.0
 START_SECONDS = 30.0
 ANSWER_SECONDS = 60.0
+ATTEMPTS = 3  # to ask a process that dies over it
+PAUSE_SECONDS = 0.1
 LOADED = 8  # models at a time
 TOGETHER = 256  # questions
 log = logging.getLogger("gymserve.training")
@@ -54,7 +56,7 @@ class Inference:
             Unavailable: the process does not answer.
         """
         self.wanted.touch(mode=0o600)
-        for last in (False, True):
+        for left in range(ATTEMPTS - 1, -1, -1):
             try:
                 connection = self._connection()
                 connection.send_bytes(_pack(question))
@@ -64,8 +66,9 @@ class Inference:
                 break
             except (OSError, EOFError) as error:
                 self._local.connection = None
-                if last or isinstance(error, TimeoutError):
+                if not left or isinstance(error, TimeoutError):
                     raise errors.Unavailable("the process that asks models does not answer: try again") from error
+                time.sleep(PAUSE_SECONDS)  # one that is being killed may yet accept, and answers nothing
         if "error" in answer:
             raise getattr(errors, answer["error"])(answer["message"])
         return answer["answer"]

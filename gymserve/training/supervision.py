@@ -228,7 +228,7 @@ class Supervision:
     def _order_video(self, row: Experiment) -> None:
         if row.state == "completed" and (self.folder / row.name / BEST).exists():
             try:
-                self.media.order_experiment(row.name, title=row.title)
+                self.media.order_experiment(row.name, title=f"{row.title} · best evaluation episode")
             except StorageFull as error:
                 log.warning("there will be no video of experiment %s: %s", row.name, error)
 

@@ -1,9 +1,6 @@
 """Models that were trained elsewhere: taken in from Stable-Baselines3's files, without running anything in them."""
 
-import os
 import shutil
-import subprocess
-import sys
 import threading
 import uuid
 from collections.abc import Mapping
@@ -11,15 +8,15 @@ from typing import Any
 
 import msgspec
 
-from gymserve.errors import LimitReached, Unavailable, Untrainable
+from gymserve.errors import LimitReached, Untrainable
 from gymserve.settings import Settings
 from gymserve.store.models import Experiment, Policy
 from gymserve.training import algorithms, foreign, orders
 from gymserve.training.models import Models
 from gymserve.training.orders import Checker
 from gymserve.training.projects import checked_text
+from gymserve.training.runners import processes
 from gymserve.training.runners.folder import Folder
-from gymserve.training.runners.processes import INHERITED, ONE_THREAD
 
 ADOPTION = "gymserve.training.runners.adoption"
 SECONDS = 150.0
@@ -86,29 +83,11 @@ class Uploads:
             raise LimitReached("other models are being taken in: try again")
         try:
             folder.prepare(order)
-            subprocess.run(
-                [sys.executable, "-m", ADOPTION, str(folder.path.resolve())],
-                input=msgspec.msgpack.encode(files),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                timeout=SECONDS,
-                cwd=folder.path,
-                env=_environment(),
-                start_new_session=True,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
+            processes.run(folder, ADOPTION, msgspec.msgpack.encode(files), seconds=SECONDS)
+        except TimeoutError:
             raise Untrainable(f"making a model of it took longer than {SECONDS:g} s") from None
-        except OSError as error:
-            raise Unavailable(f"no process could be started: {error.strerror}") from error
         finally:
             _turns.release()
         outcome = folder.outcome() or {"state": "failed", "reason": "making a model of it ended its process"}
         if outcome["state"] != "completed":
             raise Untrainable(outcome["reason"])
-
-
-def _environment() -> dict[str, str]:
-    path = os.pathsep.join(os.path.abspath(each) for each in sys.path if each)
-    own = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    return {**own, **ONE_THREAD, "MUJOCO_GL": "egl", "PYGAME_HIDE_SUPPORT_PROMPT": "1", "PYTHONPATH": path}

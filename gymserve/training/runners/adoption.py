@@ -5,6 +5,7 @@ what is kept is written by us, to the last byte. The `.pth` files come by standa
 """
 
 import importlib
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from gymserve.errors import Untrainable
 from gymserve.training.runners.folder import Folder
 
 SANDBOX_SECONDS = 60.0
+MEMORY_BYTES = 4 * 2**30
 Tensors = dict[str, tuple[str, list[int], bytes]]
 SHOWN = 3  # differences, in a message
 
@@ -28,6 +30,7 @@ class Read(msgspec.Struct):
 
 
 def main() -> int:
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
     folder = Folder(Path(sys.argv[1]))
     try:
         adopt(folder, _in_sandbox(sys.stdin.buffer.read()))

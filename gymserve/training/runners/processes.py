@@ -47,14 +47,7 @@ def start(folder: Folder, module: str, environment: Mapping[str, str]) -> subpro
                 start_new_session=True,
                 pass_fds=(lock,),
                 cwd=folder.path,
-                env={
-                    **{name: os.environ[name] for name in INHERITED if name in os.environ},
-                    **ONE_THREAD,
-                    "MUJOCO_GL": "egl",
-                    "PYGAME_HIDE_SUPPORT_PROMPT": "1",
-                    "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path if path),
-                    **environment,
-                },
+                env={**_variables(), **environment},
             )
         with contextlib.suppress(OSError):
             folder.note_process(process.pid)
@@ -63,6 +56,41 @@ def start(folder: Folder, module: str, environment: Mapping[str, str]) -> subpro
     finally:
         os.close(lock)
     return process
+
+
+def run(folder: Folder, module: str, data: bytes, *, seconds: float) -> None:
+    """Runs `python -m module FOLDER` with `data` as its standard input, and waits for its end.
+
+    Raises:
+        TimeoutError: it took longer, and was killed.
+        Unavailable: the system starts no more processes.
+    """
+    try:
+        subprocess.run(
+            [sys.executable, "-m", module, str(folder.path.resolve())],
+            input=data,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=seconds,
+            cwd=folder.path,
+            env=_variables(),
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise TimeoutError from error
+    except OSError as error:
+        raise Unavailable(f"no process could be started: {error.strerror}") from error
+
+
+def _variables() -> dict[str, str]:
+    """Environment variables for a process of the training."""
+    return {
+        **{name: os.environ[name] for name in INHERITED if name in os.environ},
+        **ONE_THREAD,
+        "MUJOCO_GL": "egl",
+        "PYGAME_HIDE_SUPPORT_PROMPT": "1",
+        "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path if path),
+    }
 
 
 class Usage(NamedTuple):
