@@ -5,7 +5,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-PIECES = ["# Report\n\n", "approx_kl is ", "too high.\n", "\N{GRINNING FACE} done\n"]
+PIECES = ["# Report\n\n", "approx_kl is ", "too high: <img src=x onerror=alert(1)>.\n", "\N{GRINNING FACE} done\n"]
 WRONG = {
     "garbage": b"<html>" + b"\xff" * 1000 + b"\n",
     "nonsense": b'data: {"choices": [{"delta": [1]}]}\n\n',

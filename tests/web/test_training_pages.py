@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.servers import PASSWORD, wait_for
 from tests.training.conftest import Trainer
+from tests.training.endpoint import Endpoint
 from tests.web.test_pages import ARGUMENTS, Browser
 
 LONG = 120_000  # milliseconds
@@ -148,6 +149,32 @@ def test_where_too_many_watch_a_page_looks_now_and_then(server: Trainer, chromiu
     for stream in watching:
         stream.close()
     page.context.close()
+
+
+def test_an_endpoints_report_is_shown_as_it_is_written(start: Any, chromium: Chromium) -> None:
+    endpoint = Endpoint()
+    try:
+        assisted = start(ASSISTANT_URL=endpoint.url)
+        asked = {"name": "x", "algorithm": "PPO", "environment": "CartPole-v1", "hyperparameters": {"gamma": 0.5}}
+        name = assisted.post("/experiments", asked).json["id"]
+        page = chromium.new_context().new_page()
+        page.goto(f"{assisted.url}/training/{name}")
+        report, button = page.locator("#report"), page.get_by_role("button", name="Write a report")
+        endpoint.manner = "waits"
+        button.click()
+        expect(report).to_have_text("Reportapprox_kl is", timeout=LONG)
+        endpoint.going_on.set()
+        expect(report).to_contain_text("<img src=x onerror=alert(1)>", timeout=LONG)
+        expect(report).to_have_attribute("aria-busy", "false", timeout=LONG)
+        assert report.locator("img").count() == 0
+        endpoint.manner = "drops"
+        button.click()
+        expect(report).to_contain_text("The endpoint broke off", timeout=LONG)
+        expect(report).to_contain_text("gamma is 0.5", timeout=LONG)
+        assert "approx_kl" not in report.inner_text()  # what had come of it
+        page.context.close()
+    finally:
+        endpoint.stop()
 
 
 def test_all_of_it_works_without_scripts(server: Trainer, chromium: Chromium) -> None:

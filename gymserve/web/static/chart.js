@@ -31,6 +31,7 @@ class Curve {
     setTimeout(() => {
       this.due = false;
       if (this.plot) this.plot.setData(this.data());
+      else this.renew();
     }, 250);
   }
 
@@ -62,6 +63,9 @@ class Curve {
 
   renew() {
     if (this.plot) this.plot.destroy();
+    this.plot = null;
+    if (!this.timesteps.length) return; // the picture says that there is nothing yet
+    this.place.querySelector("img").hidden = true;
     const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
     const axis = { stroke: color("--ink"), grid: { stroke: color("--line"), width: 1 }, ticks: { stroke: color("--line"), width: 1 } };
     const number = (_, value) => (value === null || value === undefined ? "–" : Number(value.toPrecision(5)).toLocaleString("en"));

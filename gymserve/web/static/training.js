@@ -40,7 +40,6 @@
   async function watch(chart) {
     const curve = new Curve(chart, chart.dataset.metric);
     const begun = await fill(curve, chart);
-    document.getElementById("picture").hidden = true;
     chart.setAttribute("role", "img");
     chart.setAttribute("aria-label", `${begun.name} over the timesteps; the table has the numbers`);
     if (begun.going_on) follow(curve, chart, begun);
