@@ -10,6 +10,8 @@ from stable_baselines3.common.atari_wrappers import AtariWrapper
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecFrameStack, VecNormalize
 
+from gymserve import environments
+
 REMOTE = "client:remote/Any-v0"
 
 
@@ -72,6 +74,7 @@ class Flattened(gymnasium.ObservationWrapper):
 
 def make(order: dict[str, Any], *, training: bool) -> VecEnv:
     """The vector environment that an order asks for; the evaluation's is one copy whose rewards are as they are."""
+    environments.register()
     for module in order.get("modules", ()):
         importlib.import_module(module)
     number = order["n_envs"] if training else 1
