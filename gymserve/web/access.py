@@ -32,6 +32,7 @@ SCOPES = {
     "advice": "training",
     "curves": "training",
     "training": "training",
+    "runt": "training",
     "challenges": "submissions",
     "teams": "submissions",
     "external": "submissions",

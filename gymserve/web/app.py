@@ -32,6 +32,7 @@ from gymserve.web.background import Background, Process
 from gymserve.web.challenges import challenges
 from gymserve.web.counts import Counts
 from gymserve.web.curves import blueprint as curves
+from gymserve.web.dialects.runt import blueprint as runt
 from gymserve.web.experiments import blueprint as experiments
 from gymserve.web.external import external
 from gymserve.web.health import health
@@ -107,6 +108,7 @@ def create_app(settings: Settings) -> Flask:
         training,
         models,
         advice,
+        runt,
         challenges,
         teams,
         external,

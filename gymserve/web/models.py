@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from flask import Blueprint, Response, current_app, send_file
+from flask import Blueprint, Response, current_app, request, send_file
 from werkzeug.local import LocalProxy
 
 from gymserve import errors
@@ -15,6 +15,7 @@ from gymserve.web import model_schemas as schemas
 from gymserve.web import parameters
 from gymserve.web.access import identity
 from gymserve.web.answers import json_answer, no_content
+from gymserve.web.dialects import runt, runt_parameters
 from gymserve.web.experiments import mine as own_experiment
 from gymserve.web.openapi import documented
 
@@ -61,12 +62,13 @@ def keep() -> Response:
 
 
 @blueprint.get("/")
-@documented(schemas.ModelCards, errors=OTHERS, query=parameters.PAGE)
+@documented(schemas.ModelCards, errors=OTHERS, query={**parameters.PAGE, **runt_parameters.PAGE})
 def list_all() -> Response:
-    """List one's models, the newest first."""
+    """List one's models, the newest first; and, without skip and limit, what RUNT's clients call models."""
     skip, limit = parameters.page()
+    theirs = {} if {"skip", "limit"} & request.args.keys() else runt.models()
     total, rows = models.list(identity.account_id or None, sees_all=identity.sees_all, skip=skip, limit=limit)
-    return json_answer({"total": total, "models": [model_row(row) for row in rows]})
+    return json_answer({"total": total, "models": [model_row(row) for row in rows], **theirs})
 
 
 @blueprint.get("/<model_id>/")

@@ -18,6 +18,7 @@ from gymserve.accounts.audit import Actor
 from gymserve.errors import GymserveError, InvalidRequest, NotFound
 from gymserve.store.models import Account, now
 from gymserve.web.access import PUBLIC, allow
+from gymserve.web.dialects import runt
 
 pages = Blueprint("pages", __name__)
 csrf = CSRFProtect()
@@ -48,7 +49,8 @@ def register(app: Flask, *, hours: float) -> None:
 
 @pages.before_request
 def _check_form() -> None:
-    csrf.protect()
+    if not (request.endpoint == "pages.login" and runt.asks_to_log_in()):
+        csrf.protect()
 
 
 @pages.after_request
@@ -140,6 +142,8 @@ def login() -> Any:
     """Log in."""
     if request.method == "GET":
         return render_template("login.html")
+    if runt.asks_to_log_in():
+        return runt.log_in()
     by, email = _by(), request.form.get("email", "")
     try:
         password = request.form.get("password", "")
