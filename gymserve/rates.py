@@ -49,7 +49,8 @@ class Rates:
         Returns:
             0.0, or the seconds until there are enough of them; then nothing was taken.
         """
-        key = int.from_bytes(hashlib.blake2b(f"{limit}\0{subject}".encode(), digest_size=8).digest(), "little") or 1
+        name = f"{limit}\0{subject}".encode("utf-8", "surrogatepass")
+        key = int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little") or 1
         now = time.monotonic()
         with self._lock:
             fcntl.lockf(self._descriptor, fcntl.LOCK_EX)

@@ -1,6 +1,6 @@
 """Which environments may be made at all, and how."""
 
-from gymserve.environments.catalogue import Catalogue, Environment
+from gymserve.environments.catalogue import Catalogue, Environment, register
 from gymserve.environments.making import make, warm
 
-__all__ = ["Catalogue", "Environment", "make", "warm"]
+__all__ = ["Catalogue", "Environment", "make", "register", "warm"]

@@ -14,7 +14,7 @@ from typing import Any
 import gymnasium
 from gymnasium.envs.registration import EnvSpec
 
-from gymserve.environments import arguments, opensim, requirements
+from gymserve.environments import arguments, offloading, opensim, requirements
 from gymserve.environments.making import make
 from gymserve.errors import EnvironmentFailed, InvalidRequest, SettingsError, UnknownEnvironment
 from gymserve.spaces import describe, jsonable
@@ -22,7 +22,9 @@ from gymserve.spaces import describe, jsonable
 _ID = re.compile(r"(?:[A-Za-z0-9_.-]+/)?[A-Za-z0-9_.-]+")
 _NAME_VERSION = re.compile(r"(.+?)(?:-v(\d+))?")
 _OURS = "remote/"  # what our own client registers where it is installed
-_LIGHT = ("gymnasium.envs.classic_control", "gymnasium.envs.toy_text", "gymnasium.envs.box2d")
+_LIGHT = (
+    "gymnasium.envs.classic_control", "gymnasium.envs.toy_text", "gymnasium.envs.box2d", "gymserve.environments.offloading",
+)  # fmt: skip
 _HEAVY = ("ale_py", "gymserve.environments.opensim")
 _KNOWN_OLD = (  # ids that agents in the wild ask for, told in the catalogue
     "FrozenLake-v0", "FrozenLake8x8-v0", "Pendulum-v0", "Blackjack-v0", "LunarLander-v2", "LunarLanderContinuous-v2",
@@ -35,6 +37,12 @@ _KNOWN_OLD = (  # ids that agents in the wild ask for, told in the catalogue
 )  # fmt: skip
 _OLD = (*_KNOWN_OLD, *opensim.ALIASES)
 _ATARI = re.compile(r"(ALE/)?(Pong|Breakout|SpaceInvaders|Seaquest|Qbert|BeamRider|Enduro|MsPacman|Freeway|Asteroids)")
+
+
+def register() -> None:
+    """Tells Gymnasium of the environments that come with this server; a second call changes nothing."""
+    opensim.register()
+    offloading.register()
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,7 @@ class Catalogue:
         kwargs: Mapping[str, Sequence[str]] | None = None,
         shared: Sequence[str] = (),
     ) -> None:
-        opensim.register()
+        register()
         for module in modules:
             try:
                 importlib.import_module(module)
@@ -135,7 +143,7 @@ class Catalogue:
 
     def allowed_kwargs(self, environment: Environment) -> list[str]:
         """The names of the kwargs that an agent may give."""
-        own = arguments.names(environment.spec) if requirements.required(environment.spec).modules else []
+        own = arguments.names(environment.spec) if requirements.is_built_in(environment.spec) else []
         return sorted({*own, *self._kwargs.get(environment.id, ())})
 
     def check_kwargs(self, environment: Environment, kwargs: Any) -> None:

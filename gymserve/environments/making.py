@@ -13,7 +13,7 @@ from gymserve.errors import EnvironmentFailed, InvalidRequest
 
 WARM = (
     "gymnasium.envs.classic_control", "gymnasium.envs.toy_text", "gymnasium.envs.box2d", "gymnasium.envs.mujoco",
-    "mujoco", "ale_py", "ale_py.env", "opensim",
+    "mujoco", "ale_py", "ale_py.env", "opensim", "gymserve.environments.offloading.discrete",
 )  # fmt: skip
 _AUTORESET = {mode.value: mode for mode in AutoresetMode}
 

@@ -37,6 +37,7 @@ _BY_MODULE = {
     "gymserve.environments.opensim": Requirement(
         ("opensim",), 'pip install "gymserve[opensim]"', Files("the OpenSim models", opensim.present, opensim.FETCH)
     ),
+    "gymserve.environments.offloading": Requirement((), None),
 }
 _OUTDATED = {"Pusher-v4": "mujoco<3"}
 NONE = Requirement((), None)
@@ -53,6 +54,11 @@ def entry_module(spec: EnvSpec) -> str:
 def required(spec: EnvSpec) -> Requirement:
     module = entry_module(spec)
     return next((need for prefix, need in _BY_MODULE.items() if module.startswith(prefix)), NONE)
+
+
+def is_built_in(spec: EnvSpec) -> bool:
+    """Whether it is known here what its arguments mean, so that agents may give them."""
+    return required(spec) is not NONE
 
 
 def missing(spec: EnvSpec) -> str | None:

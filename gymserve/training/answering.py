@@ -1,5 +1,6 @@
 """Asks models: predictions, those of one model together, and roll-outs in its environment. Needs torch."""
 
+import contextlib
 import functools
 import importlib
 import json
@@ -16,19 +17,26 @@ from gymserve import errors
 from gymserve.settings import Settings
 from gymserve.spaces import Codec, codec
 from gymserve.training.exporting import export
+from gymserve.training.inference import EXPERIMENT
 from gymserve.training.runners import making
+from gymserve.training.runners.folder import Folder
 
 MOST_STEPS = 10_000  # of a roll-out
 MOST_OBSERVATIONS = 100_000
 
 
 class Loaded:
-    """A model in memory, and its environment."""
+    """A model in memory, and its environment.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: where its order is.
+        file: that of the model.
+    """
+
+    def __init__(self, folder: Path, file: Path) -> None:
         self.order = json.loads((folder / "order.json").read_text())
         kind = getattr(importlib.import_module(self.order["package"]), self.order["algorithm"])
-        self.model = kind.load(folder / "model.zip", device="cpu")
+        self.model = kind.load(file, device="cpu")
         self.observations: Codec = codec(self.model.observation_space)
         self.actions: Codec = codec(self.model.action_space)
         self.normal: VecNormalize | None = None
@@ -62,12 +70,13 @@ class Loaded:
 class Answerer:
     """Args:
     folder: that of all models.
+    experiments: that of all experiments.
     most: how many models are kept in memory.
     """
 
-    def __init__(self, folder: Path, settings: Settings, *, most: int) -> None:
+    def __init__(self, folder: Path, experiments: Path, settings: Settings, *, most: int) -> None:
         torch.set_num_threads(1)
-        self.folder, self.settings, self.most = folder, settings, most
+        self.folder, self.experiments, self.settings, self.most = folder, experiments, settings, most
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
 
     def answer(self, questions: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -98,15 +107,45 @@ class Answerer:
         return answers
 
     def _get(self, name: str) -> Loaded:
-        loaded = self._loaded.get(name)
-        if loaded is None:
-            if not (self.folder / name / "model.zip").exists():
-                raise errors.NotFound(f"there is no model {name}")
-            loaded = self._loaded[name] = Loaded(self.folder / name)
+        folder, file = self._place(name)
+        try:
+            key = name if folder.parent == self.folder else f"{file} {file.stat().st_mtime_ns}"
+            loaded = self._loaded.get(key) or Loaded(folder, file)
+        except FileNotFoundError as error:
+            raise errors.Unavailable("the checkpoint has just made place for another one: try again") from error
+        if key not in self._loaded:
+            self._loaded[key] = loaded
             while len(self._loaded) > self.most:
                 self._loaded.popitem(last=False)[1].close()
-        self._loaded.move_to_end(name)
+        self._loaded.move_to_end(key)
         return loaded
+
+    def _place(self, name: str) -> tuple[Path, Path]:
+        """The folder and the file of a model, or of what an experiment has learnt so far.
+
+        Raises:
+            NotFound: there is no such model.
+            Conflict: the experiment has learnt nothing that could be asked.
+        """
+        if not name.startswith(EXPERIMENT):
+            if not (self.folder / name / "model.zip").exists():
+                raise errors.NotFound(f"there is no model {name}")
+            return self.folder / name, self.folder / name / "model.zip"
+        folder = self.experiments / name.removeprefix(EXPERIMENT)
+        newest = Folder(folder).checkpoint()
+        found = [place / "model.zip" for place in (folder, newest) if place and (place / "model.zip").exists()]
+        if not found:
+            raise errors.Conflict("the experiment has neither a model nor a checkpoint yet")
+        file = found[-1] if _later(found[-1], found[0]) else found[0]
+        if file.parent != folder and Folder(folder).order().get("normalize") is not None:
+            raise errors.Conflict("the experiment's running averages can be had at its end only: stop it first")
+        return folder, file
+
+
+def _later(one: Path, other: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):  # which will be noticed when it is read
+        return one.stat().st_mtime_ns > other.stat().st_mtime_ns
+    return False
 
 
 def _refused(error: Exception) -> dict[str, Any]:

@@ -24,6 +24,7 @@ MATTERS = "Henderson et al. 2018, Deep Reinforcement Learning that Matters"
 TIPS = "Stable-Baselines3's documentation, Reinforcement Learning Tips and Tricks"
 INFO, WARNING, SEVERE = "info", "warning", "severe"
 PARTS = 20  # of a curve, which are compared by their means
+HEADINGS = ("Hyper-parameters", "Curves", "What to change", "Steps")
 LEAST = 8  # points of a curve, for anything to be said of it
 EARLY = 0.1  # of a run: before that its returns say nothing yet
 
@@ -239,20 +240,20 @@ def _late(curve: Curve | None) -> float | None:
     return None if parts is None else float(np.median(parts[PARTS // 2 :]))
 
 
-def report(title: str, found: Sequence[Finding]) -> Iterator[str]:
+def report(title: str, found: Sequence[Finding], headings: tuple[str, str, str, str] = HEADINGS) -> Iterator[str]:
     """The findings in prose: Markdown in four parts, a piece at a time."""
     yield f"# {title}\n\n"
-    for number, (about, name) in enumerate((("hyper-parameters", "Hyper-parameters"), ("curves", "Curves")), 1):
-        yield f"## {number}. {name}\n\n"
+    for number, about in enumerate(("hyper-parameters", "curves")):
+        yield f"## {number + 1}. {headings[number]}\n\n"
         own = [each for each in found if each.about == about]
         for each in own:
             yield f"- **{each.name}** ({each.severity}): {each.seen}.\n"
         yield "\n" if own else "Nothing stands out.\n\n"
-    yield "## 3. What to change\n\n"
+    yield f"## 3. {headings[2]}\n\n"
     for each in found:
         yield f"- {each.advice} — {each.why} ({each.source}).\n"
     yield "\n" if found else "Nothing: go on.\n\n"
-    yield "## 4. Steps\n\n"
+    yield f"## 4. {headings[3]}\n\n"
     grave = [each for each in found if each.severity != INFO]
     for number, each in enumerate(grave, 1):
         yield f"{number}. {each.name}: {each.advice}.\n"

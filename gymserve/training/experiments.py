@@ -59,6 +59,15 @@ class Experiments:
         values |= self.checker.check(runner, asked, parent)
         return self._add(account_id, project, values, parent.folder if parent else None)
 
+    def begin(self, account_id: int | None, asked: Mapping[str, Any]) -> Experiment:
+        """Makes an experiment and queues it; one that cannot be queued is not made. Raises as `create` and `start`."""
+        row = self.create(account_id, asked)
+        try:
+            return self.start(row)
+        except LimitReached:
+            self.remove(row)
+            raise
+
     def _add(
         self, account_id: int | None, project: Project | None, values: dict[str, Any], files: Path | None
     ) -> Experiment:
@@ -96,12 +105,19 @@ class Experiments:
 
     # --- finding ----------------------------------------------------------------------------------------------------
 
-    def find(self, name: str, account_id: int | None, *, sees_all: bool) -> Experiment:
-        """Raises: NotFound: there is none of this name, or it is another account's."""
+    def find(self, name: str | int, account_id: int | None, *, sees_all: bool) -> Experiment:
+        """The experiment of this name, or of this row.
+
+        Raises:
+            NotFound: there is none, or it is another account's.
+        """
+        row, name = None, name if isinstance(name, str) or 0 < name < 2**31 else ""
+        chosen = Experiment.id == name if isinstance(name, int) else Experiment.name == name
         with self.database.reading() as session:
-            row = session.scalar(select(Experiment).where(Experiment.name == name)) if len(name) == 36 else None
+            if isinstance(name, int) or len(name) == 36:
+                row = session.scalar(select(Experiment).where(chosen))
         if row is None or not (sees_all or (row.account_id is not None and row.account_id == account_id)):
-            raise NotFound(f"there is no experiment {name:.50}")
+            raise NotFound(f"there is no experiment {name!s:.50}")
         return row
 
     def in_project(self, project: Project, number: int) -> Experiment:

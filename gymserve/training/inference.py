@@ -31,6 +31,7 @@ ATTEMPTS = 3  # to ask a process that dies over it
 PAUSE_SECONDS = 0.1
 LOADED = 8  # models at a time
 TOGETHER = 256  # questions
+EXPERIMENT = "experiment:"  # before the name of one, instead of a model's: what it has learnt so far
 log = logging.getLogger("gymserve.training")
 _pack, _unpack = msgspec.msgpack.encode, msgspec.msgpack.decode
 
@@ -104,7 +105,7 @@ def main() -> int:
         fresh.write_text(str(folder / "inference"))
         fresh.rename(data / "inference")
         threading.Thread(target=_accept, args=(listener, questions), daemon=True).start()
-        answerer = Answerer(data / "models", configuration, most=LOADED)
+        answerer = Answerer(data / "models", data / "experiments", configuration, most=LOADED)
         with contextlib.suppress(queue.Empty):
             while True:
                 asked = [questions.get(timeout=IDLE_SECONDS), *_waiting(questions)]

@@ -137,6 +137,21 @@ class Metrics:
         with self.database.reading() as session:
             return session.scalar(select(func.max(Metric.id)).where(Metric.experiment_id == experiment)) or 0
 
+    def episodes(self, experiments: Sequence[int]) -> dict[int, int]:
+        """Experiment → how many episodes it has had."""
+        own = (Metric.experiment_id.in_(experiments), Metric.name == RETURN)
+        query = select(Metric.experiment_id, func.count()).where(*own).group_by(Metric.experiment_id)
+        with self.database.reading() as session:
+            found = {experiment: int(count) for experiment, count in session.execute(query)}
+        return dict.fromkeys(experiments, 0) | found
+
+    def returns(self, experiment: int, most: int) -> list[tuple[int, float | None]]:
+        """(Timestep, return) of the first `most` episodes, in the order in which they ended."""
+        query = select(Metric.timestep, Metric.value).where(Metric.experiment_id == experiment, Metric.name == RETURN)
+        with self.database.reading() as session:
+            rows = session.execute(query.order_by(Metric.timestep, Metric.id).limit(most))
+            return [(timestep, value) for timestep, value in rows]
+
     def summary(self, row: Experiment) -> dict[str, Any]:
         """Means and counts of the episodes; where a runner tells none, of the returns that it does tell."""
         with self.database.reading() as session:

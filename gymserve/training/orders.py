@@ -21,6 +21,7 @@ from gymserve.training.runners.programs import Program
 SB3 = "sb3"
 TIMESTEPS = 100_000
 MOST_TIMESTEPS = 10**10
+MOST_TRAINED = 10**8  # episodes of a run
 MOST_ENVS = 64
 MOST_EPISODES = 1000
 VECTORISATION = ("sync", "async")
@@ -94,6 +95,8 @@ class Checker:
         if "total_timesteps" in given:  # where old clients put it
             merged["total_timesteps"] = given.pop("total_timesteps")
         found["hyperparameters"] = hyperparameters.check(algorithm, {**tuned.get("hyperparameters", {}), **given})
+        if merged.get("total_timesteps") is None and merged.get("total_episodes") is not None:
+            merged["total_timesteps"] = _timesteps(merged, row)
         found |= _run(merged)
         found["env_kwargs"] = kwargs
         if "parameter" in asked:  # as a project's experiment was asked for
@@ -151,6 +154,16 @@ def _seen(observations: dict[str, Any], found: Mapping[str, Any]) -> dict[str, A
     return {"name": "Box", "shape": [84, 84, 1], "dtype": "uint8"} if found["atari"] else observations
 
 
+def _timesteps(asked: Mapping[str, Any], row: Mapping[str, Any] | None) -> int:
+    """The most that so many episodes can have, where the environment has a limit of steps."""
+    episodes = integer("total_episodes", asked["total_episodes"], 1, MOST_TRAINED)
+    limit = asked.get("max_episode_steps") or (row and row["max_episode_steps"])
+    copies = asked.get("n_envs", 1)
+    if not isinstance(limit, int) or not isinstance(copies, int):
+        return MOST_TIMESTEPS
+    return max(1, min(MOST_TIMESTEPS, limit * (episodes + copies - 1)))
+
+
 def _run(asked: Mapping[str, Any]) -> dict[str, Any]:
     """How long and in which way; all have a default."""
     total = integer("total_timesteps", asked.get("total_timesteps", TIMESTEPS), 1, MOST_TIMESTEPS)
@@ -160,10 +173,11 @@ def _run(asked: Mapping[str, Any]) -> dict[str, Any]:
     vectorisation = asked.get("vectorisation", "sync")
     if vectorisation not in VECTORISATION:
         raise InvalidRequest(f"vectorisation must be one of {', '.join(VECTORISATION)}, not {vectorisation!r:.50}")
-    every = asked.get("checkpoint_every")
+    every, episodes = asked.get("checkpoint_every"), asked.get("total_episodes")
     steps = asked.get("max_episode_steps")
     return {
         "total_timesteps": total,
+        "total_episodes": None if episodes is None else integer("total_episodes", episodes, 1, MOST_TRAINED),
         "n_envs": integer("n_envs", asked.get("n_envs", 1), 1, MOST_ENVS),
         "vectorisation": vectorisation,
         "normalize": _normalize(asked.get("normalize")),

@@ -97,7 +97,7 @@ def play(instances: Instances, token: str, model: Path) -> None:
     from gymserve.training.runners import making
 
     torch.set_num_threads(1)
-    loaded = Loaded(model)
+    loaded = Loaded(model, model / "model.zip")
     state: Any = None
     starts = np.ones(1, bool)
     with contextlib.suppress(Over):

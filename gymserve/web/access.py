@@ -34,6 +34,7 @@ SCOPES = {
     "curves": "training",
     "films": "training",
     "training": "training",
+    "runt": "training",
     "challenges": "submissions",
     "teams": "submissions",
     "external": "submissions",

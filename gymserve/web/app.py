@@ -35,6 +35,7 @@ from gymserve.web.background import Background, Process
 from gymserve.web.challenges import challenges
 from gymserve.web.counts import Counts
 from gymserve.web.curves import blueprint as curves
+from gymserve.web.dialects.runt import blueprint as runt
 from gymserve.web.experiments import blueprint as experiments
 from gymserve.web.external import external
 from gymserve.web.films import blueprint as films
@@ -124,6 +125,7 @@ def create_app(settings: Settings) -> Flask:
         model_views,
         model_submissions,
         advice,
+        runt,
         challenges,
         teams,
         external,

@@ -5,9 +5,9 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
 from gunicorn.http.errors import NoMoreData, ParseException
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from gymserve import wire
 from gymserve.errors import GymserveError, InvalidRequest, LimitReached, TooFast, Unauthenticated, Unavailable
@@ -20,6 +20,8 @@ STRUCTURED = (
     "films",
     "training",
 )  # theirs for "error", "message", "details", "timestamp"; 400 for a conflict
+# RUNT's paths begin with these; its clients look for a "status", and know no 422.
+ENVELOPED = ("login", "models", "stop-train", "testmodel", "train", "trainingassistent")
 log = logging.getLogger("gymserve.web")
 
 
@@ -37,6 +39,24 @@ def answer(error: GymserveError) -> tuple[int, dict[str, str], bytes]:
     return wire.status(error), headers, wire.write_json(body)
 
 
+def _of_method(error: HTTPException) -> HTTPException:
+    """Of a path without its trailing slash, Werkzeug says that there is none where only the method is another."""
+    if isinstance(error, NotFound) and request.url_rule is None:
+        adapter = current_app.create_url_adapter(request)
+        try:
+            if adapter is not None:
+                adapter.match(f"{request.path}/")
+        except MethodNotAllowed as found:
+            return found
+        except HTTPException:
+            pass
+    return error
+
+
+def _is_enveloped() -> bool:
+    return request.path.lstrip("/").partition("/")[0] in ENVELOPED
+
+
 def register(app: Flask) -> None:
     """Makes `app` answer every error as JSON."""
 
@@ -49,12 +69,23 @@ def register(app: Flask) -> None:
             status = 400 if status == 409 else status
             timestamp = datetime.now(UTC).isoformat(timespec="seconds")
             body = wire.write_json({**wire.read_json(body), "details": {}, "timestamp": timestamp})
+        if request.blueprint == "runt":
+            status = 400 if status == 422 else status
+        if _is_enveloped():
+            body = wire.write_json({**wire.read_json(body), "status": "error", "data": None})
         return Response(body, status, headers)
 
     @app.errorhandler(HTTPException)
     def of_http(error: HTTPException) -> Any:
+        error = _of_method(error)
         response = error.get_response()
-        response.data = wire.write_json({"message": error.description, "error": error.name.replace(" ", "")})
+        body = {"message": error.description, "error": error.name.replace(" ", "")}
+        if _is_enveloped():
+            body |= {"status": "error", "data": None}
+        if isinstance(error, MethodNotAllowed) and _is_enveloped():
+            methods = sorted(set(error.valid_methods or ()) - {"HEAD", "OPTIONS"})
+            body["message"] = f"仅支持{'、'.join(methods)}请求 (only {', '.join(methods)})"
+        response.data = wire.write_json(body)
         response.content_type = "application/json"
         return response
 

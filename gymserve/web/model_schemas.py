@@ -55,8 +55,13 @@ class ModelCard(Struct):
 
 
 class ModelCards(Struct):
+    """`status`, `message` and `data` are for RUNT's clients: its models are experiments there."""
+
     total: int
     models: list[ModelCard]
+    status: str | None = None
+    message: str | None = None
+    data: dict[str, Any] | None = None
 
 
 class SubmitOrder(Struct):

@@ -16,6 +16,7 @@ from gymserve.web import model_schemas as schemas
 from gymserve.web import parameters, training_schemas
 from gymserve.web.access import identity, settings
 from gymserve.web.answers import json_answer, no_content
+from gymserve.web.dialects import runt, runt_parameters
 from gymserve.web.experiments import check_role, created
 from gymserve.web.experiments import mine as own_experiment
 from gymserve.web.films import video_path
@@ -100,12 +101,13 @@ def upload() -> Response:
 
 
 @blueprint.get("/")
-@documented(schemas.ModelCards, errors=OTHERS, query=parameters.PAGE)
+@documented(schemas.ModelCards, errors=OTHERS, query={**parameters.PAGE, **runt_parameters.PAGE})
 def list_all() -> Response:
-    """List one's models, the newest first."""
+    """List one's models, the newest first; and, without skip and limit, what RUNT's clients call models."""
     skip, limit = parameters.page()
+    theirs = {} if {"skip", "limit"} & request.args.keys() else runt.models()
     total, rows = models.list(identity.account_id or None, sees_all=identity.sees_all, skip=skip, limit=limit)
-    return json_answer({"total": total, "models": [model_row(row) for row in rows]})
+    return json_answer({"total": total, "models": [model_row(row) for row in rows], **theirs})
 
 
 @blueprint.get("/<model_id>/")

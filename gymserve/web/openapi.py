@@ -33,6 +33,7 @@ TAGS = {
     "curves": "Experiments",
     "films": "Experiments",
     "model_submissions": "Models",
+    "runt": "RUNT",
 }
 REDOC_STYLES = (
     "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",  # nothing
@@ -132,10 +133,9 @@ def _operation(app: Flask, rule: Rule, note: Documentation, references: dict[typ
     public = role_for(app, rule.endpoint) == PUBLIC
     if not public:
         operation["security"] = [{"bearer": []}, {"password": []}]
-    for kind, media in ((note.body, "application/json"), (note.form, "application/x-www-form-urlencoded")):
-        if kind is not None:
-            content = {media: {"schema": references[kind]}}
-            operation["requestBody"] = {"required": note.body_needed, "content": content}
+    bodies = {"application/json": note.body, "application/x-www-form-urlencoded": note.form}
+    if content := {media: {"schema": references[kind]} for media, kind in bodies.items() if kind is not None}:
+        operation["requestBody"] = {"required": note.body_needed, "content": content}
     error = {"application/json": {"schema": references[schemas.Error]}}
     answers = {str(note.status): _answer(note, references)}
     for status in sorted({*ALWAYS, *note.errors, *(() if public else LEVELS)}):

@@ -21,6 +21,7 @@ from gymserve.accounts.identity import EVERYBODY, Identity
 from gymserve.errors import GymserveError, InvalidRequest, NotFound
 from gymserve.store.models import Account, now
 from gymserve.web.access import PUBLIC, allow, settings
+from gymserve.web.dialects import runt
 
 csrf = CSRFProtect()
 accounts: Accounts = LocalProxy(lambda: current_app.extensions["accounts"])  # type: ignore[assignment]
@@ -50,7 +51,8 @@ def register(app: Flask, *, hours: float) -> None:
 
 
 def _check_form() -> None:
-    csrf.protect()
+    if not (request.endpoint == "pages.login" and runt.asks_to_log_in()):
+        csrf.protect()
 
 
 def _safe(response: Response) -> Response:
@@ -174,6 +176,8 @@ def login() -> Any:
     """Log in."""
     if request.method == "GET":
         return render_template("login.html")
+    if runt.asks_to_log_in():
+        return runt.log_in()
     by, email = _by(), request.form.get("email", "")
     try:
         password = request.form.get("password", "")

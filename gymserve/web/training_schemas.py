@@ -29,6 +29,9 @@ class NewExperiment(Struct):
     runner: Annotated[str, Meta(description="sb3, or a program of the RUNNERS setting")] = "sb3"
     parameter: Annotated[dict[str, Any], Meta(description="values for a program's parameters")] = {}
     total_timesteps: Annotated[int, Meta(ge=1, le=10**10)] = 100_000
+    total_episodes: Annotated[
+        Annotated[int, Meta(ge=1, le=10**8)] | None, Meta(description="it ends after so many episodes, if not before")
+    ] = None
     tuned: Annotated[bool, Meta(description="begin with values that are known to learn well")] = False
     n_envs: Annotated[int, Meta(ge=1, le=64, description="copies of the environment")] = 1
     vectorisation: Annotated[str, Meta(description="sync, or async: each copy in a process")] = "sync"

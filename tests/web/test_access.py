@@ -52,6 +52,7 @@ TABLE = {
     "GET /metrics": {"admin"},
     "GET /models/": ACCOUNTS,  # one's own
     "GET /models/<model_id>/": {"owner", "admin"},
+    "GET /models/<int:model_id>/train-data/": {"owner", "admin"},
     "GET /models/<model_id>/file": {"owner", "admin"},
     "GET /models/<model_id>/graph": {"owner", "admin"},
     "GET /models/<model_id>/onnx": {"owner", "admin"},
@@ -130,11 +131,15 @@ TABLE = {
     "POST /models/<model_id>/retrain": {"owner", "admin"},
     "POST /models/<model_id>/rollout": {"owner", "admin"},
     "POST /setup/<secret>": EVERYBODY,
+    "POST /stop-train/": ACCOUNTS,  # one's own
     "POST /submissions/<submission_id>/media/": {"admin"},  # and the challenge's organiser
+    "POST /testmodel/": ACCOUNTS,  # one's own
     "POST /token": EVERYBODY,
     "POST /training": EVERYBODY,
     "POST /training/<experiment_id>": EVERYBODY,
     "POST /training/models/<model_id>": EVERYBODY,
+    "POST /train/": ACCOUNTS,
+    "POST /trainingassistent/": ACCOUNTS,
     "POST /users/": {"admin"},  # and everybody, where SIGN_UP is open
     "POST /users/<int:user_id>/keys/": {"owner", "admin"},
     "POST /users/<int:user_id>/projects/": {"owner", "admin"},

@@ -11,6 +11,7 @@ from stable_baselines3.common.atari_wrappers import AtariWrapper
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecFrameStack, VecNormalize
 
+from gymserve import environments
 from gymserve.errors import InvalidRequest
 from gymserve.training.runners.taking import Take
 
@@ -80,6 +81,7 @@ def make(order: dict[str, Any], *, training: bool, taken: bool = False) -> VecEn
     Args:
         taken: its copies remember their best episode, see `taking.Take`, where it can be shown.
     """
+    environments.register()
     for module in order.get("modules", ()):
         importlib.import_module(module)
     number = order["n_envs"] if training else 1

@@ -28,7 +28,7 @@ class Paused(Exception):
 
 
 class Stopped(Exception):
-    """Ends `learn` where it does not heed what a callback answers."""
+    """Ends `learn` where it does not heed what a callback answers, or at the start of a roll-out."""
 
 
 class Wishes:
@@ -100,14 +100,18 @@ class Watch(BaseCallback):
         self._next_checkpoint = order["checkpoint_every"] or 0
         self._next_moment = time.monotonic() + CHECKPOINT_SECONDS
         self._next_evaluation = order["evaluation"]["every"]
+        self._episodes_left: int | None = order.get("total_episodes")
         if restored is not None:
             self._next_evaluation = restored.more["next_evaluation"]
+            self._episodes_left = restored.more.get("episodes_left")
             self._next_checkpoint = restored.model.num_timesteps + (order["checkpoint_every"] or 0)
 
     def _on_rollout_start(self) -> None:
         if self._restored is not None:
             self._restored.begin()
             self._restored = None
+        if self._episodes_left == 0:  # here, so that all that was collected was learnt from
+            raise Stopped
         steps = self.model.num_timesteps
         if self.order["evaluation"]["every"] and steps >= self._next_evaluation:
             self._next_evaluation = steps + self.order["evaluation"]["every"]
@@ -131,7 +135,7 @@ class Watch(BaseCallback):
     def _keep(self, steps: int) -> None:
         began = time.monotonic()
         self._next_checkpoint = steps + (self.order["checkpoint_every"] or 0)
-        more = {"next_evaluation": self._next_evaluation}
+        more = {"next_evaluation": self._next_evaluation, "episodes_left": self._episodes_left}
         with self.folder.new_checkpoint(steps) as fresh:
             checkpoint.save(
                 self.model,
@@ -163,6 +167,10 @@ class Watch(BaseCallback):
                 self._episode(episode)
 
     def _episode(self, episode: dict[str, Any]) -> None:
+        if self._episodes_left is not None:
+            if self._episodes_left == 0:
+                return  # one more than was asked for, in the last roll-out
+            self._episodes_left -= 1
         values = {"reward": float(episode["r"]), "episode_length": float(episode["l"])}
         self.metrics.write(self.model.num_timesteps, values)
 

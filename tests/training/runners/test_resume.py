@@ -16,8 +16,8 @@ RUNS: dict[str, dict[str, Any]] = {
         "hyperparameters": {"n_steps": 128, "learning_rate": "lin_3e-4"},
         "evaluation": {"every": 1000, "episodes": 2, "deterministic": True},
     },
-    "PPO with state-dependent exploration, Box2D": {
-        "algorithm": "PPO", "environment": "LunarLanderContinuous-v3", "total_timesteps": 6144,
+    "PPO with state-dependent exploration, Box2D, to its fortieth episode": {
+        "algorithm": "PPO", "environment": "LunarLanderContinuous-v3", "total_timesteps": 61440, "total_episodes": 40,
         "hyperparameters": {"n_steps": 256, "use_sde": True, "sde_sample_freq": 8},
     },
     "DQN": {

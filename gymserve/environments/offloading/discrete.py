@@ -1,0 +1,45 @@
+"""The same task for algorithms that choose among so many actions."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from gymserve.environments.offloading import radio
+from gymserve.environments.offloading.environment import Offloading
+
+GROUPS = 4  # of neighbours on the ring, at most, which send or compute together
+POWERS = (0.5, 1.0)
+FLIGHTS = (
+    (0.5, 0.5, 0.5), (0.0, 0.5, 0.5), (1.0, 0.5, 0.5), (0.5, 0.0, 0.5), (0.5, 1.0, 0.5), (0.5, 0.5, 0.0), (0.5, 0.5, 1.0),
+)  # fmt: skip
+
+
+def joint_actions(users: int) -> NDArray[np.float32]:
+    """(2^g · 2 · 7, 3 n + 8) actions of `Offloading` for n users in g = min(n, 4) groups, in this order: which groups send
+    (none first, all last), at half or full power, and the vehicle stays, or goes 50 m against or along x, y, z.
+
+    Who sends has equal shares of the server, and the surface's phases are equal.
+    """
+    groups = min(users, GROUPS)
+    of_group = np.arange(users) * groups // users
+    found = [
+        np.concatenate(
+            [np.array(sent)[of_group], np.ones(users), np.full(users, power), np.zeros(radio.COLUMNS), flight]
+        )
+        for sent, power, flight in itertools.product(itertools.product((0.0, 1.0), repeat=groups), POWERS, FLIGHTS)
+    ]
+    return np.array(found, np.float32)
+
+
+class OffloadingDiscrete(Offloading):
+    """`Offloading` with the actions of `joint_actions`, by their numbers; takes the same arguments."""
+
+    def _actions(self) -> spaces.Space[Any]:
+        self.choices = joint_actions(self.users)
+        return spaces.Discrete(len(self.choices))
+
+    def step(self, action: Any) -> Any:
+        return super().step(self.choices[int(action)])

@@ -1,0 +1,55 @@
+"""What requests and answers of RUNT's clients hold, as the API's description tells it."""
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+
+class RuntTraining(Struct):
+    """Numbers may be texts, as forms send them."""
+
+    algorithm: Annotated[str, Meta(description="as /algorithms has it")]
+    target_episode: Annotated[int, Meta(ge=1, le=10**6, description="it ends after so many episodes of 100 steps")]
+    task_size_average: Annotated[float | None, Meta(description="kilobytes")] = None
+    task_comsumption_average: Annotated[float | None, Meta(description="millions of cycles")] = None
+    task_time_average: Annotated[float | None, Meta(description="seconds")] = None
+    task_arrival_rate: Annotated[float | None, Meta(description="the probability of a task, a user and slot")] = None
+    n_UE: Annotated[int | None, Meta(description="users, 1 to 100")] = None
+    UE_computation_capacity: Annotated[float | None, Meta(description="MHz of each user")] = None
+    MEC_computation_capacity: Annotated[float | None, Meta(description="MHz of the server")] = None
+    seed: int | None = None
+    learning_rate: float | None = None
+    batch_size: int | None = None
+    gamma: float | None = None
+
+
+class RuntModelName(Struct):
+    model_id: Annotated[int, Meta(description="as /train answered it")]
+
+
+class RuntTest(Struct):
+    model_id: Annotated[int, Meta(description="as /train answered it")]
+    observation: Annotated[list[float], Meta(description="4 n_UE + 4 numbers; what is not within 0 to 1 is clipped")]
+
+
+class RuntQuestion(Struct):
+    hyperparameters: Annotated[dict[str, Any], Meta(description="algorithm, learning_rate, …; 0 means not told")]
+    rewards: Annotated[list[float], Meta(description="of the episodes")]
+
+
+class RuntAnswer(Struct):
+    status: Annotated[str, Meta(description="success or error")]
+    message: str
+    data: Any = None
+
+
+class RuntStarted(RuntAnswer):
+    id: Annotated[int | None, Meta(description="by which the other requests name it")] = None
+
+
+class RuntRollout(Struct):
+    status: str
+    message: str
+    observation: list[list[float]]
+    action: list[list[float]]
+    rewards: list[float]
