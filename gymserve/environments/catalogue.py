@@ -14,7 +14,7 @@ from typing import Any
 import gymnasium
 from gymnasium.envs.registration import EnvSpec
 
-from gymserve.environments import arguments, offloading, opensim, requirements
+from gymserve.environments import arguments, car_race, offloading, opensim, requirements
 from gymserve.environments.making import make
 from gymserve.errors import EnvironmentFailed, InvalidRequest, SettingsError, UnknownEnvironment
 from gymserve.spaces import describe, jsonable
@@ -23,8 +23,12 @@ _ID = re.compile(r"(?:[A-Za-z0-9_.-]+/)?[A-Za-z0-9_.-]+")
 _NAME_VERSION = re.compile(r"(.+?)(?:-v(\d+))?")
 _OURS = "remote/"  # what our own client registers where it is installed
 _LIGHT = (
-    "gymnasium.envs.classic_control", "gymnasium.envs.toy_text", "gymnasium.envs.box2d", "gymserve.environments.offloading",
-)  # fmt: skip
+    "gymnasium.envs.classic_control",
+    "gymnasium.envs.toy_text",
+    "gymnasium.envs.box2d",
+    "gymserve.environments.car_race",
+    "gymserve.environments.offloading",
+)
 _HEAVY = ("ale_py", "gymserve.environments.opensim")
 _KNOWN_OLD = (  # ids that agents in the wild ask for, told in the catalogue
     "FrozenLake-v0", "FrozenLake8x8-v0", "Pendulum-v0", "Blackjack-v0", "LunarLander-v2", "LunarLanderContinuous-v2",
@@ -35,13 +39,15 @@ _KNOWN_OLD = (  # ids that agents in the wild ask for, told in the catalogue
     "InvertedPendulum-v1", "InvertedPendulum-v2", "InvertedDoublePendulum-v1", "InvertedDoublePendulum-v2",
     "HumanoidStandup-v1", "HumanoidStandup-v2", "Acrobot-v0",
 )  # fmt: skip
-_OLD = (*_KNOWN_OLD, *opensim.ALIASES)
+_ALIASES = opensim.ALIASES | car_race.ALIASES
+_OLD = (*_KNOWN_OLD, *_ALIASES)
 _ATARI = re.compile(r"(ALE/)?(Pong|Breakout|SpaceInvaders|Seaquest|Qbert|BeamRider|Enduro|MsPacman|Freeway|Asteroids)")
 
 
 def register() -> None:
     """Tells Gymnasium of the environments that come with this server; a second call changes nothing."""
     opensim.register()
+    car_race.register()
     offloading.register()
 
 
@@ -112,7 +118,7 @@ class Catalogue:
 
     def _newest(self, env_id: str) -> str | None:
         """The id itself if it can be made, else the newest version of the same name that can, else what is registered."""
-        env_id = opensim.ALIASES.get(env_id, env_id)
+        env_id = _ALIASES.get(env_id, env_id)
         registered = gymnasium.registry.get(env_id)
         if env_id.startswith(_OURS):
             return None

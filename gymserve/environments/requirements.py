@@ -34,6 +34,7 @@ _BY_MODULE = {
     "gymnasium.envs.phys2d": Requirement(("jax",), 'pip install "gymnasium[jax]"'),
     "gymnasium.envs.tabular": Requirement(("jax",), 'pip install "gymnasium[jax]"'),
     "ale_py": Requirement(("ale_py",), "pip install ale-py"),
+    "gymserve.environments.car_race": Requirement(("PIL",), "pip install pillow"),
     "gymserve.environments.opensim": Requirement(
         ("opensim",), 'pip install "gymserve[opensim]"', Files("the OpenSim models", opensim.present, opensim.FETCH)
     ),

@@ -1,0 +1,264 @@
+"""Expressions of the reward language as closures: functions of a frame that give a float, a bool or a list of floats."""
+
+import ast
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from gymserve.environments.car_race.functions import FUNCTIONS, MOST_ELEMENTS, Wrong, elements, number, whole
+
+PROPS = ("is_alive", "observation", "direction", "rotational_velocity")
+OLD_NAMES = {"isAlive": "is_alive", "obs": "observation", "dir": "direction", "rotation_vel": "rotational_velocity"}
+UNSET = object()
+
+
+class Refused(Exception):
+    """The text holds what the language does not have, in this line."""
+
+    def __init__(self, line: int, text: str) -> None:
+        super().__init__(text)
+        self.line = line
+
+
+class Frame:
+    """One call: the variables' values, the line that it is in, and how many nodes it may still look at."""
+
+    __slots__ = ("budget", "line", "values")
+
+    def __init__(self, props: list[Any], size: int, budget: int) -> None:
+        self.values, self.line, self.budget = props + [UNSET] * (size - len(props)), 1, budget
+
+    def spend(self, nodes: int) -> None:
+        self.budget -= nodes
+        if self.budget < 0:
+            raise Wrong("it takes too many steps: loop less")
+
+
+class Names:
+    """Which variable is in which place of a frame; the props are the first ones."""
+
+    def __init__(self) -> None:
+        self.props = ""
+        self.slots: dict[str, int] = {}
+        self.loops = 0  # around what is being read
+
+    def assigned(self, name: str, line: int) -> int:
+        """The place of a variable that is given a value.
+
+        Raises:
+            Refused: a parameter's or a function's name cannot be one.
+        """
+        if name == self.props:
+            raise Refused(line, f"{name} cannot be given another value")
+        if name in FUNCTIONS or name == "range":
+            raise Refused(line, f"{name} is a function: call the variable something else")
+        return self.slots.setdefault(name, len(self.slots))
+
+
+Closure = Callable[[Frame], Any]
+
+
+def expression(node: ast.expr, names: Names) -> Closure:
+    """Raises: Refused: the language has no such expression."""
+    make = KINDS.get(type(node))
+    if make is None:
+        raise Refused(node.lineno, f"{type(node).__name__} ({shown(node)}) is not in the reward language")
+    return make(node, names)
+
+
+def shown(node: ast.AST) -> str:
+    """How it begins, for a message."""
+    return ast.unparse(node).strip().splitlines()[0][:40]
+
+
+def _constant(node: ast.Constant, names: Names) -> Closure:
+    value = node.value
+    if isinstance(value, bool):
+        return lambda frame: value
+    if not isinstance(value, (int, float)):
+        raise Refused(node.lineno, f"{value!r:.40} is no number: texts only stand in props[…]")
+    try:
+        as_float = float(value)
+    except OverflowError:
+        as_float = math.inf
+    if not math.isfinite(as_float):
+        raise Refused(node.lineno, "the number is too large")
+    return lambda frame: as_float
+
+
+def _name(node: ast.Name, names: Names) -> Closure:
+    name, slot = node.id, names.slots.get(node.id)
+    if name == names.props:
+        raise Refused(node.lineno, f"{name} only stands before what is asked of it: {name}[{PROPS[0]!r}]")
+    if slot is None:
+        raise Refused(node.lineno, f"there is no {name:.40}")
+
+    def get(frame: Frame) -> Any:
+        value = frame.values[slot]
+        if value is UNSET:
+            raise Wrong(f"{name:.40} has no value yet")
+        return value
+
+    return get
+
+
+def _subscript(node: ast.Subscript, names: Names) -> Closure:
+    if isinstance(node.value, ast.Name) and node.value.id == names.props:
+        return _prop(node)
+    of, which = expression(node.value, names), node.slice
+    if isinstance(which, ast.Slice):
+        if which.step is not None:
+            raise Refused(node.lineno, "a slice with a step is not in the reward language")
+        bounds = [None if bound is None else expression(bound, names) for bound in (which.lower, which.upper)]
+        return lambda frame: elements(of(frame))[slice(*(bound and whole(bound(frame)) for bound in bounds))]
+    index = expression(which, names)
+
+    def get(frame: Frame) -> float:
+        found, place = elements(of(frame)), whole(index(frame))
+        if not -len(found) <= place < len(found):
+            raise Wrong(f"there is no element {place} in a list of {len(found)}")
+        return found[place]
+
+    return get
+
+
+def _prop(node: ast.Subscript) -> Closure:
+    key = node.slice.value if isinstance(node.slice, ast.Constant) else None
+    name = OLD_NAMES.get(key, key) if isinstance(key, str) else None
+    if name not in PROPS:
+        raise Refused(node.lineno, f"there is no {shown(node)}: there are {', '.join(PROPS)}")
+    slot = PROPS.index(name)
+    return lambda frame: frame.values[slot]
+
+
+def _list(node: ast.List | ast.Tuple, names: Names) -> Closure:
+    if len(node.elts) > MOST_ELEMENTS:
+        raise Refused(node.lineno, f"a list has at most {MOST_ELEMENTS} elements")
+    parts = [expression(each, names) for each in node.elts]
+    return lambda frame: [number(part(frame)) for part in parts]
+
+
+OPERATORS: dict[type[ast.AST], Callable[[float, float], float]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: math.pow,  # unlike **, it never gives a complex number
+}
+
+
+def operation(kind: ast.operator, line: int) -> Callable[[float, float], float]:
+    """What an arithmetical sign does.
+
+    Raises:
+        Refused: the language has no such sign.
+    """
+    if type(kind) not in OPERATORS:
+        raise Refused(line, f"{type(kind).__name__} is not in the reward language")
+    return OPERATORS[type(kind)]
+
+
+def _arithmetic(node: ast.BinOp, names: Names) -> Closure:
+    act = operation(node.op, node.lineno)
+    left, right = expression(node.left, names), expression(node.right, names)
+    return lambda frame: act(number(left(frame)), number(right(frame)))
+
+
+def _unary(node: ast.UnaryOp, names: Names) -> Closure:
+    of = expression(node.operand, names)
+    if isinstance(node.op, ast.Not):
+        return lambda frame: not of(frame)
+    if isinstance(node.op, ast.USub):
+        return lambda frame: -number(of(frame))
+    if isinstance(node.op, ast.UAdd):
+        return lambda frame: number(of(frame))
+    raise Refused(node.lineno, f"{type(node.op).__name__} is not in the reward language")
+
+
+def _logic(node: ast.BoolOp, names: Names) -> Closure:
+    parts = [expression(each, names) for each in node.values]
+    ends = isinstance(node.op, ast.Or)  # at the first part that is true, or at the first that is not
+
+    def evaluate(frame: Frame) -> Any:
+        value = None
+        for part in parts:
+            value = part(frame)
+            if bool(value) is ends:
+                return value
+        return value
+
+    return evaluate
+
+
+ORDERS: dict[type[ast.AST], Callable[[Any, Any], bool]] = {
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
+EQUALITIES: dict[type[ast.AST], Callable[[Any, Any], bool]] = {ast.Eq: operator.eq, ast.NotEq: operator.ne}
+
+
+def _compared(kind: ast.cmpop, line: int) -> Callable[[Any, Any], bool]:
+    if type(kind) in ORDERS:
+        order = ORDERS[type(kind)]
+        return lambda left, right: order(number(left), number(right))
+    if type(kind) in EQUALITIES:
+        return EQUALITIES[type(kind)]
+    if isinstance(kind, (ast.In, ast.NotIn)):
+        wanted = isinstance(kind, ast.In)
+        return lambda left, right: (number(left) in elements(right)) is wanted
+    raise Refused(line, "comparisons are < <= > >= == != in")
+
+
+def _comparison(node: ast.Compare, names: Names) -> Closure:
+    first = expression(node.left, names)
+    rest = [
+        (_compared(kind, node.lineno), expression(each, names))
+        for kind, each in zip(node.ops, node.comparators, strict=True)
+    ]
+
+    def compare(frame: Frame) -> bool:
+        left = first(frame)
+        for holds, part in rest:
+            right = part(frame)
+            if not holds(left, right):
+                return False
+            left = right
+        return True
+
+    return compare
+
+
+def _choice(node: ast.IfExp, names: Names) -> Closure:
+    test, yes, no = (expression(each, names) for each in (node.test, node.body, node.orelse))
+    return lambda frame: yes(frame) if test(frame) else no(frame)
+
+
+def _call(node: ast.Call, names: Names) -> Closure:
+    name = node.func.id if isinstance(node.func, ast.Name) else ""
+    if name not in FUNCTIONS:
+        raise Refused(node.lineno, f"{shown(node.func)} cannot be called: there are {', '.join(FUNCTIONS)}")
+    act, least, most = FUNCTIONS[name]
+    if node.keywords or not least <= len(node.args) <= most:
+        raise Refused(node.lineno, f"{name} takes {least} to {most} arguments, without names")
+    parts = [expression(each, names) for each in node.args]
+    return lambda frame: act(*(part(frame) for part in parts))
+
+
+KINDS: dict[type[ast.AST], Callable[[Any, Names], Closure]] = {
+    ast.BinOp: _arithmetic,
+    ast.BoolOp: _logic,
+    ast.Call: _call,
+    ast.Compare: _comparison,
+    ast.Constant: _constant,
+    ast.IfExp: _choice,
+    ast.List: _list,
+    ast.Name: _name,
+    ast.Subscript: _subscript,
+    ast.Tuple: _list,
+    ast.UnaryOp: _unary,
+}

@@ -1,0 +1,138 @@
+"""The reward language: the part of Python in which rewards are written, read by an interpreter of our own.
+
+A reward is an expression, such as `1 if is_alive else -10`, or one function of one parameter, by whatever names:
+
+    def reward_func(props):
+        reward = 0
+        if props["is_alive"]:
+            reward = 1 + min(props["observation"]) / 200
+        return reward
+
+It is made into closures once (`expressions.py`, `functions.py`, `statements.py`). No code object is ever made of
+it; what these files do not name is refused. All numbers are floats, no value is longer than `MOST_ELEMENTS`, and each call
+has a budget of steps, so that a reward can neither reach anything, nor grow, nor go on for long.
+"""
+
+import ast
+import math
+import textwrap
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+from gymserve.environments.car_race.expressions import PROPS, Frame, Names, Refused
+from gymserve.environments.car_race.functions import Wrong
+from gymserve.environments.car_race.statements import body
+from gymserve.errors import EnvironmentFailed, InvalidRequest
+
+MOST_CHARACTERS = 5000
+MOST_NODES = 1500
+MOST_DEPTH = 40
+BUDGET = 20_000  # nodes that one call may look at
+SAMPLES = (
+    (True, [200.0] * 5, 0.0, 15.0),
+    (True, [0.0, 40.0, 80.0, 120.0, 160.0], -1.0, 15.0),
+    (False, [0.0] * 5, 1.0, 15.0),
+)
+
+
+class Reward:
+    """A reward function that was read. Called with the values of `PROPS`, it gives a finite float.
+
+    Raises:
+        EnvironmentFailed: it failed, or what it gave is no finite number; the text says in which line.
+    """
+
+    def __init__(self, run: Any, names: Names) -> None:
+        self._run, self._size = run, len(names.slots)
+
+    def __call__(self, is_alive: bool, observation: list[float], direction: float, rotational_velocity: float) -> float:
+        frame = Frame([is_alive, observation, direction, rotational_velocity], self._size, BUDGET)
+        try:
+            answer = self._run(frame)
+        except (Wrong, ArithmeticError, ValueError) as error:
+            raise EnvironmentFailed(f"the reward function, line {frame.line}: {error}") from error
+        value = answer[0] if isinstance(answer, tuple) else None
+        if isinstance(value, (bool, float)) and math.isfinite(value):
+            return float(value)
+        given = "nothing (it ends without a return)" if value is None else f"{value!r:.40}"
+        raise EnvironmentFailed(f"the reward function, line {frame.line}: it must give a finite number, not {given}")
+
+
+def read(source: Any) -> Reward:
+    """The reward function that this text says; it is tried on a few situations.
+
+    Raises:
+        InvalidRequest: it is not in the language, or fails; the text says in which line, and why.
+    """
+    if not isinstance(source, str) or not 0 < len(source) <= MOST_CHARACTERS:
+        raise InvalidRequest(f"the reward function must be a text of 1 to {MOST_CHARACTERS} characters")
+    return _read(source)
+
+
+@lru_cache(256)
+def _read(source: str) -> Reward:
+    try:
+        tree = _parsed(textwrap.dedent(source))
+        names = Names()
+        found = Reward(_function(tree, names), names)
+        for sample in SAMPLES:
+            found(*sample)
+    except Refused as refusal:
+        raise InvalidRequest(f"the reward function, line {refusal.line}: {refusal}") from None
+    except EnvironmentFailed as error:
+        raise InvalidRequest(str(error)) from None
+    return found
+
+
+def _parsed(source: str) -> ast.Module:
+    """Raises: Refused: it is no Python, or too large."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError as error:
+        raise Refused(error.lineno or 1, f"it is no Python: {error.msg}") from None
+    except (ValueError, RecursionError, MemoryError):
+        raise Refused(1, "it is no Python that could be read") from None
+    for number, (depth, node) in enumerate(_nodes(tree), 1):
+        line = getattr(node, "lineno", 1)
+        if depth > MOST_DEPTH:
+            raise Refused(line, f"it is nested more than {MOST_DEPTH} deep")
+        if number > MOST_NODES:
+            raise Refused(line, f"it is too long: it has more than {MOST_NODES} names, numbers and operations")
+    return tree
+
+
+def _nodes(tree: ast.AST) -> Iterator[tuple[int, ast.AST]]:
+    """Each node, with how deep it lies; without recursion."""
+    waiting = [(0, tree)]
+    while waiting:
+        depth, node = waiting.pop()
+        yield depth, node
+        waiting.extend((depth + 1, child) for child in ast.iter_child_nodes(node))
+
+
+def _function(tree: ast.Module, names: Names) -> Any:
+    """What runs the only statement there is: an expression, or a function."""
+    if len(tree.body) == 1 and isinstance(tree.body[0], ast.Expr):
+        names.props = "props"
+        names.slots = {name: index for index, name in enumerate(PROPS)}
+        return body([ast.copy_location(ast.Return(tree.body[0].value), tree.body[0])], names)
+    functions = [each for each in tree.body if isinstance(each, ast.FunctionDef)]
+    others = [each for each in tree.body if not isinstance(each, ast.FunctionDef)] or functions[1:]
+    if others or not functions:
+        line = others[0].lineno if others else 1
+        raise Refused(
+            line, "it must be one expression or one function (def reward_func(props): …), and nothing beside it"
+        )
+    only = functions[0]
+    given = only.args
+    if only.decorator_list or getattr(only, "type_params", None):
+        raise Refused(only.lineno, "a function with decorators or type parameters is refused")
+    if len(given.args) != 1 or given.posonlyargs or given.kwonlyargs or given.vararg or given.kwarg or given.defaults:
+        raise Refused(only.lineno, "the function must have one parameter, without a default")
+    names.props = given.args[0].arg
+    names.slots = {f"props.{name}": index for index, name in enumerate(PROPS)}
+    for node in ast.walk(only):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.assigned(node.id, node.lineno)
+    return body(only.body, names)

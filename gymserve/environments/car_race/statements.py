@@ -1,0 +1,166 @@
+"""Statements of the reward language, made into closures that give None, or how the block they stand in ends."""
+
+import ast
+from collections.abc import Callable
+from typing import Any
+
+from gymserve.environments.car_race.expressions import Closure, Frame, Names, Refused, expression, operation, shown
+from gymserve.environments.car_race.functions import MOST_ELEMENTS, Wrong, elements, number
+
+BREAK, CONTINUE = "break", "continue"  # a return is a tuple of the value
+
+
+def body(statements: list[ast.stmt], names: Names) -> Closure:
+    """Runs statements one after another; gives what ended them, or None.
+
+    Raises:
+        Refused: the language has no such statement.
+    """
+    steps = [(each.lineno, made) for each in statements if (made := _statement(each, names)) is not None]
+
+    def run(frame: Frame) -> Any:
+        for line, step in steps:
+            frame.line = line
+            if (end := step(frame)) is not None:
+                return end
+        return None
+
+    return run
+
+
+def _statement(node: ast.stmt, names: Names) -> Closure | None:
+    """None: it does nothing."""
+    if isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and _is_text(node.value)):
+        return None
+    make = KINDS.get(type(node))
+    if make is None:
+        raise Refused(node.lineno, f"{type(node).__name__} ({shown(node)}) is not in the reward language")
+    return make(node, names)
+
+
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def _assign(node: ast.Assign, names: Names) -> Closure:
+    value = expression(node.value, names)
+    stores = [_store(target, names) for target in node.targets]
+
+    def assign(frame: Frame) -> None:
+        found = value(frame)
+        for store in stores:
+            store(frame, found)
+
+    return assign
+
+
+def _store(target: ast.expr, names: Names) -> Callable[[Frame, Any], None]:
+    if isinstance(target, (ast.Tuple, ast.List)):
+        return _unpack(target, names)
+    if not isinstance(target, ast.Name):
+        raise Refused(target.lineno, f"{shown(target)} cannot be given a value: only variables can")
+    slot = names.assigned(target.id, target.lineno)
+
+    def store(frame: Frame, value: Any) -> None:
+        frame.values[slot] = value
+
+    return store
+
+
+def _unpack(target: ast.Tuple | ast.List, names: Names) -> Callable[[Frame, Any], None]:
+    stores = [_store(each, names) for each in target.elts]
+
+    def unpack(frame: Frame, value: Any) -> None:
+        found = elements(value)
+        if len(found) != len(stores):
+            raise Wrong(f"a list of {len(found)} is no list of {len(stores)}")
+        for store, each in zip(stores, found, strict=True):
+            store(frame, each)
+
+    return unpack
+
+
+def _augmented(node: ast.AugAssign, names: Names) -> Closure:
+    act = operation(node.op, node.lineno)
+    if not isinstance(node.target, ast.Name):
+        raise Refused(node.lineno, f"{shown(node.target)} cannot be given a value: only variables can")
+    before = expression(ast.copy_location(ast.Name(node.target.id), node), names)
+    value, store = expression(node.value, names), _store(node.target, names)
+    return lambda frame: store(frame, act(number(before(frame)), number(value(frame))))
+
+
+def _annotated(node: ast.AnnAssign, names: Names) -> Closure:
+    if node.value is None:
+        raise Refused(node.lineno, "a variable without a value")
+    return _assign(ast.copy_location(ast.Assign([node.target], node.value), node), names)
+
+
+def _if(node: ast.If, names: Names) -> Closure:
+    test, yes, no = expression(node.test, names), body(node.body, names), body(node.orelse, names)
+    return lambda frame: yes(frame) if test(frame) else no(frame)
+
+
+def _for(node: ast.For, names: Names) -> Closure:
+    if node.orelse:
+        raise Refused(node.orelse[0].lineno, "else after a loop is not in the reward language")
+    over, store = _range(node.iter, names) or expression(node.iter, names), _store(node.target, names)
+    names.loops += 1
+    block, size = body(node.body, names), sum(1 for _ in ast.walk(node))
+    names.loops -= 1
+
+    def loop(frame: Frame) -> Any:
+        for each in list(elements(over(frame))):
+            frame.spend(size)
+            store(frame, each)
+            end = block(frame)
+            if end is BREAK:
+                break
+            if end is not None and end is not CONTINUE:
+                return end
+        return None
+
+    return loop
+
+
+def _range(node: ast.expr, names: Names) -> Closure | None:
+    """`range(n)` or `range(n, m)`; None: it is something else."""
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range"):
+        return None
+    if node.keywords or not 1 <= len(node.args) <= 2:
+        raise Refused(node.lineno, "range takes one or two arguments")
+    bounds = [expression(each, names) for each in node.args]
+
+    def count(frame: Frame) -> list[float]:
+        *first, last = (number(bound(frame)) for bound in bounds)
+        start = first[0] if first else 0.0
+        if not (start.is_integer() and last.is_integer() and abs(start) < 2**31 and last - start <= MOST_ELEMENTS):
+            raise Wrong(f"range is of whole numbers, at most {MOST_ELEMENTS} of them")
+        return [float(each) for each in range(int(start), int(last))]
+
+    return count
+
+
+def _return(node: ast.Return, names: Names) -> Closure:
+    if node.value is None:
+        raise Refused(node.lineno, "return needs a value")
+    value = expression(node.value, names)
+    return lambda frame: (value(frame),)
+
+
+def _leave(node: ast.Break | ast.Continue, names: Names) -> Closure:
+    if not names.loops:
+        raise Refused(node.lineno, f"{ast.unparse(node)} stands outside of a loop")
+    end = BREAK if isinstance(node, ast.Break) else CONTINUE
+    return lambda frame: end
+
+
+KINDS: dict[type[ast.AST], Callable[[Any, Names], Closure]] = {
+    ast.AnnAssign: _annotated,
+    ast.Assign: _assign,
+    ast.AugAssign: _augmented,
+    ast.Break: _leave,
+    ast.Continue: _leave,
+    ast.For: _for,
+    ast.If: _if,
+    ast.Return: _return,
+}
