@@ -336,3 +336,22 @@ class Policy(Model):
     environment: Mapped[str] = mapped_column(String(100))
     details: Mapped[str] = mapped_column(Long, default="{}")  # JSON: the order that it was trained by, its evaluation
     created_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
+
+
+class TrainingSession(Model):
+    """A session of rewards-api: a name under which an account keeps parameters, a training, and how well it drives."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (Index("ix_sessions_score", "score"), Model.__table_args__)
+
+    key: Mapped[str] = mapped_column(String(64), unique=True)  # SHA-256 of whose it is and what it is called
+    account_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(String(200))
+    environment: Mapped[str] = mapped_column(Long, default="{}")  # JSON, as the client wrote them
+    agent: Mapped[str] = mapped_column(Long, default="{}")
+    training: Mapped[str] = mapped_column(Long, default="{}")
+    agent_at: Mapped[datetime.datetime | None] = mapped_column(Moment)  # when that was written
+    experiment: Mapped[str] = mapped_column(String(36), default="")  # its name; "": none yet
+    evaluation: Mapped[str] = mapped_column(Long, default="{}")  # JSON: mode → track → how it drove
+    score: Mapped[float | None] = mapped_column(Double)  # on the leaderboard
+    created_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)

@@ -12,11 +12,13 @@ MOST = 10**9
 UNITS = 4096  # in a layer
 LAYERS = 8
 ACTIVATIONS = ("tanh", "relu", "elu", "leaky_relu", "silu")
+OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 NOISES = ("normal", "ornstein-uhlenbeck")
 LINEAR = re.compile(r"lin_(\d+(?:\.\d+)?(?:e-?\d+)?)", re.ASCII)
 AUTO = re.compile(r"auto(?:_\d+(?:\.\d+)?)?", re.ASCII)
 POLICY = {
     "activation_fn": "one of " + ", ".join(ACTIVATIONS),
+    "optimizer_class": "one of " + ", ".join(OPTIMIZERS),
     "net_arch": f"a list of up to {LAYERS} layers' units, or an object of such lists (pi, vf, qf)",
     "ortho_init": "true or false",
     "log_std_init": "a number",
@@ -105,6 +107,8 @@ def _policy_kwargs(value: Any) -> None:
 def _policy_part(name: str, value: Any) -> bool:
     if name == "activation_fn":
         return value in ACTIVATIONS
+    if name == "optimizer_class":
+        return value in OPTIMIZERS
     if name == "net_arch":
         parts = list(value.values()) if isinstance(value, dict) and set(value) <= {"pi", "vf", "qf"} else [value]
         return all(isinstance(part, list) and len(part) <= LAYERS for part in parts) and all(

@@ -191,6 +191,7 @@ def _run(asked: Mapping[str, Any]) -> dict[str, Any]:
         },
         "checkpoint_every": None if every is None else integer("checkpoint_every", every, 0, MOST_TIMESTEPS),
         "tensorboard": boolean("tensorboard", asked.get("tensorboard", True)),
+        "show": boolean("show", asked.get("show", False)),
         "device": "auto",
     }
 

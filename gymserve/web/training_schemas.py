@@ -47,6 +47,9 @@ class NewExperiment(Struct):
         Annotated[int, Meta(ge=0)] | None, Meta(description="timesteps; 0: only when it is paused; null: each minute")
     ] = None
     tensorboard: bool = True
+    show: Annotated[bool, Meta(description="keep an episode that has just ended, once a second, to be looked at")] = (
+        False
+    )
     timeout_minutes: Annotated[float | None, Meta(description="at most DEFAULT_TIMEOUT_MINUTES")] = None
     server: Annotated[str | None, Meta(description="a name of TRAINING_SERVERS, whose environment it is")] = None
 

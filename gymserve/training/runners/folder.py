@@ -5,6 +5,7 @@ alive                locked for as long as the process lives; holds its id and w
 metrics.jsonl        `[timestep, {name: value}]` a line, only ever appended to
 log.txt              what it printed
 checkpoints/<n>/     all that is needed to go on from timestep n
+episode.json         an episode that has ended lately, where that is asked for
 outcome.json         what became of it, written once at its end
 parent/              the files of the model that it begins from, if it does
 """
@@ -74,6 +75,20 @@ class Folder:
     def end(self, state: str, **more: Any) -> None:
         """Says what became of the experiment: `state` is completed, paused, stopped or failed."""
         replace(self.path / "outcome.json", {"state": state, **more})
+
+    def show(self, told: Mapping[str, Any]) -> None:
+        """Keeps an episode to be looked at; the one before it goes."""
+        fresh = self.path / "episode.new"
+        fresh.write_text(json.dumps(told))
+        os.replace(fresh, self.path / "episode.json")
+
+    def shown(self) -> dict[str, Any] | None:
+        """The episode that was kept last; None: there is none yet."""
+        try:
+            found: dict[str, Any] = json.loads((self.path / "episode.json").read_text())
+        except (OSError, ValueError):
+            return None
+        return found
 
     # --- whether its process lives ----------------------------------------------------------------------------------
 

@@ -29,9 +29,12 @@ class Episode(gymnasium.Wrapper):
         self._start: dict[str, Any] = {}
         self._actions: list[Any] = []
         self._last: Any = None
+        self._finished: dict[str, Any] | None = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         state = self.unwrapped.np_random.bit_generator.state if seed is None and self._local() else None
+        if self._actions:
+            self._finished = {**self._start, "actions": self._actions}
         self._start, self._actions = {"seed": seed, "random": state, "options": options}, []
         self._last, info = self.env.reset(seed=seed, options=options)
         return self._last, info
@@ -48,6 +51,12 @@ class Episode(gymnasium.Wrapper):
     def snapshot(self) -> dict[str, Any]:
         """All that `restore` needs."""
         return {**self._start, "actions": self._actions, "last": self._last}
+
+    def finished(self) -> dict[str, Any]:
+        """How the last episode that has ended came about, as plain data; empty: none has."""
+        if self._finished is None:
+            return {}
+        return {**self._finished, "actions": [numpy.asarray(action).tolist() for action in self._finished["actions"]]}
 
     def restore(self, told: dict[str, Any]) -> bool:
         """Brings the environment to where the snapshot was taken; False: it does not repeat itself."""

@@ -15,7 +15,14 @@ ACTIVATIONS = {
     "leaky_relu": torch.nn.LeakyReLU,
     "silu": torch.nn.SiLU,
 }
+OPTIMIZERS = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "rmsprop": torch.optim.RMSprop,
+    "sgd": torch.optim.SGD,
+}
 NOISES = {"normal": NormalActionNoise, "ornstein-uhlenbeck": OrnsteinUhlenbeckActionNoise}
+CLASSES = {"activation_fn": ACTIVATIONS, "optimizer_class": OPTIMIZERS}
 
 
 class Falling:
@@ -40,8 +47,8 @@ def arguments(given: dict[str, Any], env: VecEnv) -> dict[str, Any]:
             size = env.action_space.shape
             assert size is not None
             value = NOISES[value["name"]](numpy.zeros(size), numpy.full(size, value["sigma"]))
-        elif name == "policy_kwargs" and value and "activation_fn" in value:
-            value = {**value, "activation_fn": ACTIVATIONS[value["activation_fn"]]}
+        elif name == "policy_kwargs" and value:
+            value = {key: CLASSES[key][part] if key in CLASSES else part for key, part in value.items()}
         elif name == "replay_buffer_class" and value is not None:
             value = HerReplayBuffer
         found[name] = value

@@ -19,6 +19,7 @@ from gymserve.training.runners.taking import Take
 
 PAUSE_SIGNAL = signal.SIGUSR1
 CHECKPOINT_SECONDS = 60.0  # between checkpoints, or a hundred times what one takes
+SHOW_SECONDS = 1.0  # between episodes that are kept to be looked at
 UNKEPT = "time/"  # of the library's own values: they say nothing about the learning
 SPEED = "time/fps"
 
@@ -101,6 +102,7 @@ class Watch(BaseCallback):
         self._next_moment = time.monotonic() + CHECKPOINT_SECONDS
         self._next_evaluation = order["evaluation"]["every"]
         self._episodes_left: int | None = order.get("total_episodes")
+        self._next_show = 0.0
         if restored is not None:
             self._next_evaluation = restored.more["next_evaluation"]
             self._episodes_left = restored.more.get("episodes_left")
@@ -156,9 +158,11 @@ class Watch(BaseCallback):
             if self.wishes.stop:
                 raise Stopped
             return True
-        for info in self.locals["infos"]:
+        for number, info in enumerate(self.locals["infos"]):
             if "episode" in info:
                 self._episode(info["episode"])
+                if self.order.get("show") and time.monotonic() >= self._next_show:
+                    self._show(number)
         return not self.wishes.stop
 
     def _on_rollout_end(self) -> None:
@@ -173,6 +177,12 @@ class Watch(BaseCallback):
             self._episodes_left -= 1
         values = {"reward": float(episode["r"]), "episode_length": float(episode["l"])}
         self.metrics.write(self.model.num_timesteps, values)
+
+    def _show(self, number: int) -> None:
+        """Keeps the episode that has just ended in copy `number` of the environment, for who would look at it."""
+        self._next_show = time.monotonic() + SHOW_SECONDS
+        if told := self.training_env.env_method("finished", indices=number)[0]:
+            self.folder.show({**told, "timesteps": self.model.num_timesteps})
 
     def close(self) -> None:
         """Closes what evaluations happened in."""

@@ -1,0 +1,84 @@
+"""The car race as one watches it: episodes of a training and of evaluations, driven again for their pictures."""
+
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from gymserve.environments.car_race.race import CarRace
+
+MOST_STEPS = 1000  # of a trial
+QUALITY = 80  # of a JPEG
+Act = Callable[[list[Any]], list[int]]
+"""Observations (n, 5) to one action each."""
+
+
+class Drive(NamedTuple):
+    """A trial: where it began, and what was done."""
+
+    seed: int
+    actions: list[int]
+
+
+def evaluate(act: Act, track: int, seeds: Sequence[int]) -> list[Drive]:
+    """Drives a trial from each seed, all of them side by side, until the car leaves the road or has lived `MOST_STEPS`."""
+    cars = [CarRace(track) for _ in seeds]
+    drives = [Drive(seed, []) for seed in seeds]
+    seen = {index: car.reset(seed=seeds[index])[0] for index, car in enumerate(cars)}
+    for _ in range(MOST_STEPS):
+        if not seen:
+            break
+        for index, action in zip(list(seen), act([each.tolist() for each in seen.values()]), strict=True):
+            drives[index].actions.append(action)
+            seen[index], _, terminated, *_ = cars[index].step(action)
+            if terminated:
+                del seen[index]
+    return drives
+
+
+def lived(track: int, drive: Drive) -> int:
+    """The steps that a trial's car was on the road."""
+    car = CarRace(track)
+    car.reset(seed=drive.seed)
+    return sum(int(car.step(action)[1]) for action in drive.actions)
+
+
+def start(track: int) -> bytes:
+    """A picture of a car that is about to start."""
+    car = CarRace(track, render_mode="rgb_array")
+    car.reset(seed=0)
+    return _jpeg(car)
+
+
+def trial(track: int, drive: Drive) -> Iterator[bytes]:
+    """The pictures of a trial, one a step."""
+    car = CarRace(track, render_mode="rgb_array")
+    car.reset(seed=drive.seed)
+    return _pictures(car, drive.actions)
+
+
+def episode(track: int, told: Mapping[str, Any]) -> Iterator[bytes]:
+    """The pictures of an episode that a runner has kept, see `runners.making.Episode`."""
+    car = CarRace(track, render_mode="rgb_array")
+    car.reset(seed=told["seed"])
+    if told["random"] is not None:
+        car.np_random.bit_generator.state = told["random"]
+        car.reset()
+    return _pictures(car, told["actions"])
+
+
+def _pictures(car: CarRace, actions: Sequence[int]) -> Iterator[bytes]:
+    yield _jpeg(car)
+    for action in actions:
+        car.step(action)
+        yield _jpeg(car)
+
+
+def _jpeg(car: CarRace) -> bytes:
+    """A JPEG of 800 x 700."""
+    out = io.BytesIO()
+    picture: np.ndarray[Any, Any] = car.render()
+    Image.fromarray(picture).save(out, "jpeg", quality=QUALITY)
+    return out.getvalue()

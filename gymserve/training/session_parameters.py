@@ -1,0 +1,208 @@
+"""What a session of rewards-api is told, checked as it is written, and the experiment that follows from it."""
+
+import itertools
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from gymserve.environments import car_race
+from gymserve.environments.car_race import reward
+from gymserve.environments.car_race.tracks import TRACKS
+from gymserve.errors import InvalidRequest
+from gymserve.training.orders import integer, number
+
+ENVIRONMENTS = ("car-race", "car-racer", "car_racer", car_race.ID)
+MODES = ("training", "evaluation")
+LOSSES = ("mse", "mae", "huber", "smooth_l1")
+OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
+ALGORITHMS = {"dqn": "DQN", "q-learning": "DQN", "qrdqn": "QRDQN", "ppo": "PPO", "a2c": "A2C"}
+RADARS, ACTIONS, UNITS, LAYERS = 5, 3, 4096, 8
+MOST_EPISODES = 10_000
+EPISODE_STEPS = 500  # of an episode in training: some four laps
+RATE_UNIT = 1e-5  # of a learning rate that is given as an integer: 60 is 0.0006
+EXPLORED_STEPS = 20  # timesteps that exploration falls over, for each episode asked for
+
+
+def environment(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """`write_env_params`: where is driven, and how quickly that is shown.
+
+    Raises:
+        InvalidRequest: a value is no good.
+    """
+    name = asked.get("environment_name", ENVIRONMENTS[0])
+    if name not in ENVIRONMENTS:
+        raise InvalidRequest(f"environment_name must be {ENVIRONMENTS[0]}, not {name!r:.50}")
+    mode = asked.get("mode", MODES[0])
+    if mode not in MODES:
+        raise InvalidRequest(f"mode must be {' or '.join(MODES)}, not {mode!r:.50}")
+    world = integer("environment_world", _plain(asked.get("environment_world", 1)), 0, len(TRACKS))
+    speed = integer("car_speed", _plain(asked.get("car_speed", 20)), 1, 240)
+    return {"environment_name": name, "environment_world": world, "mode": mode, "car_speed": speed}
+
+
+def agent(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """`write_agent_parameters`: the network, how it learns, and for how long.
+
+    Raises:
+        InvalidRequest: a value is no good.
+    """
+    layers = asked.get("model_configuration", "[[5,49],[49,3]]")
+    hidden_layers(layers)
+    loss, optimizer = asked.get("loss_fn", LOSSES[0]), asked.get("optimizer", OPTIMIZERS[0])
+    if not isinstance(loss, str) or loss.lower() not in LOSSES:
+        raise InvalidRequest(f"loss_fn must be one of {', '.join(LOSSES)}, not {loss!r:.50}")
+    if not isinstance(optimizer, str) or optimizer.lower() not in OPTIMIZERS:
+        raise InvalidRequest(f"optimizer must be one of {', '.join(OPTIMIZERS)}, not {optimizer!r:.50}")
+    found = {
+        "learning_rate": number("learning_rate", _plain(asked.get("learning_rate", 60)), 1e-7, 1000),
+        "gamma": number("gamma", _plain(asked.get("gamma", 90)), 0, 100),
+        "epsilon": number("epsilon", _plain(asked.get("epsilon", 20)), 0, 100),
+    }
+    episodes = integer("num_episodes", _plain(asked.get("num_episodes", 700)), 1, MOST_EPISODES)
+    return {
+        "model_configuration": layers,
+        "loss_fn": loss,
+        "optimizer": optimizer,
+        **{name: int(value) if value.is_integer() else value for name, value in found.items()},
+        "num_episodes": episodes,
+    }
+
+
+def training(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """`write_training_params`: the algorithm and the reward function.
+
+    Raises:
+        InvalidRequest: there is no such algorithm, or the reward language has no such function; it names the line.
+    """
+    algorithm = asked.get("learning_algorithm") or "DQN"
+    if isinstance(algorithm, str) and algorithm.lower() not in ALGORITHMS and not _is_number(algorithm):
+        raise InvalidRequest(f"learning_algorithm must be one of {', '.join(ALGORITHMS)}, not {algorithm!r:.50}")
+    if not isinstance(algorithm, (str, int, float)) or isinstance(algorithm, bool):
+        raise InvalidRequest(f"learning_algorithm must be one of {', '.join(ALGORITHMS)}, not {algorithm!r:.50}")
+    source = asked.get("reward_function") or None
+    if source is not None:
+        reward.read(source)
+    wandb = asked.get("enable_wandb", False)
+    if wandb not in (False, True, "true", "false", "0", "1"):
+        raise InvalidRequest(f"enable_wandb must be true or false, not {wandb!r:.50}")
+    return {"learning_algorithm": algorithm, "enable_wandb": wandb, "reward_function": source}
+
+
+def notes(agent: Mapping[str, Any], training: Mapping[str, Any]) -> list[str]:
+    """What of the parameters has no effect here."""
+    algorithm, found = algorithm_of(training), []
+    if algorithm == "DQN" and str(agent["loss_fn"]).lower() not in ("huber", "smooth_l1"):
+        found.append(
+            f"loss_fn {agent['loss_fn']}: Stable-Baselines3's DQN has the smooth L1 loss, whatever is asked for"
+        )
+    if algorithm in ("PPO", "A2C", "QRDQN"):
+        found.append(f"loss_fn: {algorithm} has a loss of its own")
+    if algorithm in ("PPO", "A2C"):
+        found.append(f"epsilon: {algorithm} explores by its own policy")
+    return found
+
+
+def order(environment: Mapping[str, Any], agent: Mapping[str, Any], training: Mapping[str, Any]) -> dict[str, Any]:
+    """What `Experiments.create` is asked for, from three documents that were checked."""
+    kwargs: dict[str, Any] = {"track": track_of(environment), "car_speed": environment["car_speed"]}
+    if training["reward_function"]:
+        kwargs["reward"] = training["reward_function"]
+    algorithm, episodes = algorithm_of(training), agent["num_episodes"]
+    return {
+        "algorithm": algorithm,
+        "environment": car_race.ID,
+        "env_kwargs": kwargs,
+        "hyperparameters": _hyperparameters(algorithm, agent),
+        "normalize": {"norm_obs": True, "norm_reward": False},
+        "total_episodes": episodes,
+        "total_timesteps": episodes * EPISODE_STEPS,
+        "max_episode_steps": EPISODE_STEPS,
+        "evaluation": {"every": 0, "episodes": 5},
+        "show": True,
+    }
+
+
+def _hyperparameters(algorithm: str, agent: Mapping[str, Any]) -> dict[str, Any]:
+    layers = hidden_layers(agent["model_configuration"])
+    found: dict[str, Any] = {
+        "learning_rate": learning_rate(agent["learning_rate"]),
+        "gamma": fraction(agent["gamma"]),
+        "policy_kwargs": {"net_arch": layers, "optimizer_class": str(agent["optimizer"]).lower()},
+    }
+    if algorithm == "PPO":
+        return found | {"n_steps": 512}
+    if algorithm == "A2C":
+        return found
+    epsilon, steps = fraction(agent["epsilon"]), agent["num_episodes"] * EPISODE_STEPS
+    return found | {
+        "exploration_initial_eps": epsilon,
+        "exploration_final_eps": min(epsilon, 0.01),
+        "exploration_fraction": min(1.0, max(2000, agent["num_episodes"] * EXPLORED_STEPS) / steps),
+        "learning_starts": 200,
+        "train_freq": 4,
+        "target_update_interval": 500,
+        "batch_size": 64,
+        "buffer_size": 50_000,
+    }
+
+
+def track_of(environment: Mapping[str, Any]) -> int:
+    """The track of a document; world 0 is the first one too."""
+    return max(1, int(environment["environment_world"]))
+
+
+def algorithm_of(training: Mapping[str, Any]) -> str:
+    """Stable-Baselines3's name for it; the old platform's numbers all stood for its deep Q-learner."""
+    return ALGORITHMS.get(str(training["learning_algorithm"]).lower(), "DQN")
+
+
+def learning_rate(value: float) -> float:
+    """From 1 on in hundred-thousandths, as the old platform's slider gave it; below 1 as it is."""
+    return value * RATE_UNIT if value >= 1 else value
+
+
+def fraction(value: float) -> float:
+    """From 1 on in percent; below 1 as it is."""
+    return value / 100 if value >= 1 else value
+
+
+def hidden_layers(configuration: Any) -> list[int]:
+    """The units between the radars and the actions, of such as "[[5,49],[49,3]]".
+
+    Raises:
+        InvalidRequest: it is no such list, or the layers do not fit together.
+    """
+    example = f'model_configuration must be such as "[[{RADARS},49],[49,{ACTIONS}]]"'
+    found = configuration
+    for _ in range(2):  # old clients send JSON in JSON
+        if isinstance(found, str):
+            try:
+                found = json.loads(found) if len(found) <= 1000 else None
+            except (ValueError, RecursionError):
+                raise InvalidRequest(f"{example}, not {configuration!r:.60}") from None
+    good = isinstance(found, list) and 0 < len(found) <= LAYERS + 1
+    if not good or not all(isinstance(pair, list) and len(pair) == 2 for pair in found):
+        raise InvalidRequest(f"{example}, not {configuration!r:.60}")
+    for units in (unit for pair in found for unit in pair):
+        integer("model_configuration: units", units, 1, UNITS)
+    joined = all(left[1] == right[0] for left, right in itertools.pairwise(found))
+    if not joined or found[0][0] != RADARS or found[-1][1] != ACTIONS:
+        raise InvalidRequest(
+            f"{example}: it begins with {RADARS}, ends with {ACTIONS}, and each layer begins as the last ends"
+        )
+    return [pair[1] for pair in found[:-1]]
+
+
+def _plain(value: Any) -> Any:
+    """The number that a text holds, as forms send it; anything else as it is."""
+    if isinstance(value, str) and len(value) <= 20 and _is_number(value):
+        return float(value) if not value.strip().lstrip("+-").isdecimal() else int(value)
+    return value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return text.isascii() and math.isfinite(float(text))
+    except ValueError:
+        return False

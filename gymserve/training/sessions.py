@@ -1,0 +1,242 @@
+"""Sessions of rewards-api: parameters under a name, the experiment that they lead to, its scores, and how well it drives."""
+
+import contextlib
+import datetime
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+
+from gymserve.environments.car_race.tracks import TRACKS
+from gymserve.errors import Conflict, InvalidRequest, NotFound
+from gymserve.store import Database
+from gymserve.store.models import Experiment, Policy, TrainingSession, now
+from gymserve.training import session_parameters as parameters
+from gymserve.training.experiments import AT_REST, Experiments
+from gymserve.training.metrics import MOST_POINTS, RETURN, Metrics
+from gymserve.training.models import Models
+from gymserve.training.projects import checked_text
+
+NAME = 200  # characters
+MOST = 1000  # sessions in a list
+DOCUMENTS = ("environment", "agent", "training")
+
+
+class Sessions:
+    """Whose a session is goes with its name: two accounts may have one of the same name."""
+
+    def __init__(self, database: Database, experiments: Experiments, metrics: Metrics, models: Models) -> None:
+        self.database, self.experiments, self.metrics, self.models = database, experiments, metrics, models
+
+    def create(self, account_id: int | None, name: Any) -> TrainingSession:
+        """Raises:
+        InvalidRequest: the name is no good.
+        Conflict: the account has one of this name.
+        """
+        row = TrainingSession(key=_key(account_id, name), account_id=account_id, name=name)
+        with self.database.writing() as session:
+            taken = Conflict(f"there is a session {name:.50} already: session_id must be unique")
+            if session.scalar(select(TrainingSession.id).where(TrainingSession.key == row.key)):
+                raise taken
+            session.add(row)
+            try:
+                session.flush()
+            except IntegrityError:
+                raise taken from None
+        return row
+
+    def find(self, account_id: int | None, name: Any) -> TrainingSession:
+        """Raises:
+        InvalidRequest: this can be no session's name.
+        NotFound: the account has none of this name.
+        """
+        with self.database.reading() as session:
+            row = session.scalar(select(TrainingSession).where(TrainingSession.key == _key(account_id, name)))
+        if row is None:
+            raise NotFound(f"there is no session {name:.50}")
+        return row
+
+    def of(self, account_id: int | None) -> list[TrainingSession]:
+        """An account's sessions, the newest first."""
+        mine = TrainingSession.account_id.is_(None) if account_id is None else TrainingSession.account_id == account_id
+        with self.database.reading() as session:
+            query = select(TrainingSession).where(mine).order_by(TrainingSession.id.desc())
+            return list(session.scalars(query.limit(MOST)))
+
+    def best(self) -> Sequence[TrainingSession]:
+        """Everybody's sessions that were evaluated, the best first; of two as good, the earlier one."""
+        query = select(TrainingSession).where(TrainingSession.score.is_not(None))
+        with self.database.reading() as session:
+            return list(
+                session.scalars(query.order_by(TrainingSession.score.desc(), TrainingSession.id).limit(MOST // 10))
+            )
+
+    def write(self, row: TrainingSession, document: str, values: Mapping[str, Any]) -> TrainingSession:
+        """Keeps a document (of `DOCUMENTS`) that was checked."""
+        with self.database.writing() as session:
+            fresh = session.get(TrainingSession, row.id)
+            if fresh is None:
+                raise NotFound(f"there is no session {row.name:.50}")
+            setattr(fresh, document, json.dumps(values))
+            if document == "agent":
+                fresh.agent_at = now()
+        return fresh
+
+    def remove(self, row: TrainingSession) -> None:
+        """Deletes it, with its experiments and models.
+
+        Raises:
+            Conflict: it is being trained.
+        """
+        experiments = self._experiments(row)
+        models = self._models(experiments)
+        for experiment in experiments:
+            self.experiments.remove(experiment)
+        for model in models:
+            self.models.remove(model)
+        with self.database.writing() as session:
+            found = session.get(TrainingSession, row.id)
+            if found is not None:
+                session.delete(found)
+
+    # --- training ---------------------------------------------------------------------------------------------------
+
+    def experiment(self, row: TrainingSession) -> Experiment | None:
+        """The last one; None: it was never trained, or that was deleted."""
+        with contextlib.suppress(NotFound):
+            return self.experiments.find(row.experiment, None, sees_all=True)
+        return None
+
+    def train(self, row: TrainingSession) -> Experiment:
+        """The experiment that runs for it; a new one, where none does.
+
+        Raises:
+            Untrainable: it could not be trained.
+            LimitReached: the account has too many experiments that run or wait.
+        """
+        running = self.experiment(row)
+        if running is not None and running.state not in AT_REST:
+            return running
+        asked = {**parameters.order(*self.documents(row)), "title": row.name, "tags": ["rewards", _tag(row)]}
+        made = self.experiments.create(row.account_id, asked)
+        with self.database.writing() as session:
+            mine = TrainingSession.id == row.id, TrainingSession.experiment == row.experiment
+            taken = session.execute(update(TrainingSession).where(*mine).values(experiment=made.name))
+        if not taken.rowcount:  # type: ignore[attr-defined]  # somebody else was quicker
+            self.experiments.remove(made)
+            return self.train(self.find(row.account_id, row.name))
+        row.experiment = made.name
+        return self.experiments.start(made)
+
+    def documents(self, row: TrainingSession) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        """What was written of environment, agent and training; what was not has its defaults."""
+        read = (parameters.environment, parameters.agent, parameters.training)
+        found = (json.loads(getattr(row, name)) or check({}) for name, check in zip(DOCUMENTS, read, strict=True))
+        environment, agent, training = found
+        return environment, agent, training
+
+    def scores(self, row: TrainingSession) -> list[float]:
+        """The return of each episode of the last training."""
+        trained = self.experiment(row)
+        if trained is None:
+            return []
+        points = self.metrics.points(trained.id, names=[RETURN], points=MOST_POINTS)
+        return [value for point in points if (value := point.values.get(RETURN)) is not None]
+
+    def history(self, row: TrainingSession) -> dict[str, Any]:
+        """`{"last_created", "last_trained"}`, as the old server's `model_history.json` held it."""
+        created, trained = {}, {}
+        if row.agent_at is not None:
+            agent = json.loads(row.agent)
+            created = dated(row.agent_at) | {
+                "loss": agent["loss_fn"],
+                "optimizer": agent["optimizer"],
+                "gamma": agent["gamma"],
+                "epsilon": agent["epsilon"],
+                "model_config": agent["model_configuration"],
+            }
+        scores, experiment = self.scores(row), self.experiment(row)
+        if scores and experiment is not None:
+            trained = dated(experiment.completed_at or now()) | {
+                "record": max(scores), "scores": scores, "mean_scores": means(scores),
+            }  # fmt: skip
+        return {"last_created": created, "last_trained": trained}
+
+    def model(self, row: TrainingSession) -> Policy:
+        """What the last training left; while another one runs, what the one before it did.
+
+        Raises:
+            Conflict: there is nothing yet.
+        """
+        newest = next(iter(self._models(self._experiments(row))), None)
+        trained = self.experiment(row)
+        if newest is not None and (
+            trained is None or newest.experiment == trained.name or trained.state not in AT_REST
+        ):
+            return newest
+        if trained is None or not (self.experiments.folder / trained.name / "model.zip").exists():
+            if newest is not None:
+                return newest
+            raise Conflict("the session has left no model yet: train it first (GET /api/v1/stream)")
+        return self.models.keep(trained, row.name)
+
+    # --- evaluation -------------------------------------------------------------------------------------------------
+
+    def evaluated(
+        self, row: TrainingSession, *, mode: str, track: int, steps: Sequence[int], seconds: float
+    ) -> TrainingSession:
+        """Notes how well its model drove: `steps` that each trial lived, and the seconds that it all took."""
+        with self.database.writing() as session:
+            fresh = session.get(TrainingSession, row.id, with_for_update=True)
+            if fresh is None:
+                raise NotFound(f"there is no session {row.name:.50}")
+            found = json.loads(fresh.evaluation)
+            section = found.setdefault(mode, {"total_elapsed_time": 0.0})
+            section["total_elapsed_time"] = round(section["total_elapsed_time"] + seconds, 3)
+            section[str(track)] = {
+                "num_trials": len(steps), "record": max(steps), "mean": round(sum(steps) / len(steps), 3),
+            }  # fmt: skip
+            fresh.evaluation = json.dumps(found)
+            if mode == "evaluation":
+                tracks = [section.get(str(each), {"mean": 0.0})["mean"] for each in TRACKS]
+                fresh.score = sum(tracks) / len(tracks)
+        return fresh
+
+    def _experiments(self, row: TrainingSession) -> list[Experiment]:
+        found, _ = self.experiments.list(None, sees_all=True, filters={"tag": _tag(row)}, limit=10_000)
+        return [each for each in found if each.account_id == row.account_id]
+
+    def _models(self, experiments: Sequence[Experiment]) -> Sequence[Policy]:
+        """What was kept of them, the newest first."""
+        theirs = Policy.experiment.in_([each.name for each in experiments])
+        with self.database.reading() as session:
+            return list(session.scalars(select(Policy).where(theirs).order_by(Policy.id.desc())))
+
+
+def means(scores: Sequence[float]) -> list[float]:
+    """The mean of all scores up to each."""
+    found, total = [], 0.0
+    for number, score in enumerate(scores, 1):
+        total += score
+        found.append(total / number)
+    return found
+
+
+def dated(moment: datetime.datetime) -> dict[str, Any]:
+    """A moment as the old server wrote it, in UTC."""
+    return {"date": moment.date().isoformat(), "time": moment.time().isoformat("microseconds")}
+
+
+def _tag(row: TrainingSession) -> str:
+    return f"session.{row.id}"
+
+
+def _key(account_id: int | None, name: Any) -> str:
+    """Raises: InvalidRequest: it can be no session's name."""
+    checked_text({"session_id": name}, {"session_id": NAME}, needed=("session_id",))
+    if any(ord(character) < 32 or ord(character) == 127 for character in name):
+        raise InvalidRequest("session_id holds control characters")
+    return hashlib.sha256(f"{account_id or 0}:{name}".encode()).hexdigest()
