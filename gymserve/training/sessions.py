@@ -1,13 +1,12 @@
-"""Sessions of rewards-api: parameters under a name, the experiment that they lead to, its scores, and how well it drives."""
+"""Sessions of rewards-api: parameters under a name, the experiment that they lead to, and how well it drives."""
 
 import contextlib
-import datetime
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gymserve.environments.car_race.tracks import TRACKS
@@ -16,7 +15,6 @@ from gymserve.store import Database
 from gymserve.store.models import Experiment, Policy, TrainingSession, now
 from gymserve.training import session_parameters as parameters
 from gymserve.training.experiments import AT_REST, Experiments
-from gymserve.training.metrics import MOST_POINTS, RETURN, Metrics
 from gymserve.training.models import Models
 from gymserve.training.projects import checked_text
 
@@ -28,8 +26,8 @@ DOCUMENTS = ("environment", "agent", "training")
 class Sessions:
     """Whose a session is goes with its name: two accounts may have one of the same name."""
 
-    def __init__(self, database: Database, experiments: Experiments, metrics: Metrics, models: Models) -> None:
-        self.database, self.experiments, self.metrics, self.models = database, experiments, metrics, models
+    def __init__(self, database: Database, experiments: Experiments, models: Models) -> None:
+        self.database, self.experiments, self.models = database, experiments, models
 
     def create(self, account_id: int | None, name: Any) -> TrainingSession:
         """Raises:
@@ -74,6 +72,15 @@ class Sessions:
                 session.scalars(query.order_by(TrainingSession.score.desc(), TrainingSession.id).limit(MOST // 10))
             )
 
+    def rank(self, row: TrainingSession) -> int | None:
+        """Its place on the leaderboard; None: it was not evaluated."""
+        if row.score is None:
+            return None
+        equal = (TrainingSession.score == row.score) & (TrainingSession.id < row.id)
+        query = select(func.count()).select_from(TrainingSession).where((TrainingSession.score > row.score) | equal)
+        with self.database.reading() as session:
+            return 1 + (session.scalar(query) or 0)
+
     def write(self, row: TrainingSession, document: str, values: Mapping[str, Any]) -> TrainingSession:
         """Keeps a document (of `DOCUMENTS`) that was checked."""
         with self.database.writing() as session:
@@ -110,10 +117,14 @@ class Sessions:
             return self.experiments.find(row.experiment, None, sees_all=True)
         return None
 
-    def train(self, row: TrainingSession) -> Experiment:
+    def train(self, row: TrainingSession, *, retrain: bool = False) -> Experiment:
         """The experiment that runs for it; a new one, where none does.
 
+        Args:
+            retrain: go on with what the last one has learned.
+
         Raises:
+            Conflict: nothing was learned yet.
             Untrainable: it could not be trained.
             LimitReached: the account has too many experiments that run or wait.
         """
@@ -121,13 +132,14 @@ class Sessions:
         if running is not None and running.state not in AT_REST:
             return running
         asked = {**parameters.order(*self.documents(row)), "title": row.name, "tags": ["rewards", _tag(row)]}
-        made = self.experiments.create(row.account_id, asked)
+        parent = self.models.parent(self.model(row)) if retrain else None
+        made = self.experiments.create(row.account_id, asked, parent=parent)
         with self.database.writing() as session:
             mine = TrainingSession.id == row.id, TrainingSession.experiment == row.experiment
             taken = session.execute(update(TrainingSession).where(*mine).values(experiment=made.name))
         if not taken.rowcount:  # type: ignore[attr-defined]  # somebody else was quicker
             self.experiments.remove(made)
-            return self.train(self.find(row.account_id, row.name))
+            return self.train(self.find(row.account_id, row.name), retrain=retrain)
         row.experiment = made.name
         return self.experiments.start(made)
 
@@ -138,41 +150,13 @@ class Sessions:
         environment, agent, training = found
         return environment, agent, training
 
-    def scores(self, row: TrainingSession) -> list[float]:
-        """The return of each episode of the last training."""
-        trained = self.experiment(row)
-        if trained is None:
-            return []
-        points = self.metrics.points(trained.id, names=[RETURN], points=MOST_POINTS)
-        return [value for point in points if (value := point.values.get(RETURN)) is not None]
-
-    def history(self, row: TrainingSession) -> dict[str, Any]:
-        """`{"last_created", "last_trained"}`, as the old server's `model_history.json` held it."""
-        created, trained = {}, {}
-        if row.agent_at is not None:
-            agent = json.loads(row.agent)
-            created = dated(row.agent_at) | {
-                "loss": agent["loss_fn"],
-                "optimizer": agent["optimizer"],
-                "gamma": agent["gamma"],
-                "epsilon": agent["epsilon"],
-                "model_config": agent["model_configuration"],
-            }
-        scores, experiment = self.scores(row), self.experiment(row)
-        if scores and experiment is not None:
-            trained = dated(experiment.completed_at or now()) | {
-                "record": max(scores), "scores": scores, "mean_scores": means(scores),
-            }  # fmt: skip
-        return {"last_created": created, "last_trained": trained}
-
     def model(self, row: TrainingSession) -> Policy:
         """What the last training left; while another one runs, what the one before it did.
 
         Raises:
             Conflict: there is nothing yet.
         """
-        newest = next(iter(self._models(self._experiments(row))), None)
-        trained = self.experiment(row)
+        newest, trained = self.newest_model(row), self.experiment(row)
         if newest is not None and (
             trained is None or newest.experiment == trained.name or trained.state not in AT_REST
         ):
@@ -182,6 +166,10 @@ class Sessions:
                 return newest
             raise Conflict("the session has left no model yet: train it first (GET /api/v1/stream)")
         return self.models.keep(trained, row.name)
+
+    def newest_model(self, row: TrainingSession) -> Policy | None:
+        """The last one that was kept; None: none was."""
+        return next(iter(self._models(self._experiments(row))), None)
 
     # --- evaluation -------------------------------------------------------------------------------------------------
 
@@ -214,20 +202,6 @@ class Sessions:
         theirs = Policy.experiment.in_([each.name for each in experiments])
         with self.database.reading() as session:
             return list(session.scalars(select(Policy).where(theirs).order_by(Policy.id.desc())))
-
-
-def means(scores: Sequence[float]) -> list[float]:
-    """The mean of all scores up to each."""
-    found, total = [], 0.0
-    for number, score in enumerate(scores, 1):
-        total += score
-        found.append(total / number)
-    return found
-
-
-def dated(moment: datetime.datetime) -> dict[str, Any]:
-    """A moment as the old server wrote it, in UTC."""
-    return {"date": moment.date().isoformat(), "time": moment.time().isoformat("microseconds")}
 
 
 def _tag(row: TrainingSession) -> str:

@@ -35,6 +35,7 @@ SCOPES = {
     "films": "training",
     "training": "training",
     "runt": "training",
+    "rewards": "training",
     "challenges": "submissions",
     "teams": "submissions",
     "external": "submissions",
@@ -55,6 +56,12 @@ def allow(role: str) -> Callable[[View], View]:
         return view
 
     return note
+
+
+def acts(view: View) -> View:
+    """Says that a GET of this view changes something, so that pages of other sites may not ask for it."""
+    view.__acts__ = True  # type: ignore[attr-defined]
+    return view
 
 
 def role_for(app: Flask, endpoint: str) -> str:
@@ -145,6 +152,8 @@ def register(app: Flask, door: Door) -> None:
         needed = role_for(app, request.endpoint)
         if request.method not in ("GET", "HEAD") or request.headers.get("Upgrade"):
             door.check_origin(request.headers.get("Origin"), request.host)
+        elif getattr(app.view_functions[request.endpoint], "__acts__", False):
+            door.check_origin(_origin(), request.host)
         try:
             g.identity = who = door.identify(request.headers.get("Authorization"))
         except errors.Unauthenticated:
@@ -167,6 +176,15 @@ def register(app: Flask, door: Door) -> None:
             raise errors.Forbidden(f"this is for the role {needed}: you have the role {who.role}")
         if who is not None and request.blueprint is not None:
             check_scope(who, SCOPES.get(request.blueprint, "operations"))
+
+
+def _origin() -> str | None:
+    """Where the page comes from that has a browser ask, also where browsers send no `Origin`, as for pictures."""
+    origin = request.headers.get("Origin")
+    if origin is not None or request.headers.get("Sec-Fetch-Site") not in ("cross-site", "same-site"):
+        return origin
+    scheme, _, rest = request.headers.get("Referer", "").partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}"
 
 
 def _of_body(door: Door, name: str) -> Identity | None:

@@ -27,6 +27,8 @@ from gymserve.training.orders import Checker
 from gymserve.training.projects import Projects
 from gymserve.training.prose import Writer
 from gymserve.training.runners import programs
+from gymserve.training.session_records import Records
+from gymserve.training.sessions import Sessions
 from gymserve.training.submitting import Orders
 from gymserve.training.uploads import Uploads
 from gymserve.web import access, envelope, errors, pages
@@ -35,6 +37,7 @@ from gymserve.web.background import Background, Process
 from gymserve.web.challenges import challenges
 from gymserve.web.counts import Counts
 from gymserve.web.curves import blueprint as curves
+from gymserve.web.dialects.rewards import blueprint as rewards
 from gymserve.web.dialects.runt import blueprint as runt
 from gymserve.web.experiments import blueprint as experiments
 from gymserve.web.external import external
@@ -82,7 +85,9 @@ def create_app(settings: Settings) -> Flask:
     trained = Experiments(
         accounts.database, checker, instances.pool.data / "experiments", most=settings.ACCOUNT_EXPERIMENTS
     )
+    metrics = Metrics(accounts.database)
     models = Models(accounts.database, instances.pool.data / "models", trained.folder, media.artefacts.bucket)
+    sessions = Sessions(accounts.database, trained, models)
     inference = Inference(instances.pool.data, lambda: app.extensions["background"].wake())
     playing = Orders(instances.pool.data / "playing")
     app.secret_key = accounts.secrets[0]
@@ -92,9 +97,11 @@ def create_app(settings: Settings) -> Flask:
         "accounts": accounts,
         "projects": Projects(accounts.database),
         "experiments": trained,
-        "metrics": Metrics(accounts.database),
+        "metrics": metrics,
         "models": models,
         "uploads": Uploads(models, checker, settings),
+        "sessions": sessions,
+        "session_records": Records(sessions, metrics),
         "inference": inference,
         "checker": checker,
         "playing": playing,
@@ -126,6 +133,7 @@ def create_app(settings: Settings) -> Flask:
         model_submissions,
         advice,
         runt,
+        rewards,
         challenges,
         teams,
         external,

@@ -34,6 +34,7 @@ TAGS = {
     "films": "Experiments",
     "model_submissions": "Models",
     "runt": "RUNT",
+    "rewards": "rewards-api",
 }
 REDOC_STYLES = (
     "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",  # nothing

@@ -1,0 +1,104 @@
+"""Pictures that follow one another, as browsers show them in an `<img>`: `multipart/x-mixed-replace`."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from flask import Response
+
+from gymserve import errors
+from gymserve.store.models import Experiment
+from gymserve.training import driving
+from gymserve.training.driving import Drive
+from gymserve.training.experiments import AT_REST, told
+from gymserve.training.runners.folder import Folder
+
+MIXED = "multipart/x-mixed-replace"
+BOUNDARY = b"--frame"
+VIEWERS = threading.BoundedSemaphore(8)  # each takes one of the worker's threads, and a tenth of a core
+LOOK_SECONDS = 0.5
+LIVE_SECONDS = 3600.0
+
+
+@contextlib.contextmanager
+def place() -> Iterator[None]:
+    """Takes a viewer's place, which `answer` gives back when its pictures have ended or the viewer is gone.
+
+    Raises:
+        LimitReached: there are too many already.
+    """
+    if not VIEWERS.acquire(blocking=False):
+        raise errors.LimitReached("too many viewers of moving pictures: try again")
+    try:
+        yield
+    except BaseException:
+        VIEWERS.release()
+        raise
+
+
+def answer(pictures: Iterable[bytes]) -> Response:
+    """The pictures, for whom a place was taken."""
+    response = Response(_parts(pictures), content_type=f"{MIXED}; boundary=frame")
+    response.call_on_close(VIEWERS.release)
+    response.headers["X-Accel-Buffering"] = "no"
+    return response
+
+
+def _parts(pictures: Iterable[bytes]) -> Iterator[bytes]:
+    for picture in pictures:
+        head = f"\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
+        yield BOUNDARY + head.encode() + picture + b"\r\n"
+    yield BOUNDARY + b"--\r\n"
+
+
+def of_training(experiments: Any, row: Experiment) -> Iterator[bytes]:
+    """Episodes as the training has them, one at a time, at `car_speed` steps a second, until it has ended."""
+    kwargs = told(row)["env_kwargs"]
+    track, pause = kwargs["track"], 1.0 / kwargs["car_speed"]
+    folder, known, deadline = Folder(experiments.folder / row.name), None, time.monotonic() + LIVE_SECONDS
+    clock = Clock(LOOK_SECONDS)
+    yield (picture := driving.start(track))
+    while time.monotonic() < deadline:
+        episode = folder.shown()
+        if episode is not None and episode["timesteps"] != known:
+            known = episode["timesteps"]
+            for picture in driving.episode(track, episode):
+                yield picture
+                time.sleep(pause)
+                if clock.strikes() and _is_over(experiments, row):
+                    return
+        elif _is_over(experiments, row):
+            return
+        else:
+            time.sleep(LOOK_SECONDS)
+            yield picture  # or nobody would notice that the viewer has left
+
+
+def of_trials(track: int, drives: Iterable[Drive], speed: int) -> Iterator[bytes]:
+    """Trials, one after another, at `speed` steps a second."""
+    for drive in drives:
+        for picture in driving.trial(track, drive):
+            yield picture
+            time.sleep(1.0 / speed)
+
+
+class Clock:
+    """Says when so many seconds have passed since the last time that it said so."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self._next = seconds, time.monotonic() + seconds
+
+    def strikes(self) -> bool:
+        if time.monotonic() < self._next:
+            return False
+        self._next = time.monotonic() + self.seconds
+        return True
+
+
+def _is_over(experiments: Any, row: Experiment) -> bool:
+    try:
+        return experiments.again(row).state in AT_REST
+    except errors.NotFound:
+        return True
