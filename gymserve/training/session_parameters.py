@@ -140,8 +140,8 @@ def _hyperparameters(algorithm: str, agent: Mapping[str, Any]) -> dict[str, Any]
         "exploration_final_eps": min(epsilon, 0.01),
         "exploration_fraction": min(1.0, max(2000, agent["num_episodes"] * EXPLORED_STEPS) / steps),
         "learning_starts": 200,
-        "train_freq": 4,
-        "target_update_interval": 500,
+        "train_freq": 2,
+        "target_update_interval": 250,
         "batch_size": 64,
         "buffer_size": 50_000,
     }

@@ -22,6 +22,13 @@ TABLE = {
     "GET /api/external_graders/<key>": {"organiser", "admin"},
     "GET /api/submissions": {"organiser", "admin"},
     "GET /api/submissions/<submission_id>": {"organiser", "admin"},  # of what its own grader has entered
+    "GET /api/v1/evaluate": ACCOUNTS,  # of one's own sessions, as all of these
+    "GET /api/v1/final_eval_score": ACCOUNTS,
+    "GET /api/v1/get_all_params": ACCOUNTS,
+    "GET /api/v1/get_all_sessions": ACCOUNTS,
+    "GET /api/v1/get_user_list": ACCOUNTS,
+    "GET /api/v1/stop": ACCOUNTS,
+    "GET /api/v1/stream": ACCOUNTS,
     "GET /algorithms/": ACCOUNTS,
     "GET /boards/<name>": EVERYBODY,
     "GET /boards/<name>/submissions/<submission_id>": EVERYBODY,  # by cookie only, so keys lead nowhere
@@ -108,6 +115,16 @@ TABLE = {
     "POST /account/keys/<int:key_id>/revoke": EVERYBODY,
     "POST /account/password": EVERYBODY,
     "POST /api/external_graders": {"organiser", "admin"},
+    "POST /api/v1/create_session": ACCOUNTS,
+    "POST /api/v1/delete_session": ACCOUNTS,
+    "POST /api/v1/evaluate": ACCOUNTS,
+    "POST /api/v1/get_all_envs": ACCOUNTS,
+    "POST /api/v1/get_all_tracks": ACCOUNTS,
+    "POST /api/v1/push_model": ACCOUNTS,
+    "POST /api/v1/write_agent_parameters": ACCOUNTS,
+    "POST /api/v1/write_agent_params": ACCOUNTS,
+    "POST /api/v1/write_env_params": ACCOUNTS,
+    "POST /api/v1/write_training_params": ACCOUNTS,
     "POST /challenges/": {"organiser", "admin"},
     "POST /challenges/<name>/close/": {"admin"},  # and its own organiser
     "POST /challenges/<name>/open/": {"admin"},

@@ -19,7 +19,7 @@ MIXED = "multipart/x-mixed-replace"
 BOUNDARY = b"--frame"
 VIEWERS = threading.BoundedSemaphore(8)  # each takes one of the worker's threads, and a tenth of a core
 LOOK_SECONDS = 0.5
-LIVE_SECONDS = 3600.0
+LIVE_SECONDS = 3600.0  # then a viewer asks anew
 
 
 @contextlib.contextmanager
@@ -47,9 +47,12 @@ def answer(pictures: Iterable[bytes]) -> Response:
 
 
 def _parts(pictures: Iterable[bytes]) -> Iterator[bytes]:
+    deadline = time.monotonic() + LIVE_SECONDS
     for picture in pictures:
         head = f"\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
         yield BOUNDARY + head.encode() + picture + b"\r\n"
+        if time.monotonic() > deadline:
+            break
     yield BOUNDARY + b"--\r\n"
 
 
@@ -57,10 +60,10 @@ def of_training(experiments: Any, row: Experiment) -> Iterator[bytes]:
     """Episodes as the training has them, one at a time, at `car_speed` steps a second, until it has ended."""
     kwargs = told(row)["env_kwargs"]
     track, pause = kwargs["track"], 1.0 / kwargs["car_speed"]
-    folder, known, deadline = Folder(experiments.folder / row.name), None, time.monotonic() + LIVE_SECONDS
+    folder, known = Folder(experiments.folder / row.name), None
     clock = Clock(LOOK_SECONDS)
     yield (picture := driving.start(track))
-    while time.monotonic() < deadline:
+    while True:
         episode = folder.shown()
         if episode is not None and episode["timesteps"] != known:
             known = episode["timesteps"]

@@ -197,7 +197,8 @@ def _stop(row: TrainingSession) -> bool:
     return True
 
 
-@blueprint.route("/evaluate", methods=["GET", "POST"])
+@blueprint.get("/evaluate")
+@blueprint.post("/evaluate", endpoint="order_evaluation")
 @acts
 @documented(
     pictures.MIXED, body=schemas.EvaluationOrder, body_needed=False, errors=(*OTHERS, 409, 500), query=EVALUATION
