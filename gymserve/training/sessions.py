@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gymserve.environments.car_race.tracks import TRACKS
-from gymserve.errors import Conflict, InvalidRequest, NotFound
+from gymserve.errors import Conflict, InvalidRequest, LimitReached, NotFound
 from gymserve.store import Database
 from gymserve.store.models import Experiment, Policy, TrainingSession, now
 from gymserve.training import session_parameters as parameters
@@ -141,7 +141,11 @@ class Sessions:
             self.experiments.remove(made)
             return self.train(self.find(row.account_id, row.name), retrain=retrain)
         row.experiment = made.name
-        return self.experiments.start(made)
+        try:
+            return self.experiments.start(made)
+        except LimitReached:
+            self.experiments.remove(made)
+            raise
 
     def documents(self, row: TrainingSession) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         """What was written of environment, agent and training; what was not has its defaults."""
