@@ -28,7 +28,7 @@ from gymserve.errors import EnvironmentFailed, InvalidRequest
 MOST_CHARACTERS = 5000
 MOST_NODES = 1500
 MOST_DEPTH = 40
-BUDGET = 20_000  # nodes that one call may look at
+BUDGET = 5000  # nodes that one call may look at
 SAMPLES = (
     (True, [200.0] * 5, 0.0, 15.0),
     (True, [0.0, 40.0, 80.0, 120.0, 160.0], -1.0, 15.0),

