@@ -103,7 +103,7 @@ ON: dict[str, dict[str, Any]] = {
     "DQN": {"environment": "Blackjack-v1", "hyperparameters": {"train_freq": [1, "episode"], "buffer_size": 1000}},
     "MaskablePPO": {"hyperparameters": {"n_steps": 64}},
     "PPO": {"environment": "FrozenLake-v1", "hyperparameters": {"n_steps": 64, "learning_rate": "lin_0.001"}},
-    "QRDQN": {"hyperparameters": {"buffer_size": 1000}},
+    "QRDQN": {"hyperparameters": {"buffer_size": 1000, "policy_kwargs": {"optimizer_class": "sgd"}}},
     "RecurrentPPO": {"policy": "MlpLstmPolicy", "hyperparameters": {"n_steps": 64, "n_epochs": 1}},
     "SAC": {"environment": "Pendulum-v1", "hyperparameters": {"ent_coef": "auto_0.1"}},
     "TD3": {"environment": "Pendulum-v1"},

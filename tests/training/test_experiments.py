@@ -142,6 +142,7 @@ def test_the_documents_other_requests(trainer: Trainer) -> None:
         ({"hyperparameters": {"learning_rat": 1}}, "did you mean learning_rate?"),
         ({"hyperparameters": {"learning_rate": "__import__('os')"}}, "learning_rate must be a number"),
         ({"hyperparameters": {"policy_kwargs": {"features_extractor_class": "x"}}}, "is not among activation_fn"),
+        ({"hyperparameters": {"policy_kwargs": {"optimizer_class": "os.system"}}}, "one of adam, adamw, rmsprop, sgd"),
         ({"hyperparameters": {"n_steps": True}}, "n_steps must be an integer"),
         ({"hyperparameters": {"batch_size": 0}}, "batch_size must be an integer from 1"),
         ({"hyperparameters": []}, None),
