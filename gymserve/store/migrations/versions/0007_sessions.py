@@ -7,7 +7,7 @@ from alembic import op
 
 from gymserve.store.models import Long, Moment
 
-revision = "0008"
+revision = "0007"
 down_revision = "0006"
 
 OPTIONS: Any = {"sqlite_autoincrement": True, "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
