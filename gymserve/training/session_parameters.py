@@ -33,12 +33,29 @@ def environment(asked: Mapping[str, Any]) -> dict[str, Any]:
     name = asked.get("environment_name", ENVIRONMENTS[0])
     if name not in ENVIRONMENTS:
         raise InvalidRequest(f"environment_name must be {ENVIRONMENTS[0]}, not {name!r:.50}")
-    mode = asked.get("mode", MODES[0])
-    if mode not in MODES:
-        raise InvalidRequest(f"mode must be {' or '.join(MODES)}, not {mode!r:.50}")
+    mode = _mode(asked.get("mode", MODES[0]))
     world = integer("environment_world", _plain(asked.get("environment_world", 1)), 0, len(TRACKS))
     speed = integer("car_speed", _plain(asked.get("car_speed", 20)), 1, 240)
     return {"environment_name": name, "environment_world": world, "mode": mode, "car_speed": speed}
+
+
+def evaluation(asked: Mapping[str, Any], environment: Mapping[str, Any]) -> tuple[str, int]:
+    """(mode, track) of an evaluation; the environment's own, where none is given.
+
+    Raises:
+        InvalidRequest: a value is no good.
+    """
+    mode, track = asked.get("mode"), asked.get("track_num")
+    return (
+        environment["mode"] if mode is None else _mode(mode),
+        track_of(environment) if track is None else max(1, integer("track_num", _plain(track), 0, len(TRACKS))),
+    )
+
+
+def _mode(value: Any) -> str:
+    if value not in MODES:
+        raise InvalidRequest(f"mode must be {' or '.join(MODES)}, not {value!r:.50}")
+    return str(value)
 
 
 def agent(asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gymserve.environments.car_race.tracks import TRACKS
@@ -19,7 +19,7 @@ from gymserve.training.models import Models
 from gymserve.training.projects import checked_text
 
 NAME = 200  # characters
-MOST = 1000  # sessions in a list
+MOST = 1000  # sessions of an account
 DOCUMENTS = ("environment", "agent", "training")
 
 
@@ -33,12 +33,15 @@ class Sessions:
         """Raises:
         InvalidRequest: the name is no good.
         Conflict: the account has one of this name.
+        LimitReached: it has too many.
         """
         row = TrainingSession(key=_key(account_id, name), account_id=account_id, name=name)
         with self.database.writing() as session:
             taken = Conflict(f"there is a session {name:.50} already: session_id must be unique")
             if session.scalar(select(TrainingSession.id).where(TrainingSession.key == row.key)):
                 raise taken
+            if (session.scalar(select(func.count()).where(self._of(account_id))) or 0) >= MOST:
+                raise LimitReached(f"an account has at most {MOST} sessions: delete some")
             session.add(row)
             try:
                 session.flush()
@@ -59,10 +62,14 @@ class Sessions:
 
     def of(self, account_id: int | None) -> list[TrainingSession]:
         """An account's sessions, the newest first."""
-        mine = TrainingSession.account_id.is_(None) if account_id is None else TrainingSession.account_id == account_id
         with self.database.reading() as session:
-            query = select(TrainingSession).where(mine).order_by(TrainingSession.id.desc())
+            query = select(TrainingSession).where(self._of(account_id)).order_by(TrainingSession.id.desc())
             return list(session.scalars(query.limit(MOST)))
+
+    @staticmethod
+    def _of(account_id: int | None) -> ColumnElement[bool]:
+        own = TrainingSession.account_id
+        return own.is_(None) if account_id is None else own == account_id
 
     def best(self) -> Sequence[TrainingSession]:
         """Everybody's sessions that were evaluated, the best first; of two as good, the earlier one."""

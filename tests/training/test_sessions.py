@@ -47,6 +47,15 @@ def test_a_name_is_unique_in_its_account_and_compared_as_it_is_written(sessions:
         sessions.find(one, "nothing")
 
 
+def test_an_account_has_so_many_sessions_at_most(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gymserve.training.sessions.MOST", 2)
+    for name in "ab":
+        sessions.create(None, name)
+    with pytest.raises(LimitReached, match="at most 2 sessions"):
+        sessions.create(None, "c")
+    sessions.create(accounts(sessions.database)[0], "c")
+
+
 def test_two_who_start_a_session_start_one_experiment(sessions: Sessions) -> None:
     row = sessions.create(None, "race")
     stale = sessions.find(None, "race")

@@ -165,7 +165,7 @@ def get_all_tracks() -> Response:
 @blueprint.get("/stream")
 @acts
 @documented(
-    pictures.MIXED, errors=(*OTHERS, 422), query={**SESSION, "retrain": "true: go on learning with its last model"}
+    pictures.MIXED, errors=(*OTHERS, 409, 422), query={**SESSION, "retrain": "true: go on learning with its last model"}
 )
 def stream() -> Response:
     """Train a session's agent, or look at a training that runs: JPEG pictures until it ends. It goes on without viewers."""
@@ -208,12 +208,9 @@ def evaluate() -> Response:
     asked = _asked()
     row = _session(asked)
     environment = sessions.documents(row)[0]
-    own = {"environment_world": environment["environment_world"], "mode": environment["mode"]}
-    given = {"environment_world": asked.get("track_num"), "mode": asked.get("mode")}
-    wanted = checks.environment({**own, **{name: value for name, value in given.items() if value is not None}})
+    mode, track = checks.evaluation(asked, environment)
     with pictures.place():
-        track = checks.track_of(wanted)
-        drives = _driven(row, wanted["mode"], track)
+        drives = _driven(row, mode, track)
         return pictures.answer(pictures.of_trials(track, drives, environment["car_speed"]))
 
 

@@ -418,7 +418,8 @@ def test_evaluations_are_streamed_and_noted(racer: Racer, driver: str) -> None:
         "rank": 1, "session_id": driver, "user": "everybody", "score": pytest.approx(told["evaluation"]["1"]["mean"] / 3),
     }  # fmt: skip
     for bad in ({"track_num": 4}, {"mode": "both"}, {"track_num": "x"}):
-        assert racer.api("GET", "evaluate", session_id=driver, **bad).status == 400
+        refused = racer.api("GET", "evaluate", session_id=driver, **bad)
+        assert refused.status == 400 and f"{next(iter(bad))} must be" in refused.json["message"]
 
 
 def test_a_models_card_has_a_small_graph(racer: Racer, driver: str) -> None:
