@@ -260,7 +260,7 @@ def test_the_assistant_answers_in_four_parts_as_it_writes(runt: Trainer, kind: s
 
 
 def test_the_assistant_sees_what_rewards_show(runt: Trainer) -> None:
-    text = send(runt, "/trainingassistent/", {**QUESTION, "rewards": [1.0] * 30}, "json").body.decode()
+    text = send(runt, "/trainingassistent/", {**QUESTION, "rewards": [1.0] * 300}, "json").body.decode()
     assert "no progress" in text.partition("## 2.")[2].partition("## 3.")[0]
 
 
