@@ -1,8 +1,9 @@
 """Models in an S3-compatible bucket, with moto's server as a real process."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import obstore
+import pytest
 
 from tests.buckets import SECRET, Moto
 from tests.training.conftest import Trainer
@@ -15,13 +16,19 @@ def kept(trainer: Trainer) -> str:
     return str(trainer.post("/models/", {"experiment_id": name}).json["id"])
 
 
-def test_a_model_is_pushed_whole_and_survives_a_bucket_that_is_away(train: Callable[..., Trainer]) -> None:
-    moto = Moto()
+@pytest.fixture
+def moto() -> Iterator[Moto]:
+    server = Moto()
+    yield server
+    server.stop()
+
+
+def test_a_model_is_pushed_whole_and_survives_a_bucket_that_is_away(train: Callable[..., Trainer], moto: Moto) -> None:
     trainer = train(WORKERS=1, **moto.settings)
     model = kept(trainer)
     told = trainer.post(f"/models/{model}/push")
     assert told.status == 200, told.body
-    keys = [f"models/{model}/{name}" for name in ("model.zip", "normalize.pkl", "order.json")]
+    keys = [f"models/{model}/{name}" for name in ("graph.svg", "model.zip", "normalize.pkl", "order.json")]
     assert told.json == {"model_id": model, "bucket": "videos", "keys": keys}
     for key in keys:
         there = bytes(obstore.get(moto.store, key).bytes())

@@ -8,6 +8,7 @@ import importlib
 import resource
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,12 @@ class Read(msgspec.Struct):
 def main() -> int:
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
     folder = Folder(Path(sys.argv[1]))
+    files = sys.stdin.buffer.read()
     try:
-        adopt(folder, _in_sandbox(sys.stdin.buffer.read()))
+        with ThreadPoolExecutor(1) as other:
+            reading = other.submit(_in_sandbox, files)
+            model = _built(folder.order())  # in the meantime: both take seconds to import torch
+            adopt(model, reading.result(), folder)
     except Exception as error:
         text = str(error).partition("\n")[0] or type(error).__name__
         folder.end("failed", reason=text[:500])
@@ -57,25 +62,28 @@ def _in_sandbox(files: bytes) -> Tensors:
     return read.tensors
 
 
-def adopt(folder: Folder, tensors: Tensors) -> None:
-    """Writes `model.zip`, with these weights.
-
-    Raises:
-        Untrainable: they are not those of the algorithm and environment in the order.
-    """
+def _built(order: dict[str, Any]) -> Any:
+    """A new model, as the order says."""
     from gymserve.training.runners import making
     from gymserve.training.runners.sb3 import arguments
 
-    order = folder.order()
     kind = getattr(importlib.import_module(order["package"]), order["algorithm"])
     env = making.make(order, training=False)
     given = arguments(order, env)
     if "buffer_size" in given:
         given["buffer_size"] = 1  # it only acts; who trains it on says how large
-    model = kind(env=env, seed=order["seed"], **given)
-    model.policy.load_state_dict(_fitting(model.policy.state_dict(), tensors, order), strict=True)
+    return kind(env=env, seed=order["seed"], **given)
+
+
+def adopt(model: Any, tensors: Tensors, folder: Folder) -> None:
+    """Writes `model.zip`: the model, with these weights.
+
+    Raises:
+        Untrainable: they are not those of its algorithm and environment.
+    """
+    model.policy.load_state_dict(_fitting(model.policy.state_dict(), tensors, folder.order()), strict=True)
     model.save(folder.path / "model.zip")
-    env.close()
+    model.get_env().close()
 
 
 def _fitting(own: dict[str, Any], given: Tensors, order: dict[str, Any]) -> dict[str, Any]:
