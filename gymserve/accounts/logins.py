@@ -83,6 +83,7 @@ def secrets_of(given: list[str], data: Path) -> list[str]:
         given = file.read_text().split()
     if not given or any(len(secret) < SHORTEST for secret in given):
         raise SettingsError(
-            f"each of SECRETS must have at least {SHORTEST} characters, such as openssl rand -hex 32 gives"
+            f"each of SECRETS (or RL_API_SECRET_KEY) must have at least {SHORTEST} characters, "
+            "such as openssl rand -hex 32 gives"
         )
     return given
