@@ -1,66 +1,22 @@
 """Submissions in the database, on each kind: charged once, ended once, given back where it is our fault."""
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import func, insert, select
 
-from grader.competition import Competition, Held
 from grader.judging import FAILED, GRADED, VERIFYING, VOID
 from grader.leaderboard import Leaderboard
-from grader.submissions import Closed, Submissions
+from grader.submissions import Closed
 from grader.verification import NOT_REPLAYABLE, Verdict
 from grader.worker import ATTEMPTS, Attempts, verify
 from gymserve import errors
 from gymserve.recording.media import Media
 from gymserve.settings import Settings
-from gymserve.store import Database
 from gymserve.store.models import Submission, now
-from tests.hosts.test_trials import Grader
-from tests.servers import Server
-
-TOML = """name = "cart"
-environment = "CartPole-v1"
-max_episode_steps = 8
-trials = { number = 2 }
-scoring = { worst = 0 }
-limits = { submissions = 3 }
-"""
-
-
-@pytest.fixture(scope="module")
-def grader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grader]:
-    started = Grader(Server(tmp_path_factory.mktemp("data")))
-    yield started
-    started.leave()
-    assert started.server.stop() == 0
-
-
-class Place:
-    """A challenge and its submissions on one database."""
-
-    def __init__(self, database: Database, grader: Grader, data: Path) -> None:
-        self.database, self.grader = database, grader
-        self.competition = Competition(database, data)
-        self.submissions = Submissions(database, self.competition, grader.instances, data)
-        self.held: Held = self.competition.define(TOML, owner_id=None)
-
-    def begin(self, **more: Any) -> Submission:
-        return self.submissions.submit(self.held, account_id=None, entrant="a", **more)[0]
-
-    def play(self, row: Submission, trials: int = 2) -> None:
-        assert row.token is not None
-        for _ in range(trials):
-            self.grader.reset(row.token)
-            self.grader.play(row.token)
-
-
-@pytest.fixture
-def place(database: Database, grader: Grader, tmp_path: Path) -> Place:
-    return Place(database, grader, tmp_path)
+from tests.grader.place import Place
 
 
 def test_from_charge_to_receipt(place: Place) -> None:
