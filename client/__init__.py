@@ -4,7 +4,7 @@ env = client.make("CartPole-v1", server="http://127.0.0.1:5000")
 envs = client.make_vec("CartPole-v1", num_envs=64)
 env = await client.aio.make("CartPole-v1")
 remote = client.Client("http://127.0.0.1:5000")              # openai/gym-http-api's client
-env = gymnasium.make("client:remote/CartPole-v1")            # the server is $GYMSERVE_SERVER
+env = gymnasium.make("remote/CartPole-v1")                   # the server is $GYMSERVE_SERVER
 result = client.submit("challenge", agent)                   # through a challenge's trials
 run = client.Experiments().train("pole", algorithm="PPO", environment="CartPole-v1")
 """

@@ -1,10 +1,10 @@
 """Remote environments under names that `gymnasium.make` knows.
 
-    gymnasium.make("client:remote/CartPole-v1")                  no import needed; the server is $GYMSERVE_SERVER
-    gymnasium.make("client:remote/Any-v0", env_id="My-v0")       an environment that only the server knows
+    gymnasium.make("remote/CartPole-v1")                  the server is $GYMSERVE_SERVER
+    gymnasium.make("remote/Any-v0", env_id="My-v0")       an environment that only the server knows
 
-`gymnasium.make` imports what stands before the colon, and importing `client` registers; nothing is asked of a server
-before an environment is made.
+Importing `client` registers them, which `gymserve/remote.py` does where the variable is set; `gymnasium.make` does it for
+"client:remote/…", since it imports what stands before a colon. Nothing is asked of a server before an environment is made.
 """
 
 import gymnasium

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -134,7 +135,7 @@ def test_closing_twice_does_nothing_and_frees_the_instance(server: Server) -> No
 
 IN_A_SUBPROCESS = """
 import sys, gymnasium
-env = gymnasium.make("client:remote/CartPole-v1", render_mode="rgb_array")
+env = gymnasium.make("remote/CartPole-v1", render_mode="rgb_array")
 observation, info = env.reset(seed=0)
 assert observation.shape == (4,) and env.render().shape == (400, 600, 3)
 env.close()
@@ -148,20 +149,32 @@ assert not [name for name in sys.modules if name.partition(".")[0] in ("flask", 
 """
 
 
-def run(code: str, server: str) -> subprocess.CompletedProcess[str]:
+def run(code: str, server: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         env={"GYMSERVE_SERVER": server, "PYTHONPATH": str(ROOT), "PATH": "", "SDL_VIDEODRIVER": "dummy"},
         capture_output=True,
         text=True,
         timeout=60,
-        cwd=ROOT,
+        cwd=folder,
     )
 
 
 def test_gymnasium_makes_it_by_name_without_an_import(server: Server) -> None:
     ended = run(IN_A_SUBPROCESS, server.url)
     assert ended.returncode == 0, ended.stderr
+
+
+def test_a_module_of_ones_own_called_client_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "client.py").write_text("raise SystemExit('it was imported')")
+    ended = run("import gymnasium; print('remote/CartPole-v1' in gymnasium.registry)", "http://127.0.0.1:1", tmp_path)
+    assert ended.stdout == "False\n", ended.stderr
+
+
+def test_python_starts_without_anything_of_ours_where_no_server_is_named() -> None:
+    code = "import sys; print([name for name in sys.modules if name.partition('.')[0] in ('gymserve', 'client')])"
+    ended = subprocess.run([sys.executable, "-c", code], env={"PATH": ""}, capture_output=True, text=True)
+    assert ended.stdout == "[]\n", ended.stderr
 
 
 def test_importing_needs_no_server() -> None:
