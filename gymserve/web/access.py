@@ -33,6 +33,7 @@ SCOPES = {
     "curves": "training",
     "training": "training",
     "challenges": "submissions",
+    "leaderboards": "submissions",
     "teams": "submissions",
     "external": "submissions",
     "media": "submissions",

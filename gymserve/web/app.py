@@ -36,6 +36,7 @@ from gymserve.web.experiments import blueprint as experiments
 from gymserve.web.external import external
 from gymserve.web.health import health
 from gymserve.web.lane import StepLane
+from gymserve.web.leaderboards import blueprint as leaderboards
 from gymserve.web.media import media as media_views
 from gymserve.web.models import blueprint as models
 from gymserve.web.openapi import openapi
@@ -108,6 +109,7 @@ def create_app(settings: Settings) -> Flask:
         models,
         advice,
         challenges,
+        leaderboards,
         teams,
         external,
         media_views,
