@@ -25,7 +25,8 @@ class Flooded:
     def __init__(self, server: Server) -> None:
         self.server = server
         self.greedy, self.working = (server.account(name)[1] for name in ("greedy", "working"))
-        self.token = server.post("/v1/envs/", {"env_id": "Pendulum-v1"}, **bearer(self.working)).json["token"]
+        asked = {"env_id": "Pendulum-v1", "max_episode_steps": 10**6}
+        self.token = server.post("/v1/envs/", asked, **bearer(self.working)).json["token"]
         server.post(f"/v1/envs/{self.token}/reset/", **bearer(self.working))
 
     def works(self) -> None:
