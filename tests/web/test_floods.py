@@ -4,6 +4,7 @@ FLOOD=10000 CUT=1000 python -m pytest tests/web/test_floods.py    in THREATS' nu
 """
 
 import concurrent.futures
+import contextlib
 import os
 import pickle
 import socket
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from gymserve.hosts.link import Connection
 from tests.servers import Server, wait_for
 from tests.web.test_challenges import bearer
 
@@ -64,14 +66,15 @@ def test_a_flood_of_creations_takes_an_accounts_places_and_no_others(flooded: Fl
     assert create(0)[0] == 200
 
 
-def attach(flooded: Flooded, token: str) -> tuple[bytes, socket.socket]:
-    sock = socket.create_connection(("127.0.0.1", flooded.server.port), timeout=60)
+def attach(flooded: Flooded, token: str, sockets: contextlib.ExitStack) -> bytes:
+    """The status of a stream's handshake; `sockets` closes it."""
+    sock = sockets.enter_context(socket.create_connection(("127.0.0.1", flooded.server.port), timeout=60))
     sock.sendall(
         f"GET /v1/envs/{token}/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
         f"Authorization: Bearer {flooded.greedy}\r\n\r\n".encode()
     )
-    return sock.recv(4000)[9:12], sock
+    return sock.recv(4000)[9:12]
 
 
 def test_the_places_of_streams_that_are_cut_come_back(flooded: Flooded) -> None:
@@ -79,22 +82,12 @@ def test_the_places_of_streams_that_are_cut_come_back(flooded: Flooded) -> None:
     key = bearer(flooded.greedy)
     listed = list(flooded.server.get("/v1/envs/", **key).json["all_envs"])
     token = listed[0] if listed else flooded.server.post("/v1/envs/", {"env_id": "CartPole-v1"}, **key).json["token"]
-    cut = [attach(flooded, token) for _ in range(CUT)]
-    assert {status for status, _ in cut} == {b"101"}
-    first, refused = attach(flooded, token)
-    refused.close()
-    assert first in (b"429", b"101")  # the first ones may be let go already
-    flooded.works()
-
-    def comes_back() -> bool:
-        answers = [attach(flooded, token) for _ in range(CUT)]
-        for _, sock in answers:
-            sock.close()
-        return all(status == b"101" for status, _ in answers)
-
-    wait_for(comes_back, 60)
-    for _, sock in cut:
-        sock.close()
+    supervisor = Connection((flooded.server.data / "supervisor").read_text() + "/supervisor", timeout=60)
+    with contextlib.closing(supervisor), contextlib.ExitStack() as sockets:
+        for _ in range(2):
+            assert {attach(flooded, token, sockets) for _ in range(CUT)} == {b"101"}
+            flooded.works()
+            wait_for(lambda: supervisor.call("status")["streams"] == 0, 60)  # though no socket was closed
 
 
 DEEP = 10**6
