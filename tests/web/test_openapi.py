@@ -1,5 +1,6 @@
 """The API's description covers every route, validates, and is kept; its pages fetch nothing from elsewhere."""
 
+import os
 import re
 import tempfile
 from pathlib import Path
@@ -58,6 +59,7 @@ def test_a_page_names_nothing_outside(server: Server, page: str) -> None:
         assert server.get(reference).status == 200, reference
 
 
+EXAMPLES = int(os.environ.get("EXAMPLES", "20"))  # of requests to each operation
 OPERATIONS = sorted(routes() - {("post", "/v1/shutdown/"), ("get", "/v1/envs/{instance_id}/stream")})
 
 
@@ -77,7 +79,9 @@ def test_nothing_that_is_sent_ends_in_an_unexplained_answer(
     begins = path.rpartition("/")[0].endswith(("/train", "/resume", "/retry"))  # a real training: tests of their own
     seen = set()
 
-    @settings(max_examples=20, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    )
     @given(operation.as_strategy(), st.booleans())
     def check(case: Any, known: bool) -> None:
         if known and "instance_id" in (case.path_parameters or {}):
