@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 from grader import bundle, receipt, scoring, signing, verification
 from grader.challenge import PRACTICE, Challenge
 from grader.competition import Competition
+from grader.leaderboard import change_time
 from grader.outbox import Outbox
 from grader.receipt import Receipt
 from grader.verification import Verdict
@@ -103,7 +104,7 @@ class Judge:
         """Writes what a submission is once: who comes second changes nothing."""
         with self.database.writing() as session:
             mine = (Submission.id == row.id, Submission.state == VERIFYING)
-            changed = {"state": state, "reason": reason[:500], "changed_at": now(), **values}
+            changed = {"state": state, "reason": reason[:500], "changed_at": change_time(session, row), **values}
             if session.execute(update(Submission).where(*mine).values(changed)).rowcount:  # type: ignore[attr-defined]
                 self.outbox.end(session, row.id)
 

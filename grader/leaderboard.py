@@ -31,6 +31,13 @@ MANY = 500
 """So many changed entrants are not asked for one by one."""
 
 
+def change_time(session: Session, row: Submission) -> datetime.datetime:
+    """When a submission changes now: later than every change on its board, also where the clock was set back."""
+    same = (Submission.challenge_id == row.challenge_id, Submission.phase == row.phase)
+    latest, at = session.scalar(select(func.max(Submission.changed_at)).where(*same)), now()
+    return at if latest is None or latest < at else latest + datetime.timedelta(microseconds=1)
+
+
 class Board(NamedTuple):
     """`places`: best first. `tag` changes whenever they do."""
 

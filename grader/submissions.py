@@ -21,6 +21,7 @@ from grader.challenge import canonical
 from grader.challenge_servers.crowdai import Refused
 from grader.competition import Competition, Held
 from grader.judging import FAILED, VERIFYING, VOID, Judge
+from grader.leaderboard import change_time
 from grader.outbox import REFUSED, Outbox
 from grader.slots import GOING_ON
 from gymserve import errors
@@ -121,7 +122,8 @@ class Submissions:
     def _give_back(self, row: Submission, reason: str, token: str | None = None) -> None:
         """Voids a submission that could not begin, and of which nobody was told; `token` is its instance's, if it has one."""
         with self.database.writing() as session:
-            values = {"state": VOID, "counts": False, "reason": reason[:500], "token": None, "changed_at": now()}
+            at = change_time(session, row)
+            values = {"state": VOID, "counts": False, "reason": reason[:500], "token": None, "changed_at": at}
             mine = (Submission.id == row.id, Submission.state == CREATED, Submission.token == token)
             if session.execute(update(Submission).where(*mine).values(values)).rowcount:  # type: ignore[attr-defined]
                 self.outbox.drop(session, row.id)
@@ -223,11 +225,11 @@ class Submissions:
     def _close(self, row: Submission, state: str, reason: str, **values: Any) -> Submission:
         """Writes the end of a submission once: who comes second changes nothing."""
         with self.database.writing() as session:
-            at = now()
+            values |= {"changed_at": change_time(session, row), "finished_at": now()}
             ended = session.execute(
                 update(Submission)
                 .where(Submission.id == row.id, Submission.state.in_(GOING_ON))
-                .values(state=state, reason=reason[:500], changed_at=at, finished_at=at, **values)
+                .values(state=state, reason=reason[:500], **values)
             )
             if ended.rowcount and state != VERIFYING:  # type: ignore[attr-defined]
                 self.outbox.end(session, row.id)
@@ -249,7 +251,8 @@ class Submissions:
         """Changes a submission that is in the state `was`; whether it is."""
         with self.database.writing() as session:
             mine = (Submission.id == row.id, Submission.state == was)
-            changed = session.execute(update(Submission).where(*mine).values(changed_at=now(), **values))
+            at = change_time(session, row)
+            changed = session.execute(update(Submission).where(*mine).values(changed_at=at, **values))
             return bool(changed.rowcount)  # type: ignore[attr-defined]
 
     # --- what the background worker does ------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Submissions in the database, on each kind: charged once, ended once, given back where it is our fault."""
 
+import datetime
 import threading
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,22 @@ def test_a_large_board_is_made_once(place: Place) -> None:
         and changed.rows() == Leaderboard(place.database, place.competition).of(place.held).rows()
     )
     assert changed.rows(0, 1)[0]["submission"] != top.name
+
+
+def test_a_board_follows_though_the_clock_is_set_back(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    leaderboard = Leaderboard(place.database, place.competition)
+    tags = []
+    for hours in (0, 1, 2):
+        for module in ("leaderboard", "submissions", "judging"):
+            monkeypatch.setattr(f"grader.{module}.now", lambda hours=hours: now() - datetime.timedelta(hours=hours))
+        row = place.begin()
+        place.play(row)
+        place.submissions.judge.verify(place.submissions.finish(row))
+        board = leaderboard.of(place.held)
+        tags.append(board.tag)
+        assert board.rows() == Leaderboard(place.database, place.competition).of(place.held).rows()
+        assert (board.rows()[0]["tries"], board.rows()[0]["verdict"]) == (hours + 1, "verified")
+    assert len(set(tags)) == 3
 
 
 def test_a_journal_that_was_lost_is_void_and_stands_in_nobodys_way(place: Place, tmp_path: Path) -> None:
