@@ -29,7 +29,7 @@ class Result:
         spread: the standard deviation of the trials' values; `standard_error`: of their mean.
         rank: on the leaderboard; None where it is hidden, or there is no score.
         verdict: what the replay said: verified, not replayable, mismatch, or pending.
-        trials: of each: number, state, total, steps, seconds, value.
+        trials: of each: number, state, total, steps, seconds, value (what it counts).
     """
 
     submission_id: str
@@ -42,16 +42,21 @@ class Result:
     rank: int | None
     verdict: str
     trials: list[dict[str, Any]]
+    secondary: float | None = None
 
     def __str__(self) -> str:
-        lines = [f"{'trial':>5}  {'return':>12}  {'steps':>7}  state"]
-        lines += [
-            f"{trial['number']:>5}  {_number(trial['total']):>12}  {trial['steps']:>7}  {trial['state']}"
-            for trial in self.trials
-        ]
-        place = f", rank {self.rank}" if self.rank is not None else ""
-        lines.append(f"score {_number(self.score)}{place}; {self.state}{f': {self.reason}' if self.reason else ''}")
-        lines.append(f"spread {_number(self.spread)}, standard error {_number(self.standard_error)}; {self.verdict}")
+        """The table of `python -m grader run` (`grader/tables.py`), and a line of what only a server knows."""
+        lines = [f"{'trial':>5}  {'return':>12}  {'counts':>12}  {'steps':>7}  {'seconds':>8}  state"]
+        lines += [_row(trial) for trial in self.trials]
+        values = [trial["value"] for trial in self.trials if trial["value"] is not None]
+        mean = sum(values) / len(values) if values else None
+        spread, error = _number(self.spread), _number(self.standard_error)
+        lines += ["", f"mean {_number(mean)}, spread {spread}, standard error {error}"]
+        lines.append(f"score {_number(self.score)}" + (f" ({self.reason})" if self.reason else ""))
+        if self.secondary is not None:
+            lines.append(f"secondary score {_number(self.secondary)}")
+        place = f"rank {self.rank}, " if self.rank is not None else ""
+        lines.append(place + (f"{self.state}, {self.verdict}" if self.verdict else self.state))
         return "\n".join(lines)
 
 
@@ -119,6 +124,12 @@ def _settled(http: Http, submission_id: str, wait: float, shown: Progress) -> Re
             return Result(**{name: told.get(name) for name in names})
         shown.note(f"{told['state']} …")
         time.sleep(LOOK_SECONDS)
+
+
+def _row(trial: dict[str, Any]) -> str:
+    seconds = "–" if trial["seconds"] is None else format(trial["seconds"], ".2f")
+    total, value = _number(trial["total"]), _number(trial["value"])
+    return f"{trial['number']:>5}  {total:>12}  {value:>12}  {trial['steps']:>7}  {seconds:>8}  {trial['state']}"
 
 
 def _number(value: float | None) -> str:

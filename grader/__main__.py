@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from grader import checking, definition, proving, running, tables
+from grader import checking, definition, examples, proving, running, tables
 from gymserve.environments import Catalogue
 from gymserve.errors import GymserveError
 
@@ -24,12 +24,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--modules", default="", help="modules, with commas, that register environments")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="play practice trials here, and print what they would score")
-    run.add_argument("challenge", type=Path)
+    run.add_argument("challenge", type=Path, help="a TOML file, or the name of an example that ships")
     run.add_argument("--agent", required=True, help="module:policy, or random")
     run.add_argument("--trials", type=int, help="how many (default: as many as the challenge has)")
     run.add_argument("--keep", type=Path, help="a folder to keep the journal in")
     check = commands.add_parser("check", help="make the environment, replay it, and show a random agent's scores")
-    check.add_argument("challenge", type=Path)
+    check.add_argument("challenge", type=Path, help="the same")
     check.add_argument("--seconds", type=float, default=20.0, help="how long the random agent may play (default: 20)")
     verify = commands.add_parser("verify", help="verify a bundle, a receipt or a graded instance's journal")
     verify.add_argument("file", type=Path)
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(asked: argparse.Namespace, catalogue: Catalogue) -> int:
-    challenge = definition.load(asked.challenge)
+    challenge = definition.load(examples.path_of(asked.challenge))
     number = asked.trials or min(phase.trials for phase in challenge.phases)
     progress = _Progress(number)
     with tempfile.TemporaryDirectory() as scratch:
@@ -63,7 +63,7 @@ def _run(asked: argparse.Namespace, catalogue: Catalogue) -> int:
 
 
 def _check(asked: argparse.Namespace, catalogue: Catalogue) -> int:
-    challenge = definition.load(asked.challenge)
+    challenge = definition.load(examples.path_of(asked.challenge))
     with tempfile.TemporaryDirectory() as scratch:
         print(tables.of_findings(checking.check(challenge, Path(scratch), catalogue, seconds=asked.seconds)))
     return 0

@@ -4,7 +4,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from grader import checking, definition, tables
+from grader import checking, definition, examples, tables
 from grader.competition import Competition
 from grader.outbox import Outbox
 from gymserve import environments
@@ -25,15 +25,32 @@ def _catalogue(settings: Settings) -> environments.Catalogue:
 
 
 def create(accounts: Accounts, asked: argparse.Namespace, owner_id: int | None) -> None:
-    challenge = definition.load(asked.file, functions=asked.settings.SCORING_FUNCTIONS)
+    file = examples.path_of(asked.file)
+    challenge = definition.load(file, functions=asked.settings.SCORING_FUNCTIONS)
     _catalogue(asked.settings).resolve(challenge.environment)
-    held = _competition(accounts, asked).define(asked.file.read_text(), owner_id=owner_id, sees_all=True)
+    _define(accounts, asked, file, owner_id)
+
+
+def _define(accounts: Accounts, asked: argparse.Namespace, file: Path, owner_id: int | None) -> None:
+    held = _competition(accounts, asked).define(file.read_text(), owner_id=owner_id, sees_all=True)
     accounts.note(COMMAND_LINE, "challenge defined", held.challenge.name)
     print(f"challenge {held.challenge.name}: {'open' if held.may_submit(now()) else 'not open at this time'}")
 
 
+def list_examples(accounts: Accounts, asked: argparse.Namespace, owner_id: int | None) -> None:
+    """Tells of the examples; with `--create`, makes challenges of all those whose environments are here."""
+    catalogue = _catalogue(asked.settings)
+    for name in examples.names():
+        challenge = definition.load(examples.path_of(name))
+        missing = examples.missing(catalogue, challenge.environment)
+        if asked.create and not missing:
+            _define(accounts, asked, examples.path_of(name), owner_id)
+        else:
+            print(f"{name:24} {challenge.environment:24} {missing or challenge.title}")
+
+
 def check(accounts: Accounts, asked: argparse.Namespace, owner_id: int | None) -> None:
-    challenge = definition.load(asked.file, functions=asked.settings.SCORING_FUNCTIONS)
+    challenge = definition.load(examples.path_of(asked.file), functions=asked.settings.SCORING_FUNCTIONS)
     with tempfile.TemporaryDirectory() as scratch:
         catalogue = _catalogue(asked.settings)
         print(tables.of_findings(checking.check(challenge, Path(scratch), catalogue, seconds=asked.seconds)))
@@ -63,4 +80,7 @@ def reports(accounts: Accounts, asked: argparse.Namespace, owner_id: int | None)
               f"{report.attempts} attempts; {report.reason or 'not tried yet'}")  # fmt: skip
 
 
-VERBS = {"reports": reports, "create": create, "check": check, "list": list_all, "open": set_open, "close": set_open}
+VERBS = {
+    "create": create, "examples": list_examples, "check": check, "list": list_all, "open": set_open, "close": set_open,
+    "reports": reports,
+}  # fmt: skip

@@ -10,11 +10,13 @@ from sqlalchemy import select, update
 from grader import bundle, receipt, scoring, signing, verification
 from grader.challenge import PRACTICE, Challenge
 from grader.competition import Competition
+from grader.leaderboard import change_time
 from grader.outbox import Outbox
 from grader.receipt import Receipt
+from grader.verification import Verdict
 from gymserve import errors
 from gymserve.environments import Catalogue
-from gymserve.journal import read
+from gymserve.journal.file import scan
 from gymserve.recording.media import Media
 from gymserve.store import Database
 from gymserve.store.models import Challenge as ChallengeRow
@@ -55,23 +57,32 @@ class Judge:
         with self.database.reading() as session:
             return session.scalar(query)
 
-    def verify(self, row: Submission, verdict: verification.Verdict | None = None) -> None:
+    def verify(self, row: Submission, verdict: Verdict | None = None) -> None:
         """Replays a submission, signs its receipt, and settles what it is.
 
         Args:
             verdict: where it cannot be replayed; None: it is.
         """
         with self.database.reading() as session:
+            row = session.get_one(Submission, row.id)
             challenge = self.competition.of_version(session, row.version_id)
-        journal = self.kept / row.name
-        if not journal.exists():
+        try:
+            journal = (self.kept / row.name).read_bytes()
+            records = [record for record, _, _ in scan(journal)]
+            result = scoring.of_journal(records, challenge.scoring)
+        except (OSError, ValueError):
             self._settle(row, VOID, "its journal was lost by the server", counts=False, score=None, verdict="")
             return
-        if verdict is None:
-            records = list(read(journal))
+        except scoring.ScoringFailed as error:
+            reason = f"the organiser's scoring failed: {error}"
+            self._settle(row, VOID, reason, counts=False, score=None, verdict="")
+            return
+        if result.score != row.score:
+            verdict = Verdict(verification.MISMATCH, "the journal gives another score than at its end")
+        elif verdict is None:
             verdict = verification.verify(records, self.catalogue, tolerance=challenge.tolerance)
         state, reason = _judged(verdict, json.loads(row.trials), challenge)
-        signed = self._signed(row, challenge, journal, verdict)
+        signed = self._signed(row, challenge, journal, result, verdict)
         self._order_video(row, challenge)  # before the submission is done with, so that a crash in between loses none
         self._settle(
             row,
@@ -93,21 +104,22 @@ class Judge:
         """Writes what a submission is once: who comes second changes nothing."""
         with self.database.writing() as session:
             mine = (Submission.id == row.id, Submission.state == VERIFYING)
-            changed = {"state": state, "reason": reason[:500], "changed_at": now(), **values}
+            changed = {"state": state, "reason": reason[:500], "changed_at": change_time(session, row), **values}
             if session.execute(update(Submission).where(*mine).values(changed)).rowcount:  # type: ignore[attr-defined]
                 self.outbox.end(session, row.id)
 
-    def _signed(self, row: Submission, challenge: Challenge, journal: Path, verdict: verification.Verdict) -> Receipt:
-        records = list(read(journal))
+    def _signed(
+        self, row: Submission, challenge: Challenge, journal: bytes, result: scoring.Result, verdict: Verdict
+    ) -> Receipt:
         return receipt.issue(
             signing.signing_key(self._key),
-            journal=journal.read_bytes(),
+            journal=journal,
             challenge=challenge,
             phase=row.phase,
             commitment=self.competition.commitment(challenge, row.phase),
             submission=row.name,
             account=row.entrant,
-            result=scoring.of_journal(records, challenge.scoring),
+            result=result,
             verdict=verdict,
             graded=now().timestamp(),
         )
@@ -143,7 +155,7 @@ class Judge:
         )
 
 
-def _judged(verdict: verification.Verdict, trials: list[dict[str, Any]], challenge: Challenge) -> tuple[str, str]:
+def _judged(verdict: Verdict, trials: list[dict[str, Any]], challenge: Challenge) -> tuple[str, str]:
     """(state, reason) of a submission that was replayed."""
     if verdict.state == verification.MISMATCH:
         return FAILED, f"the replay came out differently: {verdict.reason}"

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
+from grader.challenge import Phase
 from grader.competition import Competition, Held
 from grader.ranking import Place, Ranking, Row, Rules, standings
 from grader.slots import SCORED
@@ -22,11 +23,19 @@ COLUMNS = (
     "verdict", "finished_at", "submission", "baseline",
 )  # fmt: skip
 DETAILS = ("spread", "standard_error", "steps", "verdict")
+HISTORY = ("score", "secondary", *DETAILS)
 OVERLAP = datetime.timedelta(seconds=2)
 """A transaction may end so much later than the time that it wrote down."""
 
 MANY = 500
 """So many changed entrants are not asked for one by one."""
+
+
+def change_time(session: Session, row: Submission) -> datetime.datetime:
+    """When a submission changes now: later than every change on its board, also where the clock was set back."""
+    same = (Submission.challenge_id == row.challenge_id, Submission.phase == row.phase)
+    latest, at = session.scalar(select(func.max(Submission.changed_at)).where(*same)), now()
+    return at if latest is None or latest < at else latest + datetime.timedelta(microseconds=1)
 
 
 class Board(NamedTuple):
@@ -64,15 +73,47 @@ class Leaderboard:
             InvalidRequest: there is no such phase.
             Conflict: it is hidden until a date.
         """
-        at, challenge = now(), held.challenge
-        phase = challenge.phase(phase_name) if phase_name else challenge.phase_at(at) or challenge.phases[-1]
-        until = phase.hidden_until or challenge.ranking.hidden_until
-        if until is not None and at < until and not sees_hidden:
-            raise errors.Conflict(f"the leaderboard is hidden until {until:%Y-%m-%d %H:%M} UTC")
+        phase = _shown(held, phase_name, sees_hidden)
         with self._lock:
             known = self._phases.setdefault((held.id, phase.name), _Phase(held.id, phase.name))
         with self.database.reading() as session:
             return known.board(session, held)
+
+    def history(
+        self,
+        held: Held,
+        entrant: str,
+        phase_name: str | None = None,
+        *,
+        sees_hidden: bool = False,
+        skip: int = 0,
+        limit: int = 100,
+    ) -> tuple[str, list[dict[str, Any]]]:
+        """(the phase, an entrant's submissions that have a score, the newest first).
+
+        Raises: as `of`.
+        """
+        phase = _shown(held, phase_name, sees_hidden)
+        columns = [getattr(Submission, name) for name in HISTORY]
+        mine = (Submission.challenge_id == held.id, Submission.entrant == entrant, Submission.phase == phase.name)
+        scored = (Submission.counts, Submission.state.in_(SCORED), Submission.score.is_not(None))
+        query = select(Submission.name, Submission.finished_at, *columns).where(*mine, *scored)
+        with self.database.reading() as session:
+            found = session.execute(query.order_by(Submission.id.desc()).offset(skip).limit(limit)).all()
+        return phase.name, [
+            {"submission": name, "finished_at": at.isoformat(), **dict(zip(HISTORY, more, strict=True))}
+            for name, at, *more in found
+        ]
+
+
+def _shown(held: Held, phase_name: str | None, sees_hidden: bool) -> Phase:
+    """The phase of this name, or the present or last one; see `Leaderboard.of` for what is raised."""
+    at, challenge = now(), held.challenge
+    phase = challenge.phase(phase_name) if phase_name else challenge.phase_at(at) or challenge.phases[-1]
+    until = phase.hidden_until or challenge.ranking.hidden_until
+    if until is not None and at < until and not sees_hidden:
+        raise errors.Conflict(f"the leaderboard is hidden until {until:%Y-%m-%d %H:%M} UTC")
+    return phase
 
 
 class _Phase:

@@ -14,7 +14,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session, aliased
 
@@ -127,7 +127,10 @@ class Outbox:
             challenge = session.get_one(Challenge, row.challenge_id).name
             first = session.scalars(select(Report).where(Report.submission_id == row.id, Report.number == BEGUN)).one()
         assert self.server is not None
-        key = self._seal().decrypt(entry.sealed_key).decode()
+        try:
+            key = self._seal().decrypt(entry.sealed_key).decode()
+        except InvalidToken as error:
+            raise Refused("the participant's key cannot be read any more: reporting-key is another one") from error
         if report.number == BEGUN:
             known = self.server.find(challenge, row.name) if again else None
             return known or self.server.enter(key, challenge, row.name).remote_id

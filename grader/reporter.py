@@ -33,13 +33,28 @@ def main() -> int:
                 time.sleep(0.5)
                 continue
             idle_since = time.monotonic()
-            report = outbox.send(due)
-            if report.reason:
-                log.warning("report %d of submission %d: %s", report.number, report.submission_id, report.reason)
+            deliver(outbox, due)
         except errors.Unavailable as error:
             log.warning("%s", error)
             time.sleep(1.0)
     return 0
+
+
+def deliver(outbox: Outbox, due: int) -> None:
+    """Sends a report. One that cannot even be tried waits as one that was lost on its way, and holds up no other.
+
+    Raises:
+        Unavailable: the database is away.
+    """
+    try:
+        report = outbox.send(due)
+    except errors.Unavailable:
+        raise
+    except Exception:
+        log.exception("report %d cannot be sent", due)
+        return
+    if report.reason:
+        log.warning("report %d of submission %d: %s", report.number, report.submission_id, report.reason)
 
 
 def _end_with_standard_input() -> None:

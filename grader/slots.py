@@ -1,20 +1,81 @@
-"""A challenge's limits on submissions: who may begin one more, and how many are left."""
+"""A challenge's limits on submissions: who may begin one more, how many are left, and how one is charged."""
 
 import datetime
-from typing import Any
+import hashlib
+import itertools
+import secrets
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from grader import teams
 from grader.challenge import FINAL, PRACTICE, PUBLIC, Phase
-from grader.competition import Held
+from grader.competition import Held, lock
+from grader.outbox import Outbox
 from grader.teams import Entrant
 from gymserve import errors
+from gymserve.store import Database
 from gymserve.store.models import Submission, now
 
 DAY = datetime.timedelta(days=1)
 GOING_ON = ("created", "running")
 SCORED = ("verifying", "graded", "abandoned")
+
+
+class Asked(NamedTuple):
+    """Who wants to begin a submission.
+
+    Args:
+        key: the entrant's same key again gives the same submission, unless that could not begin.
+        remote_key: of the entrant on the challenge server elsewhere, which is told.
+    """
+
+    account_id: int | None
+    entrant: str
+    key: str | None
+    remote_key: str | None
+
+
+def charge(database: Database, outbox: Outbox, held: Held, phase: Phase, asked: Asked) -> tuple[Submission, int | None]:
+    """(A new submission, or the one of the same key; how many are left after it), in one transaction.
+
+    Raises: see `left`.
+    """
+    names = _names(held, asked)
+    with database.writing() as session:
+        lock(session, held.id)  # so that two at once do not both take the last slot
+        name = next(names)
+        while (known := session.scalar(select(Submission).where(Submission.name == name))) is not None:
+            if known.state != "void" or known.token is not None:
+                return known, None
+            name = next(names)  # that one never began, and its agent was never told of it
+        submitter = teams.entrant_of(session, held, asked.account_id, asked.entrant)
+        remaining = left(session, held, phase, submitter)
+        row = Submission(
+            name=name,
+            challenge_id=held.id,
+            version_id=held.version_id,
+            phase=phase.name,
+            account_id=asked.account_id,
+            entrant=submitter.name,
+            state=GOING_ON[0],
+        )
+        session.add(row)
+        if asked.remote_key is not None:
+            session.flush()
+            outbox.begin(session, row.id, asked.remote_key)
+    return row, remaining
+
+
+def _names(held: Held, asked: Asked) -> Iterator[str]:
+    """What a submission may be called: with a key, the same names in the same order each time."""
+    for attempt in itertools.count():
+        again = f"\0{attempt}" if attempt else ""
+        told = f"{held.id}\0{asked.entrant}\0{asked.key}{again}"
+        by_key = hashlib.blake2b(told.encode(), digest_size=12).hexdigest()
+        yield secrets.token_hex(12) if asked.key is None else by_key
 
 
 def left(session: Session, held: Held, phase: Phase, entrant: Entrant) -> int | None:

@@ -4,12 +4,13 @@ import contextlib
 import hmac
 import os
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from grader import scoring, seeds
 from grader.challenge import CLIP, Challenge
-from gymserve.errors import UnknownInstance
+from gymserve.errors import StorageFull, UnknownInstance
 from gymserve.hosts import folders
 from gymserve.hosts.instances import Instances
 from gymserve.journal import Closed, Record, read
@@ -110,6 +111,7 @@ def finish(instances: Instances, token: str, keep: Path) -> Path:
 
     Raises:
         UnknownInstance: nothing is left of it.
+        StorageFull: it cannot be kept.
     """
     if keep.exists():
         return keep
@@ -117,18 +119,36 @@ def finish(instances: Instances, token: str, keep: Path) -> Path:
         instances.close(token)
     source = _closed(instances, token)
     _records(source, token)
-    keep.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fresh = keep.with_name(f"{keep.name}.new")
-    shutil.copyfile(source, fresh)
-    with open(fresh, "rb") as file:
-        os.fsync(file.fileno())
-    os.replace(fresh, keep)
-    descriptor = os.open(keep.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    _copy(source, keep)
     return keep
+
+
+def _copy(source: Path, keep: Path) -> None:
+    """Copies a file onto the disk, whole or not at all.
+
+    Raises:
+        StorageFull: it cannot be written.
+    """
+    try:
+        keep.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # A name of its own: the agent's close and the background worker may both be here.
+        descriptor, fresh = tempfile.mkstemp(".new", f"{keep.name}-", keep.parent)
+        with open(descriptor, "wb") as copy, open(source, "rb") as journal:
+            shutil.copyfileobj(journal, copy)
+            copy.flush()
+            os.fsync(copy.fileno())
+        os.replace(fresh, keep)
+        folder = os.open(keep.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        if not keep.exists():  # or else somebody else was quicker, with the same bytes
+            raise StorageFull(f"the submission's journal cannot be kept: {error.strerror}") from error
+    finally:
+        for left in keep.parent.glob(f"{keep.name}-*.new"):  # also by one that was killed in between
+            left.unlink(missing_ok=True)
 
 
 def _closed(instances: Instances, token: str) -> Path:

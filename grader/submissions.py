@@ -8,9 +8,7 @@ created ─▶ running ─▶ verifying ─▶ graded      all trials were playe
 
 import contextlib
 import datetime
-import hashlib
 import logging
-import secrets
 import time
 from pathlib import Path
 from typing import Any
@@ -19,10 +17,11 @@ from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from grader import scoring, slots, submission, teams
-from grader.challenge import Phase, canonical
+from grader.challenge import canonical
 from grader.challenge_servers.crowdai import Refused
-from grader.competition import Competition, Held, lock
+from grader.competition import Competition, Held
 from grader.judging import FAILED, VERIFYING, VOID, Judge
+from grader.leaderboard import change_time
 from grader.outbox import REFUSED, Outbox
 from grader.slots import GOING_ON
 from gymserve import errors
@@ -82,7 +81,7 @@ class Submissions:
 
         Args:
             alone: see `Instances.create`.
-            key: of this submission; the entrant's same key again gives the same one.
+            key: of this submission; the entrant's same key again gives the same one, unless that could not begin.
             remote_key: of the entrant on the challenge server elsewhere, which is told.
 
         Raises:
@@ -94,10 +93,8 @@ class Submissions:
         phase = held.challenge.phase_at(now())
         if not held.is_open or phase is None:
             raise Closed("The challenge is not open for submissions at this time.")
-        name = secrets.token_hex(12)
-        if key is not None:
-            name = hashlib.blake2b(f"{held.id}\0{entrant}\0{key}".encode(), digest_size=12).hexdigest()
-        row, left = self._charge(held, phase, account_id, entrant, name, remote_key)
+        asked = slots.Asked(account_id, entrant, key, remote_key)
+        row, left = slots.charge(self.database, self.outbox, held, phase, asked)
         self._any = True
         if row.token is not None or row.state != CREATED:
             return row, left
@@ -114,17 +111,22 @@ class Submissions:
         except errors.GymserveError as error:
             self._give_back(row, f"its instance could not be made: {error}")
             raise
-        self._set(row.id, token=token)
+        if not self._change(row, CREATED, token=token) and self.find(row.name).token != token:
+            with contextlib.suppress(errors.GymserveError):
+                self.instances.close(token)
+            raise errors.Unavailable("making the submission's instance took too long, and it is void: try again")
         if remote_key is not None:
             self._tell_begun(row, token)
-        return self.find(name), left
+        return self.find(row.name), left
 
-    def _give_back(self, row: Submission, reason: str) -> None:
-        """Voids a submission that could not begin, and of which nobody was told."""
+    def _give_back(self, row: Submission, reason: str, token: str | None = None) -> None:
+        """Voids a submission that could not begin, and of which nobody was told; `token` is its instance's, if it has one."""
         with self.database.writing() as session:
-            self.outbox.drop(session, row.id)
-            found = session.get_one(Submission, row.id)
-            found.state, found.counts, found.reason, found.changed_at = VOID, False, reason[:500], now()
+            at = change_time(session, row)
+            values = {"state": VOID, "counts": False, "reason": reason[:500], "token": None, "changed_at": at}
+            mine = (Submission.id == row.id, Submission.state == CREATED, Submission.token == token)
+            if session.execute(update(Submission).where(*mine).values(values)).rowcount:  # type: ignore[attr-defined]
+                self.outbox.drop(session, row.id)
 
     def _tell_begun(self, row: Submission, token: str) -> None:
         """Tells the challenge server at once; where it is away, it hears of it later.
@@ -138,32 +140,8 @@ class Submissions:
         if report.state == REFUSED:
             with contextlib.suppress(errors.GymserveError):
                 self.instances.close(token)
-            self._give_back(row, report.reason)
+            self._give_back(row, report.reason, token)
             raise Refused(report.reason)
-
-    def _charge(
-        self, held: Held, phase: Phase, account_id: int | None, entrant: str, name: str, remote_key: str | None
-    ) -> tuple[Submission, int | None]:
-        with self.database.writing() as session:
-            lock(session, held.id)  # so that two at once do not both take the last slot
-            if (known := session.scalar(select(Submission).where(Submission.name == name))) is not None:
-                return known, None
-            submitter = teams.entrant_of(session, held, account_id, entrant)
-            left = slots.left(session, held, phase, submitter)
-            row = Submission(
-                name=name,
-                challenge_id=held.id,
-                version_id=held.version_id,
-                phase=phase.name,
-                account_id=account_id,
-                entrant=submitter.name,
-                state=CREATED,
-            )
-            session.add(row)
-            if remote_key is not None:
-                session.flush()
-                self.outbox.begin(session, row.id, remote_key)
-        return row, left
 
     # --- looking ------------------------------------------------------------------------------------------------------
 
@@ -247,11 +225,11 @@ class Submissions:
     def _close(self, row: Submission, state: str, reason: str, **values: Any) -> Submission:
         """Writes the end of a submission once: who comes second changes nothing."""
         with self.database.writing() as session:
-            at = now()
+            values |= {"changed_at": change_time(session, row), "finished_at": now()}
             ended = session.execute(
                 update(Submission)
                 .where(Submission.id == row.id, Submission.state.in_(GOING_ON))
-                .values(state=state, reason=reason[:500], changed_at=at, finished_at=at, **values)
+                .values(state=state, reason=reason[:500], **values)
             )
             if ended.rowcount and state != VERIFYING:  # type: ignore[attr-defined]
                 self.outbox.end(session, row.id)
@@ -269,13 +247,13 @@ class Submissions:
             if not session.execute(update(Submission).where(*mine).values(left=True)).rowcount:  # type: ignore[attr-defined]
                 raise errors.UnknownInstance(f"Instance_id {row.token} unknown")
 
-    def _set(self, submission_id: int, **values: Any) -> Submission:
+    def _change(self, row: Submission, was: str, **values: Any) -> bool:
+        """Changes a submission that is in the state `was`; whether it is."""
         with self.database.writing() as session:
-            row = session.get_one(Submission, submission_id)
-            for name, value in values.items():
-                setattr(row, name, value[:500] if name == "reason" else value)
-            row.changed_at = now()
-        return row
+            mine = (Submission.id == row.id, Submission.state == was)
+            at = change_time(session, row)
+            changed = session.execute(update(Submission).where(*mine).values(changed_at=at, **values))
+            return bool(changed.rowcount)  # type: ignore[attr-defined]
 
     # --- what the background worker does ------------------------------------------------------------------------------
 
@@ -324,5 +302,5 @@ class Submissions:
         if gone or done:
             self.finish(row)
         elif standing.state != submission.CREATED and row.state == CREATED:
-            self._set(row.id, state=RUNNING)
+            self._change(row, CREATED, state=RUNNING)
         return gone or done

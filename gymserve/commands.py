@@ -23,7 +23,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     _database(commands.add_parser("db", help="the database: upgrade, current, backup, restore"))
     _account(commands.add_parser("account", help="accounts: create, list, disable, enable, reset-password"))
     _key(commands.add_parser("key", help="API keys: create, list, revoke"))
-    _challenge(commands.add_parser("challenge", help="challenges: create, check, list, open, close, reports"))
+    _challenge(commands.add_parser("challenge", help="challenges: create, examples, check, list, open, close, reports"))
     trained = commands.add_parser("train", help="train a policy, and follow it to its end")
     trained.add_argument("name")
     trained.add_argument("--algorithm", required=True, help="such as PPO")
@@ -90,11 +90,15 @@ def _key(parser: argparse.ArgumentParser) -> None:
 def _challenge(parser: argparse.ArgumentParser) -> None:
     verb = _verbs(parser)
     new = verb("create", challenge, "define a challenge, or change it, from a TOML file")
-    new.add_argument("--owner", metavar="EMAIL", help="the organiser whose it is to be")
+    shown = verb("examples", challenge, "list the challenges that ship with the program, or make them")
+    shown.add_argument("--create", action="store_true", help="make all those whose environments are installed")
+    shown.set_defaults(verb="examples")
+    for each in (new, shown):
+        each.add_argument("--owner", metavar="EMAIL", help="the organiser whose it is to be")
     checked = verb("check", challenge, "make its environment, replay it, and show a random agent's scores")
     checked.add_argument("--seconds", type=float, default=20.0, help="how long the random agent may play (20)")
     for name, each in (("create", new), ("check", checked)):
-        each.add_argument("file", type=Path)
+        each.add_argument("file", type=Path, help="a TOML file, or the name of an example")
         each.set_defaults(verb=name)
     verb("list", challenge, "list the challenges").set_defaults(verb="list")
     reports = verb("reports", challenge, "list what a challenge server elsewhere has not taken yet")

@@ -64,9 +64,10 @@ class Server:
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, cwd=ROOT
         )
         assert self.process.stdout is not None
-        first = self.process.stdout.readline()
-        self.output = [first]
-        assert "listens on" in first, first + self.process.stdout.read()
+        self.output = [first := self.process.stdout.readline()]
+        while first and "listens on" not in first:  # a warning stands before it
+            self.output.append(first := self.process.stdout.readline())
+        assert first, "".join(self.output)
         self.url = first.split()[3].rstrip(",")
         self.port = int(self.url.rpartition(":")[2])
         threading.Thread(target=self._collect, daemon=True).start()

@@ -25,6 +25,7 @@ from grader.challenge_servers import (
     SUBMISSION_UNKNOWN,
 )
 from grader.competition import Competition, Held, lock
+from grader.leaderboard import change_time
 from gymserve.accounts.identity import Identity
 from gymserve.errors import Forbidden, InvalidRequest, LimitReached, NotFound
 from gymserve.store import Database
@@ -104,7 +105,7 @@ class Embedded:
             session.flush()
             entry = ExternalEntry(submission_id=row.id, grader_id=grader.account_id, status=said.status)
             session.add(entry)
-            _write(row, entry, said)
+            _write(session, row, entry, said)
         return row, left
 
     def update(self, grader: Identity, submission_id: str, said: Said) -> Submission:
@@ -118,7 +119,7 @@ class Embedded:
         with self.database.writing() as session:
             row, entry = self._own(session, grader, submission_id)
             if entry.status not in (GRADED, FAILED):
-                _write(row, entry, said)
+                _write(session, row, entry, said)
             elif not _same(row, entry, said):
                 raise InvalidRequest(OTHER.format(entry.status))
             elif said.media:
@@ -179,8 +180,8 @@ class Embedded:
         return row, entry
 
 
-def _write(row: Submission, entry: ExternalEntry, said: Said) -> None:
-    entry.status, entry.details, row.changed_at = said.status, _details(entry, said), now()
+def _write(session: Session, row: Submission, entry: ExternalEntry, said: Said) -> None:
+    entry.status, entry.details, row.changed_at = said.status, _details(entry, said), change_time(session, row)
     if said.status in (GRADED, FAILED):
         row.state, row.reason, row.finished_at = said.status, said.message[:500], now()
     if said.status == GRADED:

@@ -72,7 +72,7 @@ class HostProcess:
         return (int(fields[1]) - int(fields[2])) * _PAGE_MB
 
     def kill(self, reason: str) -> None:
-        if not self.killed:
+        if not self.killed and self.alive():
             self.killed = reason
             os.kill(self.pid, signal.SIGKILL)
 
@@ -106,10 +106,15 @@ def fork(
     pulse = Pulse()
     ours, theirs = socket.socketpair()
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(path))
-    listener.listen(1024)
     supervisor = os.getpid()
-    pid = os.fork()
+    try:
+        listener.bind(str(path))
+        listener.listen(1024)
+        pid = os.fork()
+    except OSError:
+        for each in (listener, ours, theirs):
+            each.close()
+        raise
     if pid == 0:
         for each in (*close, ours):
             each.close()

@@ -4,15 +4,13 @@ It is a single thread that has imported what environments need, so a forked host
 """
 
 import contextlib
-import hashlib
-import json
 import logging
 import os
 import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from gymserve import environments, errors
 from gymserve.hosts import folders
 from gymserve.hosts.forking import HostProcess, fork
 from gymserve.hosts.link import Messages, encode, refusal
+from gymserve.hosts.placements import Placements
 from gymserve.hosts.prepared import Prepared
 from gymserve.hosts.pulse import number
 from gymserve.hosts.tally import Tally
@@ -54,6 +53,7 @@ class Supervisor:
         self.hosts: dict[str, HostProcess] = {}
         self.deaths: dict[str, Death] = {}
         self.tally = Tally(settings)
+        self.placements = Placements(self.data / "idempotency")
         self.prepared = Prepared(settings.PREPARED_HOSTS)
         self.restarts: dict[str, list[float]] = {}
         self.placed: dict[str, set[str]] = {}
@@ -88,7 +88,8 @@ class Supervisor:
             self._prepare(now)
             if now >= housekeeping:
                 housekeeping = now + HOUSEKEEPING_SECONDS
-                self._keep_house()
+                with _told("the data directory cannot be swept"):
+                    self._keep_house()
             if self.clients:
                 self.alone_since = now
             elif now - self.alone_since > LINGER_SECONDS:
@@ -113,8 +114,11 @@ class Supervisor:
         kind = self.prepared.missing(now)
         if kind is not None and self._dedicated() + len(self.prepared) < self.settings.MAX_DEDICATED_HOSTS:
             slot = self._new_slot()
-            self._fork(slot, prepare=kind)
             self.prepared.add(kind, slot)
+            with _told("no host can be made ahead"):
+                self._fork(slot, prepare=kind)
+            if slot not in self.hosts:
+                self.prepared.lost(slot, now)
 
     def _bury(self, host: HostProcess) -> None:
         self.prepared.lost(host.slot, time.monotonic())
@@ -165,7 +169,12 @@ class Supervisor:
     # --- clients --------------------------------------------------------------------------------------------------
 
     def _accept(self) -> None:
-        client, _ = self.listener.accept()
+        try:
+            client, _ = self.listener.accept()
+        except OSError as error:  # no descriptor is free, or it has hung up
+            log.warning("a connection cannot be accepted: %s", error)
+            time.sleep(0.01)  # it goes on waiting at the listener
+            return
         client.settimeout(5)
         self.clients.add(client)
         messages = Messages()
@@ -210,22 +219,14 @@ class Supervisor:
             KeyReused: the key was used for another request.
             LimitReached: there are as many instances as the settings allow.
         """
-        name = hashlib.sha256(f"{account} {key}".encode()).hexdigest()
-        noted = self.data / "idempotency" / name if key else None
-        if noted is not None and noted.exists():
-            known = json.loads(noted.read_text())
-            if known["body"] != body:
-                raise errors.KeyReused("this Idempotency-Key was used for another request")
-            return {"token": known["token"], "new": False}
+        if key and (known := self.placements.known(account, key, body)) is not None:
+            return {"token": known, "new": False}
         if account:
             self.tally.admit_instance(account, (token for tokens in self.placed.values() for token in tokens))
         slot = self._choose(kind)
         token = folders.new_token(slot, account, alone=alone)
-        if noted is not None:
-            noted.parent.mkdir(exist_ok=True, mode=0o700)
-            fresh = noted.with_suffix(".new")
-            fresh.write_text(json.dumps({"body": body, "token": token}))
-            fresh.rename(noted)
+        if key:
+            self.placements.note(account, key, body, token)
         self.placed.setdefault(slot, set()).add(token)
         return {"token": token, "new": True}
 
@@ -325,3 +326,12 @@ class Supervisor:
     def stop(self) -> None:
         """Drains and ends."""
         self.running = False
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Goes on where the system refuses something, such as a process or a file, and says so: hosts must not end with it."""
+    try:
+        yield
+    except OSError as error:
+        log.warning("%s: %s", what, error)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from sqlalchemy import select
@@ -55,6 +55,7 @@ class Supervision:
         self.database, self.folder, self.settings, self.programs = database, folder, settings, programs
         self.media = media
         self._watched: dict[int, Watched] = {}
+        self._troubled: set[int] = set()  # experiments that could not be seen to in the last round
         self._next_sweep = 0.0
 
     def tick(self) -> bool:
@@ -64,7 +65,8 @@ class Supervision:
             rows = list(session.scalars(query.order_by(Experiment.queued_at, Experiment.id)))
         running = [row for row in rows if row.state == "running"]
         for row in running:
-            self._look(row)
+            with self._alone(row):
+                self._look(row)
         self._watched = {row.id: self._watched[row.id] for row in running if row.id in self._watched}
         self._start_next(rows)
         if time.monotonic() >= self._next_sweep:
@@ -81,8 +83,23 @@ class Supervision:
         while waiting and taken.total() < self.settings.MAX_CONCURRENT_EXPERIMENTS:
             row = min(waiting, key=lambda row: taken[row.account_id])
             waiting.remove(row)
-            if self._start(row):
-                taken[row.account_id] += 1
+            with self._alone(row):
+                if self._start(row):
+                    taken[row.account_id] += 1
+
+    @contextlib.contextmanager
+    def _alone(self, row: Experiment) -> Iterator[None]:
+        """Keeps one experiment, whose folder cannot be read, say, from standing in the way of the others; the next round
+        looks at it again."""
+        try:
+            yield
+            self._troubled.discard(row.id)
+        except Unavailable:
+            raise  # the database is away, for all of them
+        except Exception:
+            if row.id not in self._troubled:  # once, not each round
+                log.exception("experiment %s cannot be seen to", row.name)
+            self._troubled.add(row.id)
 
     def _start(self, row: Experiment) -> bool:
         folder = Folder(self.folder / row.name)

@@ -37,6 +37,7 @@ SCOPES = {
     "runt": "training",
     "rewards": "training",
     "challenges": "submissions",
+    "leaderboards": "submissions",
     "teams": "submissions",
     "external": "submissions",
     "media": "submissions",

@@ -44,6 +44,7 @@ from gymserve.web.external import external
 from gymserve.web.films import blueprint as films
 from gymserve.web.health import health
 from gymserve.web.lane import StepLane
+from gymserve.web.leaderboards import blueprint as leaderboards
 from gymserve.web.machine import blueprint as machine
 from gymserve.web.media import media as media_views
 from gymserve.web.model_pages import blueprint as model_pages
@@ -135,6 +136,7 @@ def create_app(settings: Settings) -> Flask:
         runt,
         rewards,
         challenges,
+        leaderboards,
         teams,
         external,
         media_views,

@@ -43,8 +43,12 @@ class Background:
             self._wake.wait(LOOK_SECONDS)
             self._wake.clear()
             for process in self.processes:
-                with contextlib.suppress(GymserveError, OSError):
+                try:
                     process.see_to()
+                except (GymserveError, OSError) as error:
+                    log.info("%s cannot be seen to: %s", process.module, error)
+                except Exception:  # the thread holds the lease, so its end would leave the work undone
+                    log.exception("%s cannot be seen to", process.module)
 
 
 class Process:
@@ -89,7 +93,8 @@ class Process:
         if self._running is not None and self._running.poll() is not None:
             died, self._running = self._running, None
             assert died.stdin is not None
-            died.stdin.close()
+            with contextlib.suppress(OSError):  # it never read its settings
+                died.stdin.close()
             self._deaths = self._deaths + 1 if died.returncode else 0
             pause = min(LONGEST_PAUSE, 0.25 * 2.0**self._deaths) if self._deaths else 0.0
             self._next_start = time.monotonic() + pause

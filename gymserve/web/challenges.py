@@ -1,12 +1,12 @@
-"""Challenges, submissions and leaderboards over HTTP."""
+"""Challenges and submissions over HTTP."""
 
 from typing import Any
 
-from flask import Blueprint, Response, current_app, g, render_template, request
+from flask import Blueprint, Response, current_app, g, request
 from werkzeug.local import LocalProxy
 
 from grader.competition import Competition, Held
-from grader.leaderboard import Board, Leaderboard
+from grader.leaderboard import Leaderboard
 from grader.submissions import Submissions
 from gymserve import errors, wire
 from gymserve.accounts.identity import Identity
@@ -15,9 +15,7 @@ from gymserve.web import grading_schemas as schemas
 from gymserve.web import parameters
 from gymserve.web.access import ORGANISER, PUBLIC, actor, allow, identity
 from gymserve.web.answers import json_answer
-from gymserve.web.media import linked
 from gymserve.web.openapi import documented
-from gymserve.web.pages import POLICY, current
 
 challenges = Blueprint("challenges", __name__)
 competition: Competition = LocalProxy(lambda: current_app.extensions["competition"])  # type: ignore[assignment]
@@ -25,7 +23,6 @@ submissions: Submissions = LocalProxy(lambda: current_app.extensions["submission
 leaderboard: Leaderboard = LocalProxy(lambda: current_app.extensions["leaderboard"])  # type: ignore[assignment]
 OTHERS = (401, 403)
 PREFIX = "challenge:"  # before a challenge's name, where v1 asks for an environment's id
-BOARD_PAGE = 100  # places on a page
 
 
 def submit(held: Held, who: Identity, *, entrant: str | None = None, alone: bool = False) -> dict[str, Any]:
@@ -73,7 +70,7 @@ def asked_for(env_id: Any, *, by_key: bool) -> Held | None:
     return None
 
 
-def _owns(held: Held) -> bool:
+def owns(held: Held) -> bool:
     """Whether who asks may see a challenge's inside."""
     who = g.identity
     return who is not None and (who.sees_all or (who.has_role(ORGANISER) and held.owner_id == who.account_id))
@@ -181,7 +178,7 @@ def list_submissions(name: str) -> Response:
     """List one's own submissions in a challenge; its organiser: all."""
     held = competition.find(name)
     skip, limit = parameters.page()
-    mine = None if _owns(held) else identity.account_id
+    mine = None if owns(held) else identity.account_id
     rows = submissions.list(held, account_id=mine, skip=skip, limit=limit)
     return json_answer([submission_row(row, held.challenge.name) for row in rows])
 
@@ -195,7 +192,7 @@ def _submission(submission_id: str) -> tuple[Submission, Held]:
     row = submissions.find(submission_id)
     held = competition.with_id(row.challenge_id)
     who = g.identity
-    if not _owns(held) and (who is None or not who.account_id or not submissions.may_see(held, row, who.account_id)):
+    if not owns(held) and (who is None or not who.account_id or not submissions.may_see(held, row, who.account_id)):
         raise errors.NotFound(f"there is no submission {submission_id:.100}")
     return row, held
 
@@ -214,7 +211,7 @@ def show_submission(submission_id: str) -> Response:
 def _rank(held: Held, row: Submission) -> int | None:
     """The place of the submission's entrant."""
     try:
-        board = leaderboard.of(held, row.phase, sees_hidden=_owns(held))
+        board = leaderboard.of(held, row.phase, sees_hidden=owns(held))
     except errors.GymserveError:
         return None  # the board is hidden, or the phase is no more
     return board.places.rank(row.entrant)
@@ -248,56 +245,3 @@ def bundle(submission_id: str) -> Response:
 def signing_key() -> Response:
     """Get the public key that this server signs receipts with."""
     return json_answer({"algorithm": "Ed25519", "key": submissions.judge.public_key})
-
-
-@challenges.get("/challenges/<name>/leaderboard")
-@allow(PUBLIC)
-@documented(
-    schemas.Leaderboard,
-    errors=(409,),
-    query={"phase": "the present or last one, where none is named", "format": "json or csv", **parameters.PAGE},
-)
-def show_leaderboard(name: str) -> Response:
-    """Show the leaderboard of a phase, as JSON or CSV, with an ETag."""
-    held = competition.find(name)
-    board = leaderboard.of(held, request.args.get("phase") or None, sees_hidden=_owns(held))
-    form = request.args.get("format", "json")
-    if form not in ("json", "csv"):
-        raise errors.InvalidRequest("format must be json or csv")
-    skip, limit = parameters.page()
-    if request.if_none_match.contains(board.tag):
-        answer = Response(status=304)
-    elif form == "csv":
-        answer = Response(board.to_csv(), content_type="text/csv; charset=utf-8")
-    else:
-        rows = board.rows(skip, skip + limit)
-        answer = json_answer({"challenge": name, "phase": board.phase, "total": len(board.places), "places": rows})
-    answer.set_etag(board.tag)
-    answer.headers["Cache-Control"] = "no-cache"
-    return answer
-
-
-@challenges.get("/boards/<name>")
-@allow(PUBLIC)
-def board_page(name: str) -> Response:
-    """The leaderboard for people."""
-    held = competition.find(name)
-    board: Board | None = None
-    message = ""
-    try:
-        board = leaderboard.of(held, request.args.get("phase") or None)
-    except errors.GymserveError as error:
-        message = str(error)
-    page = min(max(1, request.args.get("page", 1, int)), 10**6)
-    rows = board.rows((page - 1) * BOARD_PAGE, page * BOARD_PAGE) if board else []
-    values = {
-        "challenge": competition.describe(held),
-        "board": board,
-        "rows": rows,
-        "page": page,
-        "pages": -(-len(board.places) // BOARD_PAGE) if board else 1,
-        "message": message,
-        "account": (account := current()),
-        "linked": linked(held, board.phase if board else "", account),
-    }
-    return Response(render_template("board.html", **values), headers={"Content-Security-Policy": POLICY})

@@ -175,3 +175,21 @@ class Leaderboard(Struct):
     phase: str
     total: Annotated[int, Meta(description="places, baselines included")]
     places: list[Place]
+
+
+class Scored(Struct):
+    submission: str
+    score: float
+    secondary: float | None
+    spread: float | None
+    standard_error: float | None
+    steps: int
+    verdict: str
+    finished_at: str
+
+
+class History(Struct):
+    challenge: str
+    phase: str
+    entrant: str
+    submissions: Annotated[list[Scored], Meta(description="those with a score, the newest first")]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from grader import bundle, checking, definition
+from grader import bundle, checking, definition, examples
 from tests.grader.journals import CARTPOLE, CATALOGUE, PHASE_KEY, challenge, issued, played
 from tests.servers import ROOT
 
@@ -60,7 +60,31 @@ def test_the_examples_can_be_checked(tmp_path: Path, path: Path) -> None:
     example = definition.load(path)
     pytest.importorskip({"Lu": "Box2D", "Ha": "mujoco", "AL": "ale_py"}.get(example.environment[:2], "gymnasium"))
     findings = checking.check(example, tmp_path, CATALOGUE, seconds=0.5)
-    assert findings.verdict.state == "verified" and findings.played >= 1 and not findings.warnings
+    assert findings.verdict.state == "verified" and findings.played >= 1
+    may = ["on this machine", "may need"]  # which is busy
+    if example.name == "learning-to-run":
+        may.append("with fewer than 20")  # as it was in 2017
+    assert all(any(words in warning for words in may) for warning in findings.warnings), findings.warnings
+
+
+def test_the_examples_are_listed_and_made_by_one_command(tmp_path: Path) -> None:
+    def challenge_command(*words: str) -> list[str]:
+        command = [sys.executable, "gym_http_server.py", "--data", str(tmp_path), "challenge", *words]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    names = ["breakout", "cartpole", "half-cheetah", "learn-to-move", "learning-to-run", "lunar-lander"]
+    assert [line.split()[0] for line in challenge_command("examples")] == names
+    assert challenge_command("create", "cartpole") == ["challenge cartpole: open"]
+    assert len(challenge_command("list")) == 1
+    assert challenge_command("examples", "--create") == [f"challenge {name}: open" for name in names]
+    assert [line.split()[0] for line in challenge_command("list")] == names
+
+
+def test_an_example_whose_environment_is_missing_says_what_brings_it() -> None:
+    assert "'Nowhere-v0'" in examples.missing(CATALOGUE, "Nowhere-v0")
+    assert examples.missing(CATALOGUE, "CartPole-v1") == ""
 
 
 def test_a_check_warns_of_what_makes_a_challenge_unfair(tmp_path: Path) -> None:

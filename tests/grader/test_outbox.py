@@ -1,6 +1,7 @@
 """Reports wait until the challenge server has heard them, go out in order, and give each submission one score."""
 
 import datetime
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from grader.challenge_servers import crowdai
 from grader.challenge_servers.crowdai import CrowdAI
 from grader.competition import Competition
 from grader.outbox import GIVEN_UP, REFUSED, SENT, WAITING, Outbox
+from grader.reporter import deliver
 from gymserve.errors import SettingsError, Unavailable
 from gymserve.outside import Server
 from gymserve.settings import Settings
@@ -20,6 +22,7 @@ from gymserve.store.models import RemoteEntry, Report, Submission, now
 from tests.grader.challenge_server import FAULTS, ChallengeServer
 
 TOML = 'name = "cart"\nenvironment = "CartPole-v1"\n[scoring]\nworst = 0\n'
+REPORTED = int(os.environ.get("REPORTED", "80"))  # submissions to a faulty server
 FAR = datetime.timedelta(days=30)
 
 
@@ -84,7 +87,7 @@ def server() -> Iterator[ChallengeServer]:
 def test_a_faulty_server_hears_each_score_once_and_in_order(tmp_path: Path, seed: int) -> None:
     server = ChallengeServer(*FAULTS, seed=seed)
     post = Post(local(tmp_path), tmp_path, server)
-    rows = [post.begin(number) for number in range(80)]
+    rows = [post.begin(number) for number in range(REPORTED)]
     for row in rows[::2]:
         post.end(row)
     post.deliver()
@@ -185,6 +188,37 @@ def test_keys_are_kept_encrypted_and_no_longer_than_needed(tmp_path: Path, serve
         (sealed,) = session.scalars(select(RemoteEntry.sealed_key))
     assert post.outbox._seal().decrypt(sealed) == b""
     assert (tmp_path / "reporting-key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_key_that_cannot_be_read_any_more_holds_up_no_others(tmp_path: Path, server: ChallengeServer) -> None:
+    post = Post(local(tmp_path), tmp_path, server)
+    lost = post.begin(1)
+    (tmp_path / "reporting-key").unlink()
+    post.end(lost)
+    other = post.begin(2)
+    post.end(other)
+    post.deliver()
+    assert post.reports(lost) == [(0, REFUSED), (1, REFUSED)] and post.reports(other) == [(0, SENT), (1, SENT)]
+    assert "reporting-key" in str([report.reason for report, *_ in post.outbox.list()])
+
+
+def test_a_report_that_cannot_be_tried_waits_and_holds_up_no_others(
+    tmp_path: Path, server: ChallengeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post = Post(local(tmp_path), tmp_path, server)
+    odd, other = post.begin(1), post.begin(2)
+    send = post.outbox._send
+
+    def sent(report: Report, *, again: bool) -> str | None:
+        if report.submission_id == odd:
+            raise ZeroDivisionError
+        return send(report, again=again)
+
+    monkeypatch.setattr(post.outbox, "_send", sent)
+    post.outbox.hurry()
+    while (due := post.outbox.next_due()) is not None:
+        deliver(post.outbox, due)
+    assert post.reports(odd) == [(0, WAITING)] and post.reports(other) == [(0, SENT)]
 
 
 def test_nobody_is_told_of_a_submission_that_could_not_begin(

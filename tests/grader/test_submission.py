@@ -1,6 +1,5 @@
 """A submission on a real server: made once, watched, finished, scored, signed and proven."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from gymserve.errors import UnknownInstance
 from gymserve.journal import Reset, read
 from tests.grader.journals import CATALOGUE, PHASE_KEY, PUBLIC, SIGNING_KEY
 from tests.hosts.test_trials import Grader
-from tests.servers import Server, wait_for
+from tests.servers import wait_for
 
 CHALLENGE = definition.read(
     """name = "cart"
@@ -21,14 +20,6 @@ scoring = { worst = 0 }
 limits = { submission_seconds = 600 }
 """
 )
-
-
-@pytest.fixture(scope="module")
-def grader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grader]:
-    started = Grader(Server(tmp_path_factory.mktemp("data")))
-    yield started
-    started.leave()
-    assert started.server.stop() == 0
 
 
 def begun(grader: Grader, name: str) -> str:

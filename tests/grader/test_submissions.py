@@ -1,66 +1,23 @@
 """Submissions in the database, on each kind: charged once, ended once, given back where it is our fault."""
 
+import datetime
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import func, insert, select
 
-from grader.competition import Competition, Held
 from grader.judging import FAILED, GRADED, VERIFYING, VOID
 from grader.leaderboard import Leaderboard
-from grader.submissions import Closed, Submissions
+from grader.submissions import Closed
 from grader.verification import NOT_REPLAYABLE, Verdict
 from grader.worker import ATTEMPTS, Attempts, verify
 from gymserve import errors
 from gymserve.recording.media import Media
 from gymserve.settings import Settings
-from gymserve.store import Database
 from gymserve.store.models import Submission, now
-from tests.hosts.test_trials import Grader
-from tests.servers import Server
-
-TOML = """name = "cart"
-environment = "CartPole-v1"
-max_episode_steps = 8
-trials = { number = 2 }
-scoring = { worst = 0 }
-limits = { submissions = 3 }
-"""
-
-
-@pytest.fixture(scope="module")
-def grader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grader]:
-    started = Grader(Server(tmp_path_factory.mktemp("data")))
-    yield started
-    started.leave()
-    assert started.server.stop() == 0
-
-
-class Place:
-    """A challenge and its submissions on one database."""
-
-    def __init__(self, database: Database, grader: Grader, data: Path) -> None:
-        self.database, self.grader = database, grader
-        self.competition = Competition(database, data)
-        self.submissions = Submissions(database, self.competition, grader.instances, data)
-        self.held: Held = self.competition.define(TOML, owner_id=None)
-
-    def begin(self, **more: Any) -> Submission:
-        return self.submissions.submit(self.held, account_id=None, entrant="a", **more)[0]
-
-    def play(self, row: Submission, trials: int = 2) -> None:
-        assert row.token is not None
-        for _ in range(trials):
-            self.grader.reset(row.token)
-            self.grader.play(row.token)
-
-
-@pytest.fixture
-def place(database: Database, grader: Grader, tmp_path: Path) -> Place:
-    return Place(database, grader, tmp_path)
+from tests.grader.place import Place
 
 
 def test_from_charge_to_receipt(place: Place) -> None:
@@ -226,6 +183,22 @@ def test_a_large_board_is_made_once(place: Place) -> None:
         and changed.rows() == Leaderboard(place.database, place.competition).of(place.held).rows()
     )
     assert changed.rows(0, 1)[0]["submission"] != top.name
+
+
+def test_a_board_follows_though_the_clock_is_set_back(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    leaderboard = Leaderboard(place.database, place.competition)
+    tags = []
+    for hours in (0, 1, 2):
+        for module in ("leaderboard", "submissions", "judging"):
+            monkeypatch.setattr(f"grader.{module}.now", lambda hours=hours: now() - datetime.timedelta(hours=hours))
+        row = place.begin()
+        place.play(row)
+        place.submissions.judge.verify(place.submissions.finish(row))
+        board = leaderboard.of(place.held)
+        tags.append(board.tag)
+        assert board.rows() == Leaderboard(place.database, place.competition).of(place.held).rows()
+        assert (board.rows()[0]["tries"], board.rows()[0]["verdict"]) == (hours + 1, "verified")
+    assert len(set(tags)) == 3
 
 
 def test_a_journal_that_was_lost_is_void_and_stands_in_nobodys_way(place: Place, tmp_path: Path) -> None:

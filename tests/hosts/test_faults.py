@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import signal
 import threading
 from collections.abc import Callable
@@ -88,6 +89,44 @@ def test_supervisor_hears_of_a_death_and_of_the_wish_for_a_new_host_in_one_round
     assert asking.call("status")["counters"]["host_restarts"] == 1
     asking.close()
     assert server.supervisor() == supervisor and reset(server, token).status == 200
+
+
+def test_a_supervisor_without_a_free_descriptor_goes_on(start: Start) -> None:
+    """It can neither accept connections nor fork hosts then; those that there are must not end with it."""
+    server = start(SHARED_HOSTS=1, WORKERS=1)
+    token, supervisor = server.create("CartPole-v1"), server.supervisor()
+    server.create("Swimmer-v5")  # a host for another one is to be made ahead
+    most = resource.prlimit(supervisor, resource.RLIMIT_NOFILE)
+    resource.prlimit(supervisor, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{supervisor}/fd")), most[1]))
+    asking = Connection((server.data / "supervisor").read_text() + "/supervisor", timeout=60)
+    wait_for(lambda: "cannot be accepted" in "".join(server.output))
+    wait_for(lambda: len(server.hosts()) == 3 or "can be made ahead" in "".join(server.output))
+    refused = server.post("/v1/envs/", {"env_id": "HalfCheetah-v5"})
+    assert refused.status == 503 and reset(server, token).status == 200
+    resource.prlimit(supervisor, resource.RLIMIT_NOFILE, most)
+    assert asking.call("status")["instances"] >= 2
+    asking.close()
+    assert server.create("HalfCheetah-v5") and server.supervisor() == supervisor
+
+
+def test_a_data_directory_that_cannot_be_swept_ends_no_host(start: Start) -> None:
+    server = start()
+    token = server.create("CartPole-v1")
+    server.stop()
+    (server.data / "idempotency").write_text("not a folder")
+    server.start()
+    wait_for(lambda: "cannot be swept" in "".join(server.output))
+    assert reset(server, token).status == 200
+
+
+def test_a_note_of_a_key_that_a_power_loss_emptied_is_none(start: Start) -> None:
+    server = start()
+    server.post("/v1/envs/", {"env_id": "CartPole-v1"}, Idempotency_Key="k")
+    (note,) = (server.data / "idempotency").iterdir()
+    note.write_text("")
+    supervisor = server.supervisor()
+    again = [server.post("/v1/envs/", {"env_id": "CartPole-v1"}, Idempotency_Key="k").json["token"] for _ in range(2)]
+    assert again[0] == again[1] and server.supervisor() == supervisor
 
 
 def test_everything_killed_and_started_again_goes_on(start: Start) -> None:

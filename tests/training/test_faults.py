@@ -72,6 +72,20 @@ def test_a_killed_scheduler_is_replaced_and_loses_nothing(train: Start) -> None:
     assert killed > 0 and curve(server, name) == curve(server, reference)
 
 
+def test_a_folder_that_is_damaged_stands_in_no_other_experiments_way(train: Start) -> None:
+    server = train()
+    name = server.started(**LONG)
+    server.until_steps(name, 1)
+    (server.folder(name).path / "order.json").write_text("{")
+    scheduler = server.scheduler()
+    assert scheduler is not None
+    os.kill(scheduler, signal.SIGKILL)  # the next one reads it
+    other = server.started(**LONG)
+    server.until_steps(other, 1)
+    for each in (name, other):
+        assert server.post(f"/experiments/{each}/stop").json["status"] == "stopped"
+
+
 def test_a_killed_experiment_goes_on_from_its_checkpoint_with_the_same_curve(train: Start) -> None:
     server = train()
     reference = server.started(**SHORT)

@@ -36,6 +36,7 @@ TABLE = {
     "GET /challenges/": EVERYBODY,
     "GET /challenges/<name>/": EVERYBODY,
     "GET /challenges/<name>/leaderboard": EVERYBODY,
+    "GET /challenges/<name>/leaderboard/history": EVERYBODY,
     "GET /challenges/<name>/submissions/": ACCOUNTS,
     "GET /challenges/<name>/team/": ACCOUNTS,  # its own
     "GET /config/": ACCOUNTS,

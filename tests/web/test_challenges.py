@@ -345,6 +345,33 @@ def test_the_leaderboard_as_csv_with_an_etag_and_as_a_page(secured: Secured) -> 
     assert "hidden until" in server.get("/boards/shown").body.decode()
 
 
+def test_the_history_of_an_account(secured: Secured) -> None:
+    phases = [{"name": "first"}, {"name": "second", "opens": "2999-01-01T00:00:00+00:00"}]
+    define(secured, name="past", phases=phases)
+    server, path = secured.server, "/challenges/past/leaderboard/history"
+    scores = [
+        client.submit("past", agent, server=server.url, token=secured.keys["other"], progress=False).score
+        for agent in (lambda observation: 0, keep_pole)
+    ]
+    begin(secured, "past", "other")  # which has no score
+    told = secured.ask("other", "GET", path).json
+    assert (told["phase"], told["entrant"]) == ("first", "other@example.org")
+    assert [row["score"] for row in told["submissions"]] == scores[::-1]
+    assert {row["verdict"] for row in told["submissions"]} == {"verified"}
+    assert server.get(f"{path}?entrant=other%40example.org").json == told  # for everybody, as the board is
+    page = server.get("/boards/past?entrant=other%40example.org").body.decode()
+    assert "Scores of other@example.org" in page and page.count(" UTC</th>") == 2
+    assert [
+        row["score"] for row in secured.ask("other", "GET", f"{path}?limit=1&skip=1").json["submissions"]
+    ] == scores[:1]
+    assert secured.ask("other", "GET", f"{path}?phase=second").json["submissions"] == []
+    assert secured.ask("participant", "GET", path).json["submissions"] == []
+    assert server.get(path).status == 400 and server.get(f"{path}?entrant=x&phase=none").status == 400
+    define(secured, name="past", phases=phases, ranking={"hidden_until": "2999-01-01T00:00:00+00:00"})
+    assert secured.ask("other", "GET", path).status == 409
+    assert len(secured.ask("organiser", "GET", f"{path}?entrant=other@example.org").json["submissions"]) == 2
+
+
 def test_an_open_server_takes_entrants_by_name(server: Server) -> None:
     assert server.post("/challenges/", {"definition": CART}).status == 200
     made = server.post("/challenges/cart/submissions/", {"entrant": "=cmd()"}).json

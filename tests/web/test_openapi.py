@@ -1,5 +1,6 @@
 """The API's description covers every route, validates, and is kept; its pages fetch nothing from elsewhere."""
 
+import os
 import re
 import tempfile
 from pathlib import Path
@@ -64,6 +65,7 @@ ELSEWHERE = {  # tests of their own: they end the server, leave HTTP, or begin a
     ("get", "/api/v1/stream"),
 }
 OPERATIONS = sorted(routes() - ELSEWHERE)
+EXAMPLES = int(os.environ.get("EXAMPLES", "20"))  # of requests to each operation
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
@@ -82,7 +84,9 @@ def test_nothing_that_is_sent_ends_in_an_unexplained_answer(
     begins = path.rpartition("/")[0].endswith(("/train", "/resume", "/retry"))  # a real training: tests of their own
     seen = set()
 
-    @settings(max_examples=20, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    )
     @given(operation.as_strategy(), st.booleans())
     def check(case: Any, known: bool) -> None:
         if known and "instance_id" in (case.path_parameters or {}):
