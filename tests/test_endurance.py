@@ -1,4 +1,4 @@
-"""What only shows after a while. TEST_KILLS=1000 and TEST_SOAK_ROUNDS=5000 make these as long as one likes."""
+"""What only shows after a while. SERVER_KILLS=1000 and SOAK_ROUNDS=5000 make these as long as one likes."""
 
 import os
 import random
@@ -15,8 +15,8 @@ import client
 from tests.client.trajectories import actions_for, same
 from tests.servers import Server, wait_for
 
-KILLS = int(os.environ.get("TEST_KILLS", "3"))
-ROUNDS = int(os.environ.get("TEST_SOAK_ROUNDS", "12"))
+KILLS = int(os.environ.get("SERVER_KILLS", "3"))
+ROUNDS = int(os.environ.get("SOAK_ROUNDS", "12"))
 PATIENT = client.Limits(patience=120.0)
 
 
