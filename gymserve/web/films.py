@@ -50,7 +50,12 @@ def results(experiment_id: str) -> Response:
 @documented("video/webm", errors=(*OTHERS, 416), query={"format": "webm or mp4"})
 def video(experiment_id: str) -> Response:
     """Get the video of the final evaluation's best episode; ranges and ETags work."""
-    row, form = mine(experiment_id), request.args.get("format", "webm")
+    return sent_film(mine(experiment_id))
+
+
+def sent_film(row: Experiment) -> Response:
+    """The video, in the format that is asked for."""
+    form = request.args.get("format", "webm")
     if form not in FORMATS:
         raise errors.InvalidRequest(f"format must be {' or '.join(FORMATS)}, not {form!r:.50}")
     told = film_of(row)

@@ -18,6 +18,7 @@ from gymserve.web import parameters
 from gymserve.web.access import identity
 from gymserve.web.advice import findings
 from gymserve.web.experiments import account_id, check_role, experiment_row, experiments, mine, wake
+from gymserve.web.films import film_of
 from gymserve.web.pages import book, current, for_accounts
 
 blueprint = book("training_pages", url_prefix="/training")
@@ -140,6 +141,7 @@ def _page_of(row: Experiment, **more: Any) -> str:
         name=name,
         points=[(point.timestep, point.values.get(name)) for point in _points(row, name)],
         evaluation=experiments.results(row)["final_evaluation"],
+        film=film_of(row)["video"],
         log=_log(row),
         findings=_findings(row),
         **more,

@@ -11,6 +11,7 @@ from gymserve.web.advice import curves_of, drawn, findings, picture, written
 from gymserve.web.answers import json_answer
 from gymserve.web.curves import metrics, watched
 from gymserve.web.experiments import mine
+from gymserve.web.films import sent_film
 from gymserve.web.pages import book, for_accounts
 
 blueprint = book("training_parts_pages", url_prefix="/training/<experiment_id>")
@@ -50,6 +51,13 @@ def show_metrics(experiment_id: str) -> Response:
 def live(experiment_id: str) -> Response:
     """Metrics and states as they come."""
     return watched(mine(experiment_id))
+
+
+@blueprint.get("/video")
+@for_accounts
+def video(experiment_id: str) -> Response:
+    """The best episode of the final evaluation."""
+    return sent_film(mine(experiment_id))
 
 
 @blueprint.get("/advice")

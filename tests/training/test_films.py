@@ -54,6 +54,8 @@ def test_a_completed_experiment_is_filmed_and_its_models_card_shows_it(train: Ca
     assert trainer.get(f"/experiments/{name}/video", Range="bytes=0-3").body == whole.body[:4]
     assert trainer.get(f"/experiments/{name}/video?format=mp4").body[4:8] == b"ftyp"
     assert trainer.get(f"/experiments/{name}/video?format=gif").status == 400
+    assert b"<video" in trainer.get(f"/training/{name}").body
+    assert trainer.get(f"/training/{name}/video").body == whole.body
 
     card = trainer.post("/models/", {"experiment_id": name}).json
     assert card["video_path"] == told["video_path"] and card["started_at"] < card["completed_at"] < card["created_at"]

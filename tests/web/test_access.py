@@ -82,6 +82,7 @@ TABLE = {
     "GET /training/<experiment_id>/live": EVERYBODY,
     "GET /training/<experiment_id>/metrics": EVERYBODY,
     "GET /training/<experiment_id>/sparkline": EVERYBODY,
+    "GET /training/<experiment_id>/video": EVERYBODY,
     "GET /training/models": EVERYBODY,
     "GET /training/models/<model_id>/file": EVERYBODY,
     "GET /users/": ACCOUNTS,
