@@ -55,6 +55,14 @@ class Forgetful(Faulty):
         return np.array([float(int.from_bytes(os.urandom(3), "big"))]), 1.0, False, False, {}
 
 
+class Clinging(Faulty):
+    """Does not let itself be closed."""
+
+    def close(self) -> None:
+        while True:
+            time.sleep(1)
+
+
 class Counting(Faulty):
     """Writes each step down in a file, so that a test can count what was really stepped."""
 
@@ -130,6 +138,7 @@ class Telltale(gymnasium.Env[np.ndarray, int]):
 
 
 gymnasium.register("Telltale-v0", entry_point=Telltale, disable_env_checker=True)
-for name, kind in (("Faulty", Faulty), ("Forgetful", Forgetful), ("Counting", Counting), ("Carrying", Carrying)):
+KINDS = {"Faulty": Faulty, "Forgetful": Forgetful, "Counting": Counting, "Carrying": Carrying, "Clinging": Clinging}
+for name, kind in KINDS.items():
     gymnasium.register(f"{name}-v0", entry_point=kind, disable_env_checker=True, order_enforce=False)
     gymnasium.register(f"Shared{name}-v0", entry_point=kind, disable_env_checker=True, order_enforce=False)

@@ -134,10 +134,10 @@ class Graded(Instance):
             allowance.answered()
         return move
 
-    def unload(self) -> None:
+    def seal(self) -> None:
         with contextlib.suppress(OSError):
             self.journal.sync()
-        super().unload()
+        super().seal()
 
     # --- going on after a crash ---------------------------------------------------------------------------------
 
@@ -172,8 +172,7 @@ class Graded(Instance):
         """A fresh environment for the next trial."""
         if self._untouched:
             return
-        with contextlib.suppress(Exception):
-            self.env.close()
+        self._free()
         pulse = self.pulse
         pulse[CALLS] += 1
         pulse[INSTANCE] = self.number

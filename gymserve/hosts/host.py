@@ -1,5 +1,6 @@
 """A host: one process, one event loop, in which instances live."""
 
+import contextlib
 import io
 import json
 import logging
@@ -236,10 +237,9 @@ class Host:
     def close(self, instance: Instance, reason: str) -> None:
         """Ends an instance; its journal moves among those of closed ones."""
         del self.instances[instance.token]
-        try:
-            instance.close(reason)
-        except errors.StorageFull:
-            instance.unload()  # the folder's place says that it is closed
+        with contextlib.suppress(errors.StorageFull):  # the folder's place says that it is closed
+            instance.end(reason)
+        instance.seal()
         folders.retire(instance.folder)
         self._report.add(instance)
         if message := self._report.message(self.streams):
@@ -248,6 +248,7 @@ class Host:
             if not stream.leaving:
                 stream.bye(1000, f"the instance was closed: {reason}")
         self.supervisor.send(encode(("closed", instance.token)))
+        instance.unload()  # last, since an environment may hang in it
 
     def _forget(self, instance: Instance) -> None:
         """Drops an instance whose environment may be anywhere; the next call revives it from its journal."""

@@ -204,15 +204,35 @@ class Instance:
 
     def close(self, reason: str) -> None:
         """Ends the instance for good; its journal stays."""
+        self.end(reason)
+        self.unload()
+
+    def end(self, reason: str) -> None:
+        """Notes that it is closed; `unload` remains to be done.
+
+        Raises:
+            StorageFull: that cannot be noted.
+        """
         self.journal.append(records.encode_closed(reason, time.time()))
         discard(self.folder)
-        self.unload()
+
+    def seal(self) -> None:
+        """Leaves the journal whole; again: does nothing more."""
+        self.journal.close()
 
     def unload(self) -> None:
         """Frees the environment; the instance can be revived from its journal."""
-        self.journal.close()
-        with contextlib.suppress(Exception):  # an environment that cannot be closed is forgotten all the same
+        self.seal()
+        self._free()
+
+    def _free(self) -> None:
+        """Closes the environment. One that cannot be closed is forgotten all the same; one that hangs in it is found."""
+        pulse = self.pulse
+        pulse[CALLS] += 1
+        pulse[INSTANCE] = self.number
+        with contextlib.suppress(Exception):
             self.env.close()
+        pulse[INSTANCE] = 0
 
     def monitor(self, options: dict[str, Any] | None) -> None:
         """Notes that monitoring was started with `options`, or closed."""

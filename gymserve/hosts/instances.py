@@ -153,7 +153,13 @@ class Instances:
 
     def close(self, token: str) -> Path:
         """Ends the instance; returns the folder that is left of it."""
-        self.pool.call("close", token)
+        there = folders.slot_of(token) is not None and (self.pool.instances / token).exists()
+        try:
+            self.pool.call("close", token)
+        except (errors.UnknownInstance, errors.EnvironmentFailed):
+            if not there or not (self.closed / token).exists():
+                raise
+            # It is closed; only its environment was not willing to be, and was ended with its host.
         return self.closed / token
 
     def attach(self, token: str, descriptor: int, *, compression: str, handshake: bytes, early: bytes) -> None:

@@ -124,7 +124,8 @@ class Supervisor:
         self.prepared.lost(host.slot, time.monotonic())
         del self.hosts[host.slot]
         self.tally.forget(host.slot)
-        self.selector.unregister(host.control)
+        with contextlib.suppress(KeyError):  # which has ended already
+            self.selector.unregister(host.control)
         host.control.close()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.runtime / host.slot)
@@ -298,8 +299,10 @@ class Supervisor:
                 self.placed.pop(host.slot, None)
                 self.restarts.pop(host.slot, None)
                 host.dismiss()
-        if not data and host.wait(1.0):
-            self._bury(host)
+        if not data:
+            self.selector.unregister(host.control)
+            if host.wait(0.0 if host.dismissed else 1.0):
+                self._bury(host)  # or else the next look finds it dead
 
     def death(self, slot: str, token: str) -> dict[str, Any]:
         """Why the slot's last host ended, and whether that was in a call of this instance."""

@@ -20,7 +20,7 @@ from tests.servers import Server, alive, wait_for
 Start = Callable[..., Server]
 FAULTY = {
     "ENVIRONMENT_MODULES": ["tests.faulty_environments"],
-    "SHARED_ENVIRONMENTS": ["SharedFaulty-v0", "SharedForgetful-v0", "SharedCarrying-v0"],
+    "SHARED_ENVIRONMENTS": ["SharedFaulty-v0", "SharedForgetful-v0", "SharedCarrying-v0", "SharedClinging-v0"],
     "ENVIRONMENT_KWARGS": {"Counting-v0": ["file"]},
     "SHARED_HOSTS": 1,
 }
@@ -159,6 +159,20 @@ def test_a_hung_step_ends_only_its_host_and_says_so(start: Start) -> None:
     assert answer.status == 504 and "STEP_SECONDS" in answer.json["message"]
     assert step(server, neighbour, faults.WELL).json["observation"] == [2.0]
     assert step(server, hanging, faults.WELL).json["observation"] == [2.0]  # as it was before the hung step
+
+
+@pytest.mark.parametrize("env_id", ["SharedClinging-v0", "Clinging-v0"])
+def test_an_environment_that_hangs_when_it_is_closed_ends_only_its_host(start: Start, env_id: str) -> None:
+    server = start(STEP_SECONDS=1, **FAULTY)
+    clinging, neighbour = server.create(env_id), server.create("SharedFaulty-v0")
+    for token in (clinging, neighbour):
+        reset(server, token)
+    before = server.hosts()
+    assert [server.post(f"/v1/envs/{clinging}/close/").status for _ in range(2)] == [204, 400]
+    assert step(server, neighbour, faults.WELL).json["observation"] == [1.0]
+    wait_for(lambda: len([pid for pid in before if alive(pid)]) < len(before))
+    assert step(server, clinging, faults.WELL).status == 400 and reset(server, neighbour).status == 200
+    assert list(server.get("/v1/envs/").json["all_envs"]) == [neighbour]
 
 
 def test_a_slow_step_in_time_is_left_alone(start: Start) -> None:
