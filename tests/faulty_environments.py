@@ -56,10 +56,16 @@ class Forgetful(Faulty):
 
 
 class Clinging(Faulty):
-    """Does not let itself be closed."""
+    """Does not let itself be closed once it was reset."""
+
+    clings = False
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        self.clings = True
+        return super().reset(seed=seed, options=options)
 
     def close(self) -> None:
-        while True:
+        while self.clings:
             time.sleep(1)
 
 
