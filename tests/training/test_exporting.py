@@ -60,7 +60,7 @@ def kept(folder: Path, name: str, *, normalised: bool = False) -> Any:
 
 
 def exported(folder: Path, name: str) -> tuple[Answerer, Any]:
-    answerer = Answerer(folder, Settings(), most=1)
+    answerer = Answerer(folder, folder, Settings(), most=1)
     (answer,) = answerer.answer([{"what": "export", "model": name}])
     assert "error" not in answer, answer
     return answerer, onnxruntime.InferenceSession(folder / name / "model.onnx")
@@ -105,5 +105,5 @@ def test_parts_of_a_dict_are_inputs_of_their_names(tmp_path: Path) -> None:
 
 def test_a_policy_with_a_memory_is_refused(tmp_path: Path) -> None:
     kept(tmp_path, "recurrent")
-    (answer,) = Answerer(tmp_path, Settings(), most=1).answer([{"what": "export", "model": "recurrent"}])
+    (answer,) = Answerer(tmp_path, tmp_path, Settings(), most=1).answer([{"what": "export", "model": "recurrent"}])
     assert answer["error"] == "Conflict" and "RecurrentPPO has a memory" in answer["message"]
