@@ -61,12 +61,12 @@ def test_a_bucket_that_is_down_is_waited_for_and_nothing_is_lost(tmp_path: Path,
     data = Data(tmp_path, **moto.settings)
     data.submit("waiting", "Painting-v0")
     work(data)
-    told = wait_for(lambda: data.media.standing("waiting")["reason"] and data.media.standing("waiting"), 60)
+    told = wait_for(lambda: data.media.standing("waiting")["reason"] and data.media.standing("waiting"), 300)
     assert told["state"] == MADE and "waiting to be stored: the bucket videos at 127.0.0.1" in told["reason"]
     file, size = data.media.open("waiting", "video.webm")  # it can be seen nonetheless
     file.close()
     moto.start()
-    wait_for(lambda: data.media.orders.find("submission", "waiting") is None, 60)
+    wait_for(lambda: data.media.orders.find("submission", "waiting") is None, 300)
     assert "submissions/waiting/video.webm" in moto.names() and not data.media.standing("waiting")["reason"]
     reopened, again = data.media.open("waiting", "video.webm")
     reopened.close()
@@ -100,7 +100,7 @@ def test_a_server_gives_out_what_is_in_the_bucket_and_no_secret(start: Any, moto
         pass
     server.post(f"/v1/envs/{made['token']}/close/")
     path = f"/submissions/{made['submission_id']}/media"
-    wait_for(lambda: f"submissions/{made['submission_id']}/video.webm" in moto.names(), 90)
+    wait_for(lambda: f"submissions/{made['submission_id']}/video.webm" in moto.names(), 300)
     wait_for(lambda: not (server.data / "media" / made["submission_id"] / "video.webm").exists())
     whole = server.get(f"{path}/video.webm")
     part = server.get(f"{path}/video.webm", Range="bytes=10-19")

@@ -37,7 +37,7 @@ def manifest(folder: Path) -> dict[str, Any]:
 
 def videos(server: Server, folder: Path) -> list[list[str]]:
     """What the manifest names when no order is left."""
-    wait_for(lambda: not [*(server.data / "media" / "orders").glob("2-*")], 90)
+    wait_for(lambda: not [*(server.data / "media" / "orders").glob("2-*")], 300)
     return list(manifest(folder)["videos"])
 
 
@@ -67,7 +67,7 @@ def test_an_instance_that_is_closed_has_its_videos_too(filming: Server) -> None:
     token = filming.create("FrozenLake-v1", max_episode_steps=5)
     monitored(filming, token, 1, video_callable=True)
     assert filming.post(f"/v1/envs/{token}/close/").status == 204
-    wait_for(lambda: not [*(filming.data / "media" / "orders").glob("2-*")], 90)
+    wait_for(lambda: not [*(filming.data / "media" / "orders").glob("2-*")], 300)
     assert len(manifest(filming.data / "closed" / token / "monitor" / "tmp")["videos"]) == 1
 
 

@@ -70,7 +70,7 @@ def until(data: Data, work: Start, condition: Callable[[], bool]) -> int:
     while not condition():
         process = work(data)
         number += 1
-        wait_for(lambda process=process: condition() or process.poll() is not None, 60)
+        wait_for(lambda process=process: condition() or process.poll() is not None, 300)
     return number
 
 
@@ -122,14 +122,14 @@ def test_a_full_disk_is_waited_for(small_disk: Path, work: Start, left: int) -> 
         while os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_bsize > left:
             file.write(b"x" * 4096)
     process = work(data)
-    wait_for(lambda: not data.media.has_work(), 60)
+    wait_for(lambda: not data.media.has_work(), 300)
     told = data.media.standing("waiting")
     assert told["state"] == WAITING and ("full" in told["reason"]) == (left > 0) and process.poll() is None
     filler.unlink()
     order = data.media.orders.find("submission", "waiting")
     assert order is not None
     data.media.orders.place(order)  # it is due at once, and not in a minute
-    wait_for(lambda: data.state("waiting") == MADE, 60)
+    wait_for(lambda: data.state("waiting") == MADE, 300)
 
 
 def test_it_takes_no_time_that_others_want(tmp_path: Path, work: Start) -> None:

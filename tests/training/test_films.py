@@ -46,7 +46,7 @@ def test_a_completed_experiment_is_filmed_and_its_models_card_shows_it(train: Ca
     name = trainer.started(evaluation={"every": 128, "episodes": 2}, **asked)
     assert trainer.get(f"/experiments/{name}/video").status == 404
     trainer.until(name, "completed")
-    told = wait_for(lambda: (found := trainer.get(f"/experiments/{name}/results").json)["video_path"] and found, 120)
+    told = wait_for(lambda: (found := trainer.get(f"/experiments/{name}/results").json)["video_path"] and found, 300)
     assert told["video_path"] == f"experiments/{name}/video"
     assert told["video"] == {"state": "made", "reason": "", "agrees": True}
     whole = trainer.get(f"/experiments/{name}/video")

@@ -58,7 +58,7 @@ def standing(filming: Secured, submission: str) -> dict[str, Any]:
         told = filming.ask("participant", "GET", f"/submissions/{submission}/media/").json
         return told if told["state"] in ("made", "failed") else None
 
-    return dict(wait_for(look, 90))
+    return dict(wait_for(look, 300))
 
 
 @pytest.fixture(scope="module")
