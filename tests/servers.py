@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 PASSWORD = "correct horse battery"
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 90.0) -> Any:
     """What `condition` returns as soon as it is true; AssertionError if it does not become so."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -119,7 +119,7 @@ class Server:
             sent.setdefault("Content-Type", "application/json")
         asked = urllib.request.Request(self.url + path, data=body, method=method, headers=sent)
         try:
-            with urllib.request.urlopen(asked, timeout=60) as answer:
+            with urllib.request.urlopen(asked, timeout=120) as answer:
                 return Answer(answer.status, answer.headers, answer.read())
         except urllib.error.HTTPError as error:
             return Answer(error.code, error.headers, error.read())
