@@ -59,9 +59,9 @@ class Experiments:
         values |= self.checker.check(runner, asked, parent)
         return self._add(account_id, project, values, parent.folder if parent else None)
 
-    def begin(self, account_id: int | None, asked: Mapping[str, Any]) -> Experiment:
-        """Makes an experiment and queues it; one that cannot be queued is not made. Raises as `create` and `start`."""
-        row = self.create(account_id, asked)
+    def begin(self, account_id: int | None, asked: Mapping[str, Any], **more: Any) -> Experiment:
+        """Makes an experiment (see `create`) and queues it; one that cannot be queued is not made. Raises as both."""
+        row = self.create(account_id, asked, **more)
         try:
             return self.start(row)
         except LimitReached:

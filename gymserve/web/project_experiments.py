@@ -63,8 +63,7 @@ def create(user_id: int, project_id: int) -> Response:
     more = {**given, "parameter": given} if isinstance(given, dict) else {"parameter": given}
     runner = project.project_type.lower() if project.project_type.lower() == orders.SB3 else project.project_type
     parent = parent_of(more) if runner == orders.SB3 else None
-    row = experiments.create(user_id, {**more, **texts}, runner=runner, project=project, parent=parent)
-    row = experiments.start(row)
+    row = experiments.begin(user_id, {**more, **texts}, runner=runner, project=project, parent=parent)
     wake()
     return _answer(project, row)
 

@@ -48,6 +48,14 @@ def test_rows_are_found_by_their_owner(experiments: Experiments, account: int) -
     assert ([each.name for each in found], total) == ([row.name], 1)
 
 
+def test_what_cannot_be_queued_is_not_made(experiments: Experiments, account: int, database: Database) -> None:
+    project = Projects(database).create(account, title="p", description="", project_type="sb3")
+    made = [experiments.begin(account, ASKED, project=project) for _ in range(2)]
+    with pytest.raises(LimitReached):
+        experiments.begin(account, ASKED, project=project)
+    assert [row.id for row in experiments.of_projects([project.id])[project.id]] == [row.id for row in made]
+
+
 def test_numbers_count_within_a_project(experiments: Experiments, account: int, database: Database) -> None:
     projects = Projects(database)
     one, two = (projects.create(account, title="p", description="", project_type="sb3") for _ in range(2))
