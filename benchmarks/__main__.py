@@ -20,6 +20,7 @@ WAYS: dict[str, Callable[[Server], Any]] = {
     "HTTP, bare socket": steps.raw_http,
     "HTTP, `requests`": steps.with_requests,
 }
+STEPPED = "TCP echo that steps"
 PEERS = {"OpenEnv": rivals.openenv, "dm-env-rpc": rivals.dm_env_rpc}
 TARGETS = {"stream, bare socket": (0.55, 0.75), "HTTP, bare socket": (0.11, 0.35)}
 
@@ -45,6 +46,7 @@ def one_agent(running: Server, seconds: float, rounds: int) -> list[list[str]]:
             except ImportError:
                 print("ray is not installed: left out")
             ways["TCP echo"] = (peers.enter_context(steps.echo(cpu)), lambda: None)
+            ways[STEPPED] = (peers.enter_context(steps.echo(cpu, reply=steps.stepped())), lambda: None)
             measures |= {name: functools.partial(steps.timed, ask, reset) for name, (ask, reset) in ways.items()}
             for _ in range(rounds):
                 for name, measure in measures.items():
@@ -55,7 +57,7 @@ def one_agent(running: Server, seconds: float, rounds: int) -> list[list[str]]:
     load.free_cores()
     echoes = [statistics.median(times) for times in found["TCP echo"]]
     rows = []
-    for name in ("TCP echo", "local, no network", *WAYS, "Ray actor", *PEERS):
+    for name in ("TCP echo", "local, no network", STEPPED, *WAYS, "Ray actor", *PEERS):
         if name in found:
             cells = [name]
             for place in range(2):

@@ -1,6 +1,7 @@
 """One agent, one CartPole: µs a step over each way there is, beside the echo of as many bytes."""
 
 import base64
+import itertools
 import json
 import multiprocessing
 import os
@@ -30,20 +31,35 @@ def timed(ask: Ask, reset: Callable[[], object], seconds: float) -> float:
     return (time.perf_counter() - began) / count * 1e6
 
 
-def _answer(listener: socket.socket, cpu: int, size: int) -> None:
+def _answer(listener: socket.socket, cpu: int, reply: Callable[[], bytes]) -> None:
     os.sched_setaffinity(0, {cpu})
     connection, _ = listener.accept()
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    answer = os.urandom(size)
     while connection.recv(65536):
-        connection.sendall(answer)
+        connection.sendall(reply())
+
+
+def stepped() -> Callable[[], bytes]:
+    """Steps a CartPole at each call and gives the observation's 16 bytes."""
+    env, actions = gymnasium.make("CartPole-v1", disable_env_checker=True), itertools.cycle((0, 1))
+    env.reset(seed=0)
+
+    def reply() -> bytes:
+        observation, _, terminated, truncated, _ = env.step(next(actions))
+        if terminated or truncated:
+            env.reset()
+        return bytes(observation.tobytes())
+
+    return reply
 
 
 @contextmanager
-def echo(cpu: int, size: int = 16) -> Iterator[Ask]:
-    """A Python process that answers every message with `size` bytes."""
+def echo(cpu: int, size: int = 16, reply: Callable[[], bytes] | None = None) -> Iterator[Ask]:
+    """A Python process that answers every message with `size` bytes: always the same, or what `reply` gives."""
+    same = os.urandom(size)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        process = multiprocessing.get_context("fork").Process(target=_answer, args=(listener, cpu, size))
+        context = multiprocessing.get_context("fork")
+        process = context.Process(target=_answer, args=(listener, cpu, reply or (lambda: same)))
         process.start()
         with socket.create_connection(listener.getsockname()) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

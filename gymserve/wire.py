@@ -123,9 +123,13 @@ def _encode_numpy(value: Any) -> Any:
 def decode_extension(code: int, data: memoryview) -> Any:
     if code != ARRAY:
         raise InvalidRequest(f"unknown msgpack extension {code}")
-    dtype, shape, raw = msgspec.msgpack.decode(data, type=tuple[str, tuple[int, ...], bytes])
-    return np.frombuffer(bytearray(raw), dtype=np.dtype(dtype)).reshape(shape)
+    dtype, shape, raw = _read_array(data)
+    if math.prod(shape) * np.dtype(dtype).itemsize != len(raw):
+        raise InvalidRequest(f"an array of {dtype} and shape {shape} has not {len(raw)} bytes")
+    return np.ndarray(shape, dtype, raw)
 
+
+_read_array = msgspec.msgpack.Decoder(tuple[str, tuple[int, ...], bytearray]).decode
 
 pack = msgspec.msgpack.Encoder(enc_hook=_encode_numpy).encode
 """Any message as msgpack; numpy arrays inside become extension 1."""
@@ -158,7 +162,7 @@ def accept_key(key: str) -> str:
 def masked(payload: bytes | bytearray | memoryview, key: bytes) -> bytes:
     """`payload` XOR the repeated 4-byte `key`; masking and unmasking are the same."""
     size = len(payload)
-    if size <= 256:  # one big-integer XOR beats numpy's call overhead here
+    if size <= 1024:  # one big-integer XOR beats numpy's call overhead here
         repeated = (key * (size // 4 + 1))[:size]
         return (int.from_bytes(payload, "little") ^ int.from_bytes(repeated, "little")).to_bytes(size, "little")
     whole = size - size % 4

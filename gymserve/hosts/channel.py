@@ -19,6 +19,8 @@ class Loop(Protocol):
 class Channel:
     """Receives messages, answers them in order, and stops reading while its peer does not take the answers."""
 
+    looks = 0  # how often it pays to look for the peer's next message before sleeping
+
     def __init__(self, loop: Loop, sock: socket.socket) -> None:
         sock.setblocking(False)
         self.loop = loop

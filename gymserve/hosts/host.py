@@ -29,7 +29,6 @@ from gymserve.hosts.workers import Workers
 from gymserve.settings import Settings
 
 TICK_SECONDS = 1.0
-LOOKS = 40  # about 50 µs
 SWEEP_SECONDS = 60.0
 
 
@@ -80,10 +79,13 @@ class Host:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         channels = self.channels
         next_tick = self.now + TICK_SECONDS
+        looks = 0
         while self.running:
-            for descriptor, events in self._ready():
+            ready, looks = self._ready(looks), 0
+            for descriptor, events in ready:
                 channel = channels.get(descriptor)
                 if channel is not None:
+                    looks = looks or channel.looks
                     self.now = time.monotonic()
                     try:
                         channel.ready(events)
@@ -96,20 +98,18 @@ class Host:
                 self._tick()
         self._drain()
 
-    def _ready(self) -> list[tuple[int, int]]:
+    def _ready(self, looks: int) -> list[tuple[int, int]]:
         """What can be read or written, as soon as something can.
 
-        An agent that was just answered often asks again within microseconds: looking again a few times, and letting
-        others run in between, is much cheaper than being put to sleep and woken up on another core.
+        An agent on a stream that was just answered often asks again within microseconds: looking again a few times, and
+        letting others run in between, is much cheaper than being put to sleep and woken up on another core.
         """
         poll = self.poll.poll
-        ready = poll(0)
-        for _ in range(LOOKS):
-            if ready:
+        for _ in range(looks):
+            if ready := poll(0):
                 return ready
             os.sched_yield()
-            ready = poll(0)
-        return ready or poll(TICK_SECONDS)
+        return poll(TICK_SECONDS)
 
     def _tick(self) -> None:
         for streams in list(self.streams.values()):
@@ -274,6 +274,8 @@ class Host:
 
 class Listener:
     """Accepts the workers' connections."""
+
+    looks = 0
 
     def __init__(self, host: Host, sock: socket.socket) -> None:
         self.host, self.socket = host, sock

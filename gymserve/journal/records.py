@@ -12,6 +12,7 @@ CREATED, RESET, STEP, MONITORED, CLOSED, ENDED = range(1, 7)
 
 # Flags of a reset or a step.
 SEQ, REQUEST, TERMINATED, TRUNCATED, TIME, BATCH, EQUAL_REWARDS, SMALL_ACTIONS = (1 << bit for bit in range(8))
+TWO_REWARDS = TIME  # of a batch, which has no time
 
 _STEP = struct.Struct("<BBQd")
 _STEP_CALL = struct.Struct("<BBIQd")
@@ -131,34 +132,49 @@ def encode_step(
 def encode_batch(
     call: int | None, digest: int, action: Any, reward: np.ndarray, terminated: np.ndarray, truncated: np.ndarray
 ) -> bytes:
-    """A vector instance's step: equal rewards are stored once, flags as bits, small integer actions as bytes."""
+    """A vector instance's step: one or two different rewards are stored once each, flags as bits, small integer actions
+    as bytes."""
     flags, number = _named(call)
     flags |= BATCH
     parts = []
-    if terminated.any():
+    if np.count_nonzero(terminated):
         flags |= TERMINATED
         parts.append(np.packbits(terminated).tobytes())
-    if truncated.any():
+    if np.count_nonzero(truncated):
         flags |= TRUNCATED
         parts.append(np.packbits(truncated).tobytes())
-    if not np.any(reward != reward[0]) and reward[0] == reward[0]:
+    raw, first = reward.tobytes(), float(reward[0])
+    if raw == raw[:8] * len(reward):
         flags |= EQUAL_REWARDS
-        first = float(reward[0])
+    elif (two := _two(reward)) is not None:
+        flags |= TWO_REWARDS
+        parts.append(two)
     else:
         first = 0.0
-        parts.append(reward.tobytes())
+        parts.append(raw)
     if (small := _small(action)) is not None:
         flags |= SMALL_ACTIONS
         action = small
     return _STEP_CALL.pack(STEP, flags, number, digest, first) + b"".join(parts) + wire.pack(action)
 
 
+def _two(reward: np.ndarray) -> bytes | None:
+    """The reward that is not the first one's, and who has it, where there are two: most often those of a step that was
+    taken and of a reset."""
+    bits = reward.view(np.int64)
+    others = bits != bits[0]
+    place = others.argmax()
+    if np.count_nonzero(others) != np.count_nonzero(bits == bits[place]):
+        return None
+    return reward[place].tobytes() + np.packbits(others).tobytes()  # type: ignore[no-any-return]
+
+
 def _small(action: Any) -> bytes | None:
     """64-bit integers below 256 as one byte each: what discrete actions of a vector instance are."""
     if isinstance(action, bytes) and len(action) % 8 == 0 and len(action) > 64:
-        numbers = np.frombuffer(action, np.uint64)
-        if numbers.max() < 256:
-            return numbers.astype(np.uint8).tobytes()
+        small = np.frombuffer(action, np.uint64).astype(np.uint8)
+        if small.astype(np.uint64).tobytes() == action:
+            return small.tobytes()
     return None
 
 
@@ -214,16 +230,20 @@ def _decode_step(body: bytes, num_envs: int) -> Step:
 def _decode_batch(body: bytes, num_envs: int) -> Step:
     _, flags, number, digest, first = _STEP_CALL.unpack_from(body)
     at = _STEP_CALL.size
+    size = (num_envs + 7) // 8
     ended = []
     for flag in (TERMINATED, TRUNCATED):
         if flags & flag:
-            size = (num_envs + 7) // 8
-            ended.append(np.unpackbits(np.frombuffer(body, np.uint8, size, at), count=num_envs).astype(bool))
+            ended.append(_bits(body, num_envs, at))
             at += size
         else:
             ended.append(np.zeros(num_envs, bool))
     if flags & EQUAL_REWARDS:
         reward = np.full(num_envs, first)
+    elif flags & TWO_REWARDS:
+        (other,) = _F64.unpack_from(body, at)
+        reward = np.where(_bits(body, num_envs, at + 8), other, first)
+        at += 8 + size
     else:
         reward = np.frombuffer(body, np.float64, num_envs, at)
         at += 8 * num_envs
@@ -231,3 +251,7 @@ def _decode_batch(body: bytes, num_envs: int) -> Step:
     if flags & SMALL_ACTIONS:
         action = np.frombuffer(action, np.uint8).astype(np.int64).tobytes()
     return Step(_call(flags, number), digest, action, reward, ended[0], ended[1], None)
+
+
+def _bits(body: bytes, count: int, at: int) -> np.ndarray:
+    return np.unpackbits(np.frombuffer(body, np.uint8, (count + 7) // 8, at), count=count).astype(bool)
