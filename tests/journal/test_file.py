@@ -61,7 +61,9 @@ def test_every_kind_is_read_back(tmp_path: Path) -> None:
     high=st.sampled_from([2, 300]),
     call=st.sampled_from([None, 3, -4]),
 )
-def test_a_batch_is_read_back(num_envs: int, seed: int, rewards: list[float] | None, high: int, call: int | None) -> None:
+def test_a_batch_is_read_back(
+    num_envs: int, seed: int, rewards: list[float] | None, high: int, call: int | None
+) -> None:
     random = np.random.default_rng(seed)
     action = random.integers(0, high, num_envs).tobytes()
     reward = random.normal(size=num_envs) if rewards is None else random.choice(rewards, num_envs)

@@ -14,7 +14,7 @@ The models are licensed CC BY 3.0 (https://creativecommons.org/licenses/by/3.0/)
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog=models.FETCH.rpartition(" ")[0], description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    fetch = commands.add_parser("fetch", help=f"download {models.RELEASE} from PyPI and keep its models")
+    fetch = commands.add_parser("fetch", help=f"download {models.RELEASE} with pip and keep its models")
     fetch.add_argument("archive", nargs="?", type=Path, help=f"{models.RELEASE}.tar.gz, if it is here already")
     commands.add_parser("names", help="name every entry of every observation, as docs/opensim-observations.md")
     chosen = parser.parse_args(arguments)

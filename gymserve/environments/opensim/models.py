@@ -1,4 +1,4 @@
-"""Where the OpenSim models come from: osim-rl's own release on PyPI, fetched once into a cache.
+"""Where the OpenSim models come from: osim-rl's own release, fetched once into a cache.
 
 The models are Creative Commons Attribution 3.0, as their `<credits>` say, which name their authors; osim-rl's release
 calls itself Apache 2.0. None of its code is kept, and nothing of it is part of this package.
@@ -7,15 +7,13 @@ calls itself Apache 2.0. None of its code is kept, and nothing of it is part of 
 import hashlib
 import io
 import os
+import subprocess
+import sys
 import tarfile
-import urllib.request
+import tempfile
 from pathlib import Path, PurePosixPath
 
 RELEASE = "osim-rl-3.0.11"
-URL = (
-    "https://files.pythonhosted.org/packages/df/5e/11c63ab01580e7764d5ee7a478bfca3ef1e97dbc0c93af753113f8067904/"
-    f"{RELEASE}.tar.gz"
-)
 SHA256 = "2b1875a311aae4c10b949b90feafa3b4081efc2cb19d9d88228abe1b67dffd22"
 FETCH = "python -m gymserve.environments.opensim fetch"
 FOLDER_VARIABLE = "OPENSIM_MODELS"
@@ -63,19 +61,16 @@ def fetch(archive: Path | None = None) -> Path:
     """Brings the models and the bones' geometry into `folder()`, which it returns.
 
     Args:
-        archive: osim-rl's release where it has been downloaded already; None: it is downloaded from PyPI, 9.6 MB.
+        archive: osim-rl's release where it has been downloaded already; None: pip downloads it, 9.6 MB.
 
     Raises:
         ValueError: the archive is not that release.
         OSError: it cannot be downloaded, read or unpacked.
     """
-    if archive is not None:
-        content = archive.read_bytes()
-    else:
-        with urllib.request.urlopen(URL, timeout=120) as answer:
-            content = answer.read()
+    with tempfile.TemporaryDirectory() as name:
+        content = (archive or download(Path(name))).read_bytes()
     if (found := hashlib.sha256(content).hexdigest()) != SHA256:
-        raise ValueError(f"{archive or URL} is not {RELEASE} as released: its SHA-256 is {found}, not {SHA256}")
+        raise ValueError(f"{archive or RELEASE} is not {RELEASE} as released: its SHA-256 is {found}, not {SHA256}")
     target = folder()
     (target / "Geometry").mkdir(parents=True, exist_ok=True)
     with tarfile.open(fileobj=io.BytesIO(content)) as release:
@@ -86,6 +81,23 @@ def fetch(archive: Path | None = None) -> Path:
                 assert source is not None
                 _write(target.joinpath(*relative[2:]), source.read())
     return target
+
+
+def download(folder: Path) -> Path:
+    """The release's archive, brought into `folder` by pip, from where it is set to look and by its SHA-256.
+
+    Raises:
+        OSError: pip is not here, or cannot bring it.
+    """
+    wanted = folder / "requirements.txt"
+    wanted.write_text(f"{RELEASE.replace('-3', '==3')} --hash=sha256:{SHA256}\n")
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command = [*pip, "--no-binary=osim-rl", "--require-hashes", f"--requirement={wanted}", f"--dest={folder}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = done.stderr.strip().rpartition("\n")[2]
+        raise OSError(f"pip could not download {RELEASE}.tar.gz, which can also be given by its path: {last}")
+    return folder / f"{RELEASE}.tar.gz"
 
 
 def _wanted(parts: tuple[str, ...]) -> bool:

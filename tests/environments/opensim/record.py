@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import urllib.request
 import venv
 from pathlib import Path
 
@@ -42,8 +41,7 @@ def answers(release: Path, python: str, scenarios: tuple[Scenario, ...]) -> list
 
 def unpack(folder: Path) -> Path:
     """Downloads the release and unpacks it into a folder."""
-    archive, _ = urllib.request.urlretrieve(models.URL, folder / "release.tar.gz")
-    with tarfile.open(archive) as release:
+    with tarfile.open(models.download(folder)) as release:
         release.extractall(folder, filter="data")
     return folder / models.RELEASE
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -75,3 +76,18 @@ def test_without_opensim_the_catalogue_names_the_extra(monkeypatch: pytest.Monke
     monkeypatch.setattr(requirements, "_installed", lambda module: module != "opensim")
     with pytest.raises(UnknownEnvironment, match=r'opensim is missing here: pip install "gymserve\[opensim\]"'):
         Catalogue().resolve("L2M2019Env")
+
+
+def test_pip_brings_the_release(nowhere: Path) -> None:
+    assert command.main(["fetch"]) == 0
+    assert models.present()
+
+
+def test_a_release_that_pip_cannot_bring_says_why(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", f"file://{nowhere}")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    assert command.main(["fetch"]) == 1
+    assert "which can also be given by its path: ERROR: No matching distribution" in capsys.readouterr().err
+    assert not nowhere.exists()
