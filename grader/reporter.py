@@ -4,14 +4,13 @@ It reads the server's settings as JSON from standard input, and ends with it: wh
 """
 
 import logging
-import os
 import sys
-import threading
 import time
 from pathlib import Path
 
 from grader.outbox import Outbox
-from gymserve import errors, logs, settings
+from gymserve import errors
+from gymserve.background import begin
 from gymserve.store import connect
 
 IDLE_SECONDS = 30.0
@@ -20,9 +19,7 @@ log = logging.getLogger("gymserve.grader")
 
 def main() -> int:
     """Works until nothing was due for a while."""
-    configuration = settings.from_json(sys.stdin.readline())
-    threading.Thread(target=_end_with_standard_input, daemon=True).start()
-    logs.configure(configuration)
+    configuration = begin()
     data = Path(configuration.DATA).resolve()
     outbox = Outbox.of(configuration, connect(configuration.DATABASE, data), data)
     idle_since = time.monotonic()
@@ -55,11 +52,6 @@ def deliver(outbox: Outbox, due: int) -> None:
         return
     if report.reason:
         log.warning("report %d of submission %d: %s", report.number, report.submission_id, report.reason)
-
-
-def _end_with_standard_input() -> None:
-    sys.stdin.read()
-    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -18,7 +17,8 @@ from grader.competition import Competition
 from grader.outbox import Outbox
 from grader.submissions import Submissions
 from grader.verification import NOT_REPLAYABLE, Verdict
-from gymserve import environments, errors, logs, settings
+from gymserve import environments, errors
+from gymserve.background import begin
 from gymserve.hosts.instances import Instances
 from gymserve.recording.media import Media
 from gymserve.settings import Settings
@@ -41,9 +41,7 @@ def submissions_of(configuration: Settings, instances: Instances) -> tuple[Compe
 
 def main() -> int:
     """Works until there has been nothing to do for a while."""
-    configuration = settings.from_json(sys.stdin.readline())
-    threading.Thread(target=_end_with_standard_input, daemon=True).start()
-    logs.configure(configuration)
+    configuration = begin()
     catalogue = environments.Catalogue(
         configuration.ENVIRONMENT_MODULES,
         kwargs=configuration.ENVIRONMENT_KWARGS,
@@ -105,11 +103,6 @@ class Attempts:
 
     def end(self) -> None:
         self.file.unlink(missing_ok=True)
-
-
-def _end_with_standard_input() -> None:
-    sys.stdin.read()
-    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -21,10 +21,12 @@ MAY_IMPORT = {
     "gymserve.journal": {"spaces", "wire", "errors"},
     "gymserve.rates": {"errors"},
     "gymserve.logs": {"settings"},
+    "gymserve.background": {"logs", "settings"},
     "gymserve.bucket": {"settings", "errors"},
     "gymserve.store": {"errors"},
     "gymserve.accounts": {"store", "rates", "settings", "errors"},
     "gymserve.training": {
+        "background",
         "bucket",
         "outside",
         "recording",
@@ -50,6 +52,7 @@ MAY_IMPORT = {
         "errors",
     },
     "gymserve.recording": {
+        "background",
         "bucket",
         "hosts",
         "environments",
@@ -61,6 +64,7 @@ MAY_IMPORT = {
         "errors",
     },
     "grader": {
+        "background",
         "accounts",
         "outside",
         "recording",

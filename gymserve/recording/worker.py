@@ -23,7 +23,8 @@ os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", SDL_VIDEODRIVER
 os.environ.setdefault("MUJOCO_GL", "egl")
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 
-from gymserve import environments, logs, settings
+from gymserve import environments
+from gymserve.background import begin
 from gymserve.errors import GymserveError, StorageFull, Unavailable
 from gymserve.recording import monitored
 from gymserve.recording.episodes import episodes_of, records_of
@@ -44,9 +45,7 @@ log = logging.getLogger("gymserve.recording")
 
 def main() -> int:
     """Works until there has been nothing to do for a while."""
-    configuration = settings.from_json(sys.stdin.readline())
-    threading.Thread(target=_end_with_standard_input, daemon=True).start()
-    logs.configure(configuration)
+    configuration = begin()
     catalogue = environments.Catalogue(
         configuration.ENVIRONMENT_MODULES,
         kwargs=configuration.ENVIRONMENT_KWARGS,
@@ -190,11 +189,6 @@ def _memory_mb() -> float:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
     except OSError:
         return 0.0
-
-
-def _end_with_standard_input() -> None:
-    sys.stdin.read()
-    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ each. It reads the server's settings from standard input and ends with it, or wh
 import contextlib
 import itertools
 import logging
-import os
 import queue
 import shutil
 import sys
@@ -21,7 +20,9 @@ from typing import Any
 
 import msgspec
 
-from gymserve import errors, logs, settings
+from gymserve import errors
+from gymserve.background import begin
+from gymserve.settings import Settings
 
 IDLE_SECONDS = 600.0
 WANTED_SECONDS = 30.0
@@ -92,17 +93,21 @@ class Inference:
 
 def main() -> int:
     """Answers until nobody has asked for a while."""
-    configuration = settings.from_json(sys.stdin.readline())
-    logs.configure(configuration)
+    with tempfile.TemporaryDirectory(prefix="gymserve-", ignore_cleanup_errors=True) as name:
+        configuration = begin(at_end=lambda: shutil.rmtree(name, ignore_errors=True))
+        _serve(Path(name) / "inference", configuration)
+    return 0
+
+
+def _serve(place: Path, configuration: Settings) -> None:
+    """Answers at the socket `place`, until nobody has asked for a while."""
     from gymserve.training.answering import Answerer
 
     data = Path(configuration.DATA).resolve()
-    folder = Path(tempfile.mkdtemp(prefix="gymserve-"))
-    threading.Thread(target=_end_with_standard_input, args=(folder,), daemon=True).start()
     questions: queue.SimpleQueue[tuple[Connection, dict[str, Any]]] = queue.SimpleQueue()
-    with Listener(str(folder / "inference"), "AF_UNIX", backlog=128) as listener:
+    with Listener(str(place), "AF_UNIX", backlog=128) as listener:
         fresh = data / "inference.new"
-        fresh.write_text(str(folder / "inference"))
+        fresh.write_text(str(place))
         fresh.rename(data / "inference")
         threading.Thread(target=_accept, args=(listener, questions), daemon=True).start()
         answerer = Answerer(data / "models", data / "experiments", configuration, most=LOADED)
@@ -112,8 +117,6 @@ def main() -> int:
                 for (connection, _), answer in zip(asked, answerer.answer([each for _, each in asked]), strict=True):
                     with contextlib.suppress(OSError):
                         connection.send_bytes(_pack(answer))
-    shutil.rmtree(folder, ignore_errors=True)
-    return 0
 
 
 def _waiting(questions: "queue.SimpleQueue[Any]") -> list[Any]:
@@ -134,12 +137,6 @@ def _read(connection: Connection, questions: "queue.SimpleQueue[Any]") -> None:
     with contextlib.suppress(OSError, EOFError, msgspec.MsgspecError):
         while True:
             questions.put((connection, _unpack(connection.recv_bytes())))
-
-
-def _end_with_standard_input(folder: Path) -> None:
-    sys.stdin.read()
-    shutil.rmtree(folder, ignore_errors=True)
-    os._exit(0)
 
 
 if __name__ == "__main__":

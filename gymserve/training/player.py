@@ -6,7 +6,6 @@ next one.
 
 import contextlib
 import logging
-import os
 import sys
 import threading
 import time
@@ -16,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from gymserve import environments, errors, logs, settings
+from gymserve import environments, errors
+from gymserve.background import begin
 from gymserve.hosts.instances import Instances
 from gymserve.training.submitting import Order, Orders
 
@@ -28,9 +28,7 @@ log = logging.getLogger("gymserve.training")
 
 def main() -> int:
     """Plays until there has been nothing to do for a while."""
-    configuration = settings.from_json(sys.stdin.readline())
-    threading.Thread(target=_end_with_standard_input, daemon=True).start()
-    logs.configure(configuration)
+    configuration = begin()
     catalogue = environments.Catalogue(
         configuration.ENVIRONMENT_MODULES,
         kwargs=configuration.ENVIRONMENT_KWARGS,
@@ -107,11 +105,6 @@ def play(instances: Instances, token: str, model: Path) -> None:
             shown = observation if loaded.normal is None else loaded.normal.normalize_obs(observation)
             actions, state = loaded.model.predict(shown, state=state, episode_start=starts, deterministic=True)
             observation, _, starts, _ = env.step(actions)
-
-
-def _end_with_standard_input() -> None:
-    sys.stdin.read()
-    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -5,14 +5,13 @@ them by the locks in their folders.
 """
 
 import logging
-import os
 import signal
 import sys
-import threading
 import time
 from pathlib import Path
 
-from gymserve import errors, logs, settings
+from gymserve import errors
+from gymserve.background import begin
 from gymserve.recording.media import Media
 from gymserve.settings import Settings
 from gymserve.store import connect
@@ -38,11 +37,9 @@ def supervision_of(configuration: Settings) -> Supervision:
 
 def main() -> int:
     """Works until there has been nothing to do for a while."""
-    configuration = settings.from_json(sys.stdin.readline())
-    threading.Thread(target=_end_with_standard_input, daemon=True).start()
     # Experiments inherit this, so that a wish to pause that comes too early does not end them.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    logs.configure(configuration)
+    configuration = begin()
     supervision = supervision_of(configuration)
     busy = time.monotonic()
     while time.monotonic() < busy + IDLE_SECONDS:
@@ -54,11 +51,6 @@ def main() -> int:
             time.sleep(1.0)
         time.sleep(TICK_SECONDS)
     return 0
-
-
-def _end_with_standard_input() -> None:
-    sys.stdin.read()
-    os._exit(0)
 
 
 if __name__ == "__main__":
