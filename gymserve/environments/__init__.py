@@ -1,6 +1,7 @@
 """Which environments may be made at all, and how."""
 
 from gymserve.environments.catalogue import Catalogue, Environment, register
+from gymserve.environments.listing import Listing, Spaces
 from gymserve.environments.making import make, warm
 
-__all__ = ["Catalogue", "Environment", "make", "register", "warm"]
+__all__ = ["Catalogue", "Environment", "Listing", "Spaces", "make", "register", "warm"]

@@ -3,12 +3,9 @@
 import difflib
 import importlib
 import importlib.metadata
-import json
-import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -166,20 +163,17 @@ class Catalogue:
                 raise InvalidRequest(f"kwargs: {name!r:.50} is not among {', '.join(allowed) or 'none'}")
             arguments.check_size(name, value)
 
-    def describe(self, env_id: str) -> dict[str, Any]:
-        """A row of the catalogue; spaces are read off the environment itself, which is made and closed.
+    def rows(self, env_ids: Iterable[str]) -> list[dict[str, Any]]:
+        """What can be told of environments without making them."""
+        newest = {old: self._newest(old) for old in _OLD}
+        return [self._row(env_id, [old for old in _OLD if old != env_id == newest[old]]) for env_id in env_ids]
 
-        Raises:
-            UnknownEnvironment: there is no such id.
-        """
-        return self._row(self.resolve(env_id).id, spaces=True)
-
-    def _row(self, env_id: str, *, spaces: bool) -> dict[str, Any]:
+    def _row(self, env_id: str, aliases: list[str]) -> dict[str, Any]:
         spec = gymnasium.registry[env_id]
         lacking = requirements.missing(spec)
         row: dict[str, Any] = {
             "id": env_id,
-            "aliases": [old for old in _OLD if old != env_id and self._newest(old) == env_id],
+            "aliases": aliases,
             "kind": self._kind(spec),
             "max_episode_steps": spec.max_episode_steps,
             "reward_threshold": spec.reward_threshold,
@@ -187,44 +181,39 @@ class Catalogue:
             "missing": lacking,
             "install": requirements.install(spec) if lacking else None,
         }
-        if lacking is not None:
-            return row
-        environment = Environment(env_id, env_id, row["kind"])
-        row["kwargs"] = self.allowed_kwargs(environment)
-        if not spaces:
-            return row
-        try:
-            env = make(environment)
-        except (EnvironmentFailed, InvalidRequest) as error:
-            return row | {"missing": str(error)}
-        row["render_modes"] = jsonable(env.metadata.get("render_modes", []))
-        row["action_space"], row["observation_space"] = describe(env.action_space), describe(env.observation_space)
-        env.close()
+        if lacking is None:
+            row["kwargs"] = self.allowed_kwargs(Environment(env_id, env_id, row["kind"]))
         return row
 
-    def describe_all(self, cache: Path) -> list[dict[str, Any]]:
-        """All rows. The rows are kept in a file until versions change, since making so many environments takes a second.
+    def quick(self) -> list[str]:
+        """The ids of those that can be made, all of them within a second or two.
 
-        Atari's hundreds would take half a minute, and OpenSim 150 MB: `describe` tells the spaces of each.
+        Atari's hundreds would take half a minute, and OpenSim 150 MB.
         """
-        key = self._versions()
-        try:
-            kept = json.loads(cache.read_text())
-            if kept["key"] == key:
-                rows: list[dict[str, Any]] = kept["rows"]
-                return rows
-        except (OSError, ValueError, KeyError):
-            pass  # there is none yet, or it is of no use
-        rows = [
-            self._row(env_id, spaces=not requirements.entry_module(gymnasium.registry[env_id]).startswith(_HEAVY))
-            for env_id in self.ids()
-        ]
-        fresh = cache.with_suffix(f".{os.getpid()}")
-        fresh.write_text(json.dumps({"key": key, "rows": rows}))
-        os.replace(fresh, cache)
-        return rows
+        specs = [gymnasium.registry[env_id] for env_id in self.ids()]
+        light = [spec for spec in specs if not requirements.entry_module(spec).startswith(_HEAVY)]
+        return [spec.id for spec in light if requirements.missing(spec) is None]
 
-    def _versions(self) -> list[Any]:
+    def spaces(self, env_id: str, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """What only the environment itself tells: it is made and closed, so a web worker asks a host for this.
+
+        Raises:
+            UnknownEnvironment, InvalidRequest, EnvironmentFailed: it cannot be made like this, told of, or closed.
+        """
+        env = make(self.resolve(env_id), kwargs=kwargs)
+        try:
+            told = {
+                "render_modes": jsonable(env.metadata.get("render_modes", [])),
+                "action_space": describe(env.action_space),
+                "observation_space": describe(env.observation_space),
+            }
+            env.close()
+        except (Exception, SystemExit) as error:
+            raise EnvironmentFailed(f"{env_id} fails once it is made: {type(error).__name__}: {error}") from error
+        return told
+
+    def versions(self) -> list[Any]:
+        """What decides the rows, and the spaces."""
         packages = ("gymserve", "gymnasium", "ale-py", "mujoco", "box2d", "opensim", "numpy")
         versions = []
         for package in packages:

@@ -63,7 +63,7 @@ def make(
             return _checked(_make_vector(environment.id, num_envs, autoreset, given), render_mode)
         except InvalidRequest:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if kwargs:
                 raise InvalidRequest(f"{environment.id} cannot be made with these kwargs: {_line(error)}") from error
             raise EnvironmentFailed(f"{environment.id} cannot be made: {_line(error)}") from error
@@ -91,7 +91,7 @@ def _checked(env: Any, render_mode: str | None) -> Any:
     return env
 
 
-def _line(error: Exception) -> str:
+def _line(error: BaseException) -> str:
     return str(error).partition("\n")[0][:300] or type(error).__name__
 
 

@@ -16,6 +16,7 @@ from gymserve.errors import StorageFull
 from gymserve.journal.file import read
 from gymserve.journal.records import Created
 
+CATALOGUE = "c0"  # the slot of the host that makes environments to tell their spaces: no token names it
 _TOKEN = re.compile(r"([sd]\d{1,7})(?:([.~])(\d{1,10}))?-[A-Za-z0-9_-]{22}")
 
 

@@ -19,6 +19,9 @@ class Instances:
         self.settings = settings
         self.catalogue = catalogue
         self.pool = Pool(settings)
+        self.listing = environments.Listing(
+            catalogue, self.pool.spaces, self.pool.data / "catalogue.json", seconds=settings.STEP_SECONDS
+        )
         self._env_ids: dict[str, str] = {}
 
     def create(

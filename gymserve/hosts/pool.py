@@ -109,14 +109,27 @@ class Pool:
             EnvironmentFailed, StepTimeout: the environment ended its host, or took too long.
             Unavailable: there is no answer.
         """
-        slot = _slot(token)
+        return self._call(_slot(token), operation, token, *args, new=operation == "create")
+
+    def spaces(self, env_id: str, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """What `Catalogue.spaces` tells, in a host: an environment that hangs or crashes takes no serving process with it.
+
+        Raises:
+            UnknownEnvironment, InvalidRequest: it cannot be made like this.
+            EnvironmentFailed, StepTimeout: it failed, ended its host, or took too long.
+            Unavailable: there is no answer.
+        """
+        told: dict[str, Any] = self._call(folders.CATALOGUE, "spaces", env_id, kwargs, new=True)
+        return told
+
+    def _call(self, slot: str, operation: str, subject: str, *args: Any, new: bool) -> Any:
         for last in (False, True):
-            connection = self._take(slot, token, new=operation == "create")
+            connection = self._take(slot, subject, new=new)
             try:
-                answer = connection.call(operation, token, *args)
+                answer = connection.call(operation, subject, *args)
             except Lost:
                 connection.close()
-                self._explain(slot, token, last)
+                self._explain(slot, subject, last)
                 continue
             except Late:
                 connection.close()
@@ -202,18 +215,22 @@ class Pool:
         else:
             connection.close()
 
-    def _explain(self, slot: str, token: str, last: bool) -> None:
+    def _explain(self, slot: str, subject: str, last: bool) -> None:
         """Raises what the loss of a host means for this call; returns if the call is to be made again."""
         for connection in self._idle.pop(slot, []):
             connection.close()
-        death = self.ask("death", slot, token)
+        death = self.ask("death", slot, subject)
         if not death["culprit"]:
             return
+        reason = death["reason"]
+        if slot == folders.CATALOGUE:
+            told = f"{subject} cannot be made: {reason}"
+        else:
+            told = f"{reason}; the instance is as it was before this call"
         if death["ended_by_us"]:
-            kind = errors.StepTimeout if "STEP_SECONDS" in death["reason"] else errors.EnvironmentFailed
-            raise kind(f"{death['reason']}; the instance is as it was before this call")
+            raise (errors.StepTimeout if "STEP_SECONDS" in reason else errors.EnvironmentFailed)(told)
         if last:
-            raise errors.EnvironmentFailed(f"{death['reason']}; the instance is as it was before this call")
+            raise errors.EnvironmentFailed(told)
 
 
 def _slot(token: str) -> str:

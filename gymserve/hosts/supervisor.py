@@ -267,7 +267,9 @@ class Supervisor:
         now = time.monotonic()
         recent = [moment for moment in self.restarts.get(slot, []) if now - moment < 10]
         self.restarts[slot] = recent
-        if len(recent) < 5:
+        if (
+            len(recent) < 5 or slot == folders.CATALOGUE
+        ):  # no instance waits there, and each call is another environment's
             return 0.0
         return max(0.0, recent[-1] + min(self.settings.RESTART_SECONDS, 0.1 * 2.0 ** (len(recent) - 5)) - now)
 

@@ -8,6 +8,7 @@ from gymserve.compression import Compression
 from gymserve.hosts import answers
 from gymserve.hosts.channel import Channel
 from gymserve.hosts.link import Messages, encode, refusal
+from gymserve.hosts.pulse import CALLS, INSTANCE, number
 from gymserve.hosts.stream import Stream
 
 
@@ -88,6 +89,16 @@ class Workers(Channel):
     def _monitor(self, token: str, options: dict[str, Any] | None) -> None:
         self.host.load(token).monitor(options)
 
+    def _spaces(self, env_id: str, kwargs: dict[str, Any]) -> dict[str, Any]:
+        pulse = self.host.pulse
+        pulse[CALLS] += 1
+        pulse[INSTANCE] = number(env_id)
+        try:
+            told: dict[str, Any] = self.host.catalogue.spaces(env_id, kwargs)
+            return told
+        finally:
+            pulse[INSTANCE] = 0
+
     # --- streams -------------------------------------------------------------------------------------------------
 
     def _attach(self, token: str, compression: str, handshake: bytes, early: bytes) -> None:
@@ -125,6 +136,7 @@ OPERATIONS = {
         "_sample",
         "_contains",
         "_monitor",
+        "_spaces",
         "_attach",
     )
 }

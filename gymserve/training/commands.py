@@ -35,7 +35,7 @@ def train(database: Database, settings: Settings, asked: argparse.Namespace) -> 
     catalogue = Catalogue(
         settings.ENVIRONMENT_MODULES, kwargs=settings.ENVIRONMENT_KWARGS, shared=settings.SHARED_ENVIRONMENTS
     )
-    checker = Checker(settings, catalogue, programs.read(settings.RUNNERS))
+    checker = Checker(settings, catalogue, programs.read(settings.RUNNERS), catalogue.spaces)
     folder = Path(settings.DATA).resolve() / "experiments"
     experiments = Experiments(database, checker, folder, most=settings.ACCOUNT_EXPERIMENTS)
     names = ("algorithm", "environment", "total_timesteps", "seed", "n_envs", "tuned")

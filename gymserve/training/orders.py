@@ -8,10 +8,9 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from gymserve.environments import Catalogue, make
+from gymserve.environments import Catalogue, Spaces
 from gymserve.errors import EnvironmentFailed, InvalidRequest, Untrainable
 from gymserve.settings import Settings
-from gymserve.spaces import describe
 from gymserve.store.models import Experiment
 from gymserve.training import algorithms, hyperparameters
 from gymserve.training.algorithms import Algorithm
@@ -33,11 +32,18 @@ NORMALIZE = {"norm_obs": bool, "norm_reward": bool, "clip_obs": float, "clip_rew
 
 
 class Checker:
-    """Says whether an experiment can be trained; made for one server."""
+    """Says whether an experiment can be trained; made for one server.
 
-    def __init__(self, settings: Settings, catalogue: Catalogue, programs: Mapping[str, Program]) -> None:
+    Args:
+        spaces: what `Catalogue.spaces` tells; a server's workers ask a host.
+    """
+
+    def __init__(
+        self, settings: Settings, catalogue: Catalogue, programs: Mapping[str, Program], spaces: Spaces
+    ) -> None:
         self.settings, self.catalogue, self.programs = settings, catalogue, programs
-        self._describe = lru_cache(256)(catalogue.describe)
+        self._spaces = spaces
+        self._plain = lru_cache(256)(lambda env_id: self._row(env_id, {}))
 
     def check(self, runner: Any, asked: Mapping[str, Any], parent: Parent | None = None) -> dict[str, Any]:
         """Values for a new experiment's `runner`, `algorithm`, `environment`, `seed`, `parameters`.
@@ -128,21 +134,17 @@ class Checker:
             entry = self.catalogue.resolve(environment)
             if not trusted:
                 self.catalogue.check_kwargs(entry, kwargs)
-            row = self._describe(entry.id)
-            if not kwargs:
-                return row
-            env = make(entry, kwargs=dict(kwargs))
+            return self._row(entry.id, dict(kwargs)) if kwargs else self._plain(entry.id)
         except (InvalidRequest, EnvironmentFailed) as error:
             raise Untrainable(str(error)) from error
-        spaces = {"action_space": describe(env.action_space), "observation_space": describe(env.observation_space)}
-        env.close()
-        return {**row, **spaces}
+
+    def _row(self, env_id: str, kwargs: dict[str, Any]) -> Mapping[str, Any]:
+        (row,) = self.catalogue.rows([env_id])
+        return row | self._spaces(env_id, kwargs)
 
     def _check_pair(self, algorithm: Algorithm, found: dict[str, Any], row: Mapping[str, Any] | None) -> None:
         """Whether the algorithm can act and see in the environment; chooses the policy, where none was named."""
         policy = found["hyperparameters"].pop("policy", None)
-        if row is not None and row.get("missing"):
-            raise Untrainable(f"{row['id']} cannot be made: {row['missing']}")
         if row is not None:
             algorithm.check_actions(row["action_space"])
             policy = policy or algorithm.policy_for(_seen(row["observation_space"], found))

@@ -82,7 +82,7 @@ def create_app(settings: Settings) -> Flask:
     outbox, media = Outbox.of(settings, accounts.database, instances.pool.data), Media(instances.pool.data, settings)
     submissions = Submissions(accounts.database, competition, instances, instances.pool.data, outbox, media)
     door = access.Door(settings, accounts.entrance, accounts.rates, outbox.server)
-    checker = Checker(settings, catalogue, programs.read(settings.RUNNERS))
+    checker = Checker(settings, catalogue, programs.read(settings.RUNNERS), instances.pool.spaces)
     trained = Experiments(
         accounts.database, checker, instances.pool.data / "experiments", most=settings.ACCOUNT_EXPERIMENTS
     )

@@ -24,8 +24,7 @@ OTHERS = (401, 403)
 def environments() -> Response:
     """List the environments that can be made here, with their spaces."""
     instances: Instances = current_app.extensions["instances"]
-    rows = instances.catalogue.describe_all(instances.pool.data / "catalogue.json")
-    return json_answer([_environment(row) for row in rows if row["missing"] is None])
+    return json_answer([_environment(row) for row in instances.listing.rows() if row["missing"] is None])
 
 
 def _environment(row: dict[str, Any]) -> dict[str, Any]:

@@ -196,11 +196,11 @@ def shutdown() -> Response:
 @documented(schemas.Catalogue)
 def environments() -> Response:
     """List the catalogue."""
-    return json_answer({"environments": instances.catalogue.describe_all(instances.pool.data / "catalogue.json")})
+    return json_answer({"environments": instances.listing.rows()})
 
 
 @v1.get("/environments/<path:env_id>/")
 @documented(schemas.Row)
 def environment(env_id: str) -> Response:
     """Describe one environment, with its spaces."""
-    return json_answer(instances.catalogue.describe(env_id))
+    return json_answer(instances.listing.row(env_id))

@@ -48,7 +48,7 @@ def test_the_catalogue_has_it() -> None:
     entry = catalogue.resolve("car-race")
     assert (entry.id, entry.kind) == ("rewards/CarRace-v0", "shared")
     assert catalogue.allowed_kwargs(entry) == ["car_speed", "reward", "track"]
-    row = catalogue.describe("rewards/CarRace-v0")
+    (row,) = catalogue.rows(["rewards/CarRace-v0"])
     assert "car-race" in row["aliases"] and row["missing"] is None and row["max_episode_steps"] == 1000
     with pytest.raises(InvalidRequest, match="track must be one of 1, 2, 3, not 4"):
         environments.make(entry, kwargs={"track": 4})

@@ -19,7 +19,8 @@ ASKED = {"title": "first", "algorithm": "PPO", "environment": "CartPole-v1", "se
 
 @pytest.fixture
 def experiments(database: Database, tmp_path: Path) -> Experiments:
-    return Experiments(database, Checker(Settings(), Catalogue(), {}), tmp_path, most=2)
+    catalogue = Catalogue()
+    return Experiments(database, Checker(Settings(), catalogue, {}, catalogue.spaces), tmp_path, most=2)
 
 
 @pytest.fixture

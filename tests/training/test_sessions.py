@@ -19,7 +19,9 @@ from gymserve.training.sessions import Sessions
 
 @pytest.fixture
 def sessions(database: Database, tmp_path: Path) -> Sessions:
-    experiments = Experiments(database, Checker(Settings(), Catalogue(), {}), tmp_path / "experiments", most=1)
+    catalogue = Catalogue()
+    checker = Checker(Settings(), catalogue, {}, catalogue.spaces)
+    experiments = Experiments(database, checker, tmp_path / "experiments", most=1)
     return Sessions(database, experiments, Models(database, tmp_path / "models", experiments.folder, None))
 
 

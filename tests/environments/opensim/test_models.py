@@ -58,12 +58,12 @@ def test_another_archive_is_refused(nowhere: Path, capsys: pytest.CaptureFixture
     assert not nowhere.exists()
 
 
-def test_without_models_the_catalogue_names_the_command(nowhere: Path) -> None:
+@pytest.mark.usefixtures("nowhere")
+def test_without_models_the_catalogue_names_the_command() -> None:
     catalogue = Catalogue()
     with pytest.raises(UnknownEnvironment, match="the OpenSim models is missing here: python -m .*opensim fetch"):
         catalogue.resolve("osim/Arm2D-v0")
-    row = catalogue.describe_all(nowhere.with_name("catalogue.json"))
-    mine = next(each for each in row if each["id"] == "osim/Arm2D-v0")
+    (mine,) = catalogue.rows(["osim/Arm2D-v0"])
     assert (mine["missing"], mine["install"]) == ("the OpenSim models", models.FETCH)
 
 

@@ -193,4 +193,4 @@ def test_old_ids_are_aliases_and_each_has_a_host_of_its_own() -> None:
     for old, new in opensim.ALIASES.items():
         found = catalogue.resolve(old)
         assert (found.id, found.requested, found.kind) == (new, old, "dedicated")
-        assert old in catalogue._row(new, spaces=False)["aliases"]
+        assert old in catalogue.rows([new])[0]["aliases"]
