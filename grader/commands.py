@@ -7,10 +7,9 @@ from pathlib import Path
 from grader import checking, definition, examples, tables
 from grader.competition import Competition
 from grader.outbox import Outbox
-from gymserve import environments
 from gymserve.accounts import Accounts
 from gymserve.accounts.audit import COMMAND_LINE
-from gymserve.settings import Settings
+from gymserve.environments import Catalogue
 from gymserve.store.models import now
 
 
@@ -18,16 +17,10 @@ def _competition(accounts: Accounts, asked: argparse.Namespace) -> Competition:
     return Competition(accounts.database, Path(asked.settings.DATA), functions=asked.settings.SCORING_FUNCTIONS)
 
 
-def _catalogue(settings: Settings) -> environments.Catalogue:
-    return environments.Catalogue(
-        settings.ENVIRONMENT_MODULES, kwargs=settings.ENVIRONMENT_KWARGS, shared=settings.SHARED_ENVIRONMENTS
-    )
-
-
 def create(accounts: Accounts, asked: argparse.Namespace, owner_id: int | None) -> None:
     file = examples.path_of(asked.file)
     challenge = definition.load(file, functions=asked.settings.SCORING_FUNCTIONS)
-    _catalogue(asked.settings).resolve(challenge.environment)
+    Catalogue.of(asked.settings).resolve(challenge.environment)
     _define(accounts, asked, file, owner_id)
 
 
@@ -39,7 +32,7 @@ def _define(accounts: Accounts, asked: argparse.Namespace, file: Path, owner_id:
 
 def list_examples(accounts: Accounts, asked: argparse.Namespace, owner_id: int | None) -> None:
     """Tells of the examples; with `--create`, makes challenges of all those whose environments are here."""
-    catalogue = _catalogue(asked.settings)
+    catalogue = Catalogue.of(asked.settings)
     for name in examples.names():
         challenge = definition.load(examples.path_of(name))
         missing = examples.missing(catalogue, challenge.environment)
@@ -52,7 +45,7 @@ def list_examples(accounts: Accounts, asked: argparse.Namespace, owner_id: int |
 def check(accounts: Accounts, asked: argparse.Namespace, owner_id: int | None) -> None:
     challenge = definition.load(examples.path_of(asked.file), functions=asked.settings.SCORING_FUNCTIONS)
     with tempfile.TemporaryDirectory() as scratch:
-        catalogue = _catalogue(asked.settings)
+        catalogue = Catalogue.of(asked.settings)
         print(tables.of_findings(checking.check(challenge, Path(scratch), catalogue, seconds=asked.seconds)))
 
 

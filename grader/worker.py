@@ -17,8 +17,9 @@ from grader.competition import Competition
 from grader.outbox import Outbox
 from grader.submissions import Submissions
 from grader.verification import NOT_REPLAYABLE, Verdict
-from gymserve import environments, errors
+from gymserve import errors
 from gymserve.background import begin
+from gymserve.environments import Catalogue
 from gymserve.hosts.instances import Instances
 from gymserve.recording.media import Media
 from gymserve.settings import Settings
@@ -42,12 +43,7 @@ def submissions_of(configuration: Settings, instances: Instances) -> tuple[Compe
 def main() -> int:
     """Works until there has been nothing to do for a while."""
     configuration = begin()
-    catalogue = environments.Catalogue(
-        configuration.ENVIRONMENT_MODULES,
-        kwargs=configuration.ENVIRONMENT_KWARGS,
-        shared=configuration.SHARED_ENVIRONMENTS,
-    )
-    _, submissions = submissions_of(configuration, Instances(configuration, catalogue))
+    _, submissions = submissions_of(configuration, Instances(configuration, Catalogue.of(configuration)))
     attempts = Attempts(Path(configuration.DATA) / "verifying")
     idle_since = time.monotonic()
     while time.monotonic() < idle_since + IDLE_SECONDS:

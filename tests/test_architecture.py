@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "gymserve.wire": {"errors"},
     "gymserve.compression": {"errors"},
     "gymserve.spaces": {"errors"},
-    "gymserve.environments": {"spaces", "errors"},
+    "gymserve.environments": {"spaces", "settings", "errors"},
     "gymserve.journal": {"spaces", "wire", "errors"},
     "gymserve.rates": {"errors"},
     "gymserve.logs": {"settings"},

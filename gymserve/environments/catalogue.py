@@ -14,6 +14,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymserve.environments import arguments, car_race, offloading, opensim, requirements
 from gymserve.environments.making import make
 from gymserve.errors import EnvironmentFailed, InvalidRequest, SettingsError, UnknownEnvironment
+from gymserve.settings import Settings
 from gymserve.spaces import describe, jsonable
 
 _ID = re.compile(r"(?:[A-Za-z0-9_.-]+/)?[A-Za-z0-9_.-]+")
@@ -89,6 +90,16 @@ class Catalogue:
             ale.ALEInterface.setLoggerMode(ale.LoggerMode.Error)
         self._kwargs = dict(kwargs or {})
         self._shared = (*_LIGHT, *shared)
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Catalogue":
+        """A server's.
+
+        Raises:
+            SettingsError: a module cannot be imported.
+        """
+        kwargs, shared = settings.ENVIRONMENT_KWARGS, settings.SHARED_ENVIRONMENTS
+        return cls(settings.ENVIRONMENT_MODULES, kwargs=kwargs, shared=shared)
 
     def ids(self) -> list[str]:
         """Every id, also of those for which something is missing."""

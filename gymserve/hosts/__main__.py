@@ -25,11 +25,7 @@ def main() -> int:
     runtime = None
     try:
         lock = _lock(data, configuration.SHUTDOWN_SECONDS)
-        catalogue = environments.Catalogue(
-            configuration.ENVIRONMENT_MODULES,
-            kwargs=configuration.ENVIRONMENT_KWARGS,
-            shared=configuration.SHARED_ENVIRONMENTS,
-        )
+        catalogue = environments.Catalogue.of(configuration)
         if configuration.PRELOAD:
             environments.warm()
         gc.collect()

@@ -264,12 +264,11 @@ class Supervisor:
         return {"path": str(self.runtime / slot), "wait": 0.0}
 
     def _back_off(self, slot: str) -> float:
+        """Seconds until a slot's next host; none where no instance waits, and each call is another environment's."""
         now = time.monotonic()
         recent = [moment for moment in self.restarts.get(slot, []) if now - moment < 10]
         self.restarts[slot] = recent
-        if (
-            len(recent) < 5 or slot == folders.CATALOGUE
-        ):  # no instance waits there, and each call is another environment's
+        if len(recent) < 5 or slot == folders.CATALOGUE:
             return 0.0
         return max(0.0, recent[-1] + min(self.settings.RESTART_SECONDS, 0.1 * 2.0 ** (len(recent) - 5)) - now)
 

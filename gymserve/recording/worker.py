@@ -46,11 +46,7 @@ log = logging.getLogger("gymserve.recording")
 def main() -> int:
     """Works until there has been nothing to do for a while."""
     configuration = begin()
-    catalogue = environments.Catalogue(
-        configuration.ENVIRONMENT_MODULES,
-        kwargs=configuration.ENVIRONMENT_KWARGS,
-        shared=configuration.SHARED_ENVIRONMENTS,
-    )
+    catalogue = environments.Catalogue.of(configuration)
     worker = Worker(Media(Path(configuration.DATA).resolve(), configuration), catalogue, configuration)
     idle_since = time.monotonic()
     while time.monotonic() < idle_since + IDLE_SECONDS:

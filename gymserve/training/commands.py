@@ -32,9 +32,7 @@ def train(database: Database, settings: Settings, asked: argparse.Namespace) -> 
         hyperparameters = json.loads(asked.hyperparameters)
     except ValueError:
         raise InvalidRequest("--hyperparameters must be a JSON object") from None
-    catalogue = Catalogue(
-        settings.ENVIRONMENT_MODULES, kwargs=settings.ENVIRONMENT_KWARGS, shared=settings.SHARED_ENVIRONMENTS
-    )
+    catalogue = Catalogue.of(settings)
     checker = Checker(settings, catalogue, programs.read(settings.RUNNERS), catalogue.spaces)
     folder = Path(settings.DATA).resolve() / "experiments"
     experiments = Experiments(database, checker, folder, most=settings.ACCOUNT_EXPERIMENTS)

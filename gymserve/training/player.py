@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from gymserve import environments, errors
+from gymserve import errors
 from gymserve.background import begin
+from gymserve.environments import Catalogue
 from gymserve.hosts.instances import Instances
 from gymserve.training.submitting import Order, Orders
 
@@ -29,13 +30,8 @@ log = logging.getLogger("gymserve.training")
 def main() -> int:
     """Plays until there has been nothing to do for a while."""
     configuration = begin()
-    catalogue = environments.Catalogue(
-        configuration.ENVIRONMENT_MODULES,
-        kwargs=configuration.ENVIRONMENT_KWARGS,
-        shared=configuration.SHARED_ENVIRONMENTS,
-    )
     data = Path(configuration.DATA).resolve()
-    players = Players(Orders(data / "playing"), Instances(configuration, catalogue), data / "models")
+    players = Players(Orders(data / "playing"), Instances(configuration, Catalogue.of(configuration)), data / "models")
     busy = time.monotonic()
     while time.monotonic() < busy + IDLE_SECONDS:
         if players.look():

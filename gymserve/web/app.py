@@ -72,9 +72,7 @@ def create_app(settings: Settings) -> Flask:
     # Old clients leave out trailing slashes or add some, and do not follow a redirected POST.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    catalogue = environments.Catalogue(
-        settings.ENVIRONMENT_MODULES, kwargs=settings.ENVIRONMENT_KWARGS, shared=settings.SHARED_ENVIRONMENTS
-    )
+    catalogue = environments.Catalogue.of(settings)
     instances = Instances(settings, catalogue)
     accounts = Accounts(settings)
     counts = Counts(instances.pool)
