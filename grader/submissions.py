@@ -300,7 +300,7 @@ class Submissions:
         gone = standing.state == submission.CLOSED
         done = standing.state == submission.OVER and (standing.idle_seconds or 0.0) > PATIENCE_SECONDS
         if gone or done:
-            self.finish(row)
+            self.finish(self.find(row.name))  # which its agent may have ended since the row was read
         elif standing.state != submission.CREATED and row.state == CREATED:
             self._change(row, CREATED, state=RUNNING)
         return gone or done

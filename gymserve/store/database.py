@@ -1,7 +1,10 @@
 """The database: SQLite by default, PostgreSQL and MariaDB/MySQL by URL. The same models and tests for all three."""
 
 import contextlib
+import fcntl
+import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from sqlalchemy.orm import Session
 from gymserve.errors import SettingsError, Unavailable
 
 PATIENCE_SECONDS = 5  # for a connection, for a lock, for a place in the pool
+LINE_SECONDS = 20  # in line to write: longer, since it moves
 DRIVERS = {
     "sqlite": "sqlite",
     "postgresql": "postgresql+psycopg",
@@ -25,10 +29,15 @@ DRIVERS = {
 
 
 class Database:
-    """Connections and transactions. May be shared by threads, not by processes that are forked from this one."""
+    """Connections and transactions. May be shared by threads, not by processes that are forked from this one.
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    Args:
+        line: a folder that who writes holds locked, so that others wait in line; None: the database sees to that.
+    """
+
+    def __init__(self, engine: Engine, line: Path | None = None) -> None:
+        self.engine, self.line = engine, line
+        self._writer = threading.Lock()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Session]:
@@ -47,9 +56,32 @@ class Database:
         Raises:
             Unavailable: the database cannot be reached, or is locked for too long; nothing was kept.
         """
-        with self._session(writes=True) as session:
+        with self._turn(), self._session(writes=True) as session:
             yield session
             session.commit()
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Waits in line for SQLite's one place for a writer.
+
+        SQLite itself has no line: who waits asks again each tenth of a second, who comes later asks at once, and so a few
+        may find it locked for seconds, though nobody has it for long. Who waits here holds no connection that readers need.
+        """
+        if self.line is None:
+            yield
+            return
+        # The process' threads among themselves first, since waiting for a file's lock has no limit.
+        if not self._writer.acquire(timeout=LINE_SECONDS):
+            raise Unavailable("too many others are writing to the database: try again")
+        try:
+            folder = os.open(self.line, os.O_RDONLY)
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX)
+                yield
+            finally:
+                os.close(folder)
+        finally:
+            self._writer.release()
 
     @contextlib.contextmanager
     def _session(self, *, writes: bool) -> Iterator[Session]:
@@ -96,7 +128,7 @@ def connect(url: str, data: Path) -> Database:
             (data / "gymserve.db").touch(mode=0o600)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
-    return Database(engine)
+    return Database(engine, data if kind == "sqlite" else None)
 
 
 def _options(kind: str, address: URL) -> dict[str, Any]:

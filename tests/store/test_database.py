@@ -1,5 +1,6 @@
 """Transactions, on each kind of database."""
 
+import concurrent.futures
 import threading
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from gymserve.errors import SettingsError, Unavailable
-from gymserve.store import Database, connect
+from gymserve.store import Database, connect, schema
 from gymserve.store.models import Account, Project, now
 
 
@@ -82,6 +83,25 @@ def test_writers_side_by_side_lose_nothing(database: Database) -> None:
         thread.join()
     with database.reading() as session:
         assert session.scalar(select(Account.projects_made)) == 160
+
+
+def test_writers_of_sqlite_wait_in_line_whatever_its_own_patience(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gymserve.store.database.PATIENCE_SECONDS", 0)
+    databases = [connect("", tmp_path) for _ in range(2)]  # as of two processes
+    schema.upgrade(databases[0])
+
+    def write(number: int) -> None:
+        with databases[number % 2].writing() as session:
+            session.add(account(f"{number}"))
+
+    with concurrent.futures.ThreadPoolExecutor(16) as threads:
+        list(threads.map(write, range(200)))
+    with databases[0].reading() as session:
+        assert session.scalar(select(func.count()).select_from(Account)) == 200
+    for each in databases:
+        each.close()
 
 
 def test_sqlite_keeps_what_was_acknowledged(tmp_path: Path) -> None:
