@@ -170,9 +170,9 @@ def _operation(app: Flask, rule: Rule, note: Documentation, references: dict[typ
 
 def _content(answer: Any, note: Documentation, references: dict[type, Any]) -> dict[str, Any]:
     """Media type → schema."""
-    others = {media: _bytes_of(media) for media in note.media}
     if answer is None:
         return {}
+    others = {media: _bytes_of(media) for media in note.media}
     if isinstance(answer, str):
         return {answer: _bytes_of(answer), **others}
     schema = references[answer]

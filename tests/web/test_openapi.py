@@ -74,9 +74,7 @@ def test_nothing_that_is_sent_ends_in_an_unexplained_answer(
     server: Server, secured: Secured, mode: str, method: str, path: str
 ) -> None:
     known_user, headers = 1, {}
-    if (
-        mode == "token"
-    ):  # a participant, who owns what the paths name, may delete the account, and is now and then nobody
+    if mode == "token":  # a participant, who may delete the account, and is now and then nobody
         server = secured.server
         known_user, key = server.account(f"{method} {path}")
         headers = {"Authorization": f"Bearer {key}"}
