@@ -33,6 +33,7 @@ MOST_SEEDS = 20
 @blueprint.get("/<experiment_id>/advice")
 @documented(
     schemas.Advice,
+    media=("text/markdown",),
     errors=OTHERS,
     query={"format": "json, or markdown: a report, sent as it is written", "ids": "runs with other seeds, by commas"},
 )
@@ -52,6 +53,7 @@ def advise(experiment_id: str) -> Response:
 @blueprint.get("/<experiment_id>/advice/stream")
 @documented(
     "text/event-stream",
+    media=("text/markdown",),
     errors=OTHERS,
     query={"format": "events, or markdown", "ids": "runs with other seeds, by commas"},
 )
@@ -85,7 +87,12 @@ def _events(found: Sequence[Finding], pieces: Iterator[Author | str]) -> Iterato
 
 
 @blueprint.get("/<experiment_id>/curve")
-@documented("image/svg+xml", errors=(401, 403), query={"metric": "reward, if none is named", "format": "svg or png"})
+@documented(
+    "image/svg+xml",
+    media=("image/png",),
+    errors=(401, 403),
+    query={"metric": "reward, if none is named", "format": "svg or png"},
+)
 def draw(experiment_id: str) -> Response:
     """Draw an experiment's learning curve."""
     return drawn(mine(experiment_id))

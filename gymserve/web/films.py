@@ -14,7 +14,7 @@ from gymserve.web import training_schemas as schemas
 from gymserve.web.answers import json_answer
 from gymserve.web.experiments import OTHERS, experiments, mine
 from gymserve.web.media import sent
-from gymserve.web.openapi import documented
+from gymserve.web.openapi import documented, in_parts
 
 blueprint = Blueprint("films", __name__, url_prefix="/experiments")
 kept: Media = LocalProxy(lambda: current_app.extensions["media"])  # type: ignore[assignment]
@@ -47,7 +47,13 @@ def results(experiment_id: str) -> Response:
 
 
 @blueprint.get("/<experiment_id>/video")
-@documented("video/webm", errors=(*OTHERS, 416), query={"format": "webm or mp4"})
+@documented(
+    "video/webm",
+    also=in_parts("video/webm"),
+    media=("video/mp4",),
+    errors=(*OTHERS, 416),
+    query={"format": "webm or mp4"},
+)
 def video(experiment_id: str) -> Response:
     """Get the video of the final evaluation's best episode; ranges and ETags work."""
     return sent_film(mine(experiment_id))

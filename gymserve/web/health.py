@@ -50,7 +50,7 @@ def live() -> Response:
 
 @health.get("/health/ready")
 @allow(PUBLIC)
-@documented(schemas.Ready)
+@documented(schemas.Ready, also={503: schemas.Ready})
 def ready() -> Response:
     """Tell whether the database, the hosts and the disk are there: 200, or 503 with what is missing."""
     checks = {name: _checked(check) for name, check in CHECKS.items()}

@@ -26,6 +26,8 @@ PHASE = {"phase": "the present or last one, where none is named"}
 @allow(PUBLIC)
 @documented(
     schemas.Leaderboard,
+    also={304: None},
+    media=("text/csv",),
     errors=(409,),
     query={**PHASE, "format": "json or csv", **parameters.PAGE},
 )

@@ -18,7 +18,7 @@ from gymserve.web import grading_schemas as schemas
 from gymserve.web.access import ADMIN, HOW, ORGANISER, PUBLIC, SCOPES, actor, allow, check_scope
 from gymserve.web.access import settings as server_settings
 from gymserve.web.answers import json_answer
-from gymserve.web.openapi import documented
+from gymserve.web.openapi import documented, in_parts
 from gymserve.web.pages import current, pages, visitor
 
 media = Blueprint("media", __name__)
@@ -104,7 +104,7 @@ def make_media(submission_id: str) -> Response:
 
 @media.get("/submissions/<submission_id>/media/<kind>")
 @allow(PUBLIC)
-@documented("video/webm", errors=(401, 403, 416))
+@documented("video/webm", also=in_parts("video/webm"), media=tuple(TYPES.values()), errors=(401, 403, 416))
 def fetch(submission_id: str, kind: str) -> Response:
     """Get a video or a picture of a submission: `video.webm`, `video.mp4`, `video.gif`, `poster.jpg`, `thumbnail.mp4` or
     `thumbnail.jpg`; ranges and ETags work."""

@@ -20,7 +20,7 @@ from gymserve.web.dialects import runt, runt_parameters
 from gymserve.web.experiments import check_role, created
 from gymserve.web.experiments import mine as own_experiment
 from gymserve.web.films import video_path
-from gymserve.web.openapi import documented
+from gymserve.web.openapi import documented, in_parts
 
 blueprint = Blueprint("models", __name__, url_prefix="/models")
 models: Models = LocalProxy(lambda: current_app.extensions["models"])  # type: ignore[assignment]
@@ -147,7 +147,7 @@ def graph(model_id: str) -> Response:
 
 
 @blueprint.get("/<model_id>/file")
-@documented("application/zip", errors=OTHERS)
+@documented("application/zip", also=in_parts("application/zip"), errors=(*OTHERS, 416))
 def file(model_id: str) -> Response:
     """Download a model, as Stable-Baselines3 loads it."""
     return file_of(mine(model_id))
@@ -159,7 +159,7 @@ def file_of(row: Policy) -> Response:
 
 
 @blueprint.get("/<model_id>/onnx")
-@documented("application/octet-stream", errors=(*OTHERS, 409))
+@documented("application/octet-stream", also=in_parts("application/octet-stream"), errors=(*OTHERS, 409, 416))
 def onnx(model_id: str) -> Response:
     """Download a model's deterministic policy as ONNX, with its averages inside; it is made when it is first asked for."""
     row = mine(model_id)

@@ -46,8 +46,8 @@ _PLACE = re.compile(r"<(\w+:)?(\w+)>")
 class Documentation(NamedTuple):
     """What a view takes and answers, beside what its docstring says."""
 
-    answer: Any  # a msgspec type, or a media type
-    status: int
+    answers: dict[int, Any]  # status → a msgspec type, a media type, or None: nothing
+    media: tuple[str, ...]
     many: bool
     body: type[msgspec.Struct] | None
     body_needed: bool
@@ -61,6 +61,8 @@ def documented(
     answer: Any = None,
     *,
     status: int = 200,
+    also: dict[int, Any] | None = None,
+    media: tuple[str, ...] = (),
     many: bool = False,
     body: type[msgspec.Struct] | None = None,
     body_needed: bool = True,
@@ -69,15 +71,31 @@ def documented(
     headers: dict[str, str] | None = None,
     query: dict[str, str] | None = None,
 ) -> Callable[[View], View]:
-    """Notes for the API's description what a view takes and answers (`many`: a list of it)."""
+    """Notes for the API's description what a view takes and answers.
+
+    Args:
+        also: what it answers with other statuses.
+        media: other media types of its answers.
+        many: the answer is a list of it.
+    """
 
     def note(view: View) -> View:
         view.__documentation__ = Documentation(  # type: ignore[attr-defined]
-            answer, status, many, body, body_needed, form, errors, headers or {}, query or {}
+            {status: answer, **(also or {})}, media, many, body, body_needed, form, errors, headers or {}, query or {}
         )
         return view
 
     return note
+
+
+def path_of(rule: Rule) -> str:
+    """A route's path, as the description names it."""
+    return _PLACE.sub(r"{\2}", rule.rule)
+
+
+def in_parts(media: str) -> dict[int, str | None]:
+    """`also`, of a file of which a part may be asked for, or only what has changed."""
+    return {206: media, 304: None, 412: None}
 
 
 def describe(app: Flask) -> dict[str, Any]:
@@ -85,7 +103,8 @@ def describe(app: Flask) -> dict[str, Any]:
     notes = {
         name: view.__documentation__ for name, view in app.view_functions.items() if hasattr(view, "__documentation__")
     }
-    types = {kind for note in notes.values() for kind in (note.answer, note.body, note.form) if isinstance(kind, type)}
+    named = {kind for note in notes.values() for kind in (*note.answers.values(), note.body, note.form)}
+    types = {kind for kind in named if isinstance(kind, type)}
     types = {kind for kind in types if issubclass(kind, msgspec.Struct)} | {schemas.Error}
     ordered = sorted(types, key=lambda kind: kind.__name__)
     found, components = msgspec.json.schema_components(ordered, ref_template="#/components/schemas/{name}")
@@ -95,7 +114,7 @@ def describe(app: Flask) -> dict[str, Any]:
         if rule.endpoint in notes:
             for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
                 operation = _operation(app, rule, notes[rule.endpoint], references)
-                paths.setdefault(_PLACE.sub(r"{\2}", rule.rule), {})[method.lower()] = operation
+                paths.setdefault(path_of(rule), {})[method.lower()] = operation
     return {
         "openapi": "3.1.0",
         "info": {
@@ -138,24 +157,30 @@ def _operation(app: Flask, rule: Rule, note: Documentation, references: dict[typ
     if content := {media: {"schema": references[kind]} for media, kind in bodies.items() if kind is not None}:
         operation["requestBody"] = {"required": note.body_needed, "content": content}
     error = {"application/json": {"schema": references[schemas.Error]}}
-    answers = {str(note.status): _answer(note, references)}
-    for status in sorted({*ALWAYS, *note.errors, *(() if public else LEVELS)}):
-        answers[str(status)] = {"description": HTTPStatus(status).phrase, "content": error}
-    operation["responses"] = answers
+    failures = {*ALWAYS, *note.errors, *(() if public else LEVELS)}
+    contents = dict.fromkeys(failures, error) | {
+        status: _content(answer, note, references) for status, answer in note.answers.items()
+    }
+    operation["responses"] = {
+        str(status): {"description": HTTPStatus(status).phrase} | ({"content": content} if content else {})
+        for status, content in sorted(contents.items())
+    }
     return operation
 
 
-def _answer(note: Documentation, references: dict[type, Any]) -> dict[str, Any]:
-    answer: dict[str, Any] = {"description": HTTPStatus(note.status).phrase}
-    if isinstance(note.answer, str):
-        schema: Any = {"type": "string"} if note.answer.startswith("text/") else {}
-        answer["content"] = {note.answer: {"schema": schema}}
-    elif note.answer is not None:
-        schema = references[note.answer]
-        answer["content"] = {
-            "application/json": {"schema": {"type": "array", "items": schema} if note.many else schema}
-        }
-    return answer
+def _content(answer: Any, note: Documentation, references: dict[type, Any]) -> dict[str, Any]:
+    """Media type → schema."""
+    if answer is None:
+        return {}
+    others = {media: _bytes_of(media) for media in note.media}
+    if isinstance(answer, str):
+        return {answer: _bytes_of(answer), **others}
+    schema = references[answer]
+    return {"application/json": {"schema": {"type": "array", "items": schema} if note.many else schema}, **others}
+
+
+def _bytes_of(media: str) -> dict[str, Any]:
+    return {"schema": {"type": "string"} if media.startswith("text/") else {}}
 
 
 @openapi.get("/openapi.json")

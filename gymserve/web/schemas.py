@@ -110,6 +110,14 @@ class MonitorStart(Struct):
     video_callable: Annotated[bool | int, Meta(description="false, true, or every how many episodes")] = False
 
 
+class Finished(Struct):
+    """What a submission came to."""
+
+    reward: float | None
+    submission_id: str
+    reason: str
+
+
 class Upload(Struct):
     training_dir: Annotated[str, Meta(min_length=1, description="the directory of a monitor")]
     api_key: Annotated[str, Meta(min_length=1)]

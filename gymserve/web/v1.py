@@ -146,7 +146,7 @@ def monitor_start(instance_id: str) -> Response:
 
 
 @v1.post("/envs/<instance_id>/monitor/close/")
-@documented(status=204, errors=IN_INSTANCE)
+@documented(status=204, also={200: schemas.Finished}, errors=IN_INSTANCE)
 def monitor_close(instance_id: str) -> Response:
     """Stop monitoring; the instance stays. A submission ends with it, and its score is the answer's `reward`."""
     if (row := submissions.with_token(instance_id)) is not None:
