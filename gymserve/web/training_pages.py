@@ -29,6 +29,7 @@ ROWS = 12  # of the table beside a chart
 LOG_BYTES = 8192
 NUMBERS = ("total_timesteps", "seed", "n_envs")
 TEXTS = ("title", "algorithm", "environment", "description")
+OF_A_PROGRAM = "parameter."  # before a parameter's name, in the form of one of RUNNERS
 BUTTONS = {  # what can be done, what the button says, and in which states
     "start": ("Start", ("created",)),
     "pause": ("Pause", ("queued", "running")),
@@ -66,6 +67,7 @@ def _list_page(**form: Any) -> str:
         missing=algorithms.missing(),
         algorithms=algorithms.everything(),
         environments=sorted(current_app.extensions["instances"].catalogue.ids()),
+        programs=experiments.checker.programs.values(),
         form=request.form,
         **form,
     )
@@ -77,7 +79,7 @@ def create() -> Any:
     """Make an experiment, and start it, if that is wanted."""
     try:
         check_role()
-        row = experiments.create(account_id(), _asked_for())
+        row = experiments.create(account_id(), _asked_for(), runner=request.form.get("runner") or orders.SB3)
     except errors.GymserveError as error:
         return _list_page(message=str(error)), wire.status(error)
     if request.form.get("then") == "start":
@@ -98,6 +100,8 @@ def _asked_for() -> dict[str, Any]:
             asked[name] = _integer(name, given[name])
     if "hyperparameters" in given:
         asked["hyperparameters"] = _object(given["hyperparameters"])
+    if parameter := {name[len(OF_A_PROGRAM) :]: given[name] for name in given if name.startswith(OF_A_PROGRAM)}:
+        asked["parameter"] = parameter
     return asked | {"tuned": "tuned" in given}
 
 

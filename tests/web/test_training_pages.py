@@ -5,6 +5,7 @@ import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from tests.servers import PASSWORD, wait_for
 from tests.training.conftest import Trainer
 from tests.training.endpoint import Endpoint
+from tests.training.test_project_experiments import RUNNERS
 from tests.web.test_pages import ARGUMENTS, Browser
 
 LONG = 120_000  # milliseconds
@@ -310,3 +312,29 @@ def test_who_may_not_train_is_told_so(start: Any) -> None:
     form = {"title": "x", "algorithm": "PPO", "environment": "CartPole-v1", "csrf_token": browser.ticket("/training")}
     status, text = answer(browser, "/training", **form)
     assert status == 403 and "TRAINING_ROLE" in text
+
+
+def test_a_program_has_a_form_of_its_own(tmp_path: Path, chromium: Chromium) -> None:
+    server = Trainer(tmp_path, RUNNERS=RUNNERS)
+    try:
+        page = chromium.new_page()
+        page.goto(f"{server.url}/training")
+        page.get_by_text("A new run of pymarl").click()
+        form = page.locator("form", has=page.locator("input[value=pymarl]"))
+        expect(form.get_by_label("env_name")).to_have_value("sc2")
+        form.get_by_label("Title").fill("by hand")
+        form.get_by_label("algo_name").fill("qmix")
+        form.get_by_label("map_name").fill("no spaces")
+        form.get_by_role("button", name="Create and start").click()
+        expect(page.get_by_role("alert")).to_contain_text("map_name must match", timeout=LONG)
+        expect(form.get_by_label("algo_name")).to_have_value("qmix")
+        form.get_by_label("map_name").fill("3s5z")
+        form.get_by_label("t_max").fill("3")
+        form.get_by_role("button", name="Create and start").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("by hand", timeout=LONG)
+        (row,) = server.get("/experiments").json
+        assert (row["runner"], row["algorithm"], row["environment"]) == ("pymarl", "qmix", "3s5z")
+        server.until(row["id"], "completed")
+    finally:
+        server.stop()
+        server.end_experiments()
