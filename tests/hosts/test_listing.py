@@ -37,10 +37,14 @@ def rows(server: Server) -> dict[str, Any]:
 
 def test_whatever_an_environment_does_the_others_are_told(start: Start) -> None:
     server = start(**FAULTY)
-    workers, quick = _workers(server), Catalogue(["tests.unmakable_environments"]).quick()
+    workers = _workers(server)
+    quick = set(
+        Catalogue(["tests.unmakable_environments"]).quick()
+    )  # and what other tests have registered in this process
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(rows, [server] * 4))
     told = wait_for(lambda: _whole(rows(server), quick))
+    assert {f"Unmakable{name}-v0" for name in SAID} < quick & told.keys()
     for name, said in SAID.items():
         for env_id in (f"Unmakable{name}-v0", f"Unclosable{name}-v0"):
             assert said in told[env_id]["missing"] and "action_space" not in told[env_id]
@@ -60,10 +64,11 @@ def _workers(server: Server) -> list[int]:
     return server.workers()
 
 
-def _whole(told: dict[str, Any], quick: list[str]) -> dict[str, Any] | None:
+def _whole(told: dict[str, Any], quick: set[str]) -> dict[str, Any] | None:
     """The rows, if they tell of each either its spaces or why not."""
-    untold = [env_id for env_id in quick if told[env_id]["missing"] is None and "action_space" not in told[env_id]]
-    wrong = [env_id for env_id in quick if told[env_id]["missing"] and not env_id.startswith("Un")]
+    found = [told[env_id] for env_id in quick & told.keys()]
+    untold = [row for row in found if row["missing"] is None and "action_space" not in row]
+    wrong = [row["id"] for row in found if row["missing"] and not row["id"].startswith("Un")]
     assert set(wrong) <= {"Counting-v0", "SharedCounting-v0"}, wrong  # which need to be told a file
     return None if untold else told
 
