@@ -1,5 +1,6 @@
 """The schema's versions: brought up to date, compared, copied."""
 
+import contextlib
 import fcntl
 from pathlib import Path
 
@@ -75,11 +76,9 @@ def backup(database: Database, file: Path) -> int:
         raise SettingsError(
             "only a database of this program's version can be copied: run gym_http_server.py db upgrade"
         )
-    copy = connect(f"sqlite:///{file.resolve()}", file.parent)
-    upgrade(copy)
-    rows = _copy(database, copy)
-    copy.close()
-    return rows
+    with contextlib.closing(connect(f"sqlite:///{file.resolve()}", file.parent)) as copy:
+        upgrade(copy)
+        return _copy(database, copy)
 
 
 def restore(database: Database, file: Path) -> int:
@@ -90,15 +89,13 @@ def restore(database: Database, file: Path) -> int:
     """
     if not file.is_file():
         raise SettingsError(f"there is no file {file}")
-    source = connect(f"sqlite:///{file.resolve()}", file.parent)
-    upgrade(source)
-    upgrade(database)
-    with database.reading() as session:
-        if any(session.scalar(select(func.count()).select_from(table)) for table in Model.metadata.sorted_tables):
-            raise SettingsError("the database is not empty: restore into a new one")
-    rows = _copy(source, database)
-    source.close()
-    return rows
+    with contextlib.closing(connect(f"sqlite:///{file.resolve()}", file.parent)) as source:
+        upgrade(source)
+        upgrade(database)
+        with database.reading() as session:
+            if any(session.scalar(select(func.count()).select_from(table)) for table in Model.metadata.sorted_tables):
+                raise SettingsError("the database is not empty: restore into a new one")
+        return _copy(source, database)
 
 
 def _copy(source: Database, target: Database) -> int:
