@@ -1,6 +1,7 @@
 """Transactions, on each kind of database."""
 
 import concurrent.futures
+import contextlib
 import threading
 from pathlib import Path
 
@@ -105,7 +106,7 @@ def test_writers_of_sqlite_wait_in_line_whatever_its_own_patience(
 
 
 def test_sqlite_keeps_what_was_acknowledged(tmp_path: Path) -> None:
-    with connect("", tmp_path).engine.connect() as connection:
+    with contextlib.closing(connect("", tmp_path)) as database, database.engine.connect() as connection:
         asked = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")]
         assert asked == ["wal", 2]  # FULL
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
