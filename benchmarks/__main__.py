@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--quick]`: measures, prints a table, and writes docs/performance.md's figures."""
+"""`python -m benchmarks [--quick]`: measures, prints a table, and writes docs/measurements/performance.md's figures."""
 
 import argparse
 import functools
@@ -7,13 +7,13 @@ import statistics
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
-from benchmarks import load, rivals, steps
+from benchmarks import ROOT, load, steps
 from benchmarks.processes import Server, server
+from benchmarks.rivals import peers as rivals
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = ROOT / "docs"
 WAYS: dict[str, Callable[[Server], Any]] = {
     "stream, bare socket": steps.raw_stream,
     "stream, `client.make`": steps.our_client,
@@ -128,7 +128,7 @@ def plot(rows: list[list[str]]) -> None:
     axes.set_xlabel("speed of a step, of a TCP echo's")
     axes.legend()
     figure.tight_layout()
-    figure.savefig(DOCS / "performance.svg", metadata={"Date": None})
+    figure.savefig(DOCS / "measurements" / "performance.svg", metadata={"Date": None})
 
 
 def main() -> None:
@@ -143,7 +143,7 @@ def main() -> None:
     text = f"{table(head, first)}\n\n{table(['what', 'figure', 'target'], second)}\n"
     print(f"\n{text}\n{time.monotonic() - began:.0f} s")
     if not quick:
-        page = DOCS / "performance.md"
+        page = DOCS / "measurements" / "performance.md"
         before, _, rest = page.read_text().partition("<!-- figures -->\n")
         _, _, after = rest.partition("<!-- end of figures -->\n")
         page.write_text(f"{before}<!-- figures -->\n{text}<!-- end of figures -->\n{after}")

@@ -8,10 +8,12 @@ from pathlib import Path
 os.environ.setdefault("MUJOCO_GL", "egl")
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
-from grader import definition, running, seeds
+from grader.challenges import definition, seeds
+from grader.practice import running
 from gymserve.environments import Catalogue
-from gymserve.recording.episodes import episodes_of, records_of
-from gymserve.recording.film import Film, shoot
+from gymserve.journal import episodes_of
+from gymserve.recording.video.episodes import records_of
+from gymserve.recording.video.film import Film, shoot
 
 ENVIRONMENTS = ("CartPole-v1", "LunarLander-v3", "HalfCheetah-v5", "ALE/Pong-v5", "osim/Run-v0")
 

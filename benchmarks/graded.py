@@ -12,12 +12,14 @@ import gymnasium
 
 from benchmarks import steps
 from benchmarks.processes import Server, server
-from grader import definition, running, seeds, verification
+from grader.challenges import definition, seeds
+from grader.practice import running
+from grader.proofs import verification
 from gymserve.environments import Catalogue
-from gymserve.hosts.instances import Instances
+from gymserve.hosts.pool.instances import Instances
 from gymserve.journal import Record, Reset, Step, read
+from gymserve.protocol.spaces import codec
 from gymserve.settings import Settings
-from gymserve.spaces import codec
 
 ENDLESS = 1_000_000  # steps of a trial: what ends one is no part of a step
 ROUNDS = 15
@@ -76,7 +78,7 @@ def stepped(env_id: str, records: list[Record]) -> None:
     for record in records:
         if isinstance(record, Reset):
             env = gymnasium.make(env_id, disable_env_checker=True)
-            env.reset(seed=record.seed)  # type: ignore[arg-type]
+            env.reset(seed=record.seed)
         elif isinstance(record, Step):
             env.step(actions.unpack(record.action))
 

@@ -13,7 +13,7 @@ import urllib3
 
 import client
 from benchmarks.processes import Server
-from gymserve import wire
+from gymserve.protocol import wire
 
 
 def vector(server: Server, num_envs: int, mode: str, seconds: float) -> tuple[float, float]:
@@ -22,7 +22,7 @@ def vector(server: Server, num_envs: int, mode: str, seconds: float) -> tuple[fl
     settings: dict[str, Any] = {"autoreset_mode": "SameStep"} if mode == "sync" else {}
     remote = client.make_vec("CartPole-v1", num_envs=num_envs, server=server.url, **settings)
     kwargs = {"vector_kwargs": {"autoreset_mode": gymnasium.vector.AutoresetMode.SAME_STEP}} if mode == "sync" else {}
-    local = gymnasium.make_vec("CartPole-v1", num_envs, mode, **kwargs)  # type: ignore[arg-type]
+    local = gymnasium.make_vec("CartPole-v1", num_envs, mode, **kwargs)
     rates: list[list[float]] = [[], []]
     for env in (remote, local):
         env.reset(seed=0)

@@ -15,8 +15,8 @@ import gymnasium
 import numpy as np
 
 from gymserve.environments import opensim
-from tests.environments.opensim import record
-from tests.environments.opensim.osim_rl import Scenario
+from tests.environments.opensim.original import record
+from tests.environments.opensim.original.osim_rl import Scenario
 
 ROUNDS = 3
 BOTH = {
@@ -53,7 +53,7 @@ def main() -> None:
         pairs = []
         for _ in range(ROUNDS):
             (answer,) = record.answers(release, python, (scenario,))
-            pairs.append((scenario.steps / answer["seconds"], ours(scenario)))  # type: ignore[operator]
+            pairs.append((scenario.steps / answer["seconds"], ours(scenario)))
         theirs, mine = (statistics.median(each) for each in zip(*pairs, strict=True))
         ratio = statistics.median(new / old for old, new in pairs)
         print(f"| {name} | {theirs:.0f} | {mine:.0f} | {ratio:.2f} |", flush=True)

@@ -15,7 +15,7 @@ import requests
 
 import client
 from benchmarks.processes import Server
-from gymserve import wire
+from gymserve.protocol import wire
 
 Ask = Callable[[int], bool]  # acts once; whether the episode ended
 
@@ -104,14 +104,14 @@ def raw_stream(server: Server, env_id: str = "CartPole-v1", token: str = "") -> 
     def receive() -> memoryview:
         got, first = connection.recv_into(buffer), None
         while first is None or got < first[1] + first[3]:
-            first = wire.header(buffer[:got])  # type: ignore[arg-type]
+            first = wire.header(buffer[:got])
             if first is None or got < first[1] + first[3]:
                 got += connection.recv_into(buffer[got:])
         return buffer[first[3] : got]
 
     def ask(action: int) -> bool:
         connection.sendall(steps[action])
-        answer = wire.unpack(receive())  # type: ignore[arg-type]
+        answer = wire.unpack(receive())
         return bool(answer[4] or answer[5])
 
     def reset() -> None:

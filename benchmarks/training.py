@@ -12,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from gymserve.training.plan.training_plan import Evaluation, TrainingPlan
 from gymserve.training.runners.folder import Folder, MetricsFile
 
 PLAIN = """
@@ -41,13 +42,12 @@ sb3.train(folder, folder.order())
 """
 
 
-def order(timesteps: int) -> dict[str, object]:
+def plan_of(timesteps: int) -> TrainingPlan:
     """An experiment with all that ours adds: metrics, TensorBoard files, checkpoints."""
-    return {
-        "package": "stable_baselines3", "algorithm": "PPO", "environment": "CartPole-v1", "policy": "MlpPolicy",
-        "hyperparameters": {}, "seed": 1, "total_timesteps": timesteps, "n_envs": 1, "tensorboard": True, "device": "cpu",
-        "evaluation": {"every": 0, "episodes": 0, "deterministic": True}, "checkpoint_every": None,
-    }  # fmt: skip
+    return TrainingPlan(
+        package="stable_baselines3", algorithm="PPO", environment="CartPole-v1", policy="MlpPolicy", hyperparameters={},
+        seed=1, total_timesteps=timesteps, n_envs=1, tensorboard=True, device="cpu", evaluation=Evaluation(every=0, episodes=0),
+    )  # fmt: skip
 
 
 def seconds(code: str, argument: str) -> float:
@@ -61,7 +61,7 @@ def speed(timesteps: int, rounds: int) -> float:
     for number in range(rounds):
         with tempfile.TemporaryDirectory() as place:
             folder = Folder(Path(place))
-            folder.prepare(order(timesteps))
+            folder.prepare(plan_of(timesteps))
             plain, ours = seconds(PLAIN, str(timesteps)), seconds(OURS, place)
         found.append((plain, ours))
         print(f"round {number + 1}: plain {plain:.2f} s, ours {ours:.2f} s", flush=True)

@@ -1,12 +1,12 @@
-"""What an agent's machine needs of gymserve: remote environments as Gymnasium's own.
+"""The client of a gymserve server: remote environments that behave like Gymnasium's own.
 
 env = client.make("CartPole-v1", server="http://127.0.0.1:5000")
 envs = client.make_vec("CartPole-v1", num_envs=64)
 env = await client.aio.make("CartPole-v1")
-remote = client.Client("http://127.0.0.1:5000")              # openai/gym-http-api's client
-env = gymnasium.make("remote/CartPole-v1")                   # the server is $GYMSERVE_SERVER
-result = client.submit("challenge", agent)                   # through a challenge's trials
+env = gymnasium.make("remote/CartPole-v1")                   # on the server that $GYMSERVE_SERVER names
+result = client.submit("challenge", agent)                   # plays a challenge's trials
 run = client.Experiments().train("pole", algorithm="PPO", environment="CartPole-v1")
+remote = client.Client("http://127.0.0.1:5000")              # the client of openai/gym-http-api
 """
 
 from typing import Any
@@ -15,9 +15,13 @@ from gymnasium.vector import VectorEnv
 
 from client import aio
 from client.environment import RemoteEnv
-from client.exceptions import (
+from client.registration import register
+from client.submission import submit
+from client.training import Experiments
+from client.transport.exceptions import (
     Conflict,
     ConnectionLost,
+    DatabaseFull,
     EnvironmentFailed,
     Forbidden,
     InvalidRequest,
@@ -35,21 +39,20 @@ from client.exceptions import (
     TooFast,
     Unauthenticated,
     Unavailable,
+    UnknownArgument,
     UnknownEnvironment,
     UnknownInstance,
     Untrainable,
 )
-from client.instance import Limits
-from client.registration import register
-from client.submission import submit
-from client.training import Experiments
+from client.transport.patience import Limits
 from client.v1 import Client
-from client.vector import RemoteVectorEnv, one
+from client.vector import RemoteVectorEnv
 
 __all__ = [
     "Client",
     "Conflict",
     "ConnectionLost",
+    "DatabaseFull",
     "EnvironmentFailed",
     "Experiments",
     "Forbidden",
@@ -71,6 +74,7 @@ __all__ = [
     "TooFast",
     "Unauthenticated",
     "Unavailable",
+    "UnknownArgument",
     "UnknownEnvironment",
     "UnknownInstance",
     "Untrainable",
@@ -86,10 +90,11 @@ def make(env_id: str, **options: Any) -> RemoteEnv:
     """A remote environment.
 
     Args:
-        env_id: as the server's catalogue has it.
+        env_id: an id in the server's catalogue.
         options: `server` (default $GYMSERVE_SERVER, else http://127.0.0.1:5000), `token` (default $GYMSERVE_TOKEN),
-            `render_mode`, `max_episode_steps`, `compression` ("zstd" or "lz4"), `limits` (a `Limits`: time-outs);
-            all others are the environment's own arguments.
+            `render_mode`, `max_episode_steps`, `wrappers` (Gymnasium's, which the server applies, such as
+            `[{"name": "FrameStackObservation", "kwargs": {"stack_size": 4}}]`), `compression` ("zstd" or "lz4"),
+            `limits` (a `Limits`: time-outs); all others are the environment's own arguments.
 
     Raises:
         ServerError: the server refused, or is not there.
@@ -101,12 +106,12 @@ def make_vec(env_id: str, num_envs: int = 1, **options: Any) -> VectorEnv[Any, A
     """A remote vector environment: `num_envs` copies in one instance, stepped with one message.
 
     Args:
-        options: as of `make`, and `autoreset_mode` ("NextStep", "SameStep" or "Disabled", as Gymnasium names them).
+        options: those of `make`, and Gymnasium's `autoreset_mode` ("NextStep", "SameStep" or "Disabled").
 
     Raises:
         ServerError: the server refused, or is not there.
     """
-    return one(env_id, **options) if num_envs == 1 else RemoteVectorEnv(env_id, num_envs, **options)
+    return RemoteVectorEnv(env_id, num_envs, **options)
 
 
 register()

@@ -1,25 +1,28 @@
-"""Remote environments under names that `gymnasium.make` knows.
+"""Registers remote environments with Gymnasium.
 
     gymnasium.make("remote/CartPole-v1")                  the server is $GYMSERVE_SERVER
     gymnasium.make("remote/Any-v0", env_id="My-v0")       an environment that only the server knows
 
-Importing `client` registers them, which `gymserve/remote.py` does where the variable is set; `gymnasium.make` does it for
-"client:remote/…", since it imports what stands before a colon. Nothing is asked of a server before an environment is made.
+Importing `client` registers them. `gymserve/remote.py` imports it if $GYMSERVE_SERVER is set, and so does `gymnasium.make` for
+"client:remote/…", since it imports the module before a colon. No server is contacted before an environment is made.
 """
 
 import gymnasium
+from gymnasium.envs.registration import EnvSpec
+
+from client.names import IDS
 
 PREFIX = "remote/"
 ANY = f"{PREFIX}Any-v0"
 
 
 def register(*env_ids: str) -> None:
-    """Registers `remote/<id>` for `env_ids`, without any for all that Gymnasium knows here.
+    """Registers `remote/<id>` for each of `env_ids`, or without any for all ids that Gymnasium or a server knows.
 
-    An id with a namespace, such as `ALE/Pong-v5`, is `remote/ALE.Pong-v5`.
+    An id with a namespace, such as `ALE/Pong-v5`, becomes `remote/ALE.Pong-v5`, since Gymnasium's ids have one slash at most.
     """
     known = [env_id for env_id in gymnasium.registry if not env_id.startswith(PREFIX)]
-    for env_id in env_ids or known:
+    for env_id in env_ids or (*known, *IDS):
         _register(PREFIX + env_id.replace("/", "."), {"env_id": env_id})
     if not env_ids:
         _register(ANY, {})
@@ -27,7 +30,8 @@ def register(*env_ids: str) -> None:
 
 def _register(name: str, kwargs: dict[str, str]) -> None:
     if name not in gymnasium.registry:
-        gymnasium.register(
+        # `gymnasium.register` compares each id with all others, which takes long for hundreds.
+        gymnasium.registry[name] = EnvSpec(
             name,
             entry_point="client.environment:RemoteEnv",
             vector_entry_point="client:make_vec",

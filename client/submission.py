@@ -1,35 +1,38 @@
-"""Sending an agent through a challenge: plays its trials, waits for the verdict, and tells what it got."""
+"""Submitting an agent to a challenge: plays the trials, waits for the verdict, and returns the result."""
 
 import importlib
 import inspect
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
+from urllib.parse import quote
 
-from client.address import Address
 from client.environment import RemoteEnv
-from client.exceptions import ServerError
-from client.http import Http
-from client.instance import Limits
-from client.progress import Progress
+from client.transport.address import Address
+from client.transport.exceptions import ServerError
+from client.transport.http import Http
+from client.transport.patience import Limits
+from gymserve.system.progress import Progress
 
 Agent = Callable[[Any], Any]  # observation → action
-UNSETTLED = ("created", "running", "verifying")
-LOOK_SECONDS = 0.3
+ACTIVE = ("created", "running", "verifying")
+POLL_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a submission got; `str` shows it as a table.
+    """The result of a submission; `str` shows it as a table.
 
-    Args:
-        state: graded, abandoned, failed, void; or verifying, if nobody waited.
-        score: None where there is none, and `reason` says why.
-        spread: the standard deviation of the trials' values; `standard_error`: of their mean.
-        rank: on the leaderboard; None where it is hidden, or there is no score.
-        verdict: what the replay said: verified, not replayable, mismatch, or pending.
-        trials: of each: number, state, total, steps, seconds, value (what it counts).
+    Attributes:
+        state: "graded", "abandoned", "failed" or "void"; "verifying" if the wait for the verdict was too short.
+        score: None if there is none, for the `reason`.
+        spread: the standard deviation of the trials' values.
+        standard_error: that of their mean.
+        rank: on the leaderboard; None if that is hidden, or there is no score.
+        verdict: of the replay: "verified", "not replayable", "mismatch" or "pending".
+        trials: the number, state, total, steps, seconds and value (what it counts for) of each.
+        address: of the submission's page.
     """
 
     submission_id: str
@@ -43,9 +46,10 @@ class Result:
     verdict: str
     trials: list[dict[str, Any]]
     secondary: float | None = None
+    address: str = ""
 
     def __str__(self) -> str:
-        """The table of `python -m grader run` (`grader/tables.py`), and a line of what only a server knows."""
+        # The table of `python -m grader run` (`grader/proofs/tables.py`), and what only a server knows.
         lines = [f"{'trial':>5}  {'return':>12}  {'counts':>12}  {'steps':>7}  {'seconds':>8}  state"]
         lines += [_row(trial) for trial in self.trials]
         values = [trial["value"] for trial in self.trials if trial["value"] is not None]
@@ -55,8 +59,9 @@ class Result:
         lines.append(f"score {_number(self.score)}" + (f" ({self.reason})" if self.reason else ""))
         if self.secondary is not None:
             lines.append(f"secondary score {_number(self.secondary)}")
-        place = f"rank {self.rank}, " if self.rank is not None else ""
-        lines.append(place + (f"{self.state}, {self.verdict}" if self.verdict else self.state))
+        rank = f"rank {self.rank}, " if self.rank is not None else ""
+        lines.append(rank + (f"{self.state}, {self.verdict}" if self.verdict else self.state))
+        lines.append(f"submission {self.submission_id}" + (f": {self.address}" if self.address else ""))
         return "\n".join(lines)
 
 
@@ -70,39 +75,44 @@ def submit(
     wait: float = 600.0,
     limits: Limits | None = None,
 ) -> Result:
-    """Sends `agent` through a challenge.
+    """Plays a challenge's trials with an agent, and returns the result.
 
     Args:
-        agent: a function observation → action, or something with `act(observation)` and, to hear of each trial's start,
-            `reset()`; a class is made with (observation space, action space).
-        server, token: as of `client.make`.
-        progress: a line on standard error; None: on a terminal.
+        agent: a function observation → action, or an object with `act(observation)` and perhaps `reset()`, which is
+            called before each trial; a class is instantiated with (observation space, action space).
+        server, token, limits: as for `client.make`.
+        progress: whether to show a line on standard error; None: on a terminal.
         wait: seconds to wait for the verdict.
 
     Raises:
-        LimitReached, TooFast: no submission is left, or not yet.
+        LimitReached, TooFast: the challenge allows no more submissions, or not yet.
         NotFound: there is no such challenge, or it is not open.
-        ServerError: the server refused, or went away for too long. What was played counts.
+        ServerError: the server refused, or went away for too long. Trials that were played count.
     """
     env = RemoteEnv(f"challenge:{challenge}", server=server, token=token, limits=limits)
-    shown = Progress(challenge, progress)
+    line = Progress(challenge, progress)
+    submission = env.connection.instance.submission_id
+    page = f"{env.connection.address}/boards/{quote(challenge)}/submissions/{submission}"
     try:
-        _play(env, agent, shown)
+        _play(env, agent, line)
+    except BaseException as error:
+        error.add_note(f"The submission {submission} ended with this error, and counts as begun: {page}")
+        raise
     finally:
-        env.close()  # what was not played counts as the challenge says
-    http = Http(Address.of(server, token), timeout=60.0, connect_timeout=10.0)
+        env.close()  # trials that were not played count as the challenge says
+    http = Http(Address.of(server, token), Limits(timeout=60.0))
     try:
-        return _settled(http, env.connection.instance.submission_id, wait, shown)
+        return replace(_verdict(http, submission, wait, line), address=page)
     finally:
         http.close()
-        shown.end()
+        line.end()
 
 
-def _play(env: RemoteEnv, agent: Any, shown: Progress) -> None:
-    spaces = (env.observation_space, env.action_space) if inspect.isclass(agent) else None
-    policy: Any = agent if spaces is None else agent(*spaces)
-    act: Any = getattr(policy, "act", policy)
-    begin: Any = getattr(policy, "reset", lambda: None)
+def _play(env: RemoteEnv, agent: Agent | type, line: Progress) -> None:
+    make: Callable[..., Any] = agent
+    policy = make(env.observation_space, env.action_space) if inspect.isclass(agent) else agent
+    act: Callable[[Any], Any] = getattr(policy, "act", policy)
+    begin: Callable[[], object] = getattr(policy, "reset", lambda: None)
     trial = 0
     observation, _ = env.reset()
     while observation is not None:
@@ -111,19 +121,20 @@ def _play(env: RemoteEnv, agent: Any, shown: Progress) -> None:
         while not over:
             observation, _, terminated, truncated, _ = env.step(act(observation))
             steps, over = steps + 1, terminated or truncated
-            shown.tell(f"trial {trial}, {steps} steps")
+            line.update(f"trial {trial}, {steps} steps")
         observation, _ = env.reset()
 
 
-def _settled(http: Http, submission_id: str, wait: float, shown: Progress) -> Result:
+def _verdict(http: Http, submission_id: str, wait: float, line: Progress) -> Result:
+    """The submission's result, once it has one or `wait` seconds are over."""
     deadline = time.monotonic() + wait
     while True:
-        told = http.patiently("GET", f"/submissions/{submission_id}/", seconds=60.0)
-        if told["state"] not in UNSETTLED or time.monotonic() > deadline:
-            names = Result.__dataclass_fields__
-            return Result(**{name: told.get(name) for name in names})
-        shown.note(f"{told['state']} …")
-        time.sleep(LOOK_SECONDS)
+        row = http.call("GET", f"/submissions/{submission_id}/", patience=60.0)
+        if row["state"] not in ACTIVE or time.monotonic() > deadline:
+            names = [each.name for each in fields(Result) if each.name != "address"]
+            return Result(**{name: row.get(name) for name in names})
+        line.show(f"{row['state']} …")
+        time.sleep(POLL_SECONDS)
 
 
 def _row(trial: dict[str, Any]) -> str:
@@ -136,16 +147,16 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}".rstrip("0").rstrip(".")
 
 
-def named(agent: str) -> Any:
-    """The agent that `module:policy` stands for.
+def load_agent(name: str) -> Any:
+    """The agent that `module:attribute` names.
 
     Raises:
-        ServerError: there is none.
+        ServerError: the module cannot be imported, or has no such attribute.
     """
-    module, colon, attribute = agent.partition(":")
+    module, colon, attribute = name.partition(":")
     try:
         if not colon:
-            raise AttributeError("the form is module:policy")
+            raise AttributeError("the form is module:attribute")
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise ServerError(f"the agent {agent} cannot be found: {error}") from error
+        raise ServerError(f"cannot load the agent {name}: {error}") from error

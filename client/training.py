@@ -14,66 +14,78 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import numpy as np
+from numpy.typing import NDArray
 
-from client.address import Address
-from client.exceptions import ServerError
-from client.http import Http
-from client.progress import Progress
+from client.transport.address import Address
+from client.transport.exceptions import ServerError
+from client.transport.http import Http
+from client.transport.patience import Limits
+from gymserve.protocol.spaces import jsonable
+from gymserve.system.progress import Progress, bar
 
-AT_REST = ("created", "paused", "completed", "failed", "stopped")
-LOOK_SECONDS = 0.5
-BAR = 30  # characters
+ACTIVE = ("queued", "running")
+POLL_SECONDS = 0.5
+PATIENCE = 60.0  # seconds for which a call that changes nothing is repeated while the server is away
+
+Curve = tuple[NDArray[np.int64], NDArray[np.float64]]
+"""(timesteps, values), each of shape (n,)."""
 
 
 class Experiments:
     """A server's experiments.
 
     Args:
-        server, token: as of `client.make`.
+        server, token: as for `client.make`.
     """
 
     def __init__(self, server: str | None = None, *, token: str | None = None) -> None:
-        self.http = Http(Address.of(server, token), timeout=60.0, connect_timeout=10.0)
+        self.http = Http(Address.of(server, token), Limits(timeout=60.0))
 
     def create(self, name: str, *, algorithm: str, environment: str, **parameters: Any) -> "Experiment":
-        """Creates an experiment, which `start` starts; `parameters` as in docs/training.md.
+        """Creates an experiment without starting it; `parameters` are those of docs/training.md.
 
         Raises:
             Untrainable: it could not be trained, with the reason.
             ServerError: the server refused, or could not be reached.
         """
-        asked = {"name": name, "algorithm": algorithm, "environment": environment, **parameters}
-        return Experiment(self.http, self.http.call("POST", "/experiments/", asked))
+        body = {"name": name, "algorithm": algorithm, "environment": environment, **parameters}
+        return Experiment(self.http, self.http.call("POST", "/experiments/", body))
 
     def train(self, name: str, *, algorithm: str, environment: str, **parameters: Any) -> "Experiment":
-        """Creates an experiment and starts it; raises as `create`."""
+        """Creates an experiment and starts it; raises what `create` raises."""
         experiment = self.create(name, algorithm=algorithm, environment=environment, **parameters)
         experiment.start()
         return experiment
 
     def find(self, experiment_id: str) -> "Experiment":
-        """Raises: NotFound: there is none, or it is another account's."""
-        return Experiment(self.http, self.http.patiently("GET", f"/experiments/{_safe(experiment_id)}/", seconds=60.0))
+        """The experiment with this id.
+
+        Raises:
+            NotFound: there is none, or it belongs to another account.
+        """
+        return Experiment(self.http, self.http.call("GET", _experiment_path(experiment_id), patience=PATIENCE))
 
     def algorithms(self) -> list[dict[str, Any]]:
-        """What can be trained with, with default hyper-parameters."""
-        return list(self.http.patiently("GET", "/algorithms/", seconds=60.0))
+        """The algorithms that can be trained, with their default hyperparameters."""
+        return list(self.http.call("GET", "/algorithms/", patience=PATIENCE))
 
     def list(self, **filters: str) -> list["Experiment"]:
-        """One's experiments; `filters`: status, algorithm, environment, tag, search."""
+        """The account's experiments; `filters` are status, algorithm, environment, tag and search."""
         query = f"?{urlencode(filters)}" if filters else ""
-        rows = self.http.patiently("GET", f"/experiments/{query}", seconds=60.0)
+        rows = self.http.call("GET", f"/experiments/{query}", patience=PATIENCE)
         return [Experiment(self.http, row) for row in rows]
 
     def close(self) -> None:
+        """Closes the connections to the server."""
         self.http.close()
 
 
 class Experiment:
-    """One training run. `row` is what the server last said of it."""
+    """One training run; `row` is what the server last said about it."""
 
     def __init__(self, http: Http, row: dict[str, Any]) -> None:
-        self.http, self.row = http, row
+        self.http = http
+        self.row = row
 
     def __repr__(self) -> str:
         row = self.row
@@ -85,69 +97,74 @@ class Experiment:
 
     @property
     def status(self) -> str:
-        """created, queued, running, paused, completed, failed or stopped, asked anew."""
+        """The server's present status: created, queued, running, paused, completed, failed or stopped."""
         return str(self.refresh()["status"])
 
     def refresh(self) -> dict[str, Any]:
-        """Asks for the row anew."""
-        self.row = self.http.patiently("GET", self._path(), seconds=300.0)
+        """Fetches `row` from the server, and returns it."""
+        self.row = self.http.call("GET", self._path(), patience=300.0)
         return self.row
 
     def start(self) -> None:
-        """Raises: Conflict, InvalidRequest: it cannot be started now."""
-        self.http.call("POST", self._path("train"))
-        self.refresh()
+        """Starts training.
+
+        Raises:
+            Conflict, InvalidRequest: it cannot be started now.
+        """
+        self._post("train")
 
     def pause(self) -> None:
-        """Keeps all that is needed to go on to the bit; returns when it is paused."""
-        self._tell("pause")
+        """Pauses training in a state from which it resumes exactly; returns once it is paused."""
+        self._post("pause")
 
     def resume(self) -> None:
-        self._tell("resume")
+        """Resumes training where it was paused."""
+        self._post("resume")
 
     def stop(self) -> None:
-        """Ends it; returns when nothing of it runs any more."""
-        self._tell("stop")
+        """Ends training; returns once no process of it runs any more."""
+        self._post("stop")
 
     def delete(self) -> None:
+        """Deletes the experiment with all its files."""
         self.http.call("DELETE", self._path())
 
     def wait(self, *, progress: bool | None = None, timeout: float = math.inf) -> "Experiment":
-        """Waits until it has come to rest.
+        """Waits until the experiment is neither queued nor running.
 
         Args:
-            progress: a bar on standard error; None: on a terminal.
+            progress: whether to show a bar on standard error; None: on a terminal.
             timeout: seconds.
 
         Raises:
-            ServerError: it failed, with the reason, or did not come to rest in time.
+            ServerError: it failed, with the reason, or is still queued or running after `timeout`.
         """
         deadline = time.monotonic() + timeout
-        shown = Progress(self.row["name"], progress)
+        line = Progress(self.row["name"], progress)
         try:
-            while (row := self.refresh())["status"] not in AT_REST:
+            while (row := self.refresh())["status"] in ACTIVE:
                 if time.monotonic() > deadline:
                     raise ServerError(f"the experiment {row['name']} is still {row['status']} after {timeout:g} s")
-                shown.note(_bar(row))
-                time.sleep(LOOK_SECONDS)
+                line.show(_bar(row))
+                time.sleep(POLL_SECONDS)
         finally:
-            shown.end()
+            line.end()
         if self.row["status"] == "failed":
             raise ServerError(f"the experiment {self.row['name']} failed: {self.row['reason']}")
         return self
 
-    def metrics(self, *names: str, points: int | None = None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Curves: name → (timesteps: (n,) int64, values: (n,) float64), of all metrics where none are named.
+    def metrics(self, *names: str, points: int | None = None) -> dict[str, Curve]:
+        """The curves of the metrics with these names, or of all.
 
         Args:
-            points: of each curve at most; what is more is told as means of equal parts.
+            points: the most that a curve has; a longer one is shortened to the means of equal parts.
         """
-        asked: dict[str, Any] = {"names": ",".join(names)} if names else {}
+        params = {"names": ",".join(names)} if names else {}
         if points is not None:
-            asked["points"] = points
-        told = self.http.patiently("GET", f"{self._path('metrics')}?{urlencode(asked)}", seconds=60.0)
+            params["points"] = str(points)
+        payload = self.http.call("GET", f"{self._path('metrics')}?{urlencode(params)}", patience=PATIENCE)
         curves: dict[str, tuple[list[int], list[float]]] = {}
-        for point in told["metrics"]:
+        for point in payload["metrics"]:
             for name, value in point.items():
                 if name != "timestep":
                     timesteps, values = curves.setdefault(name, ([], []))
@@ -156,79 +173,72 @@ class Experiment:
         return {name: (np.array(at, np.int64), np.array(values)) for name, (at, values) in curves.items()}
 
     def frame(self, *names: str, points: int | None = None) -> Any:
-        """The same as a pandas data frame: a row a timestep, a column a metric. Needs pandas."""
+        """The curves of `metrics` as a pandas data frame, with a row per timestep and a column per metric."""
         import pandas
 
         curves = self.metrics(*names, points=points)
         return pandas.DataFrame({name: pandas.Series(values, at) for name, (at, values) in curves.items()})
 
     def results(self) -> dict[str, Any]:
-        """The final evaluation, and what was kept."""
-        return dict(self.http.patiently("GET", self._path("results"), seconds=60.0))
+        """The final evaluation, and the files that were kept."""
+        return dict(self.http.call("GET", self._path("results"), patience=PATIENCE))
 
     def keep(self, title: str | None = None) -> "Model":
-        """Takes its model into the registry.
+        """Saves the trained model in the registry, as `title` if there is one.
 
         Raises:
-            Conflict: it has left none.
+            Conflict: there is no trained model.
         """
-        asked = {"experiment_id": self.id} | ({"title": title} if title else {})
-        return Model(self.http, self.http.call("POST", "/models/", asked))
+        body = {"experiment_id": self.id} | ({"title": title} if title else {})
+        return Model(self.http, self.http.call("POST", "/models/", body))
 
     def _path(self, verb: str = "") -> str:
-        return f"/experiments/{_safe(self.id)}/" + (f"{verb}/" if verb else "")
+        return _experiment_path(self.id) + (f"{verb}/" if verb else "")
 
-    def _tell(self, verb: str) -> None:
+    def _post(self, verb: str) -> None:
         self.http.call("POST", self._path(verb))
         self.refresh()
 
 
 class Model:
-    """A trained model on a server; `card` is what the server says of it."""
+    """A trained model on a server; `card` is what the server says about it."""
 
     def __init__(self, http: Http, card: dict[str, Any]) -> None:
-        self.http, self.card = http, card
+        self.http = http
+        self.card = card
 
     @property
     def id(self) -> str:
         return str(self.card["id"])
 
     def predict(self, observation: Any, *, deterministic: bool = True) -> Any:
-        """The action for one observation, as JSON holds it: a number, or nested lists.
+        """The action for one observation, as JSON represents it: a number, or nested lists.
 
         Raises:
-            InvalidRequest: it is no observation of the model's.
+            InvalidRequest: the observation is not in the model's space.
         """
-        asked = {"observation": _plain(observation), "deterministic": deterministic}
-        return self.http.patiently("POST", self._path("predict"), asked, seconds=60.0)["action"]
+        return self._predict({"observation": jsonable(observation), "deterministic": deterministic})["action"]
 
     def predict_many(self, observations: Any, *, deterministic: bool = True) -> list[Any]:
         """The actions for many observations, in one call."""
-        asked = {"observations": [_plain(each) for each in observations], "deterministic": deterministic}
-        return list(self.http.patiently("POST", self._path("predict"), asked, seconds=60.0)["actions"])
+        body = {"observations": [jsonable(each) for each in observations], "deterministic": deterministic}
+        return list(self._predict(body)["actions"])
 
     def __call__(self, observation: Any) -> Any:
-        """As `predict`, so that a model is an agent: `client.submit("challenge", model)`."""
+        """`predict`, so that a model is an agent: `client.submit("challenge", model)`."""
         return self.predict(observation)
 
-    def _path(self, verb: str) -> str:
-        return f"/models/{_safe(self.id)}/{verb}"
+    def _predict(self, body: dict[str, Any]) -> dict[str, Any]:
+        return dict(self.http.call("POST", f"/models/{quote(self.id, safe='')}/predict", body, patience=PATIENCE))
 
 
-def _plain(observation: Any) -> Any:
-    if isinstance(observation, dict):
-        return {name: _plain(part) for name, part in observation.items()}
-    return observation.tolist() if isinstance(observation, (np.ndarray, np.generic)) else observation
-
-
-def _safe(name: str) -> str:
-    return quote(name, safe="")
+def _experiment_path(experiment_id: str) -> str:
+    return f"/experiments/{quote(experiment_id, safe='')}/"
 
 
 def _bar(row: dict[str, Any]) -> str:
     total = row.get("total_timesteps") or 0
     if not total:
         return str(row["status"])
-    part = min(1.0, row["timesteps"] / total)
-    filled = round(part * BAR)
-    return f"{'█' * filled}{'·' * (BAR - filled)} {part:4.0%}, {row['timesteps']:,} of {total:,} timesteps, {row['status']}"
+    done = row["timesteps"]
+    return f"{bar(done, total)} {min(1.0, done / total):4.0%}, {done:,} of {total:,} timesteps, {row['status']}"

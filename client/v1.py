@@ -1,4 +1,4 @@
-"""The client of openai/gym-http-api, by its names, so that its scripts run with one import changed:
+"""The client of openai/gym-http-api under its own names, so that its scripts run with one import changed:
 
 `import client as gym_http_client`, and then `gym_http_client.Client("http://127.0.0.1:5000")` as ever.
 """
@@ -6,13 +6,13 @@
 import logging
 import os
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import quote
 
-import requests
-
-from client.exceptions import named
-from gymserve import wire
-from gymserve.spaces import jsonable
+from client.transport.address import Address
+from client.transport.http import Http
+from client.transport.patience import Limits
+from gymserve.protocol import wire
+from gymserve.protocol.spaces import jsonable
 
 logger = logging.getLogger(__name__)
 
@@ -20,50 +20,42 @@ logger = logging.getLogger(__name__)
 class Client:
     """One server; every method is one HTTP request.
 
-    Raises, from every method:
-        ServerError: the server refused, and said why.
-        requests.RequestException: it could not be reached, or answered something else.
+    Every method raises ServerError if the server refuses, with its reason, or cannot be reached.
     """
-
-    TIMEOUT = (10.0, 120.0)
-    """Seconds for the connection, and for the answer."""
 
     def __init__(self, remote_base: str) -> None:
         self.remote_base = remote_base
-        self.session = requests.Session()
-        self.session.headers.update({"Content-type": "application/json"})
-        if token := os.environ.get("GYMSERVE_TOKEN"):
-            self.session.headers["Authorization"] = f"Bearer {token}"
+        self._http = Http(Address.of(remote_base), Limits())
 
     def env_create(self, env_id: str) -> str:
-        return self._post("/v1/envs/", {"env_id": env_id})["instance_id"]  # type: ignore[no-any-return]
+        return str(self._post("/v1/envs/", {"env_id": env_id})["instance_id"])
 
     def env_list_all(self) -> dict[str, str]:
-        return self._get("/v1/envs/")["all_envs"]  # type: ignore[no-any-return]
+        return dict(self._get("/v1/envs/")["all_envs"])
 
     def env_reset(self, instance_id: str) -> Any:
         return self._post(f"/v1/envs/{instance_id}/reset/", None)["observation"]
 
-    def env_step(self, instance_id: str, action: Any, render: bool = False) -> list[Any]:
+    def env_step(self, instance_id: str, action: object, render: bool = False) -> list[Any]:
         """[observation, reward, done, info]."""
-        told = self._post(f"/v1/envs/{instance_id}/step/", {"action": action, "render": render})
-        return [told["observation"], told["reward"], told["done"], told["info"]]
+        body = {"action": _numbers(jsonable(action)), "render": render}
+        result = self._post(f"/v1/envs/{instance_id}/step/", body)
+        return [result["observation"], result["reward"], result["done"], result["info"]]
 
     def env_action_space_info(self, instance_id: str) -> dict[str, Any]:
-        return self._get(f"/v1/envs/{instance_id}/action_space/")["info"]  # type: ignore[no-any-return]
+        return dict(self._get(f"/v1/envs/{instance_id}/action_space/")["info"])
 
     def env_action_space_sample(self, instance_id: str) -> Any:
         return self._get(f"/v1/envs/{instance_id}/action_space/sample")["action"]
 
-    def env_action_space_contains(self, instance_id: str, x: Any) -> bool:
-        return self._get(f"/v1/envs/{instance_id}/action_space/contains/{x}")["member"]  # type: ignore[no-any-return]
+    def env_action_space_contains(self, instance_id: str, x: object) -> bool:
+        return bool(self._get(f"/v1/envs/{instance_id}/action_space/contains/{quote(str(x))}")["member"])
 
     def env_observation_space_info(self, instance_id: str) -> dict[str, Any]:
-        return self._get(f"/v1/envs/{instance_id}/observation_space/")["info"]  # type: ignore[no-any-return]
+        return dict(self._get(f"/v1/envs/{instance_id}/observation_space/")["info"])
 
-    def env_observation_space_contains(self, instance_id: str, params: Any) -> bool:
-        told = self._post(f"/v1/envs/{instance_id}/observation_space/contains", params)
-        return told["member"]  # type: ignore[no-any-return]
+    def env_observation_space_contains(self, instance_id: str, params: object) -> bool:
+        return bool(self._post(f"/v1/envs/{instance_id}/observation_space/contains", params)["member"])
 
     def env_monitor_start(
         self,
@@ -71,7 +63,7 @@ class Client:
         directory: str,
         force: bool = False,
         resume: bool = False,
-        video_callable: Any = False,
+        video_callable: object = False,
     ) -> None:
         data = {"directory": directory, "force": force, "resume": resume, "video_callable": video_callable}
         self._post(f"/v1/envs/{instance_id}/monitor/start/", data)
@@ -83,31 +75,27 @@ class Client:
         self._post(f"/v1/envs/{instance_id}/close/", None)
 
     def upload(self, training_dir: str, algorithm_id: str | None = None, api_key: str | None = None) -> None:
-        """Keeps a monitored run's results; the key comes from $OPENAI_GYM_API_KEY where it is not given."""
+        """Uploads a monitored run's results; the key defaults to $OPENAI_GYM_API_KEY."""
         key = api_key or os.environ.get("OPENAI_GYM_API_KEY")
         self._post("/v1/upload/", {"training_dir": training_dir, "algorithm_id": algorithm_id, "api_key": key})
 
     def shutdown_server(self) -> None:
         self._post("/v1/shutdown/", None)
 
-    def _post(self, route: str, data: Any) -> Any:
-        url, body = urljoin(self.remote_base, route), wire.write_json(jsonable(data))
-        logger.info("POST %s\n%s", url, body.decode())
-        return self._read(self.session.post(url, data=body, timeout=self.TIMEOUT))
+    def _post(self, route: str, data: object) -> Any:
+        body = jsonable(data)
+        logger.info("POST %s%s\n%s", self._http.address, route, wire.write_json(body).decode())
+        return self._http.call("POST", route, body)
 
     def _get(self, route: str) -> Any:
-        url = urljoin(self.remote_base, route)
-        logger.info("GET %s", url)
-        return self._read(self.session.get(url, timeout=self.TIMEOUT))
+        logger.info("GET %s%s", self._http.address, route)
+        return self._http.call("GET", route)
 
-    def _read(self, answer: requests.Response) -> Any:
-        told: Any = {}
-        if answer.headers.get("Content-Type", "").startswith("application/json"):
-            try:
-                told = answer.json()
-            except ValueError:
-                logger.warning("the server's answer is no JSON: %.200s", answer.text)
-        if answer.status_code != 200 and "message" in told:
-            raise named(str(told.get("error", "")), told["message"], answer.status_code, told.get("retry_after"))
-        answer.raise_for_status()
-        return told
+
+def _numbers(action: Any) -> Any:
+    """An action with 1 and 0 for booleans: Gymnasium's spaces accept these, but the server refuses them in JSON."""
+    if isinstance(action, dict):
+        return {name: _numbers(part) for name, part in action.items()}
+    if isinstance(action, list):
+        return [_numbers(part) for part in action]
+    return int(action) if isinstance(action, bool) else action

@@ -3,18 +3,20 @@
 from typing import Any
 
 import numpy as np
-from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import AutoresetMode, VectorEnv
+from numpy.typing import NDArray
 
-from client.address import Address
-from client.connection import Connection
-from client.environment import RemoteEnv, picture
-from client.instance import Limits, Order
+from client.environment import Copyable, decode_rendering
+from client.transport.address import Address
+from client.transport.instance import InstanceRequest
+from client.transport.patience import Limits
+from client.transport.sync import SyncConnection
 
 
-class RemoteVectorEnv(VectorEnv[Any, Any, Any]):
+class RemoteVectorEnv(Copyable, VectorEnv[Any, Any, Any]):
     """`num_envs` copies of an environment that live on a server, stepped with one message; see `client.make_vec`."""
 
-    metadata = {"render_modes": ["rgb_array"], "autoreset_mode": AutoresetMode.NEXT_STEP}
+    metadata = {"render_modes": ["rgb_array", "ansi"], "autoreset_mode": AutoresetMode.NEXT_STEP}
 
     def __init__(
         self,
@@ -26,61 +28,62 @@ class RemoteVectorEnv(VectorEnv[Any, Any, Any]):
         render_mode: str | None = None,
         max_episode_steps: int | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        wrappers: list[dict[str, Any]] | None = None,
         compression: str | None = None,
         limits: Limits | None = None,
         **kwargs: Any,
     ) -> None:
+        request = InstanceRequest(
+            env_id=env_id,
+            num_envs=num_envs,
+            render_mode=render_mode,
+            max_episode_steps=max_episode_steps,
+            autoreset_mode=AutoresetMode(autoreset_mode).value,
+            wrappers=wrappers,
+            kwargs=kwargs,
+        )
         address = Address.of(server, token)
-        mode = AutoresetMode(autoreset_mode).value
-        order = Order(env_id, num_envs, render_mode, max_episode_steps, mode, kwargs)
-        self.connection = Connection(address, order, limits or Limits(), compression=compression)
+        self.connection = SyncConnection(address, request, limits or Limits(), compression=compression)
         instance = self.connection.instance
         self.instance_id = instance.token
         self.num_envs = num_envs
         self.single_action_space, self.single_observation_space = instance.single_spaces()
         self.action_space, self.observation_space = instance.spaces()
         self.metadata = instance.metadata()
+        self.autoreset_mode: AutoresetMode = self.metadata["autoreset_mode"]
         self.render_mode = instance.render_mode
-        self.spec = instance.spec(address, "client:make")
+        self.spec = instance.spec(address)
 
-    def reset(  # type: ignore[override]
+    def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         observations, infos = self.connection.reset(seed, options)
-        return observations, _with_objects(infos)
+        return observations, _with_object_arrays(infos)
 
     def step(
         self, actions: Any
-    ) -> tuple[Any, np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any], dict[str, Any]]:
+    ) -> tuple[Any, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
         observations, rewards, terminations, truncations, infos = self.connection.step(actions)
-        return observations, rewards, terminations, truncations, _with_objects(infos) if infos else infos
+        return observations, rewards, terminations, truncations, _with_object_arrays(infos) if infos else infos
 
-    def render(self) -> np.ndarray[Any, Any] | None:  # type: ignore[override]
-        """The first copy's state as (height, width, 3) uint8; None if it was not made to be rendered."""
-        return None if self.render_mode is None else picture(self.connection.render())
+    def render(self) -> tuple[Any, ...] | None:
+        """Each copy's state, such as (height, width, 3) uint8; None without a render mode."""
+        return None if self.render_mode is None else tuple(decode_rendering(self.connection.render()))
 
-    def close_extras(self, **kwargs: Any) -> None:
+    def close_extras(self, **kwargs: object) -> None:
         """Closes the instance on the server."""
         self.connection.close()
 
 
-def one(env_id: str, *, autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP, **kwargs: Any) -> SyncVectorEnv:
-    """A vector of one copy: a plain instance, made a vector on this side."""
-    env = RemoteEnv(env_id, **kwargs)
-    made = SyncVectorEnv([lambda: env], autoreset_mode=autoreset_mode)
-    made.spec = env.spec
-    return made
-
-
-def _with_objects(infos: dict[str, Any]) -> dict[str, Any]:
+def _with_object_arrays(infos: dict[str, Any]) -> dict[str, Any]:
     """`infos` with object arrays again, which cross the wire as lists."""
-    made: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for key, value in infos.items():
         if type(value) is list and f"_{key}" in infos:
             array = np.full(len(value), None, object)
-            for i, element in enumerate(value):
-                array[i] = element
-            made[key] = array
+            for index, element in enumerate(value):
+                array[index] = element
+            result[key] = array
         else:
-            made[key] = _with_objects(value) if type(value) is dict else value
-    return made
+            result[key] = _with_object_arrays(value) if type(value) is dict else value
+    return result

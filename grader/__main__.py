@@ -7,19 +7,27 @@ python -m grader verify FILE
 
 import argparse
 import json
-import os
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-from grader import checking, definition, examples, proving, running, tables
+from gymserve.system import imports, interpreters
+
+if __name__ == "__main__":
+    interpreters.become_alike()  # before anything else is imported
+
+from grader.challenges import definition, examples
+from grader.practice import checking, running
+from grader.proofs import proving, tables
 from gymserve.environments import Catalogue
-from gymserve.errors import GymserveError
+from gymserve.environments.foreign import words
+from gymserve.protocol.errors import GymserveError
+from gymserve.system.progress import Progress
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """0: done, or verified; 1: not verified; 2: it cannot be done, for the reason that is printed."""
+    """0: done, or verified; otherwise see `proving.Status`; 2 also: it cannot be done, for the reason that is printed."""
+    imports.freeze()
     parser = argparse.ArgumentParser(prog="python -m grader", description=__doc__.partition("\n")[0])
     parser.add_argument("--modules", default="", help="modules, with commas, that register environments")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -30,42 +38,48 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--keep", type=Path, help="a folder to keep the journal in")
     check = commands.add_parser("check", help="make the environment, replay it, and show a random agent's scores")
     check.add_argument("challenge", type=Path, help="the same")
+    check.add_argument("--function", action="append", default=[], help="a scoring function that may be imported")
     check.add_argument("--seconds", type=float, default=20.0, help="how long the random agent may play (default: 20)")
     verify = commands.add_parser("verify", help="verify a bundle, a receipt or a graded instance's journal")
     verify.add_argument("file", type=Path)
     verify.add_argument("--key", action="append", default=[], help="the server's public key, as it publishes it")
+    verify.add_argument("--server", action="append", default=[], help="the server's address, whose key is asked for")
     verify.add_argument("--function", action="append", default=[], help="a scoring function that may be imported")
     verify.add_argument("--tolerance", type=float, default=0.0, help="for a journal alone: what its challenge allows")
     verify.add_argument("--no-replay", action="store_true", help="check the files only")
     verify.add_argument("--json", action="store_true", help="for programs: what was found, as JSON")
     asked = parser.parse_args(arguments)
-    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
-    sys.path.insert(0, "")
+    if not sys.flags.safe_path:
+        sys.path.insert(0, "")
     try:
         catalogue = Catalogue([module for module in asked.modules.split(",") if module])
         return {"run": _run, "check": _check, "verify": _verify}[asked.command](asked, catalogue)
     except (GymserveError, OSError) as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        print(words(error), file=sys.stderr)
         return 2
 
 
 def _run(asked: argparse.Namespace, catalogue: Catalogue) -> int:
     challenge = definition.load(examples.path_of(asked.challenge))
     number = asked.trials or min(phase.trials for phase in challenge.phases)
-    progress = _Progress(number)
+    shown = Progress(challenge.name)
+
+    def progress(trial: int, steps: int) -> None:
+        shown.update(f"trial {trial} of {number}, {steps} steps")
+
     with tempfile.TemporaryDirectory() as scratch:
         folder = asked.keep or Path(scratch)
         made = running.agent(asked.agent)
         result = running.practise(challenge, made, number, folder, catalogue, progress=progress)
-    progress.end()
+    shown.end()
     print(tables.of_result(result))
     return 0
 
 
 def _check(asked: argparse.Namespace, catalogue: Catalogue) -> int:
-    challenge = definition.load(examples.path_of(asked.challenge))
+    challenge = definition.load(examples.path_of(asked.challenge), functions=asked.function)
     with tempfile.TemporaryDirectory() as scratch:
-        print(tables.of_findings(checking.check(challenge, Path(scratch), catalogue, seconds=asked.seconds)))
+        print(checking.summary(checking.check(challenge, Path(scratch), catalogue, seconds=asked.seconds)))
     return 0
 
 
@@ -73,30 +87,15 @@ def _verify(asked: argparse.Namespace, catalogue: Catalogue) -> int:
     proof = proving.prove(
         asked.file,
         catalogue,
-        trusted=asked.key,
+        trusted=[*asked.key, *map(proving.published_key, asked.server)],
         functions=asked.function,
         tolerance=asked.tolerance,
         replay=not asked.no_replay,
     )
     verdict = None if proof.verdict is None else vars(proof.verdict)
-    print(json.dumps({"good": proof.good, "text": proof.text, "verdict": verdict}) if asked.json else proof.text)
-    return 0 if proof.good else 1
-
-
-class _Progress:
-    """One line on a terminal that says how far a run is."""
-
-    def __init__(self, trials: int) -> None:
-        self.trials, self.shown, self.next = trials, sys.stderr.isatty(), 0.0
-
-    def __call__(self, trial: int, steps: int) -> None:
-        if self.shown and (now := time.monotonic()) >= self.next:
-            self.next = now + 0.1
-            print(f"\rtrial {trial} of {self.trials}, {steps} steps", end="\033[K", file=sys.stderr, flush=True)
-
-    def end(self) -> None:
-        if self.shown:
-            print("\r", end="\033[K", file=sys.stderr)
+    told = {"status": proof.status.words, "good": proof.good, "text": proof.text, "verdict": verdict}
+    print(json.dumps(told) if asked.json else proof.text)
+    return proof.status
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
+OURS = ("client", "grader", "gymserve")
+
 
 class _WithRemoteNames(MetaPathFinder):
     """Lets the import of Gymnasium end with that of `client`."""
@@ -33,7 +35,13 @@ class _WithRemoteNames(MetaPathFinder):
 
 
 def _register() -> None:
-    """Imports `client`, if that name is ours and not that of somebody's own module."""
+    """Imports `client`, if that name is ours and not that of somebody's own module.
+
+    Not in the midst of an import of ours, as where the server or the grader starts: it would find half a module.
+    """
+    ours = [module for name, module in sys.modules.items() if name.partition(".")[0] in OURS]
+    if any(getattr(module.__spec__, "_initializing", False) for module in ours):
+        return
     spec = importlib.util.find_spec("client")
     if spec is not None and spec.origin and Path(spec.origin).parents[1] == Path(__file__).parents[1]:
         importlib.import_module("client")

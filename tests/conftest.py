@@ -1,15 +1,59 @@
 """Fixtures that tests of several rooms share."""
 
+import contextlib
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import hypothesis
 import pytest
 
-from gymserve.store import Database, connect, schema
-from tests.servers import Answer, Server
+from gymserve.store import Database, connect
+from tests.support import databases, parts
+from tests.support.costs import Costs
+from tests.support.leftovers import Leftovers
+from tests.support.servers import Answer, Server
+
+# A busy machine is slow, which is no fault.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
+
+LOG_LINES = 60  # of a server's log, that a failed test shows
+
+# EPyMARL is not on any machine by itself: without it there is nothing to run, and nothing to skip.
+collect_ignore = [] if os.environ.get("TEST_EPYMARL") else ["training/runners/test_epymarl.py"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--require-all", action="store_true", help="fail tests that need a part this machine lacks, do not skip them"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    parts.all_required = config.getoption("--require-all")
+    config.pluginmanager.register(Costs())
+    config.pluginmanager.register(Leftovers(config))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    parts.require(*parts.needed(item))
+    for each in Server.known:
+        each.lines_before = len(each.output)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure shows what servers logged during the test: an answer of 500 has its reason only there."""
+    report = yield
+    if report.failed:
+        for each in Server.known:
+            if lines := each.output[each.lines_before :][-LOG_LINES:]:
+                report.sections.append((f"log of {each.url}", "".join(lines)))
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -46,38 +90,41 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     assert started.stop() == 0
 
 
-def _databases() -> dict[str, str]:
-    """Kind → URL of the server on which tests make databases of their own."""
-    return {
-        "postgresql": os.environ.get("TEST_POSTGRESQL", "postgresql://postgres@127.0.0.1:5432/postgres"),
-        "mariadb": os.environ.get("TEST_MARIADB", "mariadb://root@127.0.0.1:3306/test"),
-    }
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every kind of database is in the default part of the store's own tests; of other rooms' only SQLite is."""
+    for item in items:
+        named = item.callspec.params if hasattr(item, "callspec") else {}
+        kind = named.get("migrated_url", named.get("database_url", "sqlite"))
+        if kind != "sqlite" and "tests/store/" not in item.nodeid:
+            item.add_marker(pytest.mark.long)
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+@pytest.fixture(params=databases.KINDS)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of a new, empty database; a test that uses it runs on each kind."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'test.db'}"
-        return
-    url = _databases()[request.param]
-    name = f"gymserve_{os.getpid()}_{time.monotonic_ns()}"
-    engine = connect(url, tmp_path).engine.execution_options(isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    yield url.rpartition("/")[0] + "/" + name
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"DROP DATABASE {name}" + (" WITH (FORCE)" if "postgres" in url else ""))
-    engine.dispose()
+    """The URL of a new, empty database, for what migrates it; a test that uses it runs on each kind."""
+    with databases.empty(request.param, tmp_path) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[databases.Migrated]:
+    with contextlib.closing(databases.Migrated(tmp_path_factory.mktemp("migrated"))) as made:
+        yield made
+
+
+@pytest.fixture(params=databases.KINDS)
+def migrated_url(request: pytest.FixtureRequest, migrated: databases.Migrated, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database of the newest version, without rows; a test that uses it runs on each kind."""
+    with migrated.new(request.param, tmp_path) as url:
+        yield url
 
 
 @pytest.fixture
-def database(database_url: str, tmp_path: Path) -> Iterator[Database]:
+def database(migrated_url: str, tmp_path: Path) -> Iterator[Database]:
     """A database of the newest version, of each kind."""
-    connected = connect(database_url, tmp_path)
-    schema.upgrade(connected)
-    yield connected
-    connected.close()
+    with contextlib.closing(connect(migrated_url, tmp_path)) as connected:
+        yield connected
 
 
 @pytest.fixture

@@ -10,11 +10,12 @@ from gymserve.accounts.entrance import Entrance
 from gymserve.accounts.keys import Keys
 from gymserve.accounts.logins import Logins, secrets_of
 from gymserve.accounts.passwords import Passwords
+from gymserve.accounts.tickets import Tickets
 from gymserve.accounts.watch import Watch
-from gymserve.errors import Unavailable
-from gymserve.rates import Rates
+from gymserve.protocol.errors import SettingsError, Unavailable
 from gymserve.settings import Settings
 from gymserve.store import Database, connect
+from gymserve.system.rates import Rates
 
 
 class Accounts:
@@ -28,13 +29,16 @@ class Accounts:
         data = Path(settings.DATA)
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.database: Database = connect(settings.DATABASE, data)
-        self.rates = Rates(data / "rates")
+        try:
+            self.rates, watch = Rates(data / "rates"), Watch(data / "accounts-changed")
+        except OSError as error:
+            raise SettingsError(f"the data directory {data} has no room: {error.strerror}") from error
         self.passwords = Passwords(shortest=settings.PASSWORD_LENGTH)
         self.secrets = secrets_of(settings.SECRETS, data)
         self.logins = Logins(self.secrets, seconds=settings.LOGIN_HOURS * 3600)
-        watch = Watch(data / "accounts-changed")
         self.directory = Directory(self.database, self.passwords, watch)
         self.keys = Keys(self.database, watch)
+        self.tickets = Tickets(data / "tickets")
         self.entrance = Entrance(
             self.database, self.passwords, self.logins, watch, self.rates, attempts=settings.LOGIN_ATTEMPTS
         )

@@ -3,7 +3,7 @@
 import datetime
 from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from gymserve.accounts.identity import Identity
@@ -50,3 +50,9 @@ def entries(
         query = query.where(AuditEntry.account_id == account_id)
     with database.reading() as session:
         return list(session.scalars(query.order_by(AuditEntry.id.desc()).limit(limit)))
+
+
+def remove_old(database: Database, days: float) -> None:
+    """Deletes the entries that are more than `days` old."""
+    with database.writing() as session:
+        session.execute(delete(AuditEntry).where(AuditEntry.at < now() - datetime.timedelta(days=days)))

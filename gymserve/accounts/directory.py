@@ -4,7 +4,6 @@ import datetime
 import hashlib
 import secrets
 import unicodedata
-from typing import Any
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
@@ -14,9 +13,9 @@ from gymserve.accounts import audit
 from gymserve.accounts.audit import Actor
 from gymserve.accounts.passwords import Passwords
 from gymserve.accounts.watch import Watch
-from gymserve.errors import Conflict, InvalidRequest, NotFound
+from gymserve.protocol.errors import Conflict, InvalidRequest, NotFound
 from gymserve.store import Database
-from gymserve.store.models import REMOTE_PREFIX, ROLES, TEAM_PREFIX, Account, Invitation, now
+from gymserve.store.models import ACCOUNT_PREFIX, REMOTE_PREFIX, TEAM_PREFIX, Account, Invitation, now
 
 INVITATION_DAYS = 2.0
 
@@ -27,7 +26,7 @@ class Directory:
     def __init__(self, database: Database, passwords: Passwords, watch: Watch) -> None:
         self.database, self.passwords, self.watch = database, passwords, watch
 
-    def create(self, email: Any, password: Any, *, role: str = "participant", by: Actor | None = None) -> Account:
+    def create(self, email: str, password: str, *, role: str = "participant", by: Actor | None = None) -> Account:
         """Makes an account. `by` None: it makes itself.
 
         Raises:
@@ -38,8 +37,7 @@ class Directory:
             self._add(session, account, by or Actor(None, account.email))
         return account
 
-    def _new(self, email: Any, password: Any, role: str) -> Account:
-        _check_role(role)
+    def _new(self, email: str, password: str, role: str) -> Account:
         email = checked_email(email)
         return Account(email=email, email_key=key_of(email), password_hash=self.passwords.hash(password), role=role)
 
@@ -73,13 +71,15 @@ class Directory:
         self,
         account_id: int,
         *,
-        email: Any = None,
-        password: Any = None,
+        email: str | None = None,
+        name: str | None = None,
+        password: str | None = None,
         role: str | None = None,
         is_active: bool | None = None,
         by: Actor,
     ) -> Account:
-        """Changes what is not None. A new password, or being disabled, ends the account's logins.
+        """Changes what is not None. A new password, or being disabled, ends the account's logins; the name "" takes back the
+        one that was chosen.
 
         Raises:
             NotFound: there is no such account.
@@ -94,11 +94,13 @@ class Directory:
                 account.email = checked_email(email)
                 account.email_key = key_of(account.email)
                 done.append("email")
+            if name is not None:
+                _rename(session, account, name)
+                done.append(f"name {account.display_name}")
             if hashed is not None:
                 account.password_hash = hashed
                 done.append("password")
             if role is not None:
-                _check_role(role)
                 account.role = role
                 done.append(f"role {role}")
             if is_active is not None:
@@ -109,12 +111,23 @@ class Directory:
             try:
                 session.flush()
             except IntegrityError:
-                raise InvalidRequest("Email already registered") from None
+                raise InvalidRequest("Email already registered" if email is not None else "the name is taken") from None
             if role is not None or is_active is False:
                 _check_administrators(session)
             audit.note(session, by, "account changed", f"{account.id} {account.email}: {', '.join(done)}")
         self.watch.change()
         return account
+
+    def log_out(self, account_id: int, *, by: Actor) -> None:
+        """Ends an account's logins, on all devices; its keys go on.
+
+        Raises:
+            NotFound: there is no such account.
+        """
+        with self.database.writing() as session:
+            _get(session, account_id).generation += 1
+            audit.note(session, by, "logged out", f"account {account_id}")
+        self.watch.change()
 
     def remove(self, account_id: int, *, by: Actor) -> None:
         """Deletes an account with its keys and projects.
@@ -154,7 +167,7 @@ class Directory:
         with self.database.reading() as session:
             return _invitation(session, secret).role
 
-    def accept(self, secret: str, email: Any, password: Any, *, address: str = "", request_id: str = "") -> Account:
+    def accept(self, secret: str, email: str, password: str, *, address: str = "", request_id: str = "") -> Account:
         """Makes the account that an invitation is for.
 
         Raises:
@@ -175,16 +188,29 @@ def _get(session: Session, account_id: int) -> Account:
     return account
 
 
+def _rename(session: Session, account: Account, name: str) -> None:
+    """Gives an account the name that others see.
+
+    Raises:
+        InvalidRequest: it is none, or taken.
+    """
+    if len(name) > 60 or len(key_of(name)) > 180 or name != name.strip():
+        raise InvalidRequest("name must be at most 60 characters, without spaces around them; empty: none of one's own")
+    if not name.isprintable():
+        raise InvalidRequest("name must be printable")
+    for prefix in (ACCOUNT_PREFIX, TEAM_PREFIX, REMOTE_PREFIX):
+        if key_of(name).startswith(prefix):
+            raise InvalidRequest(f"a name must not begin with {prefix!r}, which names other entrants of challenges")
+    if name and session.scalar(select(Account.id).where(Account.name_key == key_of(name), Account.id != account.id)):
+        raise InvalidRequest(f"the name {name} is taken: choose another one")
+    account.name, account.name_key = (name, key_of(name)) if name else (None, None)
+
+
 def _invitation(session: Session, secret: str) -> Invitation:
     found = session.scalar(select(Invitation).where(Invitation.digest == digest(secret), Invitation.expires_at > now()))
     if found is None:
         raise NotFound("this link was used, or has expired; the server prints a new one when it starts")
     return found
-
-
-def _check_role(role: Any) -> None:
-    if role not in ROLES:
-        raise InvalidRequest(f"role must be one of {', '.join(ROLES)}, not {role!r:.50}")
 
 
 def _check_administrators(session: Session) -> None:
@@ -202,13 +228,13 @@ def key_of(email: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", email).casefold())
 
 
-def checked_email(email: Any) -> str:
+def checked_email(email: str) -> str:
     """An email, or any other name, by which an account is known.
 
     Raises:
         InvalidRequest: it is no such text.
     """
-    if not isinstance(email, str) or not email.strip():
+    if not email.strip():
         raise InvalidRequest("A required request parameter 'email' was not provided")
     if email != email.strip() or not email.isprintable() or len(email) > 254 or len(key_of(email)) > 254:
         raise InvalidRequest("email must be at most 254 printable characters, without spaces around them")

@@ -13,10 +13,10 @@ from gymserve.accounts.keys import PREFIX
 from gymserve.accounts.logins import Logins
 from gymserve.accounts.passwords import Passwords
 from gymserve.accounts.watch import Watch
-from gymserve.errors import TooFast, Unauthenticated, Unavailable
-from gymserve.rates import Rates
+from gymserve.protocol.errors import TooFast, Unauthenticated, Unavailable
 from gymserve.store import Database
 from gymserve.store.models import Account, ApiKey
+from gymserve.system.rates import Rates
 
 REMEMBERED = 10_000  # identities
 REMEMBERED_SECONDS = 5.0  # how long changes by programs on other machines may go unnoticed

@@ -1,10 +1,11 @@
 """Who asks, and what their role and scopes allow."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from gymserve.store.models import ROLES
 
-SCOPES = ("environments", "submissions", "training", "account", "operations")
+Scope = Literal["environments", "submissions", "training", "account", "operations"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 
 class Identity(NamedTuple):

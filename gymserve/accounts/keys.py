@@ -2,8 +2,9 @@
 
 import datetime
 import secrets
-from typing import Any
+from typing import Annotated, Literal
 
+from msgspec import Meta, Struct
 from sqlalchemy import func, select
 
 from gymserve.accounts import audit
@@ -11,13 +12,25 @@ from gymserve.accounts.audit import Actor
 from gymserve.accounts.directory import digest
 from gymserve.accounts.identity import SCOPES
 from gymserve.accounts.watch import Watch
-from gymserve.errors import InvalidRequest, LimitReached, NotFound
+from gymserve.protocol.errors import InvalidRequest, LimitReached, NotFound
 from gymserve.store import Database
 from gymserve.store.models import ApiKey, now
 
 PREFIX = "gs_"
 MOST = 100  # of one account
-MOST_DAYS = 3650.0
+
+
+class KeyOrder(Struct):
+    """What a new key is to be."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    scopes: Annotated[
+        Annotated[list[Literal[SCOPES]], Meta(min_length=1, max_length=len(SCOPES))] | None,  # type: ignore[valid-type]
+        Meta(description="what it is good for; null: all that the account may do"),
+    ] = None
+    days: Annotated[
+        Annotated[float, Meta(gt=0, le=3650)] | None, Meta(description="how long it lasts; null: until revoked")
+    ] = None
 
 
 class Keys:
@@ -26,33 +39,23 @@ class Keys:
     def __init__(self, database: Database, watch: Watch) -> None:
         self.database, self.watch = database, watch
 
-    def create(
-        self, account_id: int, name: Any, *, scopes: Any = None, days: Any = None, by: Actor
-    ) -> tuple[ApiKey, str]:
-        """(its row, the key itself, which is never seen again).
-
-        Args:
-            scopes: what it is good for, of `identity.SCOPES`; None: all that the account may do.
-            days: how long it lasts; None: until it is revoked.
+    def create(self, account_id: int, order: KeyOrder, *, by: Actor) -> tuple[ApiKey, str]:
+        """Makes a key: (its row, the key itself, which is never seen again).
 
         Raises:
-            InvalidRequest: a value is no good.
+            InvalidRequest: its name is not printable.
             LimitReached: the account has too many.
         """
-        if not isinstance(name, str) or not 0 < len(name) <= 100 or not name.isprintable():
-            raise InvalidRequest("name must be a string of 1 to 100 printable characters")
-        if scopes is not None and (not isinstance(scopes, list) or not scopes or any(s not in SCOPES for s in scopes)):
-            raise InvalidRequest(f"scopes must be a list of some of {', '.join(SCOPES)}")
-        if days is not None and (type(days) not in (int, float) or not 0 < days <= MOST_DAYS):
-            raise InvalidRequest(f"days must be a number, more than 0 and at most {MOST_DAYS:g}")
+        if not order.name.isprintable():
+            raise InvalidRequest("name must be printable")
         secret = PREFIX + secrets.token_urlsafe(32)
         key = ApiKey(
             account_id=account_id,
-            name=name,
+            name=order.name,
             digest=digest(secret),
             hint=secret[:8],
-            scopes=",".join(sorted(set(scopes or ()))),
-            expires_at=None if days is None else now() + datetime.timedelta(days=days),
+            scopes=",".join(sorted(set(order.scopes or ()))),
+            expires_at=None if order.days is None else now() + datetime.timedelta(days=order.days),
         )
         with self.database.writing() as session:
             if (session.scalar(select(func.count()).where(ApiKey.account_id == account_id)) or 0) >= MOST:

@@ -1,6 +1,5 @@
 """Logins: signed tokens (JWT, HS256) that say who somebody is until they expire."""
 
-import os
 import secrets
 import time
 from pathlib import Path
@@ -10,7 +9,8 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 
-from gymserve.errors import SettingsError, Unauthenticated
+from gymserve.protocol.errors import SettingsError, Unauthenticated
+from gymserve.system import secret_file
 
 ALGORITHM = "HS256"
 SHORTEST = 32  # characters of a secret
@@ -67,20 +67,8 @@ def secrets_of(given: list[str], data: Path) -> list[str]:
     Raises:
         SettingsError: one is too short.
     """
-    file = data / "secrets"
     if not given:
-        if not file.exists():
-            fresh = file.with_name(f"secrets.{os.getpid()}.{secrets.token_hex(4)}")
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with open(descriptor, "w") as writing:
-                writing.write(secrets.token_urlsafe(48) + "\n")
-            try:
-                os.link(fresh, file)  # of workers that start side by side, one is first
-            except FileExistsError:
-                pass
-            finally:
-                fresh.unlink()
-        given = file.read_text().split()
+        given = secret_file.kept(data / "secrets", lambda: secrets.token_urlsafe(48)).split()
     if not given or any(len(secret) < SHORTEST for secret in given):
         raise SettingsError(
             f"each of SECRETS (or RL_API_SECRET_KEY) must have at least {SHORTEST} characters, "

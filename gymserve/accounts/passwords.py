@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from gymserve.errors import InvalidRequest, Unavailable
+from gymserve.protocol.errors import InvalidRequest, Unavailable
 
 LONGEST = 1024
 AT_ONCE = 2  # in each process
@@ -27,14 +27,14 @@ class Passwords:
         self._places = threading.BoundedSemaphore(AT_ONCE)
         self._nobodys = ""
 
-    def hash(self, password: object) -> str:
+    def hash(self, password: str) -> str:
         """A new password's hash.
 
         Raises:
-            InvalidRequest: it is too short, too long or no text.
+            InvalidRequest: it is too short or too long.
             Unavailable: too many others are being hashed.
         """
-        if not isinstance(password, str) or not self.shortest <= len(password) <= LONGEST:
+        if not self.shortest <= len(password) <= LONGEST:
             raise InvalidRequest(f"password must be a string of {self.shortest} to {LONGEST} characters")
         with self._place():
             return self._hasher.hash(_bytes(password))

@@ -11,12 +11,14 @@ _NUMBER = struct.Struct("<Q")
 class Watch:
     """Args:
     file: shared by all processes that use the same database on this machine.
+
+    Raises:
+        OSError: there is no room for it on the disk.
     """
 
     def __init__(self, file: Path) -> None:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if os.fstat(descriptor).st_size < _NUMBER.size:
-            os.ftruncate(descriptor, _NUMBER.size)
+        os.posix_fallocate(descriptor, 0, _NUMBER.size)  # a hole would be SIGBUS where the disk is full
         self._page = mmap.mmap(descriptor, _NUMBER.size)
         os.close(descriptor)
 

@@ -2,15 +2,18 @@
 
 import inspect
 import math
+import threading
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
 import gymnasium
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
-from gymserve.errors import InvalidRequest
+from gymserve.environments.foreign import pass_on_interrupt, words
+from gymserve.protocol.errors import EnvironmentFailed, InvalidRequest
 
-MAX_ELEMENTS = 10_000
+MAX_SIZE = 10_000  # elements and characters of all arguments together
 _NEVER = (
     "self",
     "render_mode",
@@ -22,49 +25,81 @@ _NEVER = (
     "screen_height",
     "width",
     "height",
+    "autoreset_mode",
+    "batch_size",
+    "num_threads",
+    "thread_affinity_offset",
 )
 _PATHS = ("file", "path", "dir", "directory")
 _PLAIN = (bool, int, float, str, list, tuple, dict, type(None))
+# Threads that import a package and its modules at once wait for each other; Python then hands one of them half a module.
+_importing = threading.Lock()
 
 
 def names(spec: EnvSpec) -> list[str]:
-    """The parameters of a catalogue entry's constructor that take plain data."""
-    return list(_names(spec.id))
+    """The parameters of a catalogue entry's constructors that take plain data, the one of many copies included.
+
+    Raises:
+        EnvironmentFailed: its module cannot be imported.
+    """
+    with _importing:
+        return list(_names(spec.id))
+
+
+def takes(entry_point: Any, name: str) -> bool:
+    """Whether an entry point has a parameter of this name."""
+    with _importing:
+        creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+    return name in inspect.signature(creator).parameters
 
 
 @cache
 def _names(env_id: str) -> tuple[str, ...]:
     spec = gymnasium.registry[env_id]
-    creator = load_env_creator(spec.entry_point) if isinstance(spec.entry_point, str) else spec.entry_point
+    entry_points = [one for one in (spec.entry_point, spec.vector_entry_point) if one is not None]
+    return tuple(dict.fromkeys(name for one in entry_points for name in _parameters(env_id, one)))
+
+
+def _parameters(env_id: str, entry_point: Any) -> Iterator[str]:
     try:
-        parameters = inspect.signature(creator).parameters.values()  # type: ignore[arg-type]
+        creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+    except BaseException as error:  # a simulator's own code, and what it needs of the machine
+        pass_on_interrupt(error)
+        raise EnvironmentFailed(f"{env_id} cannot be imported: {words(error)}") from error
+    try:
+        parameters = inspect.signature(creator).parameters.values()
     except (TypeError, ValueError):
-        return ()
-    return tuple(
-        each.name
-        for each in parameters
-        if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)
-        and each.name not in _NEVER
-        and each.name.rpartition("_")[2] not in _PATHS
-        and isinstance(each.default, _PLAIN)
-    )
+        return
+    for each in parameters:
+        if (
+            each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)
+            and each.name not in _NEVER
+            and each.name.rpartition("_")[2] not in _PATHS
+            and isinstance(each.default, _PLAIN)
+        ):
+            yield each.name
 
 
-def check_size(name: str, value: Any) -> None:
-    """Refuses values that are not finite, or larger than any environment needs.
+def check_size(kwargs: Mapping[str, Any]) -> None:
+    """Refuses values that are not finite, or all together larger than any environment needs.
 
     Raises:
-        InvalidRequest: the value is such.
+        InvalidRequest: they are such.
     """
-    waiting, elements = [value], 0
-    while waiting:
-        each = waiting.pop()
-        elements += 1
-        if isinstance(each, float) and not math.isfinite(each):
-            raise InvalidRequest(f"kwargs: {name} must be finite")
-        if isinstance(each, str) and len(each) > MAX_ELEMENTS:
-            raise InvalidRequest(f"kwargs: {name} is longer than {MAX_ELEMENTS} characters")
-        if isinstance(each, (list, dict)):
-            waiting.extend(each.values() if isinstance(each, dict) else each)
-        if elements + len(waiting) > MAX_ELEMENTS:
-            raise InvalidRequest(f"kwargs: {name} has more than {MAX_ELEMENTS} elements")
+    size = 0
+    for name, value in kwargs.items():
+        waiting = [value]
+        while waiting:
+            each = waiting.pop()
+            size += 1 + (len(each) if isinstance(each, str) else 0)
+            if isinstance(each, float) and not math.isfinite(each):
+                raise InvalidRequest(f"kwargs: {name} must be finite")
+            if isinstance(each, dict):
+                size += sum(map(len, each))
+                waiting.extend(each.values())
+            elif isinstance(each, list):
+                waiting.extend(each)
+            if size + len(waiting) > MAX_SIZE:
+                raise InvalidRequest(
+                    f"kwargs: with {name}, they have more than {MAX_SIZE} elements and characters in all"
+                )

@@ -11,11 +11,22 @@ from typing import Any
 import gymnasium
 from gymnasium.envs.registration import EnvSpec
 
-from gymserve.environments import arguments, car_race, offloading, opensim, requirements
+from gymserve.environments import arguments, car_race, offloading, old_atari, opensim, requirements
+from gymserve.environments.clipping import ClipActions
+from gymserve.environments.foreign import pass_on_interrupt, words
 from gymserve.environments.making import make
-from gymserve.errors import EnvironmentFailed, InvalidRequest, SettingsError, UnknownEnvironment
+from gymserve.protocol.errors import (
+    EnvironmentFailed,
+    GymserveError,
+    InvalidRequest,
+    SettingsError,
+    UnknownArgument,
+    UnknownEnvironment,
+)
+from gymserve.protocol.recipe import Recipe
+from gymserve.protocol.spaces import describe, jsonable
 from gymserve.settings import Settings
-from gymserve.spaces import describe, jsonable
+from gymserve.system import randomness
 
 _ID = re.compile(r"(?:[A-Za-z0-9_.-]+/)?[A-Za-z0-9_.-]+")
 _NAME_VERSION = re.compile(r"(.+?)(?:-v(\d+))?")
@@ -88,6 +99,7 @@ class Catalogue:
         if importlib.util.find_spec("ale_py"):
             ale = importlib.import_module("ale_py")
             ale.ALEInterface.setLoggerMode(ale.LoggerMode.Error)
+        self.modules = tuple(modules)
         self._kwargs = dict(kwargs or {})
         self._shared = (*_LIGHT, *shared)
 
@@ -102,8 +114,9 @@ class Catalogue:
         return cls(settings.ENVIRONMENT_MODULES, kwargs=kwargs, shared=shared)
 
     def ids(self) -> list[str]:
-        """Every id, also of those for which something is missing."""
-        return [env_id for env_id in gymnasium.registry if not env_id.startswith(_OURS)]
+        """Every id, also of those for which something is missing, but for `old_atari`'s."""
+        every = list(gymnasium.registry)
+        return [env_id for env_id in every if not env_id.startswith(_OURS) and env_id not in old_atari.registered]
 
     def resolve(self, env_id: Any) -> Environment:
         """The entry for what an agent asked for: its id, an old version's, or a name without a version.
@@ -127,6 +140,7 @@ class Catalogue:
     def _newest(self, env_id: str) -> str | None:
         """The id itself if it can be made, else the newest version of the same name that can, else what is registered."""
         env_id = _ALIASES.get(env_id, env_id)
+        old_atari.register(env_id)
         registered = gymnasium.registry.get(env_id)
         if env_id.startswith(_OURS):
             return None
@@ -136,7 +150,7 @@ class Catalogue:
         namespace, _, name = match[1].rpartition("/") if match else ("", "", env_id)
         versions = [
             spec
-            for spec in gymnasium.registry.values()
+            for spec in list(gymnasium.registry.values())  # another thread may import what registers more
             if spec.name == name and (spec.namespace or "") == namespace and requirements.missing(spec) is None
         ]
         newest = max(versions, key=lambda spec: spec.version or 0, default=None)
@@ -155,6 +169,37 @@ class Catalogue:
         light = spec.id in self._shared or any(module == one or module.startswith(one + ".") for one in self._shared)
         return "shared" if light else "dedicated"
 
+    def make(self, recipe: Recipe, *, render_mode: str | None = None) -> Any:
+        """The environment, or vector environment, of a recipe.
+
+        Args:
+            render_mode: instead of the recipe's own.
+
+        Raises:
+            UnknownEnvironment: it is not in the catalogue (any more).
+            InvalidRequest: it cannot be made like this.
+            EnvironmentFailed: its constructor raised an error; of a graded instance's, nothing more is said.
+        """
+        if recipe.global_seed is not None:
+            randomness.seed(recipe.global_seed)
+        try:
+            env = make(
+                self.resolve(recipe.environment),
+                kwargs=recipe.kwargs,
+                max_episode_steps=recipe.max_episode_steps,
+                render_mode=render_mode or recipe.render_mode,
+                num_envs=recipe.num_envs,
+                autoreset=recipe.autoreset_mode,
+                wrappers=recipe.wrappers,
+            )
+            return ClipActions(env) if recipe.clip_actions else env
+        except GymserveError as error:
+            if not recipe.is_graded:
+                raise
+            cause = error.__cause__ or error
+            text = f"the trial's environment {recipe.environment} cannot be made ({type(cause).__name__})"
+            raise EnvironmentFailed(text) from cause
+
     def allowed_kwargs(self, environment: Environment) -> list[str]:
         """The names of the kwargs that an agent may give."""
         own = arguments.names(environment.spec) if requirements.is_built_in(environment.spec) else []
@@ -169,10 +214,11 @@ class Catalogue:
         if not isinstance(kwargs, dict):
             raise InvalidRequest(f"kwargs must be an object, not {kwargs!r:.50}")
         allowed = self.allowed_kwargs(environment)
-        for name, value in kwargs.items():
+        for name in kwargs:
             if name not in allowed:
-                raise InvalidRequest(f"kwargs: {name!r:.50} is not among {', '.join(allowed) or 'none'}")
-            arguments.check_size(name, value)
+                known = ", ".join(allowed) or "none"
+                raise UnknownArgument(f"kwargs: the unexpected keyword argument {name!r:.50} is not among {known}")
+        arguments.check_size(kwargs)
 
     def rows(self, env_ids: Iterable[str]) -> list[dict[str, Any]]:
         """What can be told of environments without making them."""
@@ -193,7 +239,10 @@ class Catalogue:
             "install": requirements.install(spec) if lacking else None,
         }
         if lacking is None:
-            row["kwargs"] = self.allowed_kwargs(Environment(env_id, env_id, row["kind"]))
+            try:
+                row["kwargs"] = self.allowed_kwargs(Environment(env_id, env_id, row["kind"]))
+            except EnvironmentFailed as error:
+                row["missing"] = str(error)
         return row
 
     def quick(self) -> list[str]:
@@ -219,8 +268,9 @@ class Catalogue:
                 "observation_space": describe(env.observation_space),
             }
             env.close()
-        except (Exception, SystemExit) as error:
-            raise EnvironmentFailed(f"{env_id} fails once it is made: {type(error).__name__}: {error}") from error
+        except BaseException as error:
+            pass_on_interrupt(error)
+            raise EnvironmentFailed(f"{env_id} fails once it is made: {words(error)}") from error
         return told
 
     def versions(self) -> list[Any]:
@@ -233,6 +283,14 @@ class Catalogue:
             except importlib.metadata.PackageNotFoundError:
                 versions.append("")
         return [versions, opensim.present(), self.ids(), list(self._shared), sorted(self._kwargs)]
+
+
+def may_mean(env_id: str, environment: str) -> bool:
+    """Whether a catalogue, if not this machine's, may know an environment by the id that was asked for: see `resolve`."""
+    asked, known = (_NAME_VERSION.fullmatch(each[:100]) for each in (_ALIASES.get(env_id, env_id), environment))
+    if asked is None or known is None or asked[1] != known[1]:
+        return False
+    return int(asked[2] or 0) <= int(known[2] or 0)
 
 
 def _malformed(env_id: Any, hint: str) -> UnknownEnvironment:

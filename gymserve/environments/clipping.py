@@ -6,8 +6,8 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from gymserve.errors import InvalidRequest
-from gymserve.spaces.clipped import ClippedBox
+from gymserve.protocol.errors import InvalidRequest
+from gymserve.protocol.spaces.clipped import ClippedBox
 
 
 class ClipActions(gymnasium.ActionWrapper[Any, Any, Any]):

@@ -1,7 +1,6 @@
 """The catalogue as it is listed: each environment's row, with its spaces, which are kept in a file until versions change."""
 
 import contextlib
-import fcntl
 import json
 import os
 import time
@@ -10,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from gymserve.environments.catalogue import Catalogue
-from gymserve.errors import EnvironmentFailed, InvalidRequest
+from gymserve.protocol.errors import EnvironmentFailed, InvalidRequest
+from gymserve.system.files import write_whole
+from gymserve.system.locks import try_lock
 
 RETRY_SECONDS = 600.0  # what an environment failed of may have passed by then, such as a machine without memory
 Spaces = Callable[[str, dict[str, Any]], dict[str, Any]]
@@ -72,9 +73,8 @@ class Listing:
                 if env_id not in kept and time.monotonic() < deadline:
                     kept[env_id] = self._asked(env_id)
         finally:
-            fresh = self._file.with_suffix(".new")
-            fresh.write_text(json.dumps({"key": self.catalogue.versions(), "kept": kept}))
-            os.replace(fresh, self._file)
+            with contextlib.suppress(OSError):  # a full disk: the next request asks again
+                write_whole(self._file, json.dumps({"key": self.catalogue.versions(), "kept": kept}))
 
     def _asked(self, env_id: str) -> tuple[dict[str, Any], float | None]:
         try:
@@ -83,7 +83,7 @@ class Listing:
             return {"missing": str(error)}, self._clock() + RETRY_SECONDS
 
     def _kept(self) -> _Kept:
-        with contextlib.suppress(OSError, ValueError, KeyError):  # there is none yet, or it is of no use
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError):  # none yet, or of no use
             found = json.loads(self._file.read_text())
             if found["key"] == self.catalogue.versions():
                 now = self._clock()
@@ -93,17 +93,15 @@ class Listing:
     @contextlib.contextmanager
     def _turn(self, deadline: float) -> Iterator[bool]:
         """Waits until no other thread or process asks for spaces; tells whether that came in time."""
-        with open(self._file.with_suffix(".lock"), "w") as lock:
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() >= deadline:
-                        yield False
-                        return
-                    time.sleep(0.05)
+        while (lock := try_lock(self._file.with_suffix(".lock"))) is None:
+            if time.monotonic() >= deadline:
+                yield False
+                return
+            time.sleep(0.05)
+        try:
             yield True
+        finally:
+            os.close(lock)
 
 
 def _told(kept: _Kept, env_id: str) -> dict[str, Any]:

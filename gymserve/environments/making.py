@@ -5,17 +5,28 @@ import importlib
 import importlib.util
 import os
 import warnings
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import gymnasium
 from gymnasium.vector import AutoresetMode
 
-from gymserve.errors import EnvironmentFailed, InvalidRequest
+from gymserve.environments import arguments, old_api
+from gymserve.environments.foreign import pass_on_interrupt, words
+from gymserve.environments.wrappers import functions, wrapped
+from gymserve.protocol.errors import EnvironmentFailed, InvalidRequest
+from gymserve.protocol.recipe import Wrapper
+from gymserve.system import interpreters
 
 WARM = (
     "gymnasium.envs.classic_control", "gymnasium.envs.toy_text", "gymnasium.envs.box2d", "gymnasium.envs.mujoco",
     "mujoco", "ale_py", "ale_py.env", "opensim", "gymserve.environments.offloading.discrete",
 )  # fmt: skip
+_NO_ENV = "only gymnasium.Env is served; environments of many agents, such as PettingZoo's, are not served yet"
+_OF_PARAMETERS = (
+    "unexpected keyword argument",
+    "autoreset_mode",
+)  # in errors of vector environments that do not take one
 _AUTORESET = {mode.value: mode for mode in AutoresetMode}
 
 
@@ -34,10 +45,12 @@ def make(
     render_mode: str | None = None,
     num_envs: int = 1,
     autoreset: str | None = None,
+    wrappers: Sequence[Wrapper] = (),
 ) -> Any:
-    """A `gymnasium.Env`, or a `gymnasium.vector.VectorEnv` where `num_envs` is more than 1.
+    """A `gymnasium.Env`, or a `gymnasium.vector.VectorEnv` where `num_envs` is more than 1 or `autoreset` is named.
 
     Args:
+        wrappers: around it, or around each copy; see `environments.wrappers`.
         autoreset: "NextStep" (default), "SameStep" or "Disabled", for a vector environment.
 
     Raises:
@@ -48,38 +61,58 @@ def make(
         raise InvalidRequest("render_mode 'human' needs a screen, and servers have none: use 'rgb_array'")
     if autoreset not in (None, *_AUTORESET):
         raise InvalidRequest(f"autoreset_mode must be one of {', '.join(_AUTORESET)}, not {autoreset!r:.50}")
-    if num_envs == 1 and autoreset is not None:
-        raise InvalidRequest("autoreset_mode is for vector instances: num_envs must be more than 1")
-    given = dict(kwargs or {})
-    if render_mode is not None:
-        given["render_mode"] = render_mode
+    is_vector = num_envs > 1 or autoreset is not None
+    given: dict[str, Any] = {}
     if max_episode_steps is not None:
         given["max_episode_steps"] = max_episode_steps
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            if num_envs == 1:
-                return _checked(gymnasium.make(environment.id, disable_env_checker=True, **given), render_mode)
-            return _checked(_make_vector(environment.id, num_envs, autoreset, given), render_mode)
+            if render_mode is not None and not old_api.is_told_its_mode(environment.id):
+                given["render_mode"] = render_mode
+            given |= copy.deepcopy(kwargs or {})  # a constructor may write into its own
+            if is_vector:
+                env: Any = _make_vector(environment.id, num_envs, autoreset, given, wrappers)
+            else:
+                env = wrapped(gymnasium.make(environment.id, disable_env_checker=True, **given), wrappers)
+            old_api.adapt(env, render_mode)
+            return _checked(env, render_mode)
         except InvalidRequest:
             raise
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            pass_on_interrupt(error)
+            text = words(error)
+            if "inherit from the gymnasium.Env class" in text:
+                raise InvalidRequest(f"{environment.id}: {_NO_ENV} ({text})") from error
             if kwargs:
-                raise InvalidRequest(f"{environment.id} cannot be made with these kwargs: {_line(error)}") from error
-            raise EnvironmentFailed(f"{environment.id} cannot be made: {_line(error)}") from error
+                raise InvalidRequest(f"{environment.id} cannot be made with these kwargs: {text}") from error
+            if is_vector and any(word in text for word in _OF_PARAMETERS):
+                raise InvalidRequest(f"{num_envs} copies of {environment.id} cannot be made so: {text}") from error
+            raise EnvironmentFailed(f"{environment.id} cannot be made: {text}") from error
 
 
-def _make_vector(env_id: str, num_envs: int, autoreset: str | None, given: dict[str, Any]) -> Any:
-    """Gymnasium's own choice: the vector entry point where there is one that knows the mode, else copies one by one."""
+def _make_vector(
+    env_id: str, num_envs: int, autoreset: str | None, given: dict[str, Any], wrappers: Sequence[Wrapper]
+) -> Any:
+    """Gymnasium's own choice: the vector entry point where there is one that knows the mode, else copies one by one, as
+    with wrappers.
+
+    Where the entry point takes a mode it is the choice for all of them, also for one that it refuses.
+    """
     mode = _AUTORESET[autoreset or "NextStep"]
-    if gymnasium.registry[env_id].vector_entry_point is not None:
+    entry_point = gymnasium.registry[env_id].vector_entry_point
+    if not wrappers and entry_point is not None:
+        if arguments.takes(entry_point, "autoreset_mode"):
+            return gymnasium.make_vec(env_id, num_envs, "vector_entry_point", autoreset_mode=mode, **given)
         env = gymnasium.make_vec(env_id, num_envs, "vector_entry_point", **given)
         if env.metadata.get("autoreset_mode") == mode:
             return env
         env.close()
     spec = copy.deepcopy(gymnasium.registry[env_id])
     spec.disable_env_checker = True  # as of one environment alone; it costs every copy a call a step
-    return gymnasium.make_vec(spec, num_envs, "sync", vector_kwargs={"autoreset_mode": mode}, **given)
+    return gymnasium.make_vec(
+        spec, num_envs, "sync", vector_kwargs={"autoreset_mode": mode}, wrappers=functions(wrappers), **given
+    )
 
 
 def _checked(env: Any, render_mode: str | None) -> Any:
@@ -91,21 +124,19 @@ def _checked(env: Any, render_mode: str | None) -> Any:
     return env
 
 
-def _line(error: BaseException) -> str:
-    return str(error).partition("\n")[0][:300] or type(error).__name__
-
-
 def warm() -> None:
     """Imports what is installed of the simulators, so that a forked host makes its first environment at once.
 
     Raises:
         RuntimeError: an import started a thread, which a fork would lose.
     """
-    for module in WARM:
-        if importlib.util.find_spec(module.partition(".")[0]) is not None:
-            try:
-                importlib.import_module(module)
-            except Exception:
-                continue  # its environments will say so when they are asked for
+    # Some set variables, which others' environments would have in a host and nowhere else.
+    with interpreters.unchanged():
+        for module in WARM:
+            if importlib.util.find_spec(module.partition(".")[0]) is not None:
+                try:
+                    importlib.import_module(module)
+                except Exception:
+                    continue  # its environments will say so when they are asked for
     if os.path.isdir("/proc/self/task") and len(os.listdir("/proc/self/task")) > 1:
         raise RuntimeError("importing the simulators started threads: set PRELOAD = False")

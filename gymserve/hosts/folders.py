@@ -12,12 +12,20 @@ import time
 from collections.abc import Container
 from pathlib import Path
 
-from gymserve.errors import StorageFull
 from gymserve.journal.file import read
 from gymserve.journal.records import Created
+from gymserve.protocol.errors import StorageFull
+from gymserve.protocol.recipe import Recipe
+from gymserve.system import files
 
 CATALOGUE = "c0"  # the slot of the host that makes environments to tell their spaces: no token names it
-_TOKEN = re.compile(r"([sd]\d{1,7})(?:([.~])(\d{1,10}))?-[A-Za-z0-9_-]{22}")
+GRADED = "g"  # a kind of slot: of light graded instances, each of which has one
+_TOKEN = re.compile(r"([sdg]\d{1,7})(?:([.~])(\d{1,10}))?-[A-Za-z0-9_-]{22}")
+
+
+def is_shared(token: str) -> bool:
+    """Whether an instance shares its host with others."""
+    return token.startswith("s")
 
 
 def new_token(slot: str, account: int = 0, *, alone: bool = False) -> str:
@@ -57,13 +65,13 @@ def tokens(instances: Path) -> list[str]:
         return []
 
 
-def made_as(folder: Path) -> dict[str, object] | None:
-    """The first record of an instance's journal: how it was made; None if it is gone."""
+def recipe_of(folder: Path) -> Recipe | None:
+    """An instance's recipe; None if its journal is gone."""
     try:
         first = next(read(folder / "journal"), None)
     except (OSError, ValueError):
         return None
-    return first.meta if isinstance(first, Created) else None
+    return first.recipe if isinstance(first, Created) else None
 
 
 def prepare(folder: Path) -> Path:
@@ -72,18 +80,15 @@ def prepare(folder: Path) -> Path:
     Raises:
         StorageFull: it cannot be made.
     """
-    fresh = folder.with_name(f"{folder.name}.new")
     try:
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True, mode=0o700)
+        return files.draft(folder)
     except OSError as error:
         raise StorageFull(f"cannot create the instance's folder: {error.strerror}") from error
-    return fresh
 
 
 def publish(folder: Path) -> None:
     """From here on the instance exists, also after a crash."""
-    folder.with_name(f"{folder.name}.new").rename(folder)
+    files.publish(folder)
 
 
 def retire(folder: Path) -> None:
@@ -110,23 +115,34 @@ def sweep(instances: Path, idle_seconds: float, *, slot: str, but: Container[str
 
 
 def storage(data: Path) -> dict[int, int]:
-    """Account → bytes of its instances' folders, closed ones included."""
+    """Account → bytes of its instances' folders, closed ones and uploads included."""
     used: dict[int, int] = {}
     for kind in ("instances", "closed"):
         for token in tokens(data / kind):
             if owner := owner_of(token):
                 with contextlib.suppress(OSError):  # closed in the meantime
-                    used[owner] = used.get(owner, 0) + _occupied(data / kind / token)
+                    used[owner] = used.get(owner, 0) + occupied(data / kind / token)
+    for name in uploaders(data):
+        with contextlib.suppress(OSError):  # replaced in the meantime
+            used[int(name)] = used.get(int(name), 0) + occupied(data / "uploads" / name)
     return used
 
 
-def _occupied(folder: str | Path) -> int:
+def uploaders(data: Path) -> list[str]:
+    """The accounts with uploads, by their numbers; 0: nobody's."""
+    try:
+        return [name for name in os.listdir(data / "uploads") if name.isdecimal()]
+    except FileNotFoundError:
+        return []
+
+
+def occupied(folder: str | Path) -> int:
     """Bytes of all that is in a folder, its monitors' files and videos included."""
     total = 0
     for entry in os.scandir(folder):
         total += entry.stat(follow_symlinks=False).st_blocks * 512
         if entry.is_dir(follow_symlinks=False):
-            total += _occupied(entry.path)
+            total += occupied(entry.path)
     return total
 
 
@@ -137,7 +153,7 @@ def remove_old(data: Path, days: float) -> None:
             if unfinished.stat().st_mtime < time.time() - 3600:
                 shutil.rmtree(unfinished)
     oldest = time.time() - days * 86400
-    for kind in ("closed", "idempotency"):
+    for kind in ("closed", "idempotency", *(f"uploads/{name}" for name in uploaders(data))):
         for entry in os.scandir(data / kind) if (data / kind).exists() else ():
-            if entry.stat().st_mtime < (oldest if kind == "closed" else time.time() - 86400):
+            if entry.stat().st_mtime < (time.time() - 86400 if kind == "idempotency" else oldest):
                 shutil.rmtree(entry.path) if entry.is_dir() else os.unlink(entry.path)

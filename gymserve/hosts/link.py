@@ -2,12 +2,62 @@
 
 import socket
 import struct
-from typing import Any
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Generic, TypeVar, get_args
 
-from gymserve import errors, wire
+import msgspec
+
+from gymserve.protocol import errors, wire
 
 _LENGTH = struct.Struct("<I")
 CHUNK = 1 << 16  # bytes received at once
+Answer = TypeVar("Answer")
+
+
+class Request(msgspec.Struct, Generic[Answer], frozen=True, array_like=True):
+    """What is answered with an `Answer`, or a failure."""
+
+    @property
+    def verb(self) -> str:
+        """What errors call it."""
+        return str(self.__struct_config__.tag)
+
+
+class Failure(msgspec.Struct, frozen=True, array_like=True):
+    """An error as it crosses a link: its class, and what it is made with."""
+
+    name: str
+    args: list[Any]
+
+    @classmethod
+    def of(cls, error: errors.GymserveError) -> "Failure":
+        return cls(type(error).__name__, list(error.args))
+
+    def error(self) -> errors.GymserveError:
+        """The error itself."""
+        kind = getattr(errors, self.name, errors.GymserveError)
+        error: errors.GymserveError = kind(*self.args)
+        return error
+
+
+class Reply(msgspec.Struct, Generic[Answer], frozen=True, array_like=True):
+    """A failure, or the answer."""
+
+    failure: Failure | None
+    answer: Answer | None
+
+
+def decoder(kind: Any) -> Any:
+    """Reads a message of a type or a union; raises `msgspec.MsgspecError` for any other."""
+    return msgspec.msgpack.Decoder(kind, ext_hook=wire.decode_extension).decode
+
+
+@cache
+def reply_decoder(kind: type[Request[Any]]) -> Any:
+    """Reads the reply to a kind of request."""
+    (answer,) = get_args(kind.__orig_bases__[0])  # type: ignore[attr-defined]
+    return decoder(Reply[answer])  # type: ignore[valid-type]
 
 
 class Lost(Exception):
@@ -19,17 +69,28 @@ class Late(Exception):
 
 
 def encode(message: Any) -> bytes:
+    """A message of `hosts.messages`, with its length."""
     body = wire.pack(message)
     return _LENGTH.pack(len(body)) + body
 
 
 class Messages:
-    """Turns received bytes into messages."""
+    """Turns received bytes into messages.
 
-    def __init__(self) -> None:
+    Args:
+        decode: one of the decoders in `hosts.messages`.
+    """
+
+    def __init__(self, decode: Callable[[bytes], Any]) -> None:
+        self._decode = decode
         self._buffer = b""
 
     def feed(self, data: bytes) -> list[Any]:
+        """The messages that `data` completes.
+
+        Raises:
+            MsgspecError: one is none that the decoder knows.
+        """
         buffer = self._buffer + data if self._buffer else data
         messages = []
         at = 0
@@ -37,10 +98,20 @@ class Messages:
             end = at + 4 + _LENGTH.unpack_from(buffer, at)[0]
             if len(buffer) < end:
                 break
-            messages.append(wire.unpack(buffer[at + 4 : end]))
+            messages.append(self._decode(buffer[at + 4 : end]))
             at = end
         self._buffer = buffer[at:]
         return messages
+
+
+def ended(sock: socket.socket) -> bool:
+    """Whether the other process has closed a connection on which nothing more is to be received."""
+    try:
+        return sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 class Connection:
@@ -62,21 +133,29 @@ class Connection:
         limit = struct.pack("ll", int(timeout), int(timeout % 1 * 1e6))
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
 
-    def call(self, *message: Any) -> Any:
-        """Sends `message` and returns the answer's value.
+    def call(self, request: Request[Answer]) -> Answer:
+        """Sends a request and returns its answer.
 
         Raises:
             Lost, Late: there is no answer.
-            GymserveError: the answer is an error.
+            GymserveError: the answer is a failure.
+        """
+        self.send(request)
+        return self.answer(request)
+
+    def send(self, request: Request[Any]) -> None:
+        """Sends a request, whose answer is to be received next.
+
+        Raises:
+            Lost: the other process is gone.
         """
         try:
-            self.socket.sendall(encode(message))
+            self.socket.sendall(encode(request))
         except OSError as error:
             raise Lost from error
-        return self.answer()
 
-    def answer(self) -> Any:
-        """The next answer, for a call that was sent."""
+    def answer(self, request: Request[Answer]) -> Answer:
+        """The answer to a request that was sent; raises as `call` does."""
         received = self._receive(4)
         wanted = 4 + _LENGTH.unpack_from(received)[0]
         parts = [received]
@@ -85,10 +164,10 @@ class Connection:
             part = self._receive(1)
             parts.append(part)
             have += len(part)
-        error, value = wire.unpack(b"".join(parts)[4:])
-        if error is not None:
-            raise error_named(error, *value)
-        return value
+        reply = reply_decoder(type(request))(b"".join(parts)[4:])
+        if reply.failure is not None:
+            raise reply.failure.error()
+        return reply.answer
 
     def _receive(self, at_least: int) -> bytes:
         data = b""
@@ -106,12 +185,7 @@ class Connection:
 
     def ended(self) -> bool:
         """Whether the other process has closed an idle connection."""
-        try:
-            return self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
+        return ended(self.socket)
 
     def pass_on(self, descriptor: int) -> None:
         """Sends a descriptor; the other process gets its own copy."""
@@ -122,15 +196,3 @@ class Connection:
 
     def close(self) -> None:
         self.socket.close()
-
-
-def refusal(error: errors.GymserveError) -> tuple[str, list[Any]]:
-    """An error as it crosses a link."""
-    return type(error).__name__, list(error.args)
-
-
-def error_named(name: str, *args: Any) -> errors.GymserveError:
-    """The error that crossed a link."""
-    kind = getattr(errors, name, errors.GymserveError)
-    error: errors.GymserveError = kind(*args)
-    return error

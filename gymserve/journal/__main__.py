@@ -1,6 +1,7 @@
 """`python -m gymserve.journal show FILE`: prints a journal, one record a line."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -16,11 +17,12 @@ def main() -> int:
     path = parser.parse_args().file
     try:
         _show(path / "journal" if path.is_dir() else path)
+        sys.stdout.flush()
+    except BrokenPipeError:  # its reader has seen enough, as `head` does; nothing is left to be flushed at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError) as error:
         print(f"{path}: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:
-        pass
     return 0
 
 

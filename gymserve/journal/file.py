@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from zlib import crc32
 
-from gymserve.errors import StorageFull
 from gymserve.journal.records import Created, Record, decode
+from gymserve.protocol.errors import StorageFull
 
 MAGIC = b"gymserve journal 1\n"
 FIRST_ROOM = 4096  # bytes; what an idle instance occupies on the disk
@@ -99,7 +99,7 @@ class Journal:
         check = crc32(body, self._check)
         record = (_SHORT[size] if size < 128 else _size_prefix(size)) + body + check.to_bytes(4, "little")
         at = self._end - self._start
-        if at + len(record) >= self._room:  # a zero must follow the last record
+        if at + len(record) > self._room:
             self._grow(len(record))
             at = self._end - self._start
         self._map[at : at + len(record)] = record  # type: ignore[index]
@@ -107,11 +107,11 @@ class Journal:
         self._check = check
 
     def _grow(self, needed: int) -> None:
-        """Moves the window so that it starts at the page of the end and has room for `needed` bytes and a zero."""
+        """Moves the window so that it starts at the page of the end and has room for `needed` bytes."""
         if self._end + needed > self.limit:
             raise StorageFull(f"the instance's journal has reached its limit of {self.limit} bytes: close the instance")
         start = self._end - self._end % mmap.ALLOCATIONGRANULARITY
-        least = self._end - start + needed + 1
+        least = self._end - start + needed
         ahead = max(FIRST_ROOM, min(MOST_ROOM, 2 * self._end), least)
         try:
             try:
@@ -169,18 +169,29 @@ def scan(data: bytes, name: str = "the journal") -> Iterator[tuple[Record, int, 
     Raises:
         ValueError: these are not the bytes of a journal of a known version.
     """
+    copies: int | None = None  # as the first record says
+    for body, end, check in frames(data, name):
+        record = decode(body, copies or 0)
+        if copies is None:
+            copies = record.recipe.copies if isinstance(record, Created) else 0
+        yield record, end, check
+
+
+def frames(data: bytes, name: str = "the journal") -> Iterator[tuple[bytes, int, int]]:
+    """(body, where it ends in the file's bytes, its check) for each whole record, whatever it says.
+
+    Raises:
+        ValueError: these are not the bytes of a journal.
+    """
     if data[: len(MAGIC)] != MAGIC:
         raise ValueError(f"{name} is not a journal that this version reads")
-    at, check, num_envs = len(MAGIC), 0, 1
+    at, check = len(MAGIC), 0
     while (found := _next_body(data, at)) is not None:
         body, end = found
         check = crc32(body, check)
         if data[end - _CHECK : end] != check.to_bytes(_CHECK, "little"):
             return
-        record = decode(body, num_envs)
-        if isinstance(record, Created):
-            num_envs = record.meta.get("num_envs", 1)
-        yield record, end, check
+        yield body, end, check
         at = end
 
 

@@ -3,12 +3,18 @@
 import struct
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import xxhash
 
-from gymserve import wire
+from gymserve.protocol import wire
+from gymserve.protocol.errors import InvalidRequest
+from gymserve.protocol.recipe import Recipe
 
-CREATED, RESET, STEP, MONITORED, CLOSED, ENDED = range(1, 7)
+CREATED, RESET, STEP, MONITORED, CLOSED, ENDED, SPENT = range(1, 8)
+# The kinds of an `Ended`: the trial could not begin, and this stands before it; a reward was not finite; a call of the
+# agent's ended the environment, which does not replay; the server lost it.
+BROKEN, FAILED, CRASHED, LOST = "broken", "failed", "crashed", "lost"
 
 # Flags of a reset or a step.
 SEQ, REQUEST, TERMINATED, TRUNCATED, TIME, BATCH, EQUAL_REWARDS, SMALL_ACTIONS = (1 << bit for bit in range(8))
@@ -21,13 +27,14 @@ _F64 = struct.Struct("<d")
 
 
 class Created(NamedTuple):
-    """How the instance was made: a map of plain data (environment, kwargs, versions, time …)."""
+    """How the instance was made."""
 
-    meta: dict[str, Any]
+    recipe: Recipe
 
 
 class Reset(NamedTuple):
-    """A reset. `generators` restores the random generators where no seed was given."""
+    """A reset. `generators` restores the environment's random generators where no seed was given; the process' own were
+    seeded with `global_seed`, or not (None)."""
 
     call: int | None
     digest: int
@@ -35,6 +42,7 @@ class Reset(NamedTuple):
     seed: int | list[int | None] | None
     options: dict[str, Any] | None
     generators: bytes | None
+    global_seed: int | None = None
 
 
 class Step(NamedTuple):
@@ -42,7 +50,7 @@ class Step(NamedTuple):
 
     call: int | None
     digest: int
-    action: Any  # packed, see `gymserve.spaces`
+    action: Any  # packed, see `gymserve.protocol.spaces`
     reward: Any
     terminated: Any
     truncated: Any
@@ -71,8 +79,38 @@ class Ended(NamedTuple):
     call: int | None  # of the reset that ended it
     time: float
 
+    @property
+    def kind(self) -> str:
+        """The first word of its reason."""
+        return self.reason.partition(":")[0]
 
-Record = Created | Reset | Step | Monitored | Closed | Ended
+
+class Spent(NamedTuple):
+    """An agent took longer over a step than it may: `left` seconds of its bank remain."""
+
+    left: float
+    time: float
+
+
+Record = Spent | Created | Reset | Step | Monitored | Closed | Ended
+
+
+class _HowReset(NamedTuple):
+    """What a reset holds as msgpack."""
+
+    seed: int | list[int | None] | None
+    options: dict[Any, Any] | None
+    generators: bytes | None
+    global_seed: int | None = None
+
+
+# Readers of what the records hold as msgpack, which check its types.
+_plain = msgspec.msgpack.Decoder().decode
+_how_reset = msgspec.msgpack.Decoder(_HowReset, ext_hook=wire.decode_extension).decode
+_monitored = msgspec.msgpack.Decoder(Monitored).decode
+_closed = msgspec.msgpack.Decoder(Closed).decode
+_ended = msgspec.msgpack.Decoder(Ended).decode
+_spent = msgspec.msgpack.Decoder(Spent).decode
 
 
 def digest(packed: Any) -> int:
@@ -94,14 +132,15 @@ def _call(flags: int, number: int) -> int | None:
     return number if flags & SEQ else ~number if flags & REQUEST else None
 
 
-def encode_created(meta: dict[str, Any]) -> bytes:
-    return bytes((CREATED,)) + wire.pack(meta)
+def encode_created(recipe: Recipe) -> bytes:
+    return bytes((CREATED,)) + wire.pack(recipe.to_dict())
 
 
 def encode_reset(reset: Reset) -> bytes:
     flag, number = _named(reset.call)
     head = _RESET.pack(RESET, flag, number, reset.digest, reset.time)
-    return head + wire.pack((reset.seed, reset.options, reset.generators))
+    global_seed = () if reset.global_seed is None else (reset.global_seed,)
+    return head + wire.pack((reset.seed, reset.options, reset.generators, *global_seed))
 
 
 def encode_step(
@@ -166,7 +205,7 @@ def _two(reward: np.ndarray) -> bytes | None:
     place = others.argmax()
     if np.count_nonzero(others) != np.count_nonzero(bits == bits[place]):
         return None
-    return reward[place].tobytes() + np.packbits(others).tobytes()  # type: ignore[no-any-return]
+    return reward[place].tobytes() + np.packbits(others).tobytes()
 
 
 def _small(action: Any) -> bytes | None:
@@ -190,29 +229,50 @@ def encode_ended(trial: int, reason: str, call: int | None, time: float) -> byte
     return bytes((ENDED,)) + wire.pack((trial, reason, call, time))
 
 
-def decode(body: bytes, num_envs: int) -> Record:
-    """The record in `body`; `num_envs` is 1 for a plain instance."""
+def encode_spent(left: float, time: float) -> bytes:
+    return bytes((SPENT,)) + wire.pack((left, time))
+
+
+def decode(body: bytes, copies: int) -> Record:
+    """The record in `body`, of a vector instance of so many `copies`, or of a plain one (0).
+
+    Raises:
+        ValueError: it holds none that this version knows.
+    """
+    try:
+        return _decoded(body, copies)
+    except (InvalidRequest, struct.error, ArithmeticError, LookupError, TypeError, RecursionError, ValueError) as error:
+        raise ValueError(f"a record of kind {body[0]} cannot be read: {error}") from error
+
+
+def _decoded(body: bytes, copies: int) -> Record:
     kind = body[0]
     if kind == STEP:
-        return _decode_step(body, num_envs)
+        return _decode_step(body, copies)
     if kind == RESET:
         _, flags, number, digest, time = _RESET.unpack_from(body)
-        return Reset(_call(flags, number), digest, time, *wire.unpack(body[_RESET.size :]))
+        return Reset(_call(flags, number), digest, time, *_how_reset(body[_RESET.size :]))
     if kind == CREATED:
-        return Created(wire.unpack(body[1:]))
+        return Created(Recipe.from_dict(_plain(body[1:])))
     if kind == MONITORED:
-        return Monitored(*wire.unpack(body[1:]))
+        return _monitored(body[1:])
     if kind == CLOSED:
-        return Closed(*wire.unpack(body[1:]))
+        return _closed(body[1:])
     if kind == ENDED:
-        return Ended(*wire.unpack(body[1:]))
-    raise ValueError(f"unknown record kind {kind}")
+        return _ended(body[1:])
+    if kind == SPENT:
+        return _spent(body[1:])
+    raise ValueError("it is unknown")
 
 
-def _decode_step(body: bytes, num_envs: int) -> Step:
+def _decode_step(body: bytes, copies: int) -> Step:
     flags = body[1]
+    if bool(flags & BATCH) != (copies > 0):
+        raise ValueError(
+            f"it is not that of {f'a vector instance of {copies} copies' if copies else 'a plain instance'}"
+        )
     if flags & BATCH:
-        return _decode_batch(body, num_envs)
+        return _decode_batch(body, copies)
     if flags & (SEQ | REQUEST):
         _, _, number, digest, reward = _STEP_CALL.unpack_from(body)
         call, at = _call(flags, number), _STEP_CALL.size

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from gymserve.errors import NotReplayable
-from gymserve.journal.records import Record, Reset, Step, digest
+from gymserve.journal.records import Reset, Step, digest
 from gymserve.journal.snapshots import Leap
-from gymserve.spaces import Codec
+from gymserve.protocol import wire
+from gymserve.protocol.errors import NotReplayable
+from gymserve.protocol.spaces import Codec
+from gymserve.system import randomness
 
 
 class Playback:
@@ -35,7 +37,7 @@ class Playback:
 
         Args:
             records: the first one must be a reset.
-            restore: set the random generators at a first reset without a seed, as the record says.
+            restore: set the random generators before a reset without a seed, as the record says.
             over: the way over the steps up to a snapshot, after the reset.
 
         Raises:
@@ -47,7 +49,7 @@ class Playback:
                 continue
             if over is not None and index == over.position:
                 over.apply(self.env)
-            answer = self.play(record, restore=restore and index == 0)
+            answer = self.play(record, restore=restore)
             if not self.agrees(record, answer):
                 raise NotReplayable(
                     f"the environment does not replay identically: call {index} of {len(records)} gave something else"
@@ -61,22 +63,46 @@ class Playback:
             return self.env.step(self.actions.unpack(record.action))
         if restore and record.seed is None and record.generators is not None:
             set_generators(self.env, record.generators)
-        return self.env.reset(seed=record.seed, options=record.options)
+        return reset(self.env, record.seed, record.options, record.global_seed)
 
     def agrees(self, record: Reset | Step, answer: tuple[Any, ...]) -> bool:
-        """Whether an answer is the recorded one: its observation's digest, its reward and its flags."""
-        return digest(self.observations.pack(answer[0])) == record.digest and self._same(record, answer)
+        """Whether an answer is the recorded one."""
+        return not difference(record, digest(self.observations.pack(answer[0])), *answer[1:-1])
 
-    @staticmethod
-    def _same(record: Reset | Step, answer: tuple[Any, ...]) -> bool:
-        if isinstance(record, Reset):
-            return True
-        _, reward, terminated, truncated, _ = answer
-        if isinstance(record.terminated, bool):
-            same_reward = record.reward == reward or (record.reward != record.reward and reward != reward)
-            return same_reward and record.terminated == terminated and record.truncated == truncated
-        pairs = ((record.reward, reward), (record.terminated, terminated), (record.truncated, truncated))
-        return all(np.array_equal(kept, now, equal_nan=True) for kept, now in pairs)
+
+def reset(env: Any, seed: Any, options: dict[str, Any] | None, global_seed: int | None) -> tuple[Any, Any]:
+    """What `env.reset` answers. The environment has its arguments to itself, as a journal gives them back: whatever it
+    writes into them is neither recorded nor replayed."""
+    if global_seed is not None:
+        randomness.seed(global_seed)
+    own_seed, own_options = wire.unpack(wire.pack((seed, options)))
+    return env.reset(seed=own_seed, options=own_options)
+
+
+OBSERVATION, REWARD, END = "observation", "reward", "end of the episode"
+
+
+def difference(
+    record: Reset | Step, observed: int | None, reward: Any = None, terminated: Any = None, truncated: Any = None
+) -> str:
+    """What differs between a record and what its call answers now: OBSERVATION, END, REWARD, or "" for nothing.
+
+    Args:
+        observed: the digest of the answer's observation; None leaves it out of the comparison.
+        reward, terminated, truncated: of a step's answer.
+    """
+    if observed is not None and observed != record.digest:
+        return OBSERVATION
+    if isinstance(record, Reset):
+        return ""
+    if isinstance(record.terminated, bool):
+        if record.terminated != terminated or record.truncated != truncated:
+            return END
+        same = record.reward == reward or (record.reward != record.reward and reward != reward)  # NaN is NaN
+        return "" if same else REWARD
+    if not (np.array_equal(record.terminated, terminated) and np.array_equal(record.truncated, truncated)):
+        return END
+    return "" if np.array_equal(record.reward, reward, equal_nan=True) else REWARD
 
 
 def within(seconds: float, clock: Callable[[], float] = time.monotonic) -> Callable[[], None]:
@@ -88,19 +114,6 @@ def within(seconds: float, clock: Callable[[], float] = time.monotonic) -> Calla
             raise NotReplayable(f"replaying the episode takes longer than {seconds:g} s: reset the instance")
 
     return alive
-
-
-def current_episode(moves: Sequence[Reset | Step]) -> Sequence[Reset | Step]:
-    """The part from the last reset on."""
-    for index in range(len(moves) - 1, -1, -1):
-        if isinstance(moves[index], Reset):
-            return moves[index:]
-    return []
-
-
-def moves_of(records: Sequence[Record]) -> list[Reset | Step]:
-    """The records that moved the environment."""
-    return [record for record in records if isinstance(record, (Reset, Step))]
 
 
 def _environments(env: Any) -> Iterator[Any]:

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from gymnasium.wrappers import TimeLimit
 
-from gymserve.journal.records import Reset, Step
+from gymserve.journal.episodes import Episode
+from gymserve.system import randomness
 
 EVERY_SECONDS = 0.5  # of stepping
 NAMES = ("snapshot.0", "snapshot.1")
@@ -50,6 +51,7 @@ class Snapshots:
             "moves": moves,
             "digest": digest,
             "elapsed": [limit._elapsed_steps for limit in _limits(self._env)],
+            "randomness": randomness.state(),
             "state": self._env.unwrapped.snapshot(),
         }
         (self._folder / NAMES[self._number % 2]).write_text(json.dumps(told))
@@ -60,6 +62,7 @@ class Leap(NamedTuple):
 
     position: int
     elapsed: list[int]
+    randomness: Any
     state: Any
 
     def apply(self, env: Any) -> None:
@@ -67,6 +70,7 @@ class Leap(NamedTuple):
         env.unwrapped.restore(self.state)
         for limit, steps in zip(_limits(env), self.elapsed, strict=True):
             limit._elapsed_steps = steps
+        randomness.restore(self.randomness)
 
 
 def can_tell(env: Any) -> bool:
@@ -74,21 +78,22 @@ def can_tell(env: Any) -> bool:
     return callable(getattr(env.unwrapped, "snapshot", None)) and callable(getattr(env.unwrapped, "restore", None))
 
 
-def leap(folder: Path, moves: Sequence[Reset | Step], episode: Sequence[Reset | Step]) -> Leap | None:
-    """The farthest snapshot of an episode that at least one step of it follows; None: there is none.
+def leap(folder: Path, episodes: Sequence[Episode]) -> Leap | None:
+    """The farthest snapshot of the last episode that at least one step of it follows; None: there is none.
 
     Args:
         folder: the instance's.
-        moves: all of its resets and steps; `episode` is their end.
+        episodes: all of its.
     """
-    before = len(moves) - len(episode)
+    before = sum(1 + len(each.steps) for each in episodes[:-1])
+    episode = episodes[-1].moves
     found = []
     for name in NAMES:
         try:
             told = json.loads((folder / name).read_text())
             position = told["moves"] - before
             if 1 < position < len(episode) and episode[position - 1].digest == told["digest"]:
-                found.append(Leap(position, told["elapsed"], told["state"]))
+                found.append(Leap(position, told["elapsed"], told["randomness"], told["state"]))
         except (OSError, ValueError, KeyError, TypeError):
             continue  # it is not there, or was torn
     return max(found, key=lambda each: each.position, default=None)

@@ -9,28 +9,30 @@ A journal is a file, the folder of its instance, or a submission's bundle.
 
 import argparse
 import json
-import os
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-os.environ.setdefault("MUJOCO_GL", "egl")
-os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
-os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+from gymserve.system import imports, interpreters
 
+if __name__ == "__main__":
+    interpreters.become_alike()  # before anything else is imported
 from gymserve.environments import Catalogue
-from gymserve.errors import GymserveError, InvalidRequest
-from gymserve.recording import encoding, export, film, statistics
-from gymserve.recording.episodes import episodes_of, meta_of, records_of
+from gymserve.journal import episodes_of, recipe_of
+from gymserve.protocol.errors import GymserveError, InvalidRequest
+from gymserve.recording import export, statistics
+from gymserve.recording.video import encoding, film
+from gymserve.recording.video.episodes import records_of
+from gymserve.system.progress import Progress, bar
 
 ENDINGS = (*encoding.CODECS, ".gif")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """0: done; 2: it cannot be done, for the reason that is printed."""
+    imports.freeze()
     asked = _parser().parse_args(arguments)
     sys.path.insert(0, "")
     try:
@@ -47,21 +49,26 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--modules", default="", help="modules, with commas, that register environments")
+    modules = argparse.ArgumentParser(add_help=False)  # before the command or behind it
+    told = "modules, with commas, that register environments"
+    modules.add_argument("--modules", default=argparse.SUPPRESS, help=told)
+    parser.add_argument("--modules", default="", help=told)
     commands = parser.add_subparsers(dest="command", required=True)
-    video = commands.add_parser("video", help="replay a journal's episodes into a video")
+    video = commands.add_parser("video", parents=[modules], help="replay a journal's episodes into a video")
     video.add_argument("journal", type=Path)
     video.add_argument("-o", "--output", type=Path, required=True, help=f"a file that ends in {', '.join(ENDINGS)}")
     video.add_argument("--episode", type=int, action="append", help="only this one, from 1; may be given several times")
     video.add_argument("--seconds", type=float, default=60.0, help="of the video at most (60)")
     video.add_argument("--title", help="stands below the pictures (the environment's id)")
-    dataset = commands.add_parser("export", help="make a Minari data set of journals' episodes")
+    dataset = commands.add_parser("export", parents=[modules], help="make a Minari data set of journals' episodes")
     dataset.add_argument("journal", type=Path, nargs="+")
     dataset.add_argument("--dataset", required=True, help="its name, such as cartpole/mine-v0")
     dataset.add_argument("--algorithm", help="noted in the data set: who acted")
     dataset.add_argument("--author", help="noted in the data set")
     dataset.add_argument("--description", help="noted in the data set")
-    numbers = commands.add_parser("statistics", help="tell journals' episodes: lengths, returns, speed")
+    numbers = commands.add_parser(
+        "statistics", parents=[modules], help="tell journals' episodes: lengths, returns, speed"
+    )
     numbers.add_argument("journal", type=Path, nargs="+")
     numbers.add_argument("--json", action="store_true", help="for programs")
     return parser
@@ -73,16 +80,17 @@ def _video(asked: argparse.Namespace) -> None:
     if not asked.seconds > 0:
         raise InvalidRequest(f"--seconds must be positive, not {asked.seconds:g}")
     records = records_of(asked.journal)
-    meta, episodes = meta_of(records), [episode for episode in episodes_of(records) if episode.steps]
+    recipe = recipe_of(records)
+    episodes = [episode for episode in episodes_of(records) if episode.steps]
     wanted = asked.episode or [episode.number for episode in episodes]
     for number in wanted:
         if number not in [episode.number for episode in episodes]:
             raise InvalidRequest(f"{asked.journal} has no episode {number} with a step: it has {len(episodes)}")
     reel = film.Film(
-        asked.title or str(meta["env_id"]),
+        asked.title or recipe.env_id,
         [episode for episode in episodes if episode.number in wanted],
-        "trial" if "trials" in meta else "episode",
-        len(meta["trials"]) if "trials" in meta else None,
+        "trial" if recipe.is_graded else "episode",
+        len(recipe.trials) or None,
         asked.seconds,
         float("inf"),
     )
@@ -131,19 +139,14 @@ def _catalogue(asked: argparse.Namespace) -> Catalogue:
 
 
 def _progress(noun: str) -> Callable[[int, int], None]:
-    """A bar on a terminal, ten times a second at most."""
-    shown = 0.0
+    """Shows a bar on a terminal, until all is done."""
+    shown = Progress(f"{noun}s")
 
     def show(done: int, number: int) -> None:
-        nonlocal shown
-        now = time.monotonic()
-        if not sys.stderr.isatty() or (now < shown + 0.1 and done < number):
-            return
-        shown = now
-        filled = 30 * done // max(1, number)
-        bar = "█" * filled + "·" * (30 - filled)
-        end = "\r\033[K" if done >= number else ""
-        print(f"\r{bar} {noun} {done} of {number}\033[K{end}", end="", file=sys.stderr, flush=True)
+        if done < number:
+            shown.update(f"{bar(done, number)} {done} of {number}")
+        else:
+            shown.end()
 
     return show
 

@@ -5,17 +5,19 @@ tells of them. Where there is a bucket they are copied into it, and removed from
 """
 
 import json
+import logging
 import os
 import shutil
 from pathlib import Path
 from typing import IO, Any
 
-from gymserve import bucket
-from gymserve.errors import NotFound, StorageFull
-from gymserve.recording import film
+from gymserve.outside.bucket import Bucket
+from gymserve.protocol.errors import NotFound, StorageFull, Unavailable
 from gymserve.recording.orders import SUBMISSION
-from gymserve.settings import Settings
+from gymserve.recording.video import film
+from gymserve.system import files
 
+log = logging.getLogger("gymserve.recording")
 ABOUT = "media.json"
 TYPES = {
     film.WEBM: "video/webm",
@@ -35,17 +37,16 @@ def keys(submission: str, challenge: int, kind: str) -> list[str]:
 
 
 class Artefacts:
-    """Args:
-    folder: theirs.
-    noun: whose they are, "submission" or "experiment".
+    """Videos and pictures of submissions, or of experiments.
 
-    Raises:
-        SettingsError: see `bucket.of`.
+    Args:
+        folder: theirs.
+        bucket: where they are kept in the end; None: in the folder.
+        noun: whose they are, "submission" or "experiment".
     """
 
-    def __init__(self, folder: Path, settings: Settings, noun: str = SUBMISSION) -> None:
-        self.folder, self.noun = folder, noun
-        self.bucket = bucket.of(settings)
+    def __init__(self, folder: Path, bucket: Bucket | None, noun: str = SUBMISSION) -> None:
+        self.folder, self.bucket, self.noun = folder, bucket, noun
 
     def about(self, subject: str) -> dict[str, Any] | None:
         """What `media.json` tells; None: nothing was made yet."""
@@ -61,17 +62,14 @@ class Artefacts:
         Raises:
             StorageFull: there is no room.
         """
-        desk = self.folder / f"{subject}.new"
         try:
-            shutil.rmtree(desk, ignore_errors=True)
-            desk.mkdir(parents=True, mode=0o700)
+            return files.draft(self.folder / subject)
         except OSError as error:
             raise StorageFull(f"videos cannot be written: {error.strerror}") from error
-        return desk
 
     def clear(self, subject: str) -> None:
         """Leaves nothing on the desk."""
-        shutil.rmtree(self.folder / f"{subject}.new", ignore_errors=True)
+        files.discard(self.folder / subject)
 
     def publish(self, subject: str, about: dict[str, Any]) -> None:
         """What is on the desk becomes the subject's artefacts, with `about` beside them.
@@ -79,18 +77,29 @@ class Artefacts:
         Raises:
             StorageFull: there is no room.
         """
-        desk, place = self.folder / f"{subject}.new", self.folder / subject
+        place = self.folder / subject
+        desk = files.draft_of(place)
         try:
-            files = {name: (desk / name).stat().st_size for name in TYPES if (desk / name).exists()}
-            (desk / ABOUT).write_text(json.dumps({**about, "files": files}))
+            sizes = {name: (desk / name).stat().st_size for name in TYPES if (desk / name).exists()}
+            (desk / ABOUT).write_text(json.dumps({**about, "files": sizes}))
             shutil.rmtree(place, ignore_errors=True)
-            os.rename(desk, place)
+            files.publish(place)
         except OSError as error:
             raise StorageFull(f"videos cannot be written: {error.strerror}") from error
 
     def discard(self, subject: str) -> None:
         """Forgets what was made; in a bucket it stands until it is replaced."""
         shutil.rmtree(self.folder / subject, ignore_errors=True)
+
+    def remove(self, subject: str, challenge: int = 0) -> None:
+        """Deletes what was made, in the bucket as well; what that does not let go stays there, which is logged."""
+        files = (self.about(subject) or {}).get("files", {})
+        if self.bucket is not None and files:
+            try:
+                self.bucket.remove([key for kind in files for key in self._keys(subject, challenge, kind)])
+            except Unavailable as error:
+                log.warning("videos of %s %s stay in the bucket: %s", self.noun, subject, error)
+        self.discard(subject)
 
     def store(self, subject: str, challenge: int) -> None:
         """Copies the artefacts into the bucket, if there is one, and frees the disk of them; again: does nothing more.

@@ -1,5 +1,6 @@
 """Journals as a Minari data set, for offline learning: observations come from replays, all else from the journals."""
 
+import copy
 import importlib
 import warnings
 from collections.abc import Callable, Sequence
@@ -8,12 +9,14 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec, load_env_creator
 
 from gymserve.environments import Catalogue
-from gymserve.errors import InvalidRequest, NotReplayable
-from gymserve.journal import Record
-from gymserve.recording.episodes import Episode, episodes_of, made, moments
-from gymserve.spaces import codec
+from gymserve.environments.foreign import close
+from gymserve.journal import Episode, Record, episodes_of
+from gymserve.protocol.errors import InvalidRequest, NotReplayable
+from gymserve.protocol.spaces import codec
+from gymserve.recording.video.episodes import made, moments
 
 Progress = Callable[[int, int], None]  # (episodes done, of how many)
 
@@ -100,19 +103,40 @@ def _minari() -> Any:
 
 
 def _spec(episodes: Sequence[Episode], catalogue: Catalogue) -> Any:
-    """The specification of the environment that all episodes have.
+    """The specification of the environment that all episodes have; None if it cannot be written down, as with a function
+    that has no name.
 
     Raises:
         InvalidRequest: they have not the same.
     """
-    first = episodes[0].order
+    first = episodes[0].recipe
     for episode in episodes:
-        if episode.order["environment"] != first["environment"]:
-            names = f"{first['environment']} and {episode.order['environment']}"
+        if episode.recipe.environment != first.environment:
+            names = f"{first.environment} and {episode.recipe.environment}"
             raise InvalidRequest(f"one data set has one environment, and the journals have {names}")
     env = made(episodes[0], catalogue, render=False)
     spec = env.spec
-    env.close()
+    close(env)
+    return _written(spec)
+
+
+def _written(spec: EnvSpec | None) -> EnvSpec | None:
+    """A specification whose entry points are names instead of classes and functions; None where they have none."""
+    spec = copy.copy(spec)
+    if spec is None:
+        return None
+    for point in ("entry_point", "vector_entry_point"):
+        if callable(creator := getattr(spec, point)):
+            setattr(spec, point, name := f"{getattr(creator, '__module__', '')}:{getattr(creator, '__qualname__', '')}")
+            try:
+                if load_env_creator(name) is not creator:
+                    return None
+            except (AttributeError, ImportError, ValueError):
+                return None
+    try:
+        spec.to_json()
+    except (TypeError, ValueError):  # its arguments are no plain data
+        return None
     return spec
 
 
@@ -144,7 +168,7 @@ def _buffer(episode: Episode, catalogue: Catalogue, minari: Any) -> tuple[Any, t
         )
         return buffer, (env.observation_space, env.action_space)
     finally:
-        env.close()
+        close(env)
 
 
 def _copied(value: Any) -> Any:

@@ -1,9 +1,13 @@
 """Media, as the rest of the server sees them: ordered, looked at, fetched. They are made by `recording.worker`."""
 
 import importlib.util
+import time
+from collections.abc import Container
 from pathlib import Path
 from typing import IO, Any
 
+from gymserve.outside import bucket
+from gymserve.outside.bucket import Bucket
 from gymserve.recording.artefacts import Artefacts
 from gymserve.recording.orders import EXPERIMENT, MONITOR, SUBMISSION, Order, Orders
 from gymserve.settings import Settings
@@ -15,19 +19,29 @@ FACTS = (
 
 
 class Media:
-    """Args:
-    data: the server's data directory.
+    """Videos and pictures of everything.
 
-    Raises:
-        SettingsError: there is a bucket's address without a bucket, or it is none.
+    Args:
+        data: the server's data directory.
+        store: where they are kept in the end; None: in that directory.
+        is_on: whether videos are made, where PyAV is installed.
     """
 
-    def __init__(self, data: Path, settings: Settings) -> None:
-        self.data = data
-        self.is_on = settings.MEDIA and importlib.util.find_spec("av") is not None
+    def __init__(self, data: Path, store: Bucket | None = None, *, is_on: bool = True) -> None:
+        self.data, self.bucket = data, store
+        self.is_on = is_on and importlib.util.find_spec("av") is not None
         self.orders = Orders(data / "media" / "orders")
-        self.artefacts = Artefacts(data / "media", settings)
-        self.of_experiments = Artefacts(data / "media" / "experiments", settings, EXPERIMENT)
+        self.artefacts = Artefacts(data / "media", store)
+        self.of_experiments = Artefacts(data / "media" / "experiments", store, EXPERIMENT)
+
+    @classmethod
+    def of(cls, settings: Settings, data: Path) -> "Media":
+        """The media of a server.
+
+        Raises:
+            SettingsError: the bucket's address is none, or the library for it is not installed.
+        """
+        return cls(data, bucket.of(settings), is_on=settings.MEDIA)
 
     def order_submission(self, submission: str, *, title: str, challenge: int, again: bool = False) -> None:
         """A submission whose journal is kept is to be filmed, if it was not.
@@ -55,7 +69,19 @@ class Media:
     def forget_experiment(self, experiment: str) -> None:
         """It is gone, or begins again: what was made of it goes."""
         self.orders.done(Order(EXPERIMENT, experiment))
-        self.of_experiments.discard(experiment)
+        self.of_experiments.remove(experiment)
+
+    def sweep_experiments(self, known: Container[str], days: float) -> None:
+        """Forgets those that are not `known` any more, once what was made of them is `days` old."""
+        folder = self.of_experiments.folder
+        for path in folder.iterdir() if folder.exists() else ():
+            if path.name not in known and path.suffix != ".new" and path.stat().st_mtime < time.time() - days * 86400:
+                self.forget_experiment(path.name)
+
+    def forget_submission(self, submission: str, challenge: int) -> None:
+        """Its time is over: what was made of it goes."""
+        self.orders.done(Order(SUBMISSION, submission))
+        self.artefacts.remove(submission, challenge)
 
     def shelf(self, kind: str) -> Artefacts:
         """Where the artefacts of an order's kind are."""

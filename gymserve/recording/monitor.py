@@ -4,48 +4,35 @@ They are written from the journal when a monitor is closed. `directory` is whate
 folder under the instance's own.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
 import re
 import shutil
-import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gymserve.errors import Conflict, InvalidRequest, StorageFull
 from gymserve.hosts import folders
-from gymserve.journal import Closed, Created, Monitored, Reset, Step, read
+from gymserve.journal import Closed, Monitored, Record, Step, episodes_of, read, recipe_of
+from gymserve.protocol.errors import Conflict, InvalidRequest, StorageFull
+from gymserve.protocol.recipe import Recipe
 from gymserve.recording.media import Media
+from gymserve.system.files import replacing_folder, write_whole
 
 PREFIX = "openaigym."
 log = logging.getLogger("gymserve.recording")
 
 
-def label(directory: Any) -> str:
-    """The folder's name for what an agent calls its directory.
-
-    Raises:
-        InvalidRequest: it is not a string.
-    """
-    if not isinstance(directory, str):
-        raise InvalidRequest(f"directory must be a string, not {directory!r:.50}")
+def label(directory: str) -> str:
+    """The folder's name for what an agent calls its directory."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "_", directory).strip("._")[:60]
     if plain and plain == directory:
         return plain
     return f"{plain or 'monitor'}-{hashlib.sha256(directory.encode(errors='replace')).hexdigest()[:8]}"
-
-
-def video_rule(video_callable: Any) -> int:
-    """Every how many episodes a video is wanted: 0 none (false), 1 all (true), N every Nth."""
-    if video_callable is None or isinstance(video_callable, bool):
-        return int(bool(video_callable))
-    if isinstance(video_callable, str) and video_callable.lower() in ("true", "false"):
-        return int(video_callable.lower() == "true")
-    if type(video_callable) is int and video_callable >= 0:
-        return video_callable
-    raise InvalidRequest(f"video_callable must be false, true or a number of episodes, not {video_callable!r:.50}")
 
 
 def check(folder: Path, directory: str, *, force: bool, resume: bool) -> None:
@@ -58,79 +45,103 @@ def check(folder: Path, directory: str, *, force: bool, resume: bool) -> None:
         raise Conflict("the directory holds a monitor's results already: send force or resume, or another directory")
 
 
-def begin(folder: Path, directory: str, *, force: bool) -> None:
-    """Makes the folder; `force` deletes an earlier run's files."""
-    files = folder / "monitor" / directory
-    files.mkdir(parents=True, exist_ok=True)
-    if force:
-        for old in files.glob(f"{PREFIX}*"):
-            old.unlink()
+def prepare(folder: Path, directory: str) -> None:
+    """Makes the folder, where there is such an instance.
+
+    Raises:
+        OSError: the disk has no room.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        (folder / "monitor").mkdir(exist_ok=True)
+        (folder / "monitor" / directory).mkdir(exist_ok=True)
+
+
+def clear(folder: Path, directory: str) -> None:
+    """Deletes an earlier run's files."""
+    for old in (folder / "monitor" / directory).glob(f"{PREFIX}*"):
+        old.unlink()
 
 
 def write(folder: Path, media: Media) -> None:
     """Writes the files of the instance's last monitor, if it had one, and orders its videos."""
-    journal = folder / "journal"
-    meta: dict[str, Any] = {}
-    run: _Run | None = None
-    number = 0
-    for record in read(journal):
-        if isinstance(record, Created):
-            meta = record.meta
-        elif isinstance(record, Monitored) and record.options is not None:
-            run, number = _Run(record.options), number + 1
-        elif isinstance(record, (Monitored, Closed)) and run is not None:
-            run.closed = True
-        elif run is not None and not run.closed and isinstance(record, (Reset, Step)):
-            run.note(record)
-    if run is None or manifest_of(folder / "monitor" / run.directory, suffix_of(number, meta)).exists():
+    records = list(read(folder / "journal"))
+    run = run_of(records)
+    if run is None:
+        return
+    recipe = recipe_of(records)
+    files = folder / "monitor" / run.directory
+    if manifest_of(files, suffix_of(run.number, recipe)).exists():
         return  # it was written when the monitor was closed, and may name videos by now
-    _write(folder / "monitor" / run.directory, run, number, meta)
-    if meta.get("num_envs", 1) == 1:
-        title = str(meta.get("env_id"))
+    _write(files, _statistics(records, run), run.number, recipe)
+    if not recipe.is_vector:
         try:
-            media.order_monitor(folder.name, title=title, directory=run.directory, monitor=number, every=run.every)
+            media.order_monitor(
+                folder.name, title=recipe.env_id, directory=run.directory, monitor=run.number, every=run.every
+            )
         except StorageFull as error:  # the monitor is closed all the same
             log.warning("%s will have no videos: %s", folder.name, error)
 
 
-class _Run:
-    """The statistics of what happened while one monitor was open. A vector instance counts as its first copy."""
+@dataclass(frozen=True)
+class Run:
+    """What happened while a monitor was open.
 
-    def __init__(self, options: dict[str, Any]) -> None:
-        self.directory: str = options["directory"]
-        self.every: int = options.get("video_callable") or 0
-        self.closed = False
-        self.stats: dict[str, Any] = {
-            "initial_reset_timestamp": None,
-            "timestamps": [],
-            "episode_lengths": [],
-            "episode_rewards": [],
-            "episode_types": [],
-        }
-        self._length, self._reward = 0, 0.0
+    Args:
+        number: of the instance's monitors, from 1.
+        start: the place of its first record among the journal's, that of the monitor's start.
+        end: the place of the record that closed it.
+        every: every how many episodes a video is wanted: 0 none, 1 all, N every Nth.
+    """
 
-    def note(self, record: Reset | Step) -> None:
-        stats = self.stats
-        if isinstance(record, Reset):
-            if stats["initial_reset_timestamp"] is None:
-                stats["initial_reset_timestamp"] = record.time
-            stats["episode_types"].append("t")
-            self._length, self._reward = 0, 0.0
-            return
-        self._length += 1
-        self._reward += float(record.reward if record.time or isinstance(record.reward, float) else record.reward[0])
-        if record.time is not None:
-            stats["timestamps"].append(record.time)
-            stats["episode_lengths"].append(self._length)
-            stats["episode_rewards"].append(self._reward)
+    number: int
+    start: int
+    end: int
+    directory: str
+    every: int
 
 
-def suffix_of(number: int, meta: dict[str, Any]) -> str:
+def run_of(records: Sequence[Record], number: int | None = None) -> Run | None:
+    """A monitor's run, of the last one for None; None: there is none."""
+    starts = [
+        (place, record.options)
+        for place, record in enumerate(records)
+        if isinstance(record, Monitored) and record.options is not None
+    ]
+    number = len(starts) if number is None else number
+    if not 0 < number <= len(starts):
+        return None
+    start, options = starts[number - 1]
+    closing = (place for place in range(start + 1, len(records)) if isinstance(records[place], (Monitored, Closed)))
+    return Run(number, start, next(closing, len(records)), options["directory"], options.get("video_callable") or 0)
+
+
+def _statistics(records: Sequence[Record], run: Run) -> dict[str, Any]:
+    """Of the run's episodes, in the format's words; a vector instance's have no ends."""
+    resets, ends, lengths, rewards = [], [], [], []
+    for episode in episodes_of(records[: run.end]):
+        if episode.place > run.start:
+            resets.append(episode.reset.time)
+        inside = episode.records[max(0, run.start - episode.place) :]
+        steps = [record for record in inside if isinstance(record, Step)]
+        if steps and steps[-1].time is not None:
+            ends.append(steps[-1].time)
+            lengths.append(len(steps))
+            rewards.append(float(sum(step.reward for step in steps)))
+    return {
+        "initial_reset_timestamp": resets[0] if resets else None,
+        "timestamps": ends,
+        "episode_lengths": lengths,
+        "episode_rewards": rewards,
+        "episode_types": ["t"] * len(resets),
+    }
+
+
+def suffix_of(number: int, recipe: Recipe) -> str:
     """What the names of a monitor's files have in common.
 
     The format has a process id in them, to keep the runs of several processes apart; the run's time does it here.
     """
-    return f"{number}.{int(meta.get('created', 0))}"
+    return f"{number}.{int(recipe.created)}"
 
 
 def manifest_of(files: Path, suffix: str) -> Path:
@@ -138,29 +149,24 @@ def manifest_of(files: Path, suffix: str) -> Path:
     return files / f"{PREFIX}manifest.{suffix}.manifest.json"
 
 
-def _write(files: Path, run: _Run, number: int, meta: dict[str, Any]) -> None:
+def _write(files: Path, statistics: dict[str, Any], number: int, recipe: Recipe) -> None:
     files.mkdir(parents=True, exist_ok=True)
-    suffix = suffix_of(number, meta)
+    suffix = suffix_of(number, recipe)
     stats = f"{PREFIX}episode_batch.{suffix}.stats.json"
-    versions = meta.get("versions", {})
+    versions = recipe.versions
     manifest = {
         "stats": stats,
         "videos": [],
-        "env_info": {"env_id": meta.get("env_id"), "gym_version": versions.get("gymnasium"), "versions": versions},
+        "env_info": {"env_id": recipe.env_id, "gym_version": versions.get("gymnasium"), "versions": versions},
     }
-    replace(files / stats, run.stats)
-    replace(manifest_of(files, suffix), manifest)
+    write_whole(files / stats, json.dumps(statistics))
+    write_whole(manifest_of(files, suffix), json.dumps(manifest))
 
 
-def replace(path: Path, content: dict[str, Any]) -> None:
-    """Writes a file at once."""
-    fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps(content))
-    os.replace(fresh, path)
-
-
-def keep(data: Path, directory: str, *, algorithm: Any, account: int) -> None:
+def keep(data: Path, directory: str, *, algorithm: str | None, account: int, owner: int) -> None:
     """Keeps a copy of the newest results that the account's instances (0: any) were monitored for under this name.
+
+    It stands in the place of the owner's earlier one of this name, and is deleted after JOURNAL_DAYS.
 
     Raises:
         InvalidRequest: there are none.
@@ -174,6 +180,8 @@ def keep(data: Path, directory: str, *, algorithm: Any, account: int) -> None:
     if not found:
         raise InvalidRequest("training_dir holds no results: start and close a monitor with this directory first")
     newest = max(found, key=lambda manifest: manifest.stat().st_mtime)
-    kept = data / "uploads" / f"{time.time_ns()}-{directory}"
-    shutil.copytree(newest.parent, kept)
-    replace(kept / "upload.json", {"algorithm_id": algorithm if isinstance(algorithm, str) else None})
+    kept = data / "uploads" / str(owner) / directory
+    with replacing_folder(kept) as fresh:
+        shutil.copytree(newest.parent, fresh, dirs_exist_ok=True)
+        (fresh / "upload.json").write_text(json.dumps({"algorithm_id": algorithm}))
+        os.utime(fresh)

@@ -2,19 +2,18 @@
 
 import json
 import logging
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from gymserve.environments import Catalogue
-from gymserve.errors import GymserveError, StorageFull
-from gymserve.journal import Closed, Monitored, Record, read
-from gymserve.recording import film, monitor
-from gymserve.recording.episodes import Episode, episodes_of, meta_of
+from gymserve.journal import Episode, Record, episodes_of, read, recipe_of
+from gymserve.protocol.errors import GymserveError, StorageFull
+from gymserve.recording import monitor
 from gymserve.recording.orders import Order
-from gymserve.settings import Settings
+from gymserve.recording.video import film
+from gymserve.system.files import replacing, write_whole
 
 MOST = 1000  # videos of one monitor
 log = logging.getLogger("gymserve.recording")
@@ -24,8 +23,9 @@ def shoot_next(
     order: Order,
     data: Path,
     catalogue: Catalogue,
-    settings: Settings,
     *,
+    seconds: float,
+    work_seconds: float,
     skip: str = "",
     progress: film.Progress = lambda made, number: None,
 ) -> bool:
@@ -34,6 +34,8 @@ def shoot_next(
     One that cannot be made is noted in its `.meta.json`, under "failed".
 
     Args:
+        seconds: how long it may be.
+        work_seconds: how long making it may take.
         skip: why the next one is not to be made.
     """
     places = [data / kind / order.subject for kind in ("instances", "closed")]
@@ -41,7 +43,7 @@ def shoot_next(
     if folder is None:
         return False
     records = list(read(folder / "journal"))
-    suffix = monitor.suffix_of(order.monitor, meta_of(records))
+    suffix = monitor.suffix_of(order.monitor, recipe_of(records))
     files = folder / "monitor" / order.directory
     manifest = monitor.manifest_of(files, suffix)
     for index, episode in episodes(records, order.monitor, order.every):
@@ -53,10 +55,9 @@ def shoot_next(
             if skip:
                 about["failed"] = skip
             else:
-                limits = (settings.MEDIA_SECONDS, settings.MEDIA_WORK_SECONDS)
-                reel = film.Film(order.title, [episode], "episode", None, *limits)
+                reel = film.Film(order.title, [episode], "episode", None, seconds, work_seconds)
                 about |= _shoot(reel, catalogue, files, name, progress)
-            monitor.replace(files / f"{name}.meta.json", about)
+            write_whole(files / f"{name}.meta.json", json.dumps(about))
             _note(manifest, files)
             return True
     return False
@@ -64,28 +65,19 @@ def shoot_next(
 
 def episodes(records: Sequence[Record], number: int, every: int) -> list[tuple[int, Episode]]:
     """(its index in the monitor's run, the episode) of those that have a step and of which a video is wanted."""
-    start, end, seen = None, len(records), 0
-    for place, record in enumerate(records):
-        if isinstance(record, Monitored) and record.options is not None:
-            seen += 1
-            start = place if seen == number else start
-        elif isinstance(record, (Monitored, Closed)) and seen == number and start is not None:
-            end = place
-            break
-    if start is None:
+    run = monitor.run_of(records, number)
+    if run is None:
         return []
-    run = [episode for episode in episodes_of(records[:end]) if episode.place > start]
-    wanted = [(index, episode) for index, episode in enumerate(run) if index % every == 0 and episode.steps]
+    inside = [episode for episode in episodes_of(records[: run.end]) if episode.place > run.start]
+    wanted = [(index, episode) for index, episode in enumerate(inside) if index % every == 0 and episode.steps]
     return wanted[:MOST]
 
 
 def _shoot(reel: film.Film, catalogue: Catalogue, files: Path, name: str, progress: film.Progress) -> dict[str, Any]:
     """Makes the file, and returns what there is to tell of it."""
-    fresh = files / f".{name}.mp4"
     try:
-        about = film.shoot(reel, catalogue, files, [fresh.name], progress=progress)
-        os.replace(fresh, files / f"{name}.mp4")
-        return about
+        with replacing(files / f"{name}.mp4") as fresh:
+            return film.shoot(reel, catalogue, files, [fresh.name], progress=progress)
     except StorageFull:
         raise
     except GymserveError as error:
@@ -95,8 +87,6 @@ def _shoot(reel: film.Film, catalogue: Catalogue, files: Path, name: str, progre
         if shutil.disk_usage(files).free < 1 << 20:
             raise StorageFull("videos cannot be written: the disk is full") from error
         return {"failed": f"making it raised {type(error).__name__}"}
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
 def _note(manifest: Path, files: Path) -> None:
@@ -105,4 +95,4 @@ def _note(manifest: Path, files: Path) -> None:
     suffix = manifest.name.removeprefix(f"{monitor.PREFIX}manifest.").removesuffix(".manifest.json")
     videos = sorted(path.name for path in files.glob(f"{monitor.PREFIX}video.{suffix}.video*.mp4"))
     told["videos"] = [[name, f"{name.removesuffix('.mp4')}.meta.json"] for name in videos]
-    monitor.replace(manifest, told)
+    write_whole(manifest, json.dumps(told))

@@ -1,17 +1,13 @@
-"""Orders for videos: a file each, written whole, so that none is lost and none is carried out by halves.
-
-An order's file bears in its modification time when it is due, so that looking for work reads no file.
-"""
+"""Orders for videos. Looking for work reads none of their files: when one is due is its modification time."""
 
 import contextlib
-import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from gymserve.errors import StorageFull
+from gymserve.system.spool import Spool
 
 SUBMISSION, MONITOR, EXPERIMENT = "submission", "monitor", "experiment"
 
@@ -53,31 +49,13 @@ class Order:
         return f"2-{self.subject}-{self.monitor}"
 
 
-class Orders:
+class Orders(Spool[Order]):
     """Args:
     folder: theirs; it is made with the first.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def place(self, order: Order, *, wait_seconds: float = 0.0) -> None:
-        """Writes the order, or writes it anew; it is due in `wait_seconds`.
-
-        Raises:
-            StorageFull: there is no room.
-        """
-        path = self.folder / order.file
-        fresh = path.with_name(f".{order.file}.{os.getpid()}")
-        due = time.time() + wait_seconds
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            fresh.write_text(json.dumps(asdict(order)))
-            os.utime(fresh, (due, due))
-            os.replace(fresh, path)
-        except OSError as error:
-            fresh.unlink(missing_ok=True)
-            raise StorageFull(f"an order for a video cannot be written: {error.strerror}") from error
+        super().__init__(folder, Order, "an order for a video")
 
     def delay(self, order: Order, seconds: float) -> None:
         """Has an order wait, as it stands: for this there is room on any disk."""
@@ -85,19 +63,9 @@ class Orders:
         with contextlib.suppress(FileNotFoundError):
             os.utime(self.folder / order.file, (due, due))
 
-    def begin(self, order: Order, reason: str) -> Order:
-        """Counts an attempt before it is made; `reason` is what it failed for, if the process ends with it."""
-        begun = replace(order, attempts=order.attempts + 1, reason=reason)
-        self.place(begun)
-        return begun
-
-    def done(self, order: Order) -> None:
-        """There is nothing more to do."""
-        (self.folder / order.file).unlink(missing_ok=True)
-
     def find(self, kind: str, subject: str) -> Order | None:
         """The order for a subject; None: there is none."""
-        return self._read(self.folder / Order(kind, subject).file)
+        return self.read(Order(kind, subject).file)
 
     def has_work(self) -> bool:
         """Whether an order is due."""
@@ -105,15 +73,12 @@ class Orders:
 
     def number(self) -> int:
         """How many there are, due or not."""
-        try:
-            return sum(not name.startswith(".") for name in os.listdir(self.folder))
-        except FileNotFoundError:
-            return 0
+        return len(self.names())
 
     def next(self) -> Order | None:
         """The order that has waited longest, submissions' first; None: none is due."""
         for _, _, path in sorted(self._due()):
-            if (order := self._read(path)) is not None:
+            if (order := self.read(path.name)) is not None:
                 return order
             path.unlink(missing_ok=True)  # no order of ours
         return None
@@ -130,10 +95,3 @@ class Orders:
                 with contextlib.suppress(FileNotFoundError):  # done in the meantime
                     if (due := entry.stat().st_mtime) <= now:
                         yield entry.name[0], due, Path(entry.path)
-
-    @staticmethod
-    def _read(path: Path) -> Order | None:
-        try:
-            return Order(**json.loads(path.read_text()))
-        except (OSError, ValueError, TypeError):
-            return None

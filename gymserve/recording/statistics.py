@@ -4,8 +4,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from gymserve.journal import Record
-from gymserve.recording.episodes import episodes_of
+from gymserve.journal import Record, episodes_of
 
 
 class Spread(NamedTuple):
@@ -47,11 +46,7 @@ def spread(numbers: Sequence[float]) -> Spread | None:
 
 
 def of(journals: Sequence[Sequence[Record]]) -> Statistics:
-    """Of all the journals' episodes together.
-
-    Raises:
-        InvalidRequest: one is that of a vector instance.
-    """
+    """Of all the journals' episodes together."""
     found = [episode for records in journals for episode in episodes_of(records)]
     finished = [episode for episode in found if episode.is_over]
     steps = sum(len(episode.steps) for episode in finished)

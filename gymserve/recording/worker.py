@@ -1,4 +1,4 @@
-"""`python -m gymserve.recording.worker`: the background process that makes videos, in the time that nobody else wants.
+"""`python -m gymserve.recording.worker`: the background process that makes videos, with a small share of the processors.
 
 It reads the server's settings as JSON from standard input, and ends with it: whoever started it holds the other end.
 """
@@ -10,31 +10,26 @@ import shutil
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from gymserve.journal import episodes_of
 from gymserve.recording import priority
 
 if __name__ == "__main__":
     priority.step_back()  # before the simulators are imported
-os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", SDL_VIDEODRIVER="dummy", SDL_AUDIODRIVER="dummy")
-os.environ.setdefault("MUJOCO_GL", "egl")
-os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 
 from gymserve import environments
-from gymserve.background import begin
-from gymserve.errors import GymserveError, StorageFull, Unavailable
+from gymserve.hosts import offspring
+from gymserve.protocol.errors import GymserveError, StorageFull, Unavailable
 from gymserve.recording import monitored
-from gymserve.recording.episodes import episodes_of, records_of
-from gymserve.recording.film import Film, Progress, shoot
 from gymserve.recording.media import FAILED, MADE, Media
 from gymserve.recording.orders import MONITOR, SUBMISSION, Order
-from gymserve.settings import Settings
+from gymserve.recording.video.episodes import records_of
+from gymserve.recording.video.film import Film, Progress, shoot
+from gymserve.system.background import ATTEMPTS, begin, work
 
-ATTEMPTS = 3  # at a film that ends the process
-IDLE_SECONDS = 30.0
 FULL_SECONDS = 60.0  # until a full disk is tried again
 RETRY_SECONDS = (1.0, 300.0)  # until a bucket is: doubled from the first to the second
 SILENT_SECONDS = 300.0  # that one picture may take, also while others want the processor
@@ -45,26 +40,51 @@ log = logging.getLogger("gymserve.recording")
 
 def main() -> int:
     """Works until there has been nothing to do for a while."""
-    configuration = begin()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # so that an environment's KeyboardInterrupt is known for its own
+    offspring.adopt()
+    configuration = begin(at_end=offspring.end_all)
     catalogue = environments.Catalogue.of(configuration)
-    worker = Worker(Media(Path(configuration.DATA).resolve(), configuration), catalogue, configuration)
-    idle_since = time.monotonic()
-    while time.monotonic() < idle_since + IDLE_SECONDS:
-        order = worker.media.orders.next()
-        if order is None:
-            time.sleep(0.5)
-            continue
-        worker.carry_out(order)
-        idle_since = time.monotonic()
+    worker = Worker(
+        Media.of(configuration, Path(configuration.DATA).resolve()),
+        catalogue,
+        seconds=configuration.MEDIA_SECONDS,
+        work_seconds=configuration.MEDIA_WORK_SECONDS,
+        memory_mb=configuration.MEDIA_MEMORY_MB,
+    )
+    work(worker.look)
+    offspring.end_all()
     return 0
 
 
 class Worker:
-    """Carries out orders, one at a time."""
+    """Carries out orders, one at a time.
 
-    def __init__(self, media: Media, catalogue: environments.Catalogue, configuration: Settings) -> None:
-        self.media, self.catalogue, self.settings = media, catalogue, configuration
+    Args:
+        seconds: how long a video may be.
+        work_seconds: how long making it may take.
+        memory_mb: how much memory it may take.
+    """
+
+    def __init__(
+        self,
+        media: Media,
+        catalogue: environments.Catalogue,
+        *,
+        seconds: float,
+        work_seconds: float,
+        memory_mb: float,
+    ) -> None:
+        self.media, self.catalogue = media, catalogue
+        self.seconds, self.work_seconds, self.memory_mb = seconds, work_seconds, memory_mb
         self._waits: dict[str, float] = {}  # an order's file → seconds until the bucket is tried again
+
+    def look(self) -> bool:
+        """Carries out the orders that are due; whether there were any."""
+        was_due = False
+        while (order := self.media.orders.next()) is not None:
+            self.carry_out(order)
+            was_due = True
+        return was_due
 
     def carry_out(self, order: Order) -> None:
         """Does what is to be done next for an order. What was made, or given up, is written down before it is done with."""
@@ -97,7 +117,7 @@ class Worker:
             if order.attempts >= ATTEMPTS:
                 self._give_up(order, f"given up after {ATTEMPTS} attempts: {order.reason}")
             else:
-                self._film(self.media.orders.begin(order, FATE))
+                self._film(self.media.orders.begin(order, reason=FATE))
         artefacts.store(order.subject, order.challenge)
         self._waits.pop(order.file, None)
         self.media.orders.done(order)
@@ -124,14 +144,13 @@ class Worker:
 
     def _planned(self, order: Order) -> Film:
         """Raises: FileNotFoundError: its journal is gone. InvalidRequest: it is none."""
-        limits = (self.settings.MEDIA_SECONDS, self.settings.MEDIA_WORK_SECONDS)
         if order.kind == SUBMISSION:
             journal, noun = self.media.data / "submissions" / order.subject, "trial"
         else:
             journal, noun = self.media.data / "experiments" / order.subject / "best.journal", "episode"
         episodes = [episode for episode in episodes_of(records_of(journal)) if episode.steps]
-        number = len(episodes[0].order["trials"]) if episodes and order.kind == SUBMISSION else None
-        return Film(order.title, episodes, noun, number, *limits)
+        number = len(episodes[0].recipe.trials) if episodes and order.kind == SUBMISSION else None
+        return Film(order.title, episodes, noun, number, self.seconds, self.work_seconds)
 
     def _give_up(self, order: Order, reason: str) -> None:
         log.warning("%s %s cannot be filmed: %s", order.kind, order.subject, reason)
@@ -141,10 +160,16 @@ class Worker:
     def _monitor(self, order: Order) -> None:
         """One video; the order then waits behind the others."""
         skip = order.reason if order.attempts >= ATTEMPTS else ""
-        begun = order if skip else self.media.orders.begin(order, FATE)
+        begun = order if skip else self.media.orders.begin(order, reason=FATE)
         with self._bounded(begun) as beat:
             is_more = monitored.shoot_next(
-                begun, self.media.data, self.catalogue, self.settings, skip=skip, progress=beat
+                begun,
+                self.media.data,
+                self.catalogue,
+                seconds=self.seconds,
+                work_seconds=self.work_seconds,
+                skip=skip,
+                progress=beat,
             )
         if is_more:
             self._put_off(order, "", 0.0)
@@ -164,11 +189,11 @@ class Worker:
             signal.setitimer(signal.ITIMER_REAL, SILENT_SECONDS)
 
         def watch() -> None:
-            most = self.settings.MEDIA_MEMORY_MB
+            most = self.memory_mb
             while not over.wait(LOOK_SECONDS):
                 if (used := _memory_mb()) > most:
                     log.warning("the video of %s takes %d MB of memory", order.subject, used)
-                    self.media.orders.place(replace(order, reason=f"it took more than MEDIA_MEMORY_MB = {most} MB"))
+                    self.media.orders.place(replace(order, reason=f"it took more than MEDIA_MEMORY_MB = {most:g} MB"))
                     os._exit(1)
 
         beat()

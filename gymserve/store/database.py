@@ -1,23 +1,33 @@
 """The database: SQLite by default, PostgreSQL and MariaDB/MySQL by URL. The same models and tests for all three."""
 
 import contextlib
-import fcntl
-import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, CursorResult, Delete, Engine, Update, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    NoSuchModuleError,
+    OperationalError,
+    SQLAlchemyError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from gymserve.errors import SettingsError, Unavailable
+from gymserve.protocol.errors import DatabaseFull, SettingsError, Unavailable
+from gymserve.system.locks import locked
 
 PATIENCE_SECONDS = 5  # for a connection, for a lock, for a place in the pool
+SILENT_SECONDS = 2  # whoever fails to reach the database for longer spares the others the wait
+RETRY_SECONDS = 1
+AWAY = "the database does not answer: try again"
 LINE_SECONDS = 20  # in line to write: longer, since it moves
 DRIVERS = {
     "sqlite": "sqlite",
@@ -37,6 +47,7 @@ class Database:
 
     def __init__(self, engine: Engine, line: Path | None = None) -> None:
         self.engine, self.line = engine, line
+        self._silent, self._closed = threading.Event(), threading.Event()
         self._writer = threading.Lock()
 
     @contextlib.contextmanager
@@ -74,22 +85,43 @@ class Database:
         if not self._writer.acquire(timeout=LINE_SECONDS):
             raise Unavailable("too many others are writing to the database: try again")
         try:
-            folder = os.open(self.line, os.O_RDONLY)
-            try:
-                fcntl.flock(folder, fcntl.LOCK_EX)
+            with locked(self.line):
                 yield
-            finally:
-                os.close(folder)
         finally:
             self._writer.release()
 
     @contextlib.contextmanager
     def _session(self, *, writes: bool) -> Iterator[Session]:
-        with translated(), Session(self.engine, expire_on_commit=False) as session:
-            session.connection(execution_options={"writes": writes})
-            yield session
+        if self._silent.is_set():
+            raise Unavailable(AWAY)
+        began, connected = time.monotonic(), False
+        try:
+            with translated(), Session(self.engine, expire_on_commit=False) as session:
+                session.connection(execution_options={"writes": writes})
+                connected = True
+                yield session
+        except Unavailable as error:
+            cause = error.__cause__
+            lost = isinstance(cause, DBAPIError) and (cause.connection_invalidated or not connected)
+            if lost and self.line is None and time.monotonic() - began > SILENT_SECONDS:
+                self._wait_apart()
+            raise
+
+    def _wait_apart(self) -> None:
+        """While the database is silent, one thread waits for it, and all others are refused at once."""
+        if not self._silent.is_set():
+            self._silent.set()
+            threading.Thread(target=self._until_back, daemon=True).start()
+
+    def _until_back(self) -> None:
+        while not self._closed.wait(RETRY_SECONDS):
+            with contextlib.suppress(SQLAlchemyError), self.engine.connect() as connection:
+                connection.execute(text("SELECT 1"))
+                break
+        self._silent.clear()
 
     def close(self) -> None:
+        self._closed.set()
         self.engine.dispose()
 
 
@@ -99,21 +131,25 @@ def translated() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeout) as error:
-        raise Unavailable("the database does not answer: try again") from error
+        if "disk is full" in str(error) or "No space left" in str(error):  # as SQLite, PostgreSQL and MariaDB say
+            raise DatabaseFull("the database's disk is full: nothing was kept") from error
+        if isinstance(error, OperationalError) and isinstance(error.orig, sqlite3.Error):
+            raise Unavailable(f"the database cannot be used: {error.orig}") from error  # a file is never away
+        raise Unavailable(AWAY) from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise Unavailable("the database connection was lost: try again") from error
         raise
 
 
-def connect(url: str, data: Path) -> Database:
+def connect(url: str | URL, data: Path) -> Database:
     """The database at `url`; "" is the file `gymserve.db` in the data directory.
 
     Raises:
         SettingsError: there is no such kind of database, or its driver is not installed.
     """
     try:
-        address = make_url(url or f"sqlite:///{data / 'gymserve.db'}")
+        address = make_url(url or at_file(data / "gymserve.db"))
         kind = address.drivername.partition("+")[0]
         address = address.set(drivername=DRIVERS[kind])
         engine = create_engine(address, **_options(kind, address))
@@ -128,7 +164,16 @@ def connect(url: str, data: Path) -> Database:
             (data / "gymserve.db").touch(mode=0o600)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    elif address.drivername == DRIVERS["postgresql"]:
+        from gymserve.store import postgresql  # here, since its driver is an extra
+
+        postgresql.limit(engine, ping_seconds=PATIENCE_SECONDS, statement_seconds=4 * PATIENCE_SECONDS + 1)
     return Database(engine, data if kind == "sqlite" else None)
+
+
+def at_file(file: Path) -> URL:
+    """The URL of an SQLite file, whatever its path: in a URL's text, a % or a ? has a meaning."""
+    return URL.create("sqlite", database=str(file))
 
 
 def _options(kind: str, address: URL) -> dict[str, Any]:
@@ -144,6 +189,8 @@ def _options(kind: str, address: URL) -> dict[str, Any]:
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
     connection.isolation_level = None  # the driver's own transactions begin too late
+    # SQLite's own knows no letters but A to Z.
+    connection.create_function("lower", 1, lambda text: text and text.lower(), deterministic=True)
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
@@ -152,3 +199,8 @@ def _begin_sqlite(connection: Connection) -> None:
     # A reader that becomes a writer half-way may be refused at once, whatever the time-out.
     writes = connection.get_execution_options().get("writes", True)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def rows_changed(session: Session, statement: Update | Delete) -> int:
+    """Executes an UPDATE or DELETE; how many rows it has changed."""
+    return cast("CursorResult[Any]", session.execute(statement)).rowcount

@@ -1,15 +1,15 @@
 """The schema's versions: brought up to date, compared, copied."""
 
 import contextlib
-import fcntl
 from pathlib import Path
 
 from alembic import command, config, migration, script
 from sqlalchemy import func, insert, inspect, select
 
-from gymserve.errors import SettingsError
-from gymserve.store.database import Database, connect, translated
+from gymserve.protocol.errors import SettingsError
+from gymserve.store.database import Database, at_file, connect, translated
 from gymserve.store.models import Model
+from gymserve.system.locks import locked
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BATCH = 1000  # rows copied at once
@@ -47,8 +47,7 @@ def ensure(database: Database, data: Path) -> None:
         SettingsError: its version is another one.
         Unavailable: it cannot be reached.
     """
-    with open(data / "starting", "w") as starting:
-        fcntl.flock(starting, fcntl.LOCK_EX)  # workers start side by side
+    with locked(data / "starting"):  # workers start side by side
         version = current(database)
         if version == newest():
             return
@@ -76,7 +75,7 @@ def backup(database: Database, file: Path) -> int:
         raise SettingsError(
             "only a database of this program's version can be copied: run gym_http_server.py db upgrade"
         )
-    with contextlib.closing(connect(f"sqlite:///{file.resolve()}", file.parent)) as copy:
+    with contextlib.closing(connect(at_file(file.resolve()), file.parent)) as copy:
         upgrade(copy)
         return _copy(database, copy)
 
@@ -89,7 +88,7 @@ def restore(database: Database, file: Path) -> int:
     """
     if not file.is_file():
         raise SettingsError(f"there is no file {file}")
-    with contextlib.closing(connect(f"sqlite:///{file.resolve()}", file.parent)) as source:
+    with contextlib.closing(connect(at_file(file.resolve()), file.parent)) as source:
         upgrade(source)
         upgrade(database)
         with database.reading() as session:

@@ -1,5 +1,6 @@
 """Accounts on a database of each kind."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,20 +8,19 @@ import pytest
 
 from gymserve.accounts import Accounts
 from gymserve.settings import Settings
-from gymserve.store import schema
+from tests.support.databases import Migrated
 
 
 @pytest.fixture
-def accounts(database_url: str, tmp_path: Path) -> Iterator[Accounts]:
-    made = Accounts(Settings(DATA=str(tmp_path), DATABASE=database_url))
-    schema.upgrade(made.database)
-    yield made
-    made.database.close()
+def accounts(migrated_url: str, tmp_path: Path) -> Iterator[Accounts]:
+    made = Accounts(Settings(DATA=str(tmp_path), DATABASE=migrated_url))
+    with contextlib.closing(made.database):
+        yield made
 
 
 @pytest.fixture
-def on_sqlite(tmp_path: Path) -> Iterator[Accounts]:
-    made = Accounts(Settings(DATA=str(tmp_path)))
-    schema.upgrade(made.database)
-    yield made
-    made.database.close()
+def on_sqlite(migrated: Migrated, tmp_path: Path) -> Iterator[Accounts]:
+    with migrated.new("sqlite", tmp_path) as url:
+        made = Accounts(Settings(DATA=str(tmp_path), DATABASE=url))
+        with contextlib.closing(made.database):
+            yield made

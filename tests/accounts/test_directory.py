@@ -1,10 +1,15 @@
 """Accounts: made, changed, removed; and the audit log of it."""
 
-import pytest
+import datetime
+from typing import Any
 
-from gymserve.accounts import Accounts, audit
+import pytest
+from sqlalchemy import update
+
+from gymserve.accounts import Accounts, audit, directory
 from gymserve.accounts.audit import COMMAND_LINE, Actor
-from gymserve.errors import Conflict, InvalidRequest, NotFound
+from gymserve.protocol.errors import Conflict, InvalidRequest, NotFound
+from gymserve.store.models import Account, AuditEntry, now
 
 BY = Actor(7, "somebody", "192.0.2.1", "r-1")
 
@@ -19,14 +24,14 @@ def test_an_account_is_made_once(accounts: Accounts) -> None:
     assert [account.email for account in accounts.directory.list()] == ["tju_rl.tju.edu.cn"]
 
 
-@pytest.mark.parametrize("email", ["", " ", None, 3, "a\n", " a", "a\0b", "x" * 255, "\ud800", ["a"]])
-def test_a_bad_email_is_refused(on_sqlite: Accounts, email: object) -> None:
+@pytest.mark.parametrize("email", ["", " ", "a\n", " a", "a\0b", "x" * 255, "\ud800", "ß" * 128])
+def test_a_bad_email_is_refused(on_sqlite: Accounts, email: str) -> None:
     with pytest.raises(InvalidRequest, match="email"):
         on_sqlite.directory.create(email, "long enough")
 
 
-@pytest.mark.parametrize("password", ["", "short", "x" * 1025, None, 12345678, ["long enough"]])
-def test_a_bad_password_is_refused(on_sqlite: Accounts, password: object) -> None:
+@pytest.mark.parametrize("password", ["", "short", "x" * 1025])
+def test_a_bad_password_is_refused(on_sqlite: Accounts, password: str) -> None:
     with pytest.raises(InvalidRequest, match="password must be a string of 6 to 1024 characters") as refused:
         on_sqlite.directory.create("a", password)
     assert not password or str(password) not in str(refused.value)
@@ -39,8 +44,6 @@ def test_what_is_changed_is_noted(accounts: Accounts) -> None:
     assert (changed.email, changed.role, changed.generation) == ("b", "organiser", 1)
     assert accounts.directory.named("A") is None
     assert accounts.directory.find(made.id).email == "b"
-    with pytest.raises(InvalidRequest, match="role must be one of"):
-        accounts.directory.change(made.id, role="king", by=BY)
     with pytest.raises(InvalidRequest, match="registered"):
         accounts.directory.change(made.id, email="ADMIN", by=BY)
     accounts.directory.remove(made.id, by=BY)
@@ -62,7 +65,7 @@ def test_the_last_administrator_stays(accounts: Accounts) -> None:
     first = accounts.directory.create("first", "long enough", role="admin")
     for change in ({"role": "organiser"}, {"is_active": False}):
         with pytest.raises(Conflict, match="last administrator"):
-            accounts.directory.change(first.id, by=BY, **change)  # type: ignore[arg-type]
+            accounts.directory.change(first.id, by=BY, **change)
     with pytest.raises(Conflict, match="last administrator"):
         accounts.directory.remove(first.id, by=BY)
     accounts.directory.create("second", "long enough", role="admin")
@@ -81,3 +84,103 @@ def test_an_invitation_makes_one_administrator(accounts: Accounts) -> None:
     with pytest.raises(NotFound, match="was used"):
         accounts.directory.accept(secret, "b", "long enough")
     assert accounts.directory.invite_administrator() is None
+
+
+@pytest.mark.guarantee("submissions, their videos and the audit log grow")
+def test_entries_of_the_audit_log_end(accounts: Accounts) -> None:
+    for action in ("old", "new"):
+        accounts.note(COMMAND_LINE, action, "-")
+    with accounts.database.writing() as session:
+        past = now() - datetime.timedelta(days=8)
+        session.execute(update(AuditEntry).where(AuditEntry.action == "old").values(at=past))
+    audit.remove_old(accounts.database, 9)
+    assert len(audit.entries(accounts.database)) == 2
+    audit.remove_old(accounts.database, 7)
+    assert [entry.action for entry in audit.entries(accounts.database)] == ["new"]
+
+
+def test_emails_and_passwords_may_be_as_long_as_it_says(on_sqlite: Accounts) -> None:
+    email, password = "x" * 254, "y" * 1024
+    assert on_sqlite.directory.create(email, password).email == email
+    assert on_sqlite.entrance.log_in(email, password, address="192.0.2.1").email == email
+
+
+def inserted(accounts: Accounts, *ids: int) -> None:
+    """Accounts without passwords, whose hashes take time."""
+    with accounts.database.writing() as session:
+        for each in ids:
+            email = f"e{each}"
+            session.add(Account(id=each, email=email, email_key=email, password_hash="-", role="participant"))
+
+
+def test_accounts_are_listed_by_hundreds(on_sqlite: Accounts) -> None:
+    inserted(on_sqlite, *range(1, 103))
+    assert [each.id for each in on_sqlite.directory.list()] == list(range(1, 101))
+    assert [each.id for each in on_sqlite.directory.list(skip=100, limit=5)] == [101, 102]
+
+
+def test_an_account_is_found_by_its_number_and_a_wrong_one_is_none(accounts: Accounts) -> None:
+    inserted(accounts, 2**31 - 1)
+    assert accounts.directory.find(2**31 - 1).email == f"e{2**31 - 1}"
+    for wrong in (-1, 0, 1, 2**31, 2**63, 2**70):
+        with pytest.raises(NotFound, match=f"no account {wrong}"):
+            accounts.directory.find(wrong)
+
+
+def named(accounts: Accounts, account_id: int, name: Any) -> str | None:
+    """An account's name, after it has been changed to this one."""
+    return accounts.directory.change(account_id, name=name, by=BY).name
+
+
+def test_a_name_is_one_accounts_and_can_be_taken_back(on_sqlite: Accounts) -> None:
+    inserted(on_sqlite, 1, 2)
+    assert named(on_sqlite, 1, "Ada L.") == "Ada L."
+    assert named(on_sqlite, 1, "ada l.") == "ada l."
+    for same in ("Ada L.", "ＡDA l."):
+        with pytest.raises(InvalidRequest, match="is taken: choose another"):
+            named(on_sqlite, 2, same)
+    assert named(on_sqlite, 1, "") is None
+    assert named(on_sqlite, 2, "Ada L.") == "Ada L." and named(on_sqlite, 1, "n" * 60) == "n" * 60
+    for wrong in ("n" * 61, "ﷺ" * 11, " a", "a ", "a\n", "a\0b", "Team:a", "Account 7"):
+        with pytest.raises(InvalidRequest, match="name must"):
+            named(on_sqlite, 2, wrong)
+    assert on_sqlite.directory.find(2).name == "Ada L."
+
+
+def test_only_a_password_or_being_disabled_ends_logins(on_sqlite: Accounts) -> None:
+    on_sqlite.directory.create("admin", "long enough", role="admin")
+    inserted(on_sqlite, 2)
+    login = on_sqlite.logins.issue(2, "e2", 0)
+    on_sqlite.directory.change(2, email="e", name="n", role="organiser", is_active=True, by=BY)
+    assert on_sqlite.entrance.identify(login).role == "organiser"
+    on_sqlite.directory.change(2, is_active=False, by=BY)
+    on_sqlite.directory.change(2, is_active=True, by=BY)
+    assert on_sqlite.directory.find(2).generation == 1
+    told = [each.subject for each in audit.entries(on_sqlite.database, account_id=7)]
+    assert told == ["2 e: enabled", "2 e: disabled", "2 e: email, name n, role organiser, enabled"]
+
+
+def test_an_invitation_lasts_two_days(on_sqlite: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, now = on_sqlite.directory.invite_administrator(), directory.now()
+    assert made is not None and len(made) >= 32
+    monkeypatch.setattr(directory, "now", lambda: now + datetime.timedelta(days=1.99))
+    assert on_sqlite.directory.invited(made) == "admin"
+    monkeypatch.setattr(directory, "now", lambda: now + datetime.timedelta(days=2))
+    with pytest.raises(NotFound, match="has expired"):
+        on_sqlite.directory.invited(made)
+
+
+def test_the_log_tells_of_the_last_days_the_newest_first(on_sqlite: Accounts) -> None:
+    for number in range(3):
+        on_sqlite.note(Actor(number, "a" * 300, "b" * 99, "c" * 99), f"action {number}", "s" * 999)
+    entries = audit.entries(on_sqlite.database, limit=2)
+    assert [each.action for each in entries] == ["action 2", "action 1"]
+    newest = entries[0]
+    assert [len(each) for each in (newest.actor, newest.subject, newest.address, newest.request_id)] == [
+        254,
+        300,
+        60,
+        64,
+    ]
+    assert [each.action for each in audit.entries(on_sqlite.database, account_id=1)] == ["action 1"]
+    assert audit.entries(on_sqlite.database, days=0) == []

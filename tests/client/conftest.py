@@ -1,15 +1,19 @@
-"""The server that the client's tests share, with two environments of their own."""
+"""The server that the client's tests share, with environments of their own."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.servers import Server
+from tests.support.servers import Server
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    modules = ["tests.client.mapping_environment", "tests.faulty_environments"]
+    modules = [
+        "tests.client.environments.mapping",
+        "tests.client.environments.telling",
+        "tests.support.environments.faulty",
+    ]
     started = Server(
         tmp_path_factory.mktemp("data"),
         ENVIRONMENT_MODULES=modules,
@@ -22,6 +26,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def named_in_the_environment(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Clients that are not told of a server find this one."""
+    """Clients use this server by default."""
     monkeypatch.setenv("GYMSERVE_SERVER", server.url)
     monkeypatch.delenv("GYMSERVE_TOKEN", raising=False)

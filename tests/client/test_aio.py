@@ -1,4 +1,4 @@
-"""The async client answers as the other one does, for many agents at once."""
+"""The async client returns what the sync one does, for many agents at once."""
 
 import asyncio
 
@@ -6,9 +6,11 @@ import gymnasium
 import pytest
 
 import client
-from tests.client.proxies import Dropping, NoUpgrades, silent
+from client.transport.address import Address
+from client.transport.aio import connect
 from tests.client.trajectories import actions_for, play, same
-from tests.servers import Server
+from tests.client.transport.proxies import Dropping, NoUpgrades, silent
+from tests.support.servers import Server
 
 
 async def play_remote(env: client.aio.AsyncEnv, actions: list[int], seed: int) -> list[object]:
@@ -48,11 +50,11 @@ def test_losses_change_nothing(server: Server, kind: type) -> None:
 
         answers = asyncio.run(agent())
         expected = play(local, actions, seed=3)
-        assert all(same(one[:-1], other[:-1]) for one, other in zip(answers, expected, strict=True))  # type: ignore
+        assert all(same(one[:-1], other[:-1]) for one, other in zip(answers, expected, strict=True))
         assert proxy.dropped > 5 if isinstance(proxy, Dropping) else proxy.refused == 1
 
 
-def test_pictures_vectors_and_large_observations_come_too() -> None:
+def test_pictures_vectors_and_large_observations_arrive() -> None:
     async def agent() -> None:
         async with await client.aio.make("CartPole-v1", render_mode="rgb_array") as env:
             await env.reset(seed=0)
@@ -78,7 +80,7 @@ def test_a_cancelled_step_is_not_taken_for_the_next() -> None:
     asyncio.run(agent())
 
 
-def test_silence_and_errors_are_told() -> None:
+def test_silence_and_refusals_are_errors() -> None:
     async def agent() -> None:
         async with await client.aio.make("CartPole-v1") as env:
             with pytest.raises(client.Conflict, match="reset"):
@@ -91,6 +93,6 @@ def test_silence_and_errors_are_told() -> None:
             with pytest.raises(client.TimedOut):
                 await client.aio.make("CartPole-v1", server=listener.url, limits=limits)
             with pytest.raises(client.TimedOut):
-                await client.aio.connect(client.address.Address.of(listener.url), "/", limits)
+                await connect(Address.of(listener.url), "/", limits)
 
     asyncio.run(agent())

@@ -11,9 +11,10 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import client
-from tests.client import mapping_environment  # noqa: F401  it registers the local twins
+from tests import ROOT
+from tests.client.environments import mapping  # noqa: F401  it registers the local twins
 from tests.client.trajectories import actions_for, play, same
-from tests.servers import ROOT, Server
+from tests.support.servers import Server
 
 IDS = ["CartPole-v1", "Pendulum-v1", "FrozenLake-v1", "Blackjack-v1", "Taxi-v4", "Mapping-v0", "Large-v0"]
 
@@ -21,7 +22,7 @@ IDS = ["CartPole-v1", "Pendulum-v1", "FrozenLake-v1", "Blackjack-v1", "Taxi-v4",
 @pytest.mark.filterwarnings("ignore:.*Box (action|observation) space")
 @pytest.mark.filterwarnings("ignore:.*symmetric and normalized")
 @pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1", "Blackjack-v1"])
-def test_gymnasium_finds_nothing_wrong(env_id: str) -> None:
+def test_gymnasiums_checker_passes(env_id: str) -> None:
     env = client.make(env_id, render_mode="rgb_array")
     check_env(env)
     env.close()
@@ -89,7 +90,7 @@ def test_wrappers_go_around_it() -> None:
     env.close()
 
 
-@pytest.mark.parametrize("action", [1, np.int64(1), np.array(1), 1.0])
+@pytest.mark.parametrize("action", [1, np.int64(1), np.array(1), 1.0, True])
 def test_actions_may_be_numpy(action: Any) -> None:
     env = client.make("CartPole-v1")
     env.reset(seed=0)
@@ -184,7 +185,7 @@ def test_importing_needs_no_server() -> None:
 
 def test_the_command_line_plays(server: Server) -> None:
     command = [sys.executable, "-m", "client", "CartPole-v1", "--server", server.url, "--episodes", "2", "--seed", "1"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 0 and ended.stdout.count("return") == 2, ended.stderr
-    ended = subprocess.run([*command[:4], "--server", "http://127.0.0.1:1"], capture_output=True, text=True, cwd=ROOT)
+    ended = subprocess.run([*command[:4], "--server", "http://127.0.0.1:1"], capture_output=True, text=True)
     assert ended.returncode == 1 and "start one with" in ended.stderr and ended.stderr.count("\n") == 1

@@ -1,37 +1,39 @@
-"""What `client.submit` prints is what a participant saw at home."""
+"""`client.submit` prints the table that a participant saw at home."""
 
 from pathlib import Path
 
 import pytest
 
 from client.submission import Result
-from grader import running, scoring, tables
+from grader.practice import running
+from grader.proofs import tables
+from grader.scores import scoring
 from gymserve.journal import read
 from tests.grader.journals import CARTPOLE, CATALOGUE, challenge
 
 
 @pytest.mark.parametrize("secondary", ["", "steps"])
 def test_it_prints_the_table_of_a_run_at_home_and_the_rank(tmp_path: Path, secondary: str) -> None:
-    asked = challenge("CartPole-v1", max_episode_steps=9, scoring={"worst": 0, "secondary": secondary})
-    home = running.practise(asked, running.agent("random"), 3, tmp_path, CATALOGUE)
-    told = home.to_map()
+    definition = challenge("CartPole-v1", max_episode_steps=9, scoring={"worst": 0, "secondary": secondary})
+    home = running.practise(definition, running.agent("random"), 3, tmp_path, CATALOGUE)
+    scores = home.to_map()
     remote = Result(
-        "s1", "cart", "graded", "", told["score"], told["spread"], told["standard_error"], 2, "verified",
-        told["trials"], told["secondary"],
+        "s1", "cart", "graded", "", scores["score"], scores["spread"], scores["standard_error"], 2, "verified",
+        scores["trials"], scores["secondary"],
     )  # fmt: skip
-    assert str(remote) == f"{tables.of_result(home)}\nrank 2, graded, verified"
+    assert str(remote) == f"{tables.of_result(home)}\nrank 2, graded, verified\nsubmission s1"
 
 
-def test_trials_that_were_not_played_are_told_too(tmp_path: Path) -> None:
+def test_trials_that_were_not_played_are_in_the_table(tmp_path: Path) -> None:
     plan = [{"seed": 1, "options": None, "kwargs": {}}] * 2
     stop = iter((True,))
     journal = running.play(
         CARTPOLE, plan, running.agent("random"), tmp_path, CATALOGUE, until=lambda: next(stop, False)
     )
     home = scoring.of_journal(read(journal), challenge("CartPole-v1").scoring)
-    told = home.to_map()
+    scores = home.to_map()
     remote = Result(
-        "s1", "cart", "abandoned", home.reason, None, None, None, None, "", told["trials"], told["secondary"]
+        "s1", "cart", "abandoned", home.reason, None, None, None, None, "", scores["trials"], scores["secondary"]
     )  # fmt: skip
-    assert str(remote) == f"{tables.of_result(home)}\nabandoned"
+    assert str(remote) == f"{tables.of_result(home)}\nabandoned\nsubmission s1"
     assert "1 unplayed" in str(remote)

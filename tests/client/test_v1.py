@@ -4,10 +4,10 @@ import inspect
 
 import numpy as np
 import pytest
-import requests
 
 import client as gym_http_client
-from tests.servers import Server
+from tests.client.transport.proxies import Prefixed
+from tests.support.servers import Server
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_an_episode_as_the_old_example_agent_plays_it(remote: gym_http_client.Cl
     assert instance_id not in remote.env_list_all()
 
 
-@pytest.mark.parametrize("action", [1, np.int64(1), np.array(1), np.array([1])])
+@pytest.mark.parametrize("action", [1, np.int64(1), np.array(1), np.array([1]), True, np.bool_(True)])
 def test_actions_may_be_numpy(remote: gym_http_client.Client, action: object) -> None:
     instance_id = remote.env_create("CartPole-v1")
     remote.env_reset(instance_id)
@@ -44,7 +44,7 @@ def test_actions_may_be_numpy(remote: gym_http_client.Client, action: object) ->
     remote.env_close(instance_id)
 
 
-def test_errors_carry_the_servers_words(remote: gym_http_client.Client, monkeypatch) -> None:
+def test_errors_have_the_servers_message(remote: gym_http_client.Client, monkeypatch) -> None:
     with pytest.raises(gym_http_client.ServerError) as caught:
         remote.env_reset("1234")
     assert caught.value.status_code == 400 and caught.value.message == "Instance_id 1234 unknown"
@@ -53,8 +53,20 @@ def test_errors_carry_the_servers_words(remote: gym_http_client.Client, monkeypa
     monkeypatch.delenv("OPENAI_GYM_API_KEY", raising=False)
     with pytest.raises(gym_http_client.ServerError, match="'api_key' was not provided"):
         remote.upload("tmp")
-    with pytest.raises(requests.ConnectionError):
+    with pytest.raises(gym_http_client.NotReachable, match="start one with"):
         gym_http_client.Client("http://127.0.0.1:1").env_list_all()
+
+
+def test_a_path_before_the_servers_own_is_kept(server: Server) -> None:
+    with Prefixed(server.port, "/gym") as proxy:
+        remote = gym_http_client.Client(f"{proxy.url}/gym/")
+        instance_id = remote.env_create("Pendulum-v1")
+        assert len(remote.env_reset(instance_id)) == 3
+        assert remote.env_action_space_contains(instance_id, [0.5]) and instance_id in remote.env_list_all()
+        remote.env_close(instance_id)
+        env = gym_http_client.make("CartPole-v1", server=f"{proxy.url}/gym")
+        env.reset()
+        env.close()
 
 
 def test_shutdown_ends_the_server(start) -> None:
@@ -81,6 +93,6 @@ def test_signatures_are_the_old_ones() -> None:
         "shutdown_server": "",
     }
     for name, parameters in old.items():
-        given = list(inspect.signature(getattr(gym_http_client.Client, name)).parameters.values())[1:]
-        found = [p.name if p.default is p.empty else f"{p.name}={p.default}" for p in given]
-        assert found == parameters.split()
+        signature = list(inspect.signature(getattr(gym_http_client.Client, name)).parameters.values())[1:]
+        names = [p.name if p.default is p.empty else f"{p.name}={p.default}" for p in signature]
+        assert names == parameters.split()

@@ -9,10 +9,10 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
 import client
-from tests.client import mapping_environment  # noqa: F401  it registers the local twins
-from tests.client.proxies import NoUpgrades
+from tests.client.environments import mapping  # noqa: F401  it registers the local twins
 from tests.client.trajectories import actions_for, play, same
-from tests.servers import Server
+from tests.client.transport.proxies import NoUpgrades
+from tests.support.servers import Server
 
 
 def local(env_id: str, num_envs: int, mode: AutoresetMode) -> SyncVectorEnv:
@@ -37,6 +37,16 @@ def test_the_vector_entry_point_is_used_and_equal() -> None:
     remote = client.make_vec("CartPole-v1", num_envs=16)
     twin = gymnasium.make_vec("CartPole-v1", num_envs=16)
     for one, other in zip(play(remote, (actions := actions_for(twin, 80))), play(twin, actions), strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(one[:-1], other[:-1], strict=True))
+    remote.close()
+    twin.close()
+
+
+@pytest.mark.parametrize("env_id", ["ALE/Pong-v5", "CartPole-v1", "FrozenLake-v1"])
+def test_one_copy_is_a_vector_of_it(env_id: str) -> None:
+    remote, twin = client.make_vec(env_id), gymnasium.make_vec(env_id)
+    assert remote.num_envs == 1 and remote.observation_space == twin.observation_space
+    for one, other in zip(play(remote, (actions := actions_for(twin, 20))), play(twin, actions), strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(one[:-1], other[:-1], strict=True))
     remote.close()
     twin.close()
@@ -74,7 +84,7 @@ def test_statistics_wrap_it(num_envs: int) -> None:
     envs.close()
 
 
-def test_over_http_it_answers_the_same(server: Server) -> None:
+def test_over_http_it_returns_the_same(server: Server) -> None:
     with NoUpgrades(server.port) as proxy:
         remote = client.make_vec("Taxi-v4", num_envs=3, server=proxy.url)
         twin = local("Taxi-v4", 3, AutoresetMode.NEXT_STEP)

@@ -1,4 +1,4 @@
-"""Playing the same episode in two environments, to see that they are the same."""
+"""Plays the same episode in two environments, to see that they are the same."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def play(env: Any, actions: list[Any], *, seed: int = 7) -> list[Any]:
-    """Everything that `env` answers; an episode that ends is followed by another."""
+    """Everything that `env` returns; when an episode ends, another begins."""
     answers: list[Any] = [env.reset(seed=seed)]
     for action in actions:
         answers.append(env.step(action))

@@ -12,7 +12,7 @@ from gymserve import environments
 from gymserve.environments import Catalogue
 from gymserve.environments.car_race.race import LEFT, RIGHT, STRAIGHT, CarRace
 from gymserve.environments.car_race.tracks import HEIGHT, MARGIN, TRACKS, WIDTH, track
-from gymserve.errors import EnvironmentFailed, InvalidRequest
+from gymserve.protocol.errors import EnvironmentFailed, InvalidRequest
 
 
 def driver(observation: Any) -> int:

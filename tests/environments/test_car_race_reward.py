@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gymserve.environments.car_race.reward import MOST_CHARACTERS, read
-from gymserve.errors import EnvironmentFailed, InvalidRequest
+from gymserve.protocol.errors import EnvironmentFailed, InvalidRequest
 
 OF_THE_OLD_DOCUMENT = """
 def reward_func(props):
@@ -152,6 +152,7 @@ REFUSED = {
 }  # fmt: skip
 
 
+@pytest.mark.guarantee("a reward function tries to reach, import, grow, nest or loop")
 @pytest.mark.parametrize("source", REFUSED)
 def test_everything_else_is_refused_with_the_line(source: str) -> None:
     with pytest.raises(InvalidRequest, match=REFUSED[source]):
@@ -174,6 +175,7 @@ BOMBS = [
 ]  # fmt: skip
 
 
+@pytest.mark.guarantee("a reward function tries to reach, import, grow, nest or loop")
 @pytest.mark.parametrize("number", range(len(BOMBS)))
 def test_bombs_are_refused_at_once_in_any_thread(number: int) -> None:
     found: list[Exception] = []

@@ -1,21 +1,35 @@
 """What may be made, under which names, and that a request never imports anything."""
 
+import contextlib
+import os
 import sys
+import threading
+import types
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.vector import AutoresetMode
 
 from gymserve import environments
-from gymserve.environments import Catalogue
-from gymserve.errors import EnvironmentFailed, InvalidRequest, SettingsError, UnknownEnvironment
-from gymserve.spaces import describe
+from gymserve.environments import Catalogue, arguments
+from gymserve.protocol.errors import EnvironmentFailed, GymserveError, InvalidRequest, SettingsError, UnknownEnvironment
+from gymserve.protocol.recipe import Recipe
+from gymserve.protocol.spaces import describe
+from tests.client.trajectories import same
+from tests.support.servers import wait_for
 
 
 @pytest.fixture(scope="module")
 def catalogue() -> Catalogue:
-    return Catalogue(["tests.faulty_environments"], kwargs={"Counting-v0": ["file"]}, shared=["SharedFaulty-v0"])
+    return Catalogue(
+        ["tests.support.environments.faulty"], kwargs={"Counting-v0": ["file"]}, shared=["SharedFaulty-v0"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -74,6 +88,33 @@ def test_an_unknown_id_is_met_with_the_nearest(catalogue: Catalogue) -> None:
         catalogue.resolve("Cartpole-v1")
 
 
+@pytest.mark.parametrize(
+    ("asked", "shape", "frameskip", "repeated"),
+    [
+        ("Breakout-ram-v0", (128,), (2, 5), 0.25),
+        ("BreakoutDeterministic-v4", (210, 160, 3), 4, 0.0),
+        ("Breakout-ramDeterministic-v0", (128,), 4, 0.25),
+        ("Breakout-ramNoFrameskip-v4", (128,), 1, 0.0),
+    ],
+)
+def test_an_atari_id_of_old_is_what_it_was(
+    catalogue: Catalogue, asked: str, shape: tuple[int, ...], frameskip: Any, repeated: float
+) -> None:
+    found = catalogue.resolve(asked)
+    kwargs = found.spec.kwargs
+    assert found.kind == "dedicated" and found.id not in catalogue.ids()
+    assert (kwargs["frameskip"], kwargs["repeat_action_probability"]) == (frameskip, repeated)
+    env = catalogue.make(Recipe(env_id=asked, environment=found.id))
+    assert env.reset(seed=1)[0].shape == shape
+    env.close()
+
+
+@pytest.mark.parametrize("asked", ["CartPole-ram-v1", "CartPoleDeterministic-v0", "Nothing-ram-v4", "Breakout-ram-v5"])
+def test_no_other_id_is_taken_for_one_of_these(catalogue: Catalogue, asked: str) -> None:
+    with pytest.raises(UnknownEnvironment):
+        catalogue.resolve(asked)
+
+
 def test_what_is_missing_is_told_with_the_command_that_brings_it(catalogue: Catalogue) -> None:
     with pytest.raises(UnknownEnvironment, match=r'jax is missing here: pip install "gymnasium\[jax\]"'):
         catalogue.resolve("phys2d/CartPole-v1")
@@ -101,8 +142,12 @@ def test_kwargs_are_plain_data_under_allowed_names(catalogue: Catalogue) -> None
         catalogue.check_kwargs(lake, {"mapname": "8x8"})
     with pytest.raises(InvalidRequest, match="must be finite"):
         catalogue.check_kwargs(lake, {"success_rate": float("inf")})
+    huge = (["F"] * 20_000, ["F" * 1000] * 1000, "F" * 10_001, {"F" * 10_001: 0}, [["F" * 2000] * 3, ["F" * 2000] * 3])
+    for value in huge:  # FrozenLake takes 97 s for a million fields
+        with pytest.raises(InvalidRequest, match="more than 10000 elements and characters in all"):
+            catalogue.check_kwargs(lake, {"desc": value})
     with pytest.raises(InvalidRequest, match="more than"):
-        catalogue.check_kwargs(lake, {"desc": ["F"] * 20_000})
+        catalogue.check_kwargs(lake, {"desc": ["F" * 5_000], "map_name": "F" * 5_000})
     with pytest.raises(InvalidRequest, match="kwargs must be an object"):
         catalogue.check_kwargs(lake, [1])
 
@@ -124,6 +169,78 @@ def test_vector_environments_have_the_mode_that_was_asked_for(catalogue: Catalog
     assert truncated.all()
 
 
+def as_gymnasium_makes(env_id: str, mode: AutoresetMode, **more: Any) -> Any:
+    """Gymnasium's vector environment of a mode: by the entry point's own parameter, or else by Gymnasium's."""
+    with contextlib.suppress(TypeError):
+        return gymnasium.make_vec(env_id, 2, autoreset_mode=mode, **more)
+    env = gymnasium.make_vec(env_id, 2, **more)
+    if env.metadata["autoreset_mode"] is mode:
+        return env
+    env.close()
+    return gymnasium.make_vec(env_id, 2, "sync", vector_kwargs={"autoreset_mode": mode}, **more)
+
+
+def outcome(make: Callable[[], Any]) -> Any:
+    """All that a vector environment is and does for some steps, or that it cannot be made."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of versions that are not the newest
+        try:
+            env = make()
+        except (GymserveError, TypeError, ValueError):
+            return "refused"
+    env.action_space.seed(3)
+    found = [type(env.unwrapped).__name__, env.metadata, env.single_observation_space, env.observation_space]
+    found += [env.action_space, env.reset(seed=3)]
+    found += (
+        [env.step(env.action_space.sample()) for _ in range(4)] if env.metadata["autoreset_mode"] != DISABLED else []
+    )
+    env.close()
+    return found
+
+
+def of_each_class(catalogue: Catalogue) -> list[str]:
+    """One id of each class and set of arguments: Atari's hundreds are one, and take half an hour."""
+    found: dict[Any, str] = {}
+    for env_id in catalogue.ids():
+        spec = gymnasium.registry[env_id]
+        found.setdefault((str(spec.entry_point), str(spec.vector_entry_point), *sorted(spec.kwargs)), env_id)
+    return list(found.values())
+
+
+DISABLED = AutoresetMode.DISABLED
+VECTORS = ["CartPole-v1", "FrozenLake-v1", "Pendulum-v1", "ALE/Pong-v5"]
+
+
+@pytest.mark.parametrize("more", [{}, {"max_episode_steps": 3}], ids=str)
+@pytest.mark.parametrize("mode", AutoresetMode, ids=lambda mode: mode.value)
+@pytest.mark.parametrize("env_ids", [VECTORS, pytest.param(None, marks=pytest.mark.long)], ids=["some", "all"])
+def test_vector_environments_are_those_that_gymnasium_makes(
+    catalogue: Catalogue, env_ids: list[str] | None, mode: AutoresetMode, more: dict[str, Any]
+) -> None:
+    for env_id in env_ids or (catalogue.ids() if "EVERY_ID" in os.environ else of_each_class(catalogue)):
+        try:
+            environment = catalogue.resolve(env_id)
+        except UnknownEnvironment:
+            continue
+        if not isinstance(environment.spec.entry_point, str):
+            continue  # a test's own
+        ours = outcome(lambda: environments.make(environment, num_envs=2, autoreset=mode.value, **more))  # noqa: B023
+        theirs = outcome(lambda: as_gymnasium_makes(environment.id, mode, **more))  # noqa: B023
+        assert same(ours, theirs), env_id
+
+
+def test_copies_take_the_arguments_of_their_own_constructor(catalogue: Catalogue) -> None:
+    pong = catalogue.resolve("ALE/Pong-v5")
+    catalogue.check_kwargs(pong, {"img_height": 64, "frameskip": 2})
+    env = environments.make(pong, num_envs=2, kwargs={"img_height": 64}, autoreset="SameStep")
+    assert env.single_observation_space.shape == (4, 64, 84)
+    for refused in ({"max_episode_steps": 5}, {"render_mode": "rgb_array"}, {"autoreset": "Disabled"}):
+        with pytest.raises(InvalidRequest, match="ALE/Pong-v5 cannot be made so"):
+            environments.make(pong, num_envs=2, **refused)
+    with pytest.raises(InvalidRequest, match="num_threads"):
+        catalogue.check_kwargs(pong, {"num_threads": 100})
+
+
 def test_vector_entry_point_is_taken_where_there_is_one(catalogue: Catalogue) -> None:
     assert (
         type(environments.make(catalogue.resolve("CartPole-v1"), num_envs=3).unwrapped).__name__ == "CartPoleVectorEnv"
@@ -135,13 +252,12 @@ def test_vector_entry_point_is_taken_where_there_is_one(catalogue: Catalogue) ->
     [
         ({"render_mode": "human"}, "needs a screen"),
         ({"render_mode": "hologram"}, "render_mode must be one of human, rgb_array"),
-        ({"autoreset": "NextStep"}, "num_envs must be more than 1"),
         ({"num_envs": 2, "autoreset": "Never"}, "autoreset_mode must be one of"),
     ],
 )
 def test_what_cannot_be_made_says_why(catalogue: Catalogue, parameters: dict[str, object], said: str) -> None:
     with pytest.raises(InvalidRequest, match=said):
-        environments.make(catalogue.resolve("CartPole-v1"), **parameters)  # type: ignore[arg-type]
+        environments.make(catalogue.resolve("CartPole-v1"), **parameters)
 
 
 def test_a_constructor_that_fails_is_the_environments_fault(catalogue: Catalogue) -> None:
@@ -160,8 +276,51 @@ def test_a_row_tells_aliases_and_what_is_missing(catalogue: Catalogue) -> None:
 
 @pytest.mark.parametrize(("env_id", "kwargs"), [("CartPole-v1", {}), ("FrozenLake-v1", {"map_name": "8x8"})])
 def test_spaces_are_those_of_the_environment(catalogue: Catalogue, env_id: str, kwargs: dict[str, str]) -> None:
-    env = gymnasium.make(env_id, **kwargs)  # type: ignore[arg-type]
+    env = gymnasium.make(env_id, **kwargs)
     told = catalogue.spaces(env_id, kwargs)
     assert told["action_space"] == describe(env.action_space)
     assert told["observation_space"] == describe(env.observation_space)
     assert told["render_modes"] == env.metadata["render_modes"]
+
+
+MODULE = "class Env:\n    def __init__(self, size=1): ..."
+
+
+def test_threads_that_import_parts_of_a_package_at_once_get_them_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "halved"
+    package.mkdir()
+    (package / "first.py").write_text(MODULE)
+    (package / "second.py").write_text(f"from halved import first\n{MODULE}")
+    monkeypatch.syspath_prepend(tmp_path)
+    meetings = types.ModuleType("meetings")
+    monkeypatch.setitem(sys.modules, "meetings", meetings)
+    meetings.begun, meetings.more = threading.Event(), threading.Event()
+    (package / "__init__.py").write_text(
+        "import meetings\nmeetings.begun.set()\nmeetings.more.wait(0.3)\nfrom halved.second import Env\n"
+    )
+    specs = [gymnasium.spec("CartPole-v1")] * 2
+    for index, name in enumerate(("first", "second")):
+        gymnasium.register(f"Halved{index}-v0", entry_point=f"halved.{name}:Env")
+        specs[index] = gymnasium.registry.pop(f"Halved{index}-v0")
+        monkeypatch.setitem(gymnasium.registry, f"Halved{index}-v0", specs[index])
+    with ThreadPoolExecutor(2) as pool:
+        one = pool.submit(arguments.names, specs[0])
+        wait_for(meetings.begun.is_set)
+        other = pool.submit(arguments.names, specs[1])  # holds its own module while it waits for the package
+        assert one.result() == other.result() == ["size"]
+
+
+def test_a_module_that_cannot_be_imported_is_told_in_its_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, catalogue: Catalogue
+) -> None:
+    (tmp_path / "untold.py").write_text("raise OSError('no display')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(arguments, "load_env_creator", lambda entry: __import__("untold"))
+    arguments._names.cache_clear()
+    (row,) = catalogue.rows(["CartPole-v1"])
+    assert row["missing"] == "CartPole-v1 cannot be imported: OSError: no display"
+    monkeypatch.undo()
+    (row,) = catalogue.rows(["CartPole-v1"])
+    assert row["missing"] is None and row["kwargs"]

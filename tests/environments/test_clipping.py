@@ -8,9 +8,9 @@ import pytest
 from gymnasium import spaces
 
 from gymserve.environments.clipping import ClipActions
-from gymserve.errors import InvalidRequest, InvalidValue
-from gymserve.spaces import codec, describe
-from gymserve.spaces.clipped import ClippedBox
+from gymserve.protocol.errors import InvalidRequest, InvalidValue
+from gymserve.protocol.spaces import codec, describe
+from gymserve.protocol.spaces.clipped import ClippedBox
 
 
 def test_an_action_beyond_the_bounds_acts_as_the_bound() -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from gymserve.environments import Catalogue, Listing
 from gymserve.environments.listing import RETRY_SECONDS
-from gymserve.errors import EnvironmentFailed, Unavailable, UnknownEnvironment
-from tests.servers import wait_for
+from gymserve.protocol.errors import EnvironmentFailed, Unavailable, UnknownEnvironment
+from tests.support.servers import wait_for
 
 
 class Asked:
@@ -94,10 +94,15 @@ def test_requests_at_once_ask_once_and_none_waits_for_ever(asked: Asked) -> None
     assert set(asked.times.values()) == {1} and asked.rows()["CartPole-v1"]["action_space"]
 
 
-@pytest.mark.parametrize("kept", ["", "{", "{}", '{"key": 1, "rows": []}'])
+@pytest.mark.parametrize("kept", ["", "{", "{}", "[]", "3", '{"key": 1, "rows": []}'])
 def test_a_file_that_is_of_no_use_is_written_anew(asked: Asked, kept: str) -> None:
     asked.file.write_text(kept)
     assert asked.rows()["CartPole-v1"]["action_space"] and asked.rows() and asked.times["CartPole-v1"] == 1
+
+
+def test_what_cannot_be_kept_is_told_all_the_same(asked: Asked) -> None:
+    asked.file.mkdir()  # as on a full disk, no file can be written
+    assert asked.rows()["CartPole-v1"]["action_space"] == {"name": "CartPole-v1"}
 
 
 def test_one_row_tells_the_spaces_also_of_atari(asked: Asked) -> None:

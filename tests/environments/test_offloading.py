@@ -9,12 +9,13 @@ import torch
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3 import PPO
 from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.monitor import Monitor
 
 from gymserve.environments import Catalogue, make, offloading
 from gymserve.environments.offloading import energy, radio
 from gymserve.environments.offloading.discrete import joint_actions
-from gymserve.errors import InvalidRequest
+from gymserve.protocol.errors import InvalidRequest
 
 BOTH = (offloading.CONTINUOUS, offloading.DISCRETE)
 STAY = (0.5, 0.5, 0.5)
@@ -135,6 +136,7 @@ def test_joint_actions_are_actions_of_the_continuous_one(users: int) -> None:
     assert (found[0, :users] == 0).all() and (found[-1, :users] == 1).all()
 
 
+@pytest.mark.long
 def test_ppo_learns(catalogue: Catalogue) -> None:
     torch.set_num_threads(1)
     env = Monitor(made(catalogue, n_UE=2))
@@ -142,6 +144,7 @@ def test_ppo_learns(catalogue: Catalogue) -> None:
     model = PPO("MlpPolicy", env, seed=1, device="cpu", **told)
     env.action_space.seed(1)
     random = [sum(_random_episode(env, seed)) for seed in range(10)]
+    model.set_logger(Logger(None, []))  # or it would make a folder of its own in /tmp
     model.learn(3000)
     env.reset(seed=100)
     trained = evaluate_policy(model, env, 10)[0]

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from gymserve.store import Database
-from tests.grader.place import Place
-from tests.hosts.test_trials import Grader
-from tests.servers import Server
+from tests.grader.server.place import Place
+from tests.hosts.instance.test_trials import Grader
+from tests.support.servers import Server
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def grader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grader]:
+    """One server for all: each test makes instances of its own."""
     started = Grader(Server(tmp_path_factory.mktemp("data")))
     yield started
     started.leave()

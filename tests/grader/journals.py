@@ -3,16 +3,19 @@
 from pathlib import Path
 from typing import Any
 
-from grader import definition, receipt, running, scoring, seeds
-from grader.challenge import Challenge
-from grader.receipt import Receipt
-from grader.signing import Ed25519PrivateKey, public_text
-from grader.verification import Verdict
+from grader.challenges import definition, seeds
+from grader.challenges.challenge import Challenge
+from grader.practice import running
+from grader.proofs import receipt
+from grader.proofs.receipt import Receipt
+from grader.proofs.signing import Ed25519PrivateKey, public_text
+from grader.proofs.verification import Verdict
+from grader.scores import scoring
 from gymserve.environments import Catalogue
 from gymserve.journal import Journal, read, records
-from gymserve.journal.file import MAGIC, scan
+from gymserve.journal.file import frames
 
-CATALOGUE = Catalogue(["tests.faulty_environments"])
+CATALOGUE = Catalogue(["tests.support.environments.faulty"])
 CARTPOLE = definition.read(
     """name = "cart"
 environment = "CartPole-v1"
@@ -76,25 +79,27 @@ def issued(journal: Path, played: Challenge = CARTPOLE, verdict: Verdict | None 
     )
 
 
-def rewritten(journal: Path, place: int, body: bytes | None) -> bytes:
-    """A journal whose record at `place` was replaced (None: left out), with every check made right again."""
-    data = journal.read_bytes()
+def bodies(data: bytes) -> list[bytes]:
+    """The records' bodies of a journal."""
+    return [body for body, _, _ in frames(data)]
+
+
+def of_bodies(journal: Path, parts: list[bytes]) -> bytes:
+    """A journal of records with these bodies, with every check right; it is written beside another one."""
     path = journal.with_name("rewritten")
     path.unlink(missing_ok=True)
-    bodies = []
-    start = len(MAGIC)
-    for _, end, _ in scan(data):
-        size = 1
-        while data[start + size - 1] >= 0x80:
-            size += 1
-        bodies.append(data[start + size : end - 4])
-        start = end
-    bodies[place : place + 1] = [] if body is None else [body]
-    writing = Journal.create(path, bodies[0], limit=1 << 30)
-    for each in bodies[1:]:
+    writing = Journal.create(path, parts[0], limit=1 << 30)
+    for each in parts[1:]:
         writing.append(each)
     writing.close()
     return path.read_bytes()
+
+
+def rewritten(journal: Path, place: int, body: bytes | None) -> bytes:
+    """A journal whose record at `place` was replaced (None: left out), with every check made right again."""
+    parts = bodies(journal.read_bytes())
+    parts[place : place + 1] = [] if body is None else [body]
+    return of_bodies(journal, parts)
 
 
 def a_step(like: Any, **changes: Any) -> bytes:

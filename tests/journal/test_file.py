@@ -6,23 +6,27 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gymserve.errors import StorageFull
 from gymserve.journal import Closed, Created, Ended, Journal, Monitored, Reset, Step, read, records
+from gymserve.journal.file import FIRST_ROOM, MOST_ROOM, frames
+from gymserve.protocol import wire
+from gymserve.protocol.errors import StorageFull
+from gymserve.protocol.recipe import Recipe
+from tests.support.servers import small_disk
 
-META = {"env_id": "CartPole-v1", "num_envs": 1}
+RECIPE = Recipe(env_id="CartPole-v1", environment="CartPole-v1")
 LIMIT = 1 << 30
 FIXTURE = Path(__file__).parent / "version1.journal"
 
 
-def written(path: Path, *bodies: bytes, meta: dict[str, Any] = META) -> Journal:
-    journal = Journal.create(path, records.encode_created(meta), limit=LIMIT)
+def written(path: Path, *bodies: bytes, recipe: Recipe = RECIPE) -> Journal:
+    journal = Journal.create(path, records.encode_created(recipe), limit=LIMIT)
     for body in bodies:
         journal.append(body)
     return journal
@@ -34,12 +38,13 @@ def a_step(number: int, call: int | None = None) -> bytes:
 
 def test_every_kind_is_read_back(tmp_path: Path) -> None:
     kept = [
-        Created(META),
+        Created(RECIPE),
         Reset(7, 2**64 - 1, 1.5, 3, {"low": -0.1}, None),
         Step(8, 5, 1, -1.5, False, False, None),
         Step(-5, 6, b"\0\1", float("inf"), True, False, 9.0),
         Step(None, 6, [1, "a"], 0.0, False, True, 9.0),
         Reset(None, 0, 2.0, None, None, b"[]"),
+        Reset(None, 0, 2.0, None, None, None, 2**63 - 1),
         Monitored({"directory": "tmp"}, 3.0),
         Monitored(None, 4.0),
         Ended(3, "reset", -7, 4.5),
@@ -55,7 +60,7 @@ def test_every_kind_is_read_back(tmp_path: Path) -> None:
 
 
 @given(
-    num_envs=st.integers(2, 40),
+    num_envs=st.integers(1, 40),
     seed=st.integers(0, 1000),
     rewards=st.sampled_from([[1.0], [1.0, 0.0], [0.0, -0.0], [np.nan, 1.0], [np.nan], [0.5, 0.25, 0.125], None]),
     high=st.sampled_from([2, 300]),
@@ -74,12 +79,37 @@ def test_a_batch_is_read_back(
         assert kept.tobytes() == given_as.tobytes()
 
 
+def test_a_record_that_this_version_cannot_read_is_a_value_error() -> None:
+    """Whatever it holds, of any kind; a batch is no record of one environment, and a plain step none of several."""
+    none = np.zeros(2, bool)
+    batch = records.encode_batch(None, 1, b"", np.ones(2), none, none)
+    objects = wire.pack(msgspec.msgpack.Ext(1, msgspec.msgpack.encode(("|O", (1,), bytes(8)))))
+    nothing = wire.pack(msgspec.msgpack.Ext(1, msgspec.msgpack.encode(("|V0", (10**9,), b""))))
+    step = records.encode_step(None, 1, 1, 1.0, False, False, None)[:-1]
+    assert records.decode(batch, 2) and records.decode(step + wire.pack(np.ones(3)), 0)
+    for body, copies in (
+        (batch, 0), (step + b"\x01", 2), (step + objects, 0), (step + nothing, 0), (step, 1), (b"\x09", 0), (b"\x01", 0),
+        (b"\x05" + wire.pack(("idle",)), 0), (b"\x06" + wire.pack(("1", "reset", None, 1.0)), 0), (b"\x02\x00", 0),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="cannot be read"):
+            records.decode(body, copies)
+
+
 def test_a_cartpole_step_is_small(tmp_path: Path) -> None:
     journal = written(tmp_path / "journal")
     for call, size in ((None, 24), (2**32 - 1, 28)):
         before = journal._end
         journal.append(a_step(2**63, call))
         assert journal._end - before == size <= 32
+
+
+@pytest.mark.parametrize(("size", "prefix"), [(1, 1), (127, 1), (128, 2), (16_383, 2), (16_384, 3)])
+def test_a_record_has_no_more_bytes_before_it_than_its_size_needs(tmp_path: Path, size: int, prefix: int) -> None:
+    journal = written(tmp_path / "journal")
+    before, body = journal.size, bytes((9,)) * size
+    journal.append(body)
+    assert journal.size - before == prefix + size + 4
+    assert [body for body, _, _ in frames(journal.path.read_bytes())][1:] == [body]
 
 
 def test_a_thousand_copies_take_little_more_than_a_kilobyte() -> None:
@@ -90,6 +120,58 @@ def test_a_thousand_copies_take_little_more_than_a_kilobyte() -> None:
     assert len(records.encode_batch(1, 1, actions, np.where(some, 0.0, 1.0), some, none)) < 1350
 
 
+@pytest.mark.parametrize("two", [(0.0, -0.0), (1.0, np.nan), (np.nan, 1.0)])
+def test_two_rewards_that_compare_oddly_are_stored_once_each(two: tuple[float, float]) -> None:
+    none, reward = np.zeros(1024, bool), np.array(two * 512)
+    body = records.encode_batch(None, 1, b"", reward, none, none)
+    assert len(body) < 200
+    assert records.decode(body, 1024)[3].tobytes() == reward.tobytes()
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_a_record_that_fills_the_room_is_read_while_the_journal_is_written(tmp_path: Path, missing: int) -> None:
+    journal = written(tmp_path / "journal")
+    left = journal._room - journal._end - missing
+    body = records.encode_closed("x" * 5000, 1.0)
+    over = len(body) + 6 - left  # with its size and its check
+    journal.append(records.encode_closed("x" * (5000 - over), 1.0))
+    assert journal._end == FIRST_ROOM - missing
+    kept = list(read(journal.path))
+    assert len(kept) == 2
+    for number in range(3):
+        journal.append(a_step(number))
+        assert list(read(journal.path)) == [
+            *kept,
+            *(Step(None, n, n % 2, 1.0, False, False, None) for n in range(number + 1)),
+        ]
+    journal.close()
+
+
+def test_what_follows_the_last_whole_record_is_cut_off_when_it_is_opened_again(tmp_path: Path) -> None:
+    journal = written(tmp_path / "journal", a_step(1))
+    journal.close()
+    whole = journal.path.stat().st_size
+    journal.path.write_bytes(journal.path.read_bytes() + b"torn" * 5000)
+    Journal.reopen(journal.path, limit=LIMIT)
+    assert journal.path.stat().st_size == whole
+
+
+def test_syncing_asks_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    journal = written(tmp_path / "journal", a_step(1))
+    journal.sync()
+    journal.close()
+    assert synced == [str(journal.path)]
+
+
+@pytest.mark.guarantee("a journal is torn at any byte")
 def test_truncated_at_every_byte_it_holds_the_whole_records_before(tmp_path: Path) -> None:
     journal = written(tmp_path / "journal")
     ends = [journal._end]
@@ -126,20 +208,43 @@ def test_a_flipped_byte_ends_it_there(data: st.DataObject) -> None:
         assert kept == whole[: len(kept)] and len(kept) <= 1 + (place - (len(content) - 240)) // 24
 
 
+def mapped(path: Path) -> int:
+    """Bytes of a file that are in this process's memory."""
+    lines = [line.split() for line in Path("/proc/self/maps").read_text().splitlines() if line.endswith(str(path))]
+    ranges = [[int(end, 16) for end in line[0].split("-")] for line in lines]
+    return sum(end - start for start, end in ranges)
+
+
 def test_it_grows_past_its_first_room_and_is_read_meanwhile(tmp_path: Path) -> None:
     journal = written(tmp_path / "journal")
     for number in range(200_000):
         journal.append(a_step(number))
         if number % 50_000 == 0:
             assert sum(1 for _ in read(journal.path)) == number + 2
+    assert 0 < mapped(journal.path) <= 2 * MOST_ROOM  # of a file of almost five megabytes
     large = records.encode_step(None, 1, b"x" * 3_000_000, 1.0, False, False, None)
     journal.append(large)
     journal.close()
     assert sum(1 for _ in read(journal.path)) == 200_002
 
 
+def test_it_grows_seldom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Growing takes a hundred times as long as a record."""
+    grown: list[int] = []
+    allocate = os.posix_fallocate
+
+    def noted(descriptor: int, start: int, room: int) -> None:
+        grown.append(room)
+        allocate(descriptor, start, room)
+
+    monkeypatch.setattr(os, "posix_fallocate", noted)
+    journal = written(tmp_path / "journal", *(a_step(number) for number in range(20_000)))
+    journal.close()
+    assert 3 < len(grown) < 12
+
+
 def test_it_refuses_to_pass_its_limit(tmp_path: Path) -> None:
-    journal = Journal.create(tmp_path / "journal", records.encode_created(META), limit=5000)
+    journal = Journal.create(tmp_path / "journal", records.encode_created(RECIPE), limit=5000)
     with pytest.raises(StorageFull, match="limit of 5000 bytes"):
         for number in range(1000):
             journal.append(a_step(number))
@@ -149,17 +254,14 @@ def test_it_refuses_to_pass_its_limit(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 1 MiB; it takes root to mount one."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=True)
-    yield disk
-    subprocess.run(["umount", "-l", disk], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", megabytes=1) as disk:
+        yield disk
 
 
-def test_a_full_disk_loses_nothing_and_lies_about_nothing(small_disk: Path) -> None:
-    journal = written(small_disk / "journal")
+@pytest.mark.guarantee("the disk is full")
+def test_a_full_disk_loses_nothing_and_lies_about_nothing(disk: Path) -> None:
+    journal = written(disk / "journal")
     appended = 0
     with pytest.raises(StorageFull, match="cannot grow"):
         while True:
@@ -167,14 +269,16 @@ def test_a_full_disk_loses_nothing_and_lies_about_nothing(small_disk: Path) -> N
             appended += 1
     assert sum(1 for _ in read(journal.path)) == appended + 1 > 1000
     with pytest.raises(StorageFull):
-        Journal.create(small_disk / "another", records.encode_created(META), limit=LIMIT)
+        Journal.create(disk / "another", records.encode_created(RECIPE), limit=LIMIT)
 
 
 WRITER = """
 import sys
 from pathlib import Path
 from gymserve.journal import Journal, records
-journal = Journal.create(Path(sys.argv[1]), records.encode_created({"num_envs": 1}), limit=1 << 30)
+from gymserve.protocol.recipe import Recipe
+recipe = Recipe(env_id="CartPole-v1", environment="CartPole-v1")
+journal = Journal.create(Path(sys.argv[1]), records.encode_created(recipe), limit=1 << 30)
 number = 0
 while True:
     journal.append(records.encode_step(number, number, 0, 1.0, False, False, None))
@@ -249,3 +353,15 @@ def test_it_is_shown_a_record_a_line() -> None:
         [sys.executable, "-m", "gymserve.journal", "show", "no-such"], capture_output=True, text=True
     )
     assert missing.returncode == 1 and "no-such" in missing.stderr and "Traceback" not in missing.stderr
+
+
+def test_a_reader_that_has_seen_enough_ends_it_quietly(tmp_path: Path) -> None:
+    """As `… show FILE | head -1` does."""
+    journal = written(tmp_path / "journal", *(a_step(number) for number in range(20_000)))
+    command = [sys.executable, "-m", "gymserve.journal", "show", journal.path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as shown:
+        assert shown.stdout is not None and shown.stderr is not None
+        assert shown.stdout.readline().startswith("created")
+        shown.stdout.close()
+        assert shown.stderr.read() == ""
+    assert shown.returncode == 0

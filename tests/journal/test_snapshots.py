@@ -11,11 +11,12 @@ import pytest
 from gymnasium import spaces
 from gymnasium.wrappers import TimeLimit
 
-from gymserve.errors import NotReplayable
-from gymserve.journal.records import Reset, Step, digest
-from gymserve.journal.replay import Playback
+from gymserve.journal import Created, Playback, Reset, Step, episodes_of
+from gymserve.journal.records import digest
 from gymserve.journal.snapshots import EVERY_SECONDS, NAMES, Snapshots, can_tell, discard, leap
-from gymserve.spaces import codec
+from gymserve.protocol.errors import NotReplayable
+from gymserve.protocol.recipe import Recipe
+from gymserve.protocol.spaces import codec
 
 
 class Sum(gymnasium.Env[np.ndarray, int]):
@@ -62,13 +63,13 @@ class Story:
             self.moves.append(Step(None, found, packed, reward, terminated, truncated, None))
             self.snapshots.stepped(len(self.moves), found, seconds)
 
-    def replay(self, begin: int = 0) -> tuple[Sum, tuple[Any, ...]]:
-        """A fresh environment after the episode that begins with a move, and what its last call answered."""
+    def replay(self) -> tuple[Sum, tuple[Any, ...]]:
+        """A fresh environment after the last episode, and what its last call answered."""
         env: Any = TimeLimit(Sum(), 50)
-        episode = self.moves[begin:]
-        over = leap(self.folder, self.moves, episode)
+        created = Created(Recipe(env_id="Sum-v0", environment="Sum-v0"))
+        episodes = episodes_of([created, *self.moves])
         playback = Playback(env, codec(env.observation_space), codec(env.action_space))
-        return env, playback.run(episode, restore=True, over=over)
+        return env, playback.run(episodes[-1].moves, restore=True, over=leap(self.folder, episodes))
 
 
 def test_only_what_follows_the_snapshot_is_played(tmp_path: Path) -> None:
@@ -77,7 +78,7 @@ def test_only_what_follows_the_snapshot_is_played(tmp_path: Path) -> None:
     story.steps([1] * 11)  # snapshots after the 4th and the 8th
     env, answer = story.replay()
     assert env.unwrapped.lived == 3 and answer[1] == 14
-    assert env._elapsed_steps == 11  # type: ignore[attr-defined]
+    assert env._elapsed_steps == 11
 
 
 def test_a_snapshot_needs_a_step_after_it(tmp_path: Path) -> None:
@@ -102,7 +103,7 @@ def test_the_last_episodes_snapshots_are_of_no_use_to_this_one(tmp_path: Path) -
     story.steps([1] * 9)
     story.reset(3)
     story.steps([1] * 3)
-    env, answer = story.replay(begin=10)
+    env, answer = story.replay()
     assert env.unwrapped.lived == 3 and answer[1] == 6
 
 
@@ -115,6 +116,27 @@ def test_a_torn_snapshot_is_passed_over(tmp_path: Path, harm: str) -> None:
         (tmp_path / name).write_text(harm)
     env, answer = story.replay()
     assert env.unwrapped.lived == 11 and answer[1] == 14
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_beside_a_torn_snapshot_the_other_is_used(tmp_path: Path, name: str) -> None:
+    story = Story(tmp_path)
+    story.reset(3)
+    story.steps([1] * 11)
+    (tmp_path / name).write_text("{")
+    env, answer = story.replay()
+    assert env.unwrapped.lived in (3, 7) and answer[1] == 14
+
+
+def test_episodes_before_count_with_their_resets_and_steps(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    for steps in (3, 1):
+        story.reset(3)
+        story.steps([1] * steps, seconds=0.0)
+    story.reset(3)
+    story.steps([1] * 11)
+    env, answer = story.replay()
+    assert env.unwrapped.lived == 3 and answer[1] == 14
 
 
 def test_a_snapshot_that_lies_is_found_out_by_the_next_record(tmp_path: Path) -> None:
@@ -133,6 +155,8 @@ def test_quick_steps_take_no_snapshots(tmp_path: Path) -> None:
     story.reset(3)
     story.steps([1] * 40, seconds=1e-6)
     assert not list(tmp_path.iterdir())
+    story.steps([1], seconds=0.5)
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_snapshots_can_be_discarded(tmp_path: Path) -> None:

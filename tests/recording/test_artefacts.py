@@ -1,5 +1,6 @@
 """Artefacts in an S3-compatible bucket, with moto's server as a real process: put there, read back by parts, and never lost."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,14 +8,14 @@ from typing import Any
 import obstore
 import pytest
 
-from gymserve.bucket import Bucket
-from gymserve.errors import NotFound, SettingsError, Unavailable
+from gymserve.outside import bucket
+from gymserve.protocol.errors import NotFound, SettingsError, Unavailable
 from gymserve.recording.artefacts import TYPES, keys
 from gymserve.recording.media import MADE, Media
 from gymserve.settings import Settings
-from tests.buckets import SECRET, Moto
 from tests.recording.test_worker import Data, Start, until, work
-from tests.servers import Server, wait_for
+from tests.support.buckets import SECRET, Moto
+from tests.support.servers import Server, wait_for
 
 __all__ = ["work"]  # a fixture
 
@@ -33,6 +34,7 @@ def test_keys_are_ours_and_the_old_graders() -> None:
     assert keys("s1", 20, "video.webm") == ["submissions/s1/video.webm"]
 
 
+@pytest.mark.long
 def test_videos_are_put_into_the_bucket_and_read_from_it(tmp_path: Path, moto: Moto, work: Start) -> None:
     data = Data(tmp_path, **moto.settings)
     data.submit("stored", "Painting-v0")
@@ -55,6 +57,32 @@ def test_videos_are_put_into_the_bucket_and_read_from_it(tmp_path: Path, moto: M
         data.media.open("other", "video.mp4")
 
 
+def test_what_is_forgotten_is_deleted_in_the_bucket_as_well(tmp_path: Path, moto: Moto) -> None:
+    media = Media.of(Settings(MEDIA=True, **moto.settings), tmp_path)
+    for name in ("old", "young"):
+        (media.artefacts.desk(name) / "video.mp4").write_bytes(b"x")
+        media.artefacts.publish(name, {"state": MADE})
+        media.artefacts.store(name, 7)
+    wanted = {key: {*keys(key, 7, "video.mp4")} for key in ("old", "young")}
+    assert wanted["old"] | wanted["young"] <= moto.names()
+    media.forget_submission("old", 7)
+    assert not wanted["old"] & moto.names() and wanted["young"] <= moto.names()
+    media.forget_submission("old", 7)  # again: there is nothing to do
+    assert [path.name for path in (tmp_path / "media").iterdir()] == ["young"]
+
+
+def test_videos_of_deleted_experiments_end(tmp_path: Path) -> None:
+    media = Media(tmp_path)
+    for name in ("kept", "old", "young"):
+        media.of_experiments.desk(name)
+        media.of_experiments.publish(name, {"state": MADE})
+    for name in ("kept", "old"):
+        os.utime(tmp_path / "media" / "experiments" / name, (0, 0))
+    media.sweep_experiments({"kept"}, 7.0)
+    assert {path.name for path in (tmp_path / "media" / "experiments").iterdir()} == {"kept", "young"}
+
+
+@pytest.mark.guarantee("the bucket is away")
 def test_a_bucket_that_is_down_is_waited_for_and_nothing_is_lost(tmp_path: Path, work: Start) -> None:
     moto = Moto()
     moto.stop()
@@ -78,18 +106,20 @@ def test_a_bucket_that_is_down_is_waited_for_and_nothing_is_lost(tmp_path: Path,
 
 
 def test_a_bucket_that_is_not_there_is_no_secret_told(tmp_path: Path, moto: Moto) -> None:
-    bucket = Bucket(Settings(**{**moto.settings, "S3_BUCKET": "nothing"}))  # type: ignore[arg-type]
+    store = bucket.of(Settings(**{**moto.settings, "S3_BUCKET": "nothing"}))
+    assert store is not None
     (tmp_path / "file").write_bytes(b"x")
     with pytest.raises(Unavailable, match="the bucket nothing") as raised:
-        bucket.put("key", tmp_path / "file", "text/plain")
+        store.put("key", tmp_path / "file", "text/plain")
     assert SECRET not in str(raised.value) and raised.value.__cause__ is None
 
 
 def test_an_endpoint_is_an_address(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="S3_ENDPOINT"):
-        Media(tmp_path, Settings(S3_ENDPOINT="file:///etc"))
+        Media.of(Settings(S3_ENDPOINT="file:///etc"), tmp_path)
 
 
+@pytest.mark.long
 def test_a_server_gives_out_what_is_in_the_bucket_and_no_secret(start: Any, moto: Moto) -> None:
     server: Server = start(MEDIA=True, LOG_LEVEL="debug", **moto.settings)
     challenge = {"name": "cart", "environment": "CartPole-v1", "max_episode_steps": 5, "trials": {"number": 1}}

@@ -12,11 +12,12 @@ import minari
 import numpy as np
 import pytest
 
-from gymserve.errors import InvalidRequest, NotReplayable
-from gymserve.recording.episodes import records_of
+from gymserve.protocol.errors import InvalidRequest, NotReplayable
+from gymserve.recording.__main__ import main
 from gymserve.recording.export import export
+from gymserve.recording.video.episodes import records_of
 from tests.recording.journals import CATALOGUE, SEED, play
-from tests.servers import ROOT
+from tests.support.environments.painting import Painting
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +43,7 @@ def test_a_data_set_is_the_run_itself(environment: str, tmp_path: Path) -> None:
     loaded = minari.load_dataset("test/mine-v0")
     env = gymnasium.make(environment, max_episode_steps=30)
     assert loaded.total_episodes == 2 and loaded.observation_space == env.observation_space
-    assert loaded.env_spec.id == env.spec.id and loaded.env_spec.max_episode_steps == 30  # type: ignore[union-attr]
+    assert loaded.env_spec.id == env.spec.id and loaded.env_spec.max_episode_steps == 30
     for seed, episode in zip((7, 8), loaded.iterate_episodes(), strict=True):
         env.action_space.seed(5)
         observation, _ = env.reset(seed=seed)
@@ -58,7 +59,7 @@ def test_a_data_set_is_the_run_itself(environment: str, tmp_path: Path) -> None:
         found = zip(episode.rewards, episode.terminations, episode.truncations, strict=True)
         assert [(float(a), bool(b), bool(c)) for a, b, c in found] == rest
         if isinstance(env.observation_space, gymnasium.spaces.Tuple):
-            observations = tuple(np.stack(part) for part in zip(*observations, strict=True))  # type: ignore[assignment]
+            observations = tuple(np.stack(part) for part in zip(*observations, strict=True))
             assert same(tuple(episode.observations), observations)
         else:
             assert same(episode.observations, np.stack(observations))
@@ -67,7 +68,7 @@ def test_a_data_set_is_the_run_itself(environment: str, tmp_path: Path) -> None:
 
 def test_dictionaries_are_exported_part_by_part(tmp_path: Path) -> None:
     gymnasium.register(
-        "MappingOfExport-v0", entry_point="tests.client.mapping_environment:Mapping", disable_env_checker=True
+        "MappingOfExport-v0", entry_point="tests.client.environments.mapping:Mapping", disable_env_checker=True
     )
     export([records_of(play(tmp_path / "run", "MappingOfExport-v0", seeds=(7,)))], CATALOGUE, "test/mapping-v0")
     (episode,) = minari.load_dataset("test/mapping-v0").iterate_episodes()
@@ -102,7 +103,7 @@ def test_what_cannot_be_exported_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_run_that_does_not_replay_is_not_exported(tmp_path: Path) -> None:
-    __import__("tests.faulty_environments")
+    __import__("tests.support.environments.faulty")
     with pytest.raises(NotReplayable, match="from step 1 on"):
         export([records_of(play(tmp_path / "run", "Forgetful-v0", seeds=(1,), action=0))], CATALOGUE, "test/d-v0")
     assert "test/d-v0" not in minari.list_local_datasets()
@@ -113,7 +114,40 @@ def test_the_command_exports(tmp_path: Path, datasets: Path) -> None:
     arguments = ["export", str(journal), "--dataset", "test/command-v0", "--algorithm", "random"]
     made = subprocess.run(
         [sys.executable, "-m", "gymserve.recording", *arguments],
-        cwd=ROOT, capture_output=True, text=True, check=False, env=dict(os.environ),
+        capture_output=True, text=True, check=False, env=dict(os.environ),
     )  # fmt: skip
     assert made.returncode == 0 and "test/command-v0: 2 episodes" in made.stdout, made.stderr
     assert minari.load_dataset("test/command-v0").storage.metadata["algorithm_name"] == "random"
+
+
+def test_an_entry_point_that_is_a_class_is_written_by_its_name(tmp_path: Path) -> None:
+    export([records_of(play(tmp_path / "run", "Painting-v0", steps=3))], CATALOGUE, "test/class-v0")
+    loaded = minari.load_dataset("test/class-v0")
+    assert loaded.total_episodes == 2 and loaded.env_spec is not None
+    assert loaded.env_spec.entry_point == "tests.support.environments.painting:Painting"
+    recovered = loaded.recover_environment()
+    assert type(recovered.unwrapped).__name__ == "Painting"
+
+
+def test_an_entry_point_without_a_name_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = gymnasium.envs.registration.EnvSpec(
+        "Nameless-v0", entry_point=lambda: Painting(), max_episode_steps=5, disable_env_checker=True
+    )
+    monkeypatch.setitem(gymnasium.registry, "Nameless-v0", spec)
+    export([records_of(play(tmp_path / "run", "Nameless-v0", steps=3))], CATALOGUE, "test/nameless-v0")
+    loaded = minari.load_dataset("test/nameless-v0")
+    assert loaded.total_episodes == 2 and loaded.env_spec is None
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_modules_stand_before_the_command_or_behind_it(tmp_path: Path, behind: bool, capsys: Any) -> None:
+    journal = str(play(tmp_path / "run", "Painting-v0", steps=3))
+    modules, command = (
+        ["--modules", "tests.support.environments.painting"],
+        ["export", journal, "--dataset", "test/modules-v0"],
+    )
+    assert main([*command, *modules] if behind else [*modules, *command]) == 0
+    assert "test/modules-v0: 2 episodes" in capsys.readouterr().out
+    wrong = ["--modules", "tests.no_such_module"]
+    assert main([*command, *wrong] if behind else [*wrong, *command]) == 2
+    assert "no_such_module" in capsys.readouterr().err

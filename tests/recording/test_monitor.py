@@ -1,6 +1,7 @@
 """Monitor files, as clients of OpenAI Gym's old monitor read them."""
 
 import json
+import os
 import string
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gymserve.errors import InvalidRequest
+from gymserve.hosts import folders
+from gymserve.hosts.supervisor.quotas import Tally
+from gymserve.journal import Closed, Created, Monitored, Record, Reset, Step
+from gymserve.protocol.errors import InvalidRequest, LimitReached
+from gymserve.protocol.recipe import Recipe
 from gymserve.recording import monitor
-from tests.servers import Server
+from gymserve.settings import Settings
+from tests.support.servers import Server
 
 
 def files(server: Server, token: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -86,10 +92,10 @@ def test_upload_keeps_the_results_and_needs_a_key(server: Server) -> None:
     body = {"training_dir": "/tmp/random-agent-results", "algorithm_id": "random"}
     refused = server.post("/v1/upload/", body)
     assert refused.status == 400 and "'api_key'" in refused.json["message"]
-    uploads = server.data / "uploads"
-    before = set(uploads.iterdir()) if uploads.exists() else set()
-    assert server.post("/v1/upload/", {**body, "api_key": "secret-key"}).status == 204
-    (kept,) = set(uploads.iterdir()) - before
+    uploads = server.data / "uploads" / "0"  # nobody's
+    for _ in range(3):  # each stands in the place of the one before
+        assert server.post("/v1/upload/", {**body, "api_key": "secret-key"}).status == 204
+    (kept,) = [path for path in uploads.iterdir() if path.name.startswith("tmp_random-agent-results")]
     assert json.loads((kept / "upload.json").read_text()) == {"algorithm_id": "random"}
     assert not [path for path in kept.iterdir() if "secret-key" in path.read_text()]
     assert server.post("/v1/upload/", {"training_dir": "never-seen", "api_key": "k"}).status == 400
@@ -117,7 +123,7 @@ def test_a_directory_never_leaves_the_instance(directory: str, tmp_path: Path) -
     assert (tmp_path / name).resolve().parent == tmp_path and set(name) <= set(
         string.ascii_letters + string.digits + "._-"
     )
-    monitor.begin(tmp_path, name, force=True)
+    monitor.prepare(tmp_path, name)
 
 
 @given(st.text())
@@ -131,14 +137,57 @@ def test_different_directories_have_different_names(one: str, other: str) -> Non
     assert (monitor.label(one) == monitor.label(other)) == (one == other)
 
 
-@pytest.mark.parametrize(
-    ("given_as", "every"), [(None, 0), (False, 0), (True, 1), (7, 7), (0, 0), ("true", 1), ("False", 0)]
-)
-def test_video_rules(given_as: Any, every: int) -> None:
-    assert monitor.video_rule(given_as) == every
-
-
-@pytest.mark.parametrize("given_as", [-1, 1.5, [], "often"])
-def test_other_video_rules_are_refused(given_as: Any) -> None:
+@pytest.mark.guarantee("an account fills the disk, whatever it uses for that")
+def test_uploads_have_an_owner_a_limit_and_an_end(tmp_path: Path) -> None:
+    run = tmp_path / "closed" / "s0.7-abcdefghijklmnopqrstuv" / "monitor" / "mine"
+    run.mkdir(parents=True)
+    (run / "openaigym.manifest.1.1.manifest.json").write_text("{}")
+    (run / "filler").write_bytes(bytes(3 << 20))
     with pytest.raises(InvalidRequest):
-        monitor.video_rule(given_as)
+        monitor.keep(tmp_path, "mine", algorithm=None, account=8, owner=8)
+    for _ in range(3):
+        monitor.keep(tmp_path, "mine", algorithm=None, account=7, owner=7)
+    kept = tmp_path / "uploads" / "7" / "mine"
+    assert [path.name for path in kept.parent.iterdir()] == ["mine"]
+    assert folders.storage(tmp_path)[7] > 6 << 20
+    tally = Tally(Settings(ACCOUNT_STORAGE_MB=5))
+    tally.measure_storage(tmp_path)
+    with pytest.raises(LimitReached, match="ACCOUNT_STORAGE_MB = 5"):
+        tally.admit_storage(7)
+    tally.admit_storage(8)
+    tally.admit_storage(0)
+    folders.remove_old(tmp_path, 1.0)
+    assert kept.exists()
+    os.utime(kept, (0, 0))
+    folders.remove_old(tmp_path, 1.0)
+    assert not kept.exists()
+
+
+def test_a_monitor_that_has_no_room_leaves_the_instance_without_one(server: Server) -> None:
+    token = server.create("CartPole-v1")
+    folder = server.data / "instances" / token / "monitor"
+    folder.write_text("")  # no folder can be made there, as on a full disk
+    assert start(server, token).status >= 500
+    folder.unlink()
+    assert start(server, token).status == 204
+    unknown = "s0-" + "A" * 22
+    assert start(server, unknown).status == 400 and not (server.data / "instances" / unknown).exists()
+
+
+def test_a_run_holds_what_happened_while_its_monitor_was_open() -> None:
+    def played(time: float, rewards: list[float]) -> list[Record]:
+        last = len(rewards) - 1
+        steps = [Step(None, 0, 0, r, n == last, False, time if n == last else None) for n, r in enumerate(rewards)]
+        return [Reset(None, 0, time - 1, 1, None, None), *steps]
+
+    kept: list[Record] = [
+        Created(Recipe(env_id="CartPole-v1", environment="CartPole-v1")), *played(1.0, [1.0]),
+        Monitored({"directory": "a"}, 1.5), *played(2.0, [1.0, 2.0]), Monitored(None, 2.5), *played(3.0, [4.0]),
+        Monitored({"directory": "b", "video_callable": 2}, 3.5), *played(4.0, [8.0]), Closed("idle", 5.0),
+    ]  # fmt: skip
+    one, two = monitor.run_of(kept, 1), monitor.run_of(kept)
+    assert one is not None and (one.number, one.directory, one.every) == (1, "a", 0)
+    assert two is not None and (two.number, two.directory, two.every) == (2, "b", 2)
+    assert monitor.run_of(kept, 3) is monitor.run_of(kept[:3]) is None
+    assert [monitor._statistics(kept, run)["episode_rewards"] for run in (one, two)] == [[3.0], [8.0]]
+    assert monitor._statistics(kept, one)["episode_types"] == ["t"]

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from tests.recording.test_video import frames
-from tests.servers import Server, wait_for
+from tests.support.servers import Server, wait_for
 
 
 @pytest.fixture(scope="module")
 def filming(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    modules = ["tests.painting_environments"]
+    modules = ["tests.support.environments.painting"]
     started = Server(tmp_path_factory.mktemp("data"), MEDIA=True, ENVIRONMENT_MODULES=modules)
     yield started
     assert started.stop() == 0
@@ -41,7 +41,14 @@ def videos(server: Server, folder: Path) -> list[list[str]]:
     return list(manifest(folder)["videos"])
 
 
-@pytest.mark.parametrize(("rule", "wanted"), [(True, [0, 1, 2, 3]), (3, [0, 3]), ("true", [0, 1, 2, 3])])
+@pytest.mark.parametrize(
+    ("rule", "wanted"),
+    [
+        (3, [0, 3]),
+        pytest.param(True, [0, 1, 2, 3], marks=pytest.mark.long),
+        pytest.param("true", [0, 1, 2, 3], marks=pytest.mark.long),
+    ],
+)
 def test_every_nth_episode_has_a_video(filming: Server, rule: Any, wanted: list[int]) -> None:
     token = filming.create("CartPole-v1", max_episode_steps=6)
     filming.post(f"/v1/envs/{token}/reset/")  # before the monitor: not its business
@@ -63,6 +70,7 @@ def test_without_a_rule_there_is_none(filming: Server) -> None:
     assert not [*(filming.data / "media").glob("orders/*")] and manifest(folder)["videos"] == []
 
 
+@pytest.mark.long
 def test_an_instance_that_is_closed_has_its_videos_too(filming: Server) -> None:
     token = filming.create("FrozenLake-v1", max_episode_steps=5)
     monitored(filming, token, 1, video_callable=True)
@@ -71,6 +79,7 @@ def test_an_instance_that_is_closed_has_its_videos_too(filming: Server) -> None:
     assert len(manifest(filming.data / "closed" / token / "monitor" / "tmp")["videos"]) == 1
 
 
+@pytest.mark.long
 def test_closing_the_instance_later_takes_no_video_from_the_manifest(filming: Server) -> None:
     token = filming.create("CartPole-v1", max_episode_steps=4)
     found = videos(filming, monitored(filming, token, 2, video_callable=True))
@@ -78,6 +87,7 @@ def test_closing_the_instance_later_takes_no_video_from_the_manifest(filming: Se
     assert videos(filming, filming.data / "closed" / token / "monitor" / "tmp") == found and len(found) == 2
 
 
+@pytest.mark.guarantee("an environment crashes, leaks or fails while it is filmed")
 def test_a_video_that_cannot_be_made_says_why_beside_the_others(filming: Server) -> None:
     token = filming.create("Hidden-v0")
     folder = monitored(filming, token, 1, video_callable=True)
@@ -86,6 +96,8 @@ def test_a_video_that_cannot_be_made_says_why_beside_the_others(filming: Server)
     assert json.loads(meta.read_text())["failed"] == "Hidden-v0 makes no pictures"
 
 
+@pytest.mark.long
+@pytest.mark.guarantee("an environment crashes, leaks or fails while it is filmed")
 def test_one_that_ends_the_process_is_given_up_and_others_follow(filming: Server) -> None:
     crashing = monitored(filming, filming.create("Crashing-v0"), 1, video_callable=True)
     well = monitored(filming, filming.create("Painting-v0"), 1, video_callable=True)
@@ -94,6 +106,7 @@ def test_one_that_ends_the_process_is_given_up_and_others_follow(filming: Server
     assert "rendering ended the process" in json.loads(meta.read_text())["failed"]
 
 
+@pytest.mark.long
 def test_force_leaves_no_earlier_videos(filming: Server) -> None:
     token = filming.create("CartPole-v1", max_episode_steps=4)
     folder = monitored(filming, token, 1, video_callable=True)

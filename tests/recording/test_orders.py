@@ -37,7 +37,7 @@ def test_an_attempt_is_counted_before_it_is_made(tmp_path: Path) -> None:
     for attempt in (1, 2):
         found = orders.next()
         assert found is not None
-        assert orders.begin(found, "it died").attempts == attempt
+        assert orders.begin(found, reason="it died").attempts == attempt
     again = Orders(tmp_path).find(SUBMISSION, "a")  # as another process finds it
     assert again is not None and (again.attempts, again.reason) == (2, "it died")
 

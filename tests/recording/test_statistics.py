@@ -1,15 +1,18 @@
 """Statistics of journals are those of the episodes that were played."""
 
+import contextlib
 import json
+import random
 import statistics
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from gymserve.errors import InvalidRequest
 from gymserve.journal import Step, read
+from gymserve.protocol.errors import InvalidRequest
 from gymserve.recording import statistics as journals_statistics
-from gymserve.recording.episodes import records_of
+from gymserve.recording.video.episodes import records_of
 from tests.recording.journals import play
 from tests.recording.test_video import command
 
@@ -44,7 +47,29 @@ def test_one_episode_has_no_deviation(tmp_path: Path) -> None:
 def test_a_vector_instance_is_refused_by_name(tmp_path: Path) -> None:
     journal = play(tmp_path / "run", "CartPole-v1", seeds=(1,), num_envs=2, steps=0)
     with pytest.raises(InvalidRequest, match="vector instance"):
-        journals_statistics.of([records_of(journal)])
+        records_of(journal)
+
+
+def test_strangers_files_are_refused_in_a_line(tmp_path: Path) -> None:
+    journal = (play(tmp_path / "run", "CartPole-v1", seeds=(1, 2)) / "journal").read_bytes()
+    file, chance = tmp_path / "file", random.Random(1)
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("journal", journal + bytes(50_000_000))
+    with pytest.raises(InvalidRequest, match="compressed"):
+        records_of(file)
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("journal", journal)
+    whole = file.read_bytes()
+    assert len(records_of(file)) > 20
+    for _ in range(200):
+        damaged = bytearray(whole)
+        place = chance.choice(
+            (chance.randrange(len(whole)), len(whole) - 1 - chance.randrange(120), chance.randrange(40))
+        )
+        damaged[place : place + chance.randrange(3)] = chance.randbytes(chance.randrange(3))
+        file.write_bytes(damaged)
+        with contextlib.suppress(InvalidRequest):
+            records_of(file)
 
 
 def test_the_command_tells_them_to_people_and_programs(tmp_path: Path) -> None:

@@ -11,16 +11,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from grader import bundle, seeds
-from gymserve.errors import EnvironmentFailed, InvalidRequest
-from gymserve.recording import film
-from gymserve.recording.captions import ALARM
-from gymserve.recording.cutting import cut
-from gymserve.recording.episodes import episodes_of, made, records_of
-from gymserve.recording.film import Film, shoot
+from grader.challenges import seeds
+from grader.proofs import bundle
+from gymserve.journal import episodes_of
+from gymserve.protocol.errors import EnvironmentFailed, InvalidRequest
+from gymserve.recording.video import film
+from gymserve.recording.video.captions import ALARM
+from gymserve.recording.video.cutting import cut
+from gymserve.recording.video.episodes import made, records_of
+from gymserve.recording.video.film import Film, shoot
+from tests import ROOT
 from tests.grader import journals as graded
 from tests.recording.journals import CATALOGUE, SEED, play
-from tests.servers import ROOT
 
 
 def frames(path: Path) -> list[np.ndarray]:
@@ -40,7 +42,10 @@ def is_alarmed(frame: np.ndarray) -> bool:
     return bool(np.abs(corner - ALARM).max() < 30)
 
 
-@pytest.mark.parametrize("environment", ["CartPole-v1", "FrozenLake-v1", "Painting-v0"])
+LONG = [pytest.param(name, marks=pytest.mark.long) for name in ("FrozenLake-v1", "Painting-v0")]
+
+
+@pytest.mark.parametrize("environment", ["CartPole-v1", *LONG])
 def test_every_file_can_be_played_and_shows_all_episodes(environment: str, tmp_path: Path) -> None:
     about = filmed(play(tmp_path / "run", environment), tmp_path / "out")
     assert about["shown"] == [1, 2] and about["complete"] and about["agrees"] and about["speed"] == 1
@@ -50,7 +55,7 @@ def test_every_file_can_be_played_and_shows_all_episodes(environment: str, tmp_p
         assert not any(is_alarmed(frame) for frame in found)
     assert all(frame.shape == (200, 268, 3) for frame in frames(tmp_path / "out" / film.SMALL_MP4))
     with Image.open(tmp_path / "out" / film.GIF) as gif, Image.open(tmp_path / "out" / film.SMALL_JPG) as small:
-        assert gif.format == "GIF" and 1 < gif.n_frames <= 100 and gif.width <= 320  # type: ignore[attr-defined]
+        assert gif.format == "GIF" and 1 < gif.n_frames <= 100 and gif.width <= 320
         assert small.size == (268, 200)
     with Image.open(tmp_path / "out" / film.POSTER) as poster:
         assert poster.size == (about["width"], about["height"])
@@ -81,6 +86,7 @@ def test_a_graded_trial_starts_on_a_fresh_environment(tmp_path: Path) -> None:
     assert filmed(journal, tmp_path / "out")["agrees"]
 
 
+@pytest.mark.guarantee("a video's replay is not the graded run")
 def test_what_is_not_the_recorded_run_says_so_in_the_picture(tmp_path: Path) -> None:
     about = filmed(play(tmp_path / "run", "Vain-v0", seeds=(1,)), tmp_path / "out")
     alarmed = [is_alarmed(frame) for frame in frames(tmp_path / "out" / film.MP4)]
@@ -89,6 +95,7 @@ def test_what_is_not_the_recorded_run_says_so_in_the_picture(tmp_path: Path) -> 
     assert red[0] > 100 and red[1] < 60
 
 
+@pytest.mark.guarantee("videos are searched for seeds and dates")
 def test_no_file_tells_seeds_or_when_it_was_made(tmp_path: Path) -> None:
     seeds = (SEED, SEED + 12_345)
     filmed(play(tmp_path / "run", "CartPole-v1", seeds=seeds, graded=True), tmp_path / "out")
@@ -115,6 +122,7 @@ def test_a_cut_is_no_longer_than_allowed_and_shows_all_that_fits(fps: float | No
             assert float(plan.rate) * plan.stride == pytest.approx(fps * plan.speed, rel=0.01)
 
 
+@pytest.mark.long
 def test_long_runs_are_sped_up_before_they_are_cut(tmp_path: Path) -> None:
     assert cut([1000], 20, 60.0).speed == 1 and cut([4000], 20, 60.0).speed == 4
     journal = play(tmp_path / "run", "Pendulum-v1", seeds=(1,), max_episode_steps=200)
@@ -145,11 +153,13 @@ def test_what_cannot_be_filmed_says_why(tmp_path: Path) -> None:
 
 def command(*arguments: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "gymserve.recording", "--modules", "tests.painting_environments", *map(str, arguments)],
-        cwd=ROOT, capture_output=True, text=True, check=False,
+        [sys.executable, "-m", "gymserve.recording", "--modules", "tests.support.environments.painting", *map(str, arguments)],
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 
+@pytest.mark.needs("egl")
+@pytest.mark.long
 def test_a_walker_stays_in_the_picture(tmp_path: Path) -> None:
     """Gymnasium's own camera lets HalfCheetah run away; the film's goes along, so that its middle is never empty."""
     journal = play(tmp_path / "run", "HalfCheetah-v5", seeds=(1,), max_episode_steps=100, action=np.ones(6, np.float32))
@@ -177,14 +187,17 @@ def test_the_command_makes_a_video_of_a_journal_or_a_bundle(tmp_path: Path) -> N
     assert not any(str(trial["seed"]) in made.stdout for trial in plan)
 
 
+README = str(ROOT / "README.md")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("video", "nowhere", "-o", "x.webm"), "nowhere"),
-        (("video", "README.md", "-o", "x.webm"), "is no journal"),
-        (("video", "README.md", "-o", "x.avi"), "must end in .webm, .mp4, .gif"),
-        (("statistics", "README.md"), "is no journal"),
-        (("export", "README.md", "--dataset", "x-v0"), "is no journal"),
+        (("video", README, "-o", "x.webm"), "is no journal"),
+        (("video", README, "-o", "x.avi"), "must end in .webm, .mp4, .gif"),
+        (("statistics", README), "is no journal"),
+        (("export", README, "--dataset", "x-v0"), "is no journal"),
     ],
 )
 def test_the_command_says_what_is_wrong(arguments: tuple[str, ...], words: str) -> None:

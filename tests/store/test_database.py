@@ -3,15 +3,21 @@
 import concurrent.futures
 import contextlib
 import threading
+import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import Connection, event, func, literal, null, select
 from sqlalchemy.exc import IntegrityError
 
-from gymserve.errors import SettingsError, Unavailable
+from gymserve.protocol.errors import DatabaseFull, SettingsError, Unavailable
 from gymserve.store import Database, connect, schema
+from gymserve.store import database as database_module
+from gymserve.store.database import at_file
 from gymserve.store.models import Account, Project, now
+from tests.support.proxies import behind_a_gate
+from tests.support.servers import wait_for
+from tests.support.stopped import Stoppable, stoppable
 
 
 def account(name: str) -> Account:
@@ -105,6 +111,13 @@ def test_writers_of_sqlite_wait_in_line_whatever_its_own_patience(
         each.close()
 
 
+def test_letters_of_any_alphabet_are_found_whatever_their_case(database: Database) -> None:
+    with database.reading() as session:
+        found = literal("Опыт с ÉTÉ").icontains("опыт с été")
+        assert session.scalar(select(found)) and not session.scalar(select(literal("Опыт").icontains("опыты")))
+        assert session.scalar(select(func.lower(null()))) is None
+
+
 def test_sqlite_keeps_what_was_acknowledged(tmp_path: Path) -> None:
     with contextlib.closing(connect("", tmp_path)) as database, database.engine.connect() as connection:
         asked = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")]
@@ -119,7 +132,89 @@ def test_a_database_that_is_away_is_an_error_of_ours(url: str, tmp_path: Path) -
         pass
 
 
+def test_a_file_that_cannot_be_used_is_told_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "folder").mkdir()
+    folder = connect(at_file(tmp_path / "folder"), tmp_path)
+    with pytest.raises(Unavailable, match="cannot be used: unable to open database file"), folder.reading():
+        pass
+    monkeypatch.setattr("gymserve.store.database.PATIENCE_SECONDS", 0)
+    with contextlib.closing(connect("", tmp_path)) as first, contextlib.closing(connect("", tmp_path)) as second:
+        second.line = None  # as a program of somebody else's, which does not wait in line
+        with first.writing(), pytest.raises(Unavailable, match="cannot be used: database is locked"), second.writing():
+            pass
+
+
 @pytest.mark.parametrize("url", ["nonsense", "oracle://x/y", "://"])
 def test_an_unknown_kind_of_database_is_one_clear_line(url: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="DATABASE must be a URL"):
         connect(url, tmp_path)
+
+
+@pytest.mark.guarantee("the database accepts and is silent")
+@pytest.mark.parametrize("migrated_url", ["postgresql", pytest.param("mariadb", marks=pytest.mark.long)], indirect=True)
+@pytest.mark.parametrize("when", ["before it is asked", "while it is asked"])
+def test_a_silent_database_is_waited_for_by_few_and_not_for_long(
+    migrated_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    with behind_a_gate(migrated_url) as (gate, url):
+        falls_silent(url, gate.silent, tmp_path, monkeypatch, at_once=when == "before it is asked")
+        assert len(gate.pairs) < 200  # but for the one thread that looks whether it is back, nobody asks it
+
+
+@pytest.mark.guarantee("the database accepts and is silent")
+@pytest.mark.needs("initdb")
+@pytest.mark.parametrize("when", ["before it is asked", "while it is asked"])
+def test_so_is_one_whose_processes_are_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+    with stoppable() as server:
+        wait_for(lambda: is_up(server.url, tmp_path))
+        falls_silent(server.url, server, tmp_path, monkeypatch, at_once=when == "before it is asked")
+
+
+def is_up(url: str, folder: Path) -> bool:
+    with contextlib.closing(connect(url, folder)) as database:
+        return answers(database)
+
+
+def falls_silent(
+    url: str, silence: threading.Event | Stoppable, folder: Path, monkeypatch: pytest.MonkeyPatch, *, at_once: bool
+) -> None:
+    """The first who asks waits for the patience of the settings, everybody else not at all; then it recovers."""
+    monkeypatch.setattr(database_module, "PATIENCE_SECONDS", 1)
+    monkeypatch.setattr(database_module, "SILENT_SECONDS", 0.5)
+    with contextlib.closing(connect(url, folder)) as database:
+        assert answers(database)
+        if at_once:
+            silence.set()
+        began = time.monotonic()
+        with pytest.raises(Unavailable), database.reading() as session:
+            silence.set()
+            session.scalar(select(literal(2)))
+        assert time.monotonic() - began < 30
+        began = time.monotonic()
+        for _ in range(1000):
+            with pytest.raises(Unavailable), database.reading():
+                pass
+        assert time.monotonic() - began < 5
+        silence.clear()
+        wait_for(lambda: answers(database))
+
+
+def answers(database: Database) -> bool:
+    with contextlib.suppress(Unavailable), database.reading() as session:
+        return session.scalar(select(literal(3))) == 3
+    return False
+
+
+def test_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
+    with contextlib.closing(connect("", tmp_path)) as database:
+        schema.upgrade(database)
+
+        @event.listens_for(database.engine, "begin")
+        def bound(connection: Connection) -> None:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")  # as on a disk without room for one more
+
+        with pytest.raises(DatabaseFull, match="full"), database.writing() as session:
+            session.add_all([account(str(index) * 100) for index in range(1000)])
+        with database.reading() as session:
+            assert session.scalar(select(func.count()).select_from(Account)) == 0

@@ -7,7 +7,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import select
 
-from gymserve.errors import SettingsError
+from gymserve.protocol.errors import SettingsError
 from gymserve.store import Database, connect, schema
 from gymserve.store.models import Account, ApiKey, Model, now
 from tests.store.test_database import account

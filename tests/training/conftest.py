@@ -7,12 +7,16 @@ from typing import Any
 
 import pytest
 
+from gymserve.system import interpreters
 from gymserve.training.runners import processes
 from gymserve.training.runners.folder import Folder
-from tests.servers import Server, children, wait_for
+from gymserve.training.runners.warm import Warm
+from tests.support.buckets import Moto
+from tests.support.servers import Server, children, wait_for
 
 AT_REST = ("created", "paused", "completed", "failed", "stopped")
 QUICK = {"evaluation": {"episodes": 1}, "tensorboard": False}
+POLE = "<pole>"  # the name of the experiment that tests share
 
 
 class Trainer(Server):
@@ -35,7 +39,7 @@ class Trainer(Server):
         found: dict[str, Any] = self.get(f"/experiments/{name}").json
         return found
 
-    def until(self, name: str, *states: str, seconds: float = 120.0) -> dict[str, Any]:
+    def until(self, name: str, *states: str, seconds: float = 300.0) -> dict[str, Any]:
         """The experiment as soon as it is in one of these states."""
 
         def there() -> dict[str, Any] | None:
@@ -50,7 +54,7 @@ class Trainer(Server):
     def until_steps(self, name: str, timesteps: int) -> dict[str, Any]:
         """The experiment as soon as it has come so far."""
         found: dict[str, Any] = wait_for(
-            lambda: ((row := self.show(name))["timesteps"] >= timesteps and row) or self._not_failed(row), 120
+            lambda: ((row := self.show(name))["timesteps"] >= timesteps and row) or self._not_failed(row), 300
         )
         return found
 
@@ -70,7 +74,7 @@ class Trainer(Server):
         for worker in self.workers():
             for pid in children(worker):
                 with contextlib.suppress(OSError):
-                    if b"gymserve.training.scheduler" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    if b"gymserve.training.scheduling.scheduler" in Path(f"/proc/{pid}/cmdline").read_bytes():
                         return pid
         return None
 
@@ -96,10 +100,72 @@ def train(tmp_path: Path) -> Iterator[Callable[..., Trainer]]:
         each.end_experiments()
 
 
-@pytest.fixture(scope="module")
-def trainer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trainer]:
-    """One server that trains, for a module's tests."""
-    started = Trainer(tmp_path_factory.mktemp("trainer"))
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """The process that runs without a server are forked from."""
+    started = Warm(interpreters.variables({"SECRET_OF_THE_SERVER": "1"}))
+    wait_for(started.is_settled)
+    assert started.is_alive()
+    yield started
+    started.close()
+
+
+class AwayBucket(Moto):
+    """A bucket whose address is known, and which is away until `arrive` is called."""
+
+    def start(self) -> None:
+        """Nothing yet: a server may have its settings before a test needs it."""
+
+    def arrive(self) -> None:
+        super().start()
+
+    def leave(self) -> None:
+        super().stop()
+
+    def stop(self) -> None:
+        if hasattr(self, "process") and self.process.poll() is None:
+            super().stop()
+
+
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[AwayBucket]:
+    """The bucket of `trainer`."""
+    moto = AwayBucket()
+    yield moto
+    moto.stop()
+
+
+@pytest.fixture(scope="session")
+def trainer(tmp_path_factory: pytest.TempPathFactory, bucket: AwayBucket) -> Iterator[Trainer]:
+    """One open server that trains, for all tests of this room that need no settings of their own."""
+    modules = ["tests.training.environments.troubled"]
+    started = Trainer(tmp_path_factory.mktemp("trainer"), ENVIRONMENT_MODULES=modules, **bucket.settings)
     yield started
     started.stop()
     started.end_experiments()
+
+
+@pytest.fixture(scope="session")
+def experiment(trainer: Trainer) -> str:
+    """A completed experiment, which no test changes."""
+    shared = {"name": POLE, "normalize": True, "hyperparameters": {"n_steps": 128}, "seed": 1}
+    name = trainer.started(**shared, total_timesteps=2048)
+    trainer.until(name, "completed")
+    return name
+
+
+@pytest.fixture(scope="session")
+def model(trainer: Trainer, experiment: str) -> str:
+    """Its model, which no test changes."""
+    made = trainer.post("/models/", {"experiment_id": experiment})
+    assert made.status == 201, made.body
+    return str(made.json["id"])
+
+
+@pytest.fixture(scope="session")
+def other_seed(trainer: Trainer, experiment: str) -> str:
+    """The same experiment with another seed, completed as well."""
+    name = str(trainer.post(f"/experiments/{experiment}/copy", {"seed": 2}).json["id"])
+    trainer.post(f"/experiments/{name}/train")
+    trainer.until(name, "completed")
+    return name

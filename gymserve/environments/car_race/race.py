@@ -9,7 +9,7 @@ from gymnasium import spaces
 
 from gymserve.environments.car_race import reward as rewards
 from gymserve.environments.car_race.tracks import MARGIN, TRACKS, track
-from gymserve.errors import InvalidRequest
+from gymserve.protocol.errors import InvalidRequest
 
 LEFT, RIGHT, STRAIGHT = range(3)
 DIRECTIONS = {LEFT: -1, RIGHT: 1, STRAIGHT: 0}
@@ -31,7 +31,8 @@ class CarRace(gymnasium.Env[np.ndarray[Any, Any], Any]):
     Args:
         track: 1 to 3.
         car_speed: steps a second at which it is shown; nothing is slowed down by it.
-        reward: an expression or a function in the reward language (`docs/dialects.md`); None: 1 for each step that it lives.
+        reward: an expression or a function in the reward language (`docs/agents/dialects.md`); None: 1 for each step
+        that it lives.
 
     Raises:
         InvalidRequest: there is no such track, or the reward function is refused.

@@ -23,7 +23,7 @@ from typing import Any
 from gymserve.environments.car_race.expressions import PROPS, Frame, Names, Refused
 from gymserve.environments.car_race.functions import Wrong
 from gymserve.environments.car_race.statements import body
-from gymserve.errors import EnvironmentFailed, InvalidRequest
+from gymserve.protocol.errors import EnvironmentFailed, InvalidRequest
 
 MOST_CHARACTERS = 5000
 MOST_NODES = 1500

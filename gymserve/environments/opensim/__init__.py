@@ -3,7 +3,7 @@
 Importing this package imports neither OpenSim nor the environments; `register` only tells Gymnasium where they are.
 """
 
-from gymserve.environments.opensim.models import FETCH, present
+from gymserve.environments.opensim.physics.models import FETCH, present
 from gymserve.environments.opensim.registration import ALIASES, register
 
 __all__ = ["ALIASES", "FETCH", "present", "register"]

@@ -4,7 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from gymserve.environments.opensim import models, names
+from gymserve.environments.opensim import names
+from gymserve.environments.opensim.physics import models
 
 NOTICE = """\
 The models are licensed CC BY 3.0 (https://creativecommons.org/licenses/by/3.0/). Their authors are named in the
@@ -16,7 +17,9 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     fetch = commands.add_parser("fetch", help=f"download {models.RELEASE} with pip and keep its models")
     fetch.add_argument("archive", nargs="?", type=Path, help=f"{models.RELEASE}.tar.gz, if it is here already")
-    commands.add_parser("names", help="name every entry of every observation, as docs/opensim-observations.md")
+    commands.add_parser(
+        "names", help="name every entry of every observation, as docs/environments/opensim-observations.md"
+    )
     chosen = parser.parse_args(arguments)
     if chosen.command == "names":
         print(names.page(), end="")

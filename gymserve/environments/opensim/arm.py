@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from gymserve.environments.opensim import layout, models
-from gymserve.environments.opensim.canvas import Canvas
+from gymserve.environments.opensim import layout
 from gymserve.environments.opensim.description import Description
+from gymserve.environments.opensim.drawing.canvas import Canvas
 from gymserve.environments.opensim.musculoskeletal import Musculoskeletal, unbounded
-from gymserve.environments.opensim.simulation import Simulation, library
+from gymserve.environments.opensim.physics import models
+from gymserve.environments.opensim.physics.simulation import Simulation, library
 
 JOINTS = ("r_shoulder", "r_elbow")
 SEEN_MUSCLES = ("BIClong", "BICshort", "BRA", "TRIlat", "TRIlong", "TRImed")  # actions are in the model's order

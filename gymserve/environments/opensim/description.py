@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from gymserve.environments.opensim.layout import Tree
-from gymserve.environments.opensim.simulation import Simulation
+from gymserve.environments.opensim.physics.simulation import Simulation
 
 MUSCLE = ("activation", "fiber_length", "fiber_velocity", "fiber_force")
 

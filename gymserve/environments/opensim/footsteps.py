@@ -6,7 +6,7 @@ Source: osim-rl 3.0.11, `osim/env/osim.py`, `get_reward_1` and `get_reward_2`.
 import math
 from typing import Any
 
-from gymserve.environments.opensim.simulation import STEP_SECONDS
+from gymserve.environments.opensim.physics.simulation import STEP_SECONDS
 
 ALIVE = 0.1  # a step
 FOOTSTEP = 10.0  # for each second of it

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from gymserve.environments.opensim import ground, layout, models
-from gymserve.environments.opensim.canvas import Canvas
+from gymserve.environments.opensim import layout
+from gymserve.environments.opensim.drawing import ground
+from gymserve.environments.opensim.drawing.canvas import Canvas
 from gymserve.environments.opensim.footsteps import Footsteps
 from gymserve.environments.opensim.musculoskeletal import Musculoskeletal, unbounded
-from gymserve.environments.opensim.simulation import Simulation, rotated
+from gymserve.environments.opensim.physics import models
+from gymserve.environments.opensim.physics.simulation import Simulation, rotated
 from gymserve.environments.opensim.target_field import PER_METRE, SHAPE, TARGET_RADIUS, TargetField
 
 WEIGHT = 75.1646 * 9.80665  # N, of the 3D model, as the old code has it for the 2D one too

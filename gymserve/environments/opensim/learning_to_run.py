@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from gymserve.environments.opensim import layout, models, obstacles
-from gymserve.environments.opensim.canvas import Canvas
+from gymserve.environments.opensim import layout, obstacles
+from gymserve.environments.opensim.drawing.canvas import Canvas
 from gymserve.environments.opensim.musculoskeletal import Musculoskeletal, unbounded
-from gymserve.environments.opensim.simulation import Simulation, library
+from gymserve.environments.opensim.physics import models
+from gymserve.environments.opensim.physics.simulation import Simulation, library
 
 FALLEN = 0.65  # m, of the pelvis
 LIGAMENTS = ("HipLimit_r", "HipLimit_l", "KneeLimit_r", "KneeLimit_l", "AnkleLimit_r", "AnkleLimit_l")

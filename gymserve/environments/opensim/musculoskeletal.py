@@ -6,10 +6,11 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from gymserve.environments.opensim import snapshots
-from gymserve.environments.opensim.canvas import Camera, Canvas
-from gymserve.environments.opensim.picture import Figure
-from gymserve.environments.opensim.simulation import STEP_SECONDS, Simulation, SimulationFailed, checked
+from gymserve.environments.opensim.drawing.canvas import Camera, Canvas
+from gymserve.environments.opensim.drawing.figure import Figure
+from gymserve.environments.opensim.physics import snapshots
+from gymserve.environments.opensim.physics.simulation import STEP_SECONDS, Simulation, SimulationFailed, checked
+from gymserve.protocol.spaces.clipped import ClippedBox
 
 FORMS = ("vector", "dict")
 
@@ -48,7 +49,7 @@ class Musculoskeletal(gymnasium.Env[Any, np.ndarray]):
         self.render_mode = render_mode
         self._over = True
         self._figure: Figure | None = None
-        self.action_space = spaces.Box(0.0, 1.0, (len(simulation.muscles),), np.float32)
+        self.action_space = ClippedBox(0.0, 1.0, (len(simulation.muscles),), np.float32)
         self.observation_space = self._space()
 
     # --- what an environment says of itself ------------------------------------------------------------------------

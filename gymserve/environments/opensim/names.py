@@ -1,4 +1,4 @@
-"""The page that names every entry of every observation: `docs/opensim-observations.md`."""
+"""The page that names every entry of every observation: `docs/environments/opensim-observations.md`."""
 
 from collections.abc import Iterator, Sequence
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gymserve.environments.opensim.simulation import library
+from gymserve.environments.opensim.physics.simulation import library
 
 MOST = 20
 NEAR = 3  # obstacles among the first 5 m

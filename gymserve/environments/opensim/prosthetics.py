@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from gymserve.environments.opensim import ground, layout, models
-from gymserve.environments.opensim.canvas import Canvas
+from gymserve.environments.opensim import layout
 from gymserve.environments.opensim.description import Description
+from gymserve.environments.opensim.drawing import ground
+from gymserve.environments.opensim.drawing.canvas import Canvas
 from gymserve.environments.opensim.musculoskeletal import Musculoskeletal, unbounded
-from gymserve.environments.opensim.simulation import Simulation
+from gymserve.environments.opensim.physics import models
+from gymserve.environments.opensim.physics.simulation import Simulation
 
 FALLEN = 0.6  # m, of the pelvis
 STEPS = {0: 300, 1: 1000}

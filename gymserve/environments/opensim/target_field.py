@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gymserve.environments.opensim.simulation import STEP_SECONDS
+from gymserve.environments.opensim.physics.simulation import STEP_SECONDS
 
 SHAPE = (2, 11, 11)  # velocity's component, place ahead, place to the left
 REACH = 20.0  # m from the body at which the field was drawn to its edge; beyond, the edge's velocities go on

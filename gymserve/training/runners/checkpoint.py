@@ -16,6 +16,7 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.save_util import load_from_pkl, save_to_pkl
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
+from gymserve.training.plan.training_plan import TrainingPlan
 from gymserve.training.runners import plain
 
 _NOTHING = object()
@@ -28,6 +29,8 @@ def save(
 ) -> None:
     """Writes the state; `more` is the callback's own."""
     model.save(folder / "model.zip")
+    if (averages := model.get_vec_normalize_env()) is not None:
+        averages.save(str(folder / "normalize.pkl"))
     if isinstance(model, OffPolicyAlgorithm):
         model.save_replay_buffer(folder / "replay.pkl")
     env = model.get_env()
@@ -53,7 +56,7 @@ class Restored:
     """A run that goes on from a checkpoint.
 
     Args:
-        hyperparameters: of which those that were changed since are taken over.
+        plan: whose hyper-parameters are taken over where they were changed since.
 
     Attributes:
         model: with its networks, optimisers, counters and replay buffer.
@@ -61,14 +64,12 @@ class Restored:
         more: what the callback had kept.
     """
 
-    def __init__(
-        self, kind: type[BaseAlgorithm], folder: Path, env: VecEnv, *, device: str, hyperparameters: dict[str, Any]
-    ) -> None:
+    def __init__(self, kind: type[BaseAlgorithm], folder: Path, env: VecEnv, plan: TrainingPlan) -> None:
         self._state: dict[str, Any] = load_from_pkl(folder / "state.pkl")
         before = json.loads((folder / "note.json").read_text())["hyperparameters"]
-        changed = {name: value for name, value in hyperparameters.items() if before.get(name, _NOTHING) != value}
+        changed = {name: value for name, value in plan.hyperparameters.items() if before.get(name, _NOTHING) != value}
         given = plain.arguments(changed, env)
-        self.model = kind.load(folder / "model.zip", env=env, device=device, force_reset=False, **given)
+        self.model = kind.load(folder / "model.zip", env=env, device=plan.device, force_reset=False, **given)
         self.more: dict[str, Any] = self._state["more"]
         if isinstance(self.model, OffPolicyAlgorithm):
             self.model.load_replay_buffer(folder / "replay.pkl", truncate_last_traj=False)
@@ -85,7 +86,7 @@ class Restored:
     def begin(self) -> None:
         """Brings back what the beginning of `learn` disturbs: to be called at the start of its first roll-out."""
         if self._state["action_noise"] is not None:  # the same object, which the roll-out has in hand already
-            vars(self.model.action_noise).update(vars(self._state["action_noise"]))  # type: ignore[attr-defined]
+            vars(self.model.action_noise).update(vars(self._state["action_noise"]))
         vars(self.model.logger).update(self._state["logger"])
         _set_generators(self.model.action_space, self._state["actions"])
         random.setstate(self._state["random"])

@@ -1,4 +1,4 @@
-"""`python -m gymserve.training.runners.command FOLDER`: runs a program as the order says, and reads its metrics."""
+"""`python -m gymserve.training.runners.command FOLDER`: runs a program as the plan says, and reads its metrics."""
 
 import os
 import shutil
@@ -8,6 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from gymserve.training.plan.states import ExperimentState
+from gymserve.training.plan.training_plan import ProgramPlan
 from gymserve.training.runners.folder import Folder, MetricsFile
 from gymserve.training.runners.readers import READERS
 
@@ -17,37 +21,39 @@ READ_SECONDS = 0.5
 def main() -> int:
     folder = Folder(Path(sys.argv[1]))
     folder.note_process(os.getpid())
-    order = folder.order()
+    plan = msgspec.convert(folder.plan(), ProgramPlan)
     asked: list[int] = []
     signal.signal(signal.SIGINT, lambda number, _: asked.append(number))  # the program gets it as well
     try:
-        work = prepare(folder, order)
+        work = prepare(folder, plan)
         program = subprocess.Popen(
-            order["command"],
+            plan.command,
             cwd=work,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, **order["variables"], "PYTHONPATH": order["variables"].get("PYTHONPATH", "")},
+            env={**os.environ, **plan.variables, "PYTHONPATH": plan.variables.get("PYTHONPATH", "")},
         )
     except OSError as error:
-        folder.end("failed", reason=f"{order['command'][0]} could not be started: {error.strerror}", exit_code=1)
+        reason = f"{plan.command[0]} could not be started: {error.strerror}"
+        folder.end(ExperimentState.FAILED, reason=reason, exit_code=1)
         return 1
-    code = follow(program, READERS[order["metrics"]](work / order["results"]), MetricsFile(folder.metrics))
+    code = follow(program, READERS[plan.metrics](work / plan.results), MetricsFile(folder.metrics))
     if asked:
-        folder.end("stopped", exit_code=code)
+        folder.end(ExperimentState.STOPPED, exit_code=code)
     elif code == 0:
-        folder.end("completed", exit_code=0)
+        folder.end(ExperimentState.COMPLETED, exit_code=0)
     else:
-        folder.end("failed", reason=f"the program ended with {code}: {last_line(folder.log)}"[:500], exit_code=code)
+        reason = f"the program ended with {code}: {last_line(folder.log)}"
+        folder.end(ExperimentState.FAILED, reason=reason[:500], exit_code=code)
     return 0
 
 
-def prepare(folder: Folder, order: dict[str, Any]) -> Path:
+def prepare(folder: Folder, plan: ProgramPlan) -> Path:
     """A folder for the run alone, which shows the program's files; only what it writes there is its own."""
     work = folder.path / "work"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
-    own = Path(order["results"]).parts[:1]
-    for entry in Path(order["directory"]).iterdir():
+    own = Path(plan.results).parts[:1]
+    for entry in Path(plan.directory).iterdir():
         if (entry.name,) != own:
             (work / entry.name).symlink_to(entry)
     return work

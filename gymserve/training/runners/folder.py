@@ -1,17 +1,17 @@
 """An experiment's folder: all that passes between the process that runs it and the scheduler.
 
-order.json           what is to be done, written before the process starts
+plan.json            what is to be done, written before the process starts
 alive                locked for as long as the process lives; holds its id and when it started
 metrics.jsonl        `[timestep, {name: value}]` a line, only ever appended to
 log.txt              what it printed
 checkpoints/<n>/     all that is needed to go on from timestep n
 episode.json         an episode that has ended lately, where that is asked for
 outcome.json         what became of it, written once at its end
+spaces.pkl           the spaces in which its model is asked
 parent/              the files of the model that it begins from, if it does
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -22,6 +22,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from gymserve.system import files, locks
+from gymserve.training.plan.states import ExperimentState
+from gymserve.training.plan.training_plan import ProgramPlan, TrainingPlan
+
+PLAN, OLD_PLAN = "plan.json", "order.json"  # the second is what older versions wrote
+SPACES = "spaces.pkl"
+DIVERGED = "its numbers became NaN or infinite"  # how the reason of a run begins that failed so
 FLUSH_SECONDS = 0.25
 _encode = msgspec.json.Encoder().encode  # NaN and infinities become null
 
@@ -54,33 +61,38 @@ class Folder:
         self.checkpoints = path / "checkpoints"
         self.tensorboard = path / "tensorboard"
 
-    def prepare(self, order: Mapping[str, Any]) -> None:
+    def prepare(self, plan: TrainingPlan | ProgramPlan) -> None:
         """Makes it ready for a process: what the last one said of its end is gone."""
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         (self.path / "outcome.json").unlink(missing_ok=True)
-        replace(self.path / "order.json", order)
+        told = plan.to_dict() if isinstance(plan, TrainingPlan) else msgspec.to_builtins(plan)
+        files.write_whole(self.path / PLAN, json.dumps(told), sync=True)
 
-    def order(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.path / "order.json").read_text())
+    def plan(self) -> dict[str, Any]:
+        """What is to be done, as `prepare` wrote it."""
+        path = self.path / PLAN
+        found: dict[str, Any] = json.loads((path if path.exists() else self.path / OLD_PLAN).read_text())
         return found
+
+    def training_plan(self) -> TrainingPlan:
+        """The plan of a run of Stable-Baselines3, or of a model."""
+        return TrainingPlan.from_dict(self.plan())
 
     def outcome(self) -> dict[str, Any] | None:
-        """What the process said of its end; None: nothing."""
+        """What the process said about its end, or None if it said nothing that makes sense."""
         try:
             found: dict[str, Any] = json.loads((self.path / "outcome.json").read_text())
-        except (OSError, ValueError):
+            return found | {"state": ExperimentState(found["state"])}
+        except (OSError, ValueError, KeyError, TypeError):
             return None
-        return found
 
-    def end(self, state: str, **more: Any) -> None:
+    def end(self, state: ExperimentState, **more: Any) -> None:
         """Says what became of the experiment: `state` is completed, paused, stopped or failed."""
-        replace(self.path / "outcome.json", {"state": state, **more})
+        files.write_whole(self.path / "outcome.json", json.dumps({"state": state, **more}), sync=True)
 
     def show(self, told: Mapping[str, Any]) -> None:
         """Keeps an episode to be looked at; the one before it goes."""
-        fresh = self.path / "episode.new"
-        fresh.write_text(json.dumps(told))
-        os.replace(fresh, self.path / "episode.json")
+        files.write_whole(self.path / "episode.json", json.dumps(told))
 
     def shown(self) -> dict[str, Any] | None:
         """The episode that was kept last; None: there is none yet."""
@@ -94,27 +106,13 @@ class Folder:
 
     def lock(self) -> int | None:
         """A descriptor that holds the lock, for a new process; None: one has it."""
-        descriptor = os.open(self.path / "alive", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        os.ftruncate(descriptor, 0)
+        descriptor = locks.try_lock(self.path / "alive")
+        if descriptor is not None:
+            os.ftruncate(descriptor, 0)
         return descriptor
 
     def is_locked(self) -> bool:
-        try:
-            descriptor = os.open(self.path / "alive", os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(descriptor)
-        return False
+        return locks.is_locked(self.path / "alive")
 
     def note_process(self, pid: int) -> None:
         """Writes down whose lock it is."""
@@ -135,6 +133,16 @@ class Folder:
         found = [path for path in self.checkpoints.glob("*") if path.name.isdecimal()]
         return max(found, key=lambda path: int(path.name), default=None)
 
+    def keep_learned(self) -> None:
+        """Takes the newest checkpoint's model for that of the run, which has ended without leaving one."""
+        newest = self.checkpoint()
+        if newest is None or (self.path / "model.zip").exists():
+            return
+        for name in ("normalize.pkl", "model.zip"):  # the model last: it is whole then
+            if (newest / name).exists():
+                with files.replacing(self.path / name) as fresh:
+                    shutil.copyfile(newest / name, fresh)
+
     def metrics_to_keep(self) -> int:
         """How many bytes of the metrics file were there at the newest checkpoint; 0: there is none."""
         newest = self.checkpoint()
@@ -143,21 +151,17 @@ class Folder:
     @contextlib.contextmanager
     def new_checkpoint(self, timesteps: int) -> Any:
         """Gives a folder to fill; it is the newest checkpoint when the block ends, and older ones go."""
-        fresh = self.checkpoints / f"{timesteps}.new"
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
-        yield fresh
         whole = self.checkpoints / str(timesteps)
-        shutil.rmtree(whole, ignore_errors=True)
-        fresh.rename(whole)
+        with files.replacing_folder(whole) as fresh:
+            yield fresh
         for other in self.checkpoints.iterdir():
             if other != whole:
                 shutil.rmtree(other, ignore_errors=True)
 
     def forget(self) -> None:
-        """Removes what earlier processes left, but the order, the lock and what it begins from."""
+        """Removes what earlier processes left, but the plan, the lock and what it begins from."""
         for path in self.path.iterdir() if self.path.exists() else ():
-            if path.name not in ("alive", "order.json", "parent"):
+            if path.name not in ("alive", PLAN, OLD_PLAN, "parent"):
                 shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
 
     def keep_metrics(self, size: int) -> None:
@@ -184,12 +188,5 @@ class MetricsFile:
         self._flushed = time.monotonic()
         return self._file.tell()
 
-
-def replace(path: Path, value: Any) -> None:
-    """Writes JSON so that a reader finds the old text or the new one, whole."""
-    fresh = path.with_suffix(".new")
-    with open(fresh, "w") as file:
-        json.dump(value, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(fresh, path)
+    def close(self) -> None:
+        self._file.close()

@@ -12,7 +12,11 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecFrameStack, VecNormalize
 
 from gymserve import environments
-from gymserve.errors import InvalidRequest
+from gymserve.journal import replay
+from gymserve.protocol.errors import InvalidRequest
+from gymserve.training.plan.training_plan import TrainingPlan
+from gymserve.training.plan.view import View
+from gymserve.training.runners.blank import Blank
 from gymserve.training.runners.taking import Take
 
 REMOTE = "client:remote/Any-v0"
@@ -24,8 +28,9 @@ class Episode(gymnasium.Wrapper):
     It is replayed and compared: an environment that does not repeat itself is found out.
     """
 
-    def __init__(self, env: gymnasium.Env) -> None:
+    def __init__(self, env: gymnasium.Env, given: tuple[spaces.Space[Any], spaces.Space[Any]]) -> None:
         super().__init__(env)
+        self.given = given  # the spaces of the bare environment
         self._start: dict[str, Any] = {}
         self._actions: list[Any] = []
         self._last: Any = None
@@ -36,7 +41,7 @@ class Episode(gymnasium.Wrapper):
         if self._actions:
             self._finished = {**self._start, "actions": self._actions}
         self._start, self._actions = {"seed": seed, "random": state, "options": options}, []
-        self._last, info = self.env.reset(seed=seed, options=options)
+        self._last, info = replay.reset(self.env, seed, options, None)
         return self._last, info
 
     def step(self, action: Any) -> Any:
@@ -73,73 +78,102 @@ class Episode(gymnasium.Wrapper):
         return _equal(self._last, told["last"])
 
 
-class Flattened(gymnasium.ObservationWrapper):
-    """Reads observations of a kind that the library does not know as a flat array."""
+class Seen(gymnasium.Wrapper):
+    """An environment as a policy sees it.
 
-    def __init__(self, env: gymnasium.Env) -> None:
+    Attributes:
+        raw: the newest observation as the environment gave it.
+    """
+
+    def __init__(self, env: gymnasium.Env, view: View) -> None:
         super().__init__(env)
-        self.observation_space = spaces.flatten_space(env.observation_space)
+        self.view, self.raw = view, None
+        self.observation_space, self.action_space = view.observation_space, view.action_space
 
-    def observation(self, observation: Any) -> Any:
-        return spaces.flatten(self.env.observation_space, observation)
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        self.raw, info = self.env.reset(seed=seed, options=options)
+        return self.view.observation(self.raw), info
+
+    def step(self, action: Any) -> Any:
+        self.raw, reward, terminated, truncated, info = self.env.step(self.view.action(action))
+        return self.view.observation(self.raw), reward, terminated, truncated, info
 
 
-def make(order: dict[str, Any], *, training: bool, taken: bool = False) -> VecEnv:
-    """The vector environment that an order asks for; the evaluation's is one copy whose rewards are as they are.
+def make(plan: TrainingPlan, *, training: bool, taken: bool = False) -> VecEnv:
+    """The vector environment that a plan asks for; the evaluation's is one copy whose rewards are as they are.
 
     Args:
         taken: its copies remember their best episode, see `taking.Take`, where it can be shown.
     """
     environments.register()
-    for module in order.get("modules", ()):
+    for module in plan.modules:
         importlib.import_module(module)
-    number = order["n_envs"] if training else 1
-    parallel = training and number > 1 and order.get("vectorisation") == "async"
-    copies = [lambda: _one(order, taken=taken)] * number
-    env: VecEnv = SubprocVecEnv(copies, start_method="fork") if parallel else DummyVecEnv(copies)
-    if order.get("frame_stack"):
-        env = VecFrameStack(env, order["frame_stack"])
-    if order.get("normalize") is not None:
-        given = {**order["normalize"], "gamma": order["hyperparameters"].get("gamma", 0.99)}
+    number = plan.n_envs if training else 1
+    parallel = training and number > 1 and plan.vectorisation == "async"
+    copies = [lambda: _one(plan, taken=taken)] * number
+    return _stacked(SubprocVecEnv(copies, start_method="fork") if parallel else DummyVecEnv(copies), plan, training)
+
+
+def around(env: gymnasium.Env, plan: TrainingPlan) -> VecEnv:
+    """One copy of `env`, as a model that was trained by the plan sees environments, but for averages."""
+    return _stacked(DummyVecEnv([lambda: _dressed(env, plan)]), plan.replace(normalize=None), False)
+
+
+def blank(observations: spaces.Space[Any], actions: spaces.Space[Any], plan: TrainingPlan) -> VecEnv:
+    """The vector environment of a plan's training, made of its spaces alone."""
+    copies = [lambda: _dressed(Blank(observations, actions), plan)] * plan.n_envs
+    return _stacked(DummyVecEnv(copies), plan, True)
+
+
+def _stacked(env: VecEnv, plan: TrainingPlan, training: bool) -> VecEnv:
+    if plan.frame_stack:
+        env = VecFrameStack(env, plan.frame_stack)
+    if plan.normalize is not None:
+        given = {**plan.normalize, "gamma": plan.gamma}
         if not training:
             given |= {"training": False, "norm_reward": False}
         env = VecNormalize(env, **given)
     return env
 
 
-def _one(order: dict[str, Any], *, taken: bool) -> gymnasium.Env:
-    given = dict(order.get("env_kwargs") or {})
-    if order.get("max_episode_steps"):
-        given["max_episode_steps"] = order["max_episode_steps"]
-    if order.get("server"):  # whose address and key are in the process' environment variables
-        env = gymnasium.make(REMOTE, env_id=order["environment"], **given)
+def spaces_of(env: VecEnv, plan: TrainingPlan) -> tuple[spaces.Space[Any], spaces.Space[Any]]:
+    """Those in which a model of the plan is asked: the environment's own, but for stacked and Atari's observations."""
+    observations, actions = env.get_attr("given", 0)[0]
+    return env.observation_space if plan.frame_stack or plan.atari else observations, actions
+
+
+def given_by(env: VecEnv, plan: TrainingPlan, batch: Any) -> Any:
+    """The newest observation of one copy, of the space in which a model of the plan is asked.
+
+    Args:
+        batch: what the copy's last reset or step gave.
+    """
+    if env.env_is_wrapped(Seen)[0] and not (plan.frame_stack or plan.atari):
+        return env.get_attr("raw")[0]
+    return {name: part[0] for name, part in batch.items()} if isinstance(batch, dict) else batch[0]
+
+
+def _one(plan: TrainingPlan, *, taken: bool) -> gymnasium.Env:
+    given = dict(plan.env_kwargs)
+    if plan.max_episode_steps:
+        given["max_episode_steps"] = plan.max_episode_steps
+    if plan.server:  # whose address and key are in the process' environment variables
+        env = gymnasium.make(REMOTE, env_id=plan.env_id, **given)
     else:
-        env = gymnasium.make(order["environment"], disable_env_checker=True, **given)
-    if taken and not order.get("server"):
+        env = gymnasium.make(plan.env_id, disable_env_checker=True, **given)
+    if taken and not plan.server:
         with contextlib.suppress(InvalidRequest):  # its spaces are of kinds that no journal holds
             env = Take(env)
-    return _dressed(env, order)
+    return _dressed(env, plan)
 
 
-def around(env: gymnasium.Env, order: dict[str, Any]) -> VecEnv:
-    """One copy of `env`, as a model that was trained by the order sees environments, but for averages."""
-    dressed: VecEnv = DummyVecEnv([lambda: _dressed(env, order)])
-    return VecFrameStack(dressed, order["frame_stack"]) if order.get("frame_stack") else dressed
-
-
-def _dressed(env: gymnasium.Env, order: dict[str, Any]) -> gymnasium.Env:
-    if not _readable(env.observation_space):
-        env = Flattened(env)
-    if order.get("atari"):
+def _dressed(env: gymnasium.Env, plan: TrainingPlan) -> gymnasium.Env:
+    view = View(env.observation_space, env.action_space)
+    if not view.is_plain:
+        env = Seen(env, view)
+    if plan.atari:
         env = AtariWrapper(env)
-    return Episode(Monitor(env))
-
-
-def _readable(space: Any) -> bool:
-    flat = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
-    if isinstance(space, spaces.Dict):
-        return all(isinstance(part, flat) for part in space.values())
-    return isinstance(space, flat)
+    return Episode(Monitor(env), view.given)
 
 
 def _equal(one: Any, other: Any) -> bool:

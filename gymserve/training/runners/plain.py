@@ -18,6 +18,7 @@ ACTIVATIONS = {
 OPTIMIZERS = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
+    "adagrad": torch.optim.Adagrad,
     "rmsprop": torch.optim.RMSprop,
     "sgd": torch.optim.SGD,
 }

@@ -4,29 +4,40 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from gymserve.errors import Unavailable
+from gymserve.protocol.errors import Unavailable
+from gymserve.system import interpreters
 from gymserve.training.runners.folder import Folder, Process
+from gymserve.training.runners.warm import Warm
 
-INHERITED = (
-    "PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES",
-    "NVIDIA_VISIBLE_DEVICES", "SSL_CERT_FILE",
-)  # fmt: skip
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-def start(folder: Folder, module: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes] | None:
+class Child(Protocol):
+    """A process that was started here."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float) -> int | None: ...
+
+
+def start(
+    folder: Folder, module: str, environment: Mapping[str, str], *, directory: Path, warm: Warm | None = None
+) -> Child | None:
     """Runs `python -m module FOLDER` in a session of its own, which is alive as long as it holds the folder's lock.
 
     Args:
-        environment: variables beside the few that it inherits.
+        environment: all of its variables.
+        directory: where it stands.
+        warm: forks the process, if it can, from one that has imported the libraries already.
 
     Returns:
         None where such a process is alive already.
@@ -34,31 +45,44 @@ def start(folder: Folder, module: str, environment: Mapping[str, str]) -> subpro
     Raises:
         Unavailable: the system starts no more processes.
     """
-    lock = folder.lock()
-    if lock is None:
-        return None
-    try:
-        with open(folder.log, "ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", module, str(folder.path.resolve())],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                pass_fds=(lock,),
-                cwd=folder.path,
-                env={**_variables(), **environment},
-            )
-        with contextlib.suppress(OSError):
-            folder.note_process(process.pid)
-    except OSError as error:
-        raise Unavailable(f"no process could be started: {error.strerror}") from error
-    finally:
-        os.close(lock)
-    return process
+    path = folder.path.resolve()
+
+    def spawn(lock: int, log: int) -> Child:
+        return subprocess.Popen(
+            interpreters.command(module, str(path)),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            pass_fds=(lock,),
+            cwd=directory,
+            env=environment,
+        )
+
+    def fork(lock: int, log: int) -> Child | None:
+        return (
+            warm.fork(module, path, environment, directory=directory, lock=lock, log=log) if warm is not None else None
+        )
+
+    for launch in (fork, spawn):
+        lock = folder.lock()  # again for each: a warm process that died may have left a runner that holds it
+        if lock is None:
+            return None
+        try:
+            with open(folder.log, "ab") as log:
+                child = launch(lock, log.fileno())
+        except OSError as error:
+            raise Unavailable(f"no process could be started: {error.strerror}") from error
+        finally:
+            os.close(lock)
+        if child is not None:
+            with contextlib.suppress(OSError):  # it has ended already
+                folder.note_process(child.pid)
+            return child
+    return None
 
 
-def run(folder: Folder, module: str, data: bytes, *, seconds: float) -> None:
+def run(folder: Folder, module: str, data: bytes, environment: Mapping[str, str], *, seconds: float) -> None:
     """Runs `python -m module FOLDER` with `data` as its standard input, and waits for its end.
 
     Raises:
@@ -67,30 +91,19 @@ def run(folder: Folder, module: str, data: bytes, *, seconds: float) -> None:
     """
     try:
         subprocess.run(
-            [sys.executable, "-m", module, str(folder.path.resolve())],
+            interpreters.command(module, str(folder.path.resolve())),
             input=data,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             timeout=seconds,
             cwd=folder.path,
-            env=_variables(),
+            env=environment,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise TimeoutError from error
     except OSError as error:
         raise Unavailable(f"no process could be started: {error.strerror}") from error
-
-
-def _variables() -> dict[str, str]:
-    """Environment variables for a process of the training."""
-    return {
-        **{name: os.environ[name] for name in INHERITED if name in os.environ},
-        **ONE_THREAD,
-        "MUJOCO_GL": "egl",
-        "PYGAME_HIDE_SUPPORT_PROMPT": "1",
-        "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path if path),
-    }
 
 
 class Usage(NamedTuple):

@@ -1,4 +1,4 @@
-"""`python -m gymserve.training.runners.sb3 FOLDER`: trains with Stable-Baselines3 or sb3-contrib, as the order says."""
+"""`python -m gymserve.training.runners.sb3 FOLDER`: trains with Stable-Baselines3 or sb3-contrib, as its plan says."""
 
 import contextlib
 import importlib
@@ -8,104 +8,122 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from gymserve.training.runners.folder import Folder, MetricsFile
+from gymserve.system import imports
+from gymserve.system.files import replacing
+from gymserve.training.plan.states import ExperimentState
+from gymserve.training.plan.training_plan import TrainingPlan
+from gymserve.training.runners.folder import DIVERGED, SPACES, Folder, MetricsFile
+
+NOT_NUMBERS = ("found invalid values", "probability tensor contains")  # torch, of a policy's output
 
 
-def main() -> int:
-    folder = Folder(Path(sys.argv[1]))
+def main(path: Path) -> int:
+    """Runs the experiment in a folder; returns the exit code."""
+    folder = Folder(path)
     folder.note_process(os.getpid())
-    order = folder.order()
+    plan = folder.training_plan()
     try:
-        train(folder, order)
+        train(folder, plan)
     except MemoryError:
-        folder.end("failed", reason="it ran out of memory", exit_code=1)
+        folder.end(ExperimentState.FAILED, reason="it ran out of memory", exit_code=1)
         return 1
     except Exception as error:
         traceback.print_exc()
-        text = str(error).partition("\n")[0]
-        folder.end("failed", reason=f"{type(error).__name__}: {text}"[:500], exit_code=1)
+        folder.end(ExperimentState.FAILED, reason=_reason(error)[:500], exit_code=1)
         return 1
     return 0
 
 
-def train(folder: Folder, order: dict[str, Any]) -> None:
-    """Trains until the order is filled, or a signal asks otherwise, and says what became of it."""
+def _reason(error: Exception) -> str:
+    """Why a run failed, in a line."""
+    text = str(error).partition("\n")[0]
+    if any(each in text for each in NOT_NUMBERS):
+        return (
+            f"{DIVERGED}, so its policy chooses nothing any more: lower learning_rate, normalize observations and rewards, "
+            "or look for NaN in what the environment gives"
+        )
+    return f"{type(error).__name__}: {text}"
+
+
+def train(folder: Folder, plan: TrainingPlan) -> None:
+    """Trains until the plan is carried out, or a signal asks otherwise, and says what became of it."""
     from gymserve.training.runners.watching import Board, Lines, Paused, Stopped, Watch, Wishes
 
     wishes = Wishes()  # before anything that takes long
     import torch
     from stable_baselines3.common.logger import Logger
+    from stable_baselines3.common.save_util import save_to_pkl
 
     from gymserve.training.runners import making
     from gymserve.training.runners.checkpoint import Restored
 
     torch.set_num_threads(1)
-    kind = getattr(importlib.import_module(order["package"]), order["algorithm"])
-    env = making.make(order, training=True)
+    kind = getattr(importlib.import_module(plan.package), plan.algorithm)
+    imports.freeze()
+    env = making.make(plan, training=True)
+    save_to_pkl(folder.path / SPACES, making.spaces_of(env, plan))
     newest = folder.checkpoint()
-    told = {"device": order["device"], "hyperparameters": order["hyperparameters"]}
-    restored = Restored(kind, newest, env, **told) if newest else None
-    model = restored.model if restored else _new(kind, folder, order, env)
+    restored = Restored(kind, newest, env, plan) if newest else None
+    model = restored.model if restored else _new(kind, folder, plan, env)
     metrics = MetricsFile(folder.metrics)
     outputs: list[Any] = [Lines(metrics)]
-    if order["tensorboard"]:
+    if plan.tensorboard:
         outputs.append(Board(folder.tensorboard, since=model.num_timesteps if restored else None))
     model.set_logger(Logger(None, outputs))
     watch = Watch(
-        order,
+        plan,
         folder,
         metrics,
         wishes,
-        evaluation=lambda: making.make(order, training=False, taken=True),
+        evaluation=lambda: making.make(plan, training=False, taken=True),
         restored=restored,
     )
-    more: dict[str, Any] = {"use_masking": _masks(env)} if order["algorithm"] == "MaskablePPO" else {}
+    more: dict[str, Any] = {"use_masking": _masks(env)} if plan.algorithm == "MaskablePPO" else {}
     try:
-        if (left := order["total_timesteps"] - model.num_timesteps) > 0:
+        if (left := plan.total_timesteps - model.num_timesteps) > 0:
             with contextlib.suppress(Stopped):
                 model.learn(left, callback=watch, reset_num_timesteps=restored is None, **more)
-        finish(folder, order, model, watch, stopped=wishes.stop)
+        finish(folder, plan, model, watch, stopped=wishes.stop)
     except Paused:
         model.logger.close()
-        folder.end("paused", timesteps=model.num_timesteps, exit_code=0)
+        folder.end(ExperimentState.PAUSED, timesteps=model.num_timesteps, exit_code=0)
     finally:
-        metrics.flush()
+        metrics.close()
         env.close()
         watch.close()
 
 
-def _new(kind: Any, folder: Folder, order: dict[str, Any], env: Any) -> Any:
+def _new(kind: Any, folder: Folder, plan: TrainingPlan, env: Any) -> Any:
     """A model at its very beginning, or where its parent ended."""
-    model = kind(env=env, seed=order["seed"], **arguments(order, env))
-    if order.get("parent_model"):
+    model = kind(env=env, seed=plan.seed, **arguments(plan, env))
+    if plan.parent_model:
         from gymserve.training.runners import inheriting
 
         inheriting.take_over(model, folder.path / "parent")
     return model
 
 
-def finish(folder: Folder, order: dict[str, Any], model: Any, watch: Any, *, stopped: bool) -> None:
+def finish(folder: Folder, plan: TrainingPlan, model: Any, watch: Any, *, stopped: bool) -> None:
     """Keeps the model, and evaluates one that is trained to the end, whose best episode is kept too."""
     from gymserve.training.runners import taking
 
-    fresh = folder.path / "model.new.zip"
-    model.save(fresh)
-    os.replace(fresh, folder.path / "model.zip")
+    with replacing(folder.path / "model.zip") as fresh:
+        model.save(fresh)
     if model.get_vec_normalize_env() is not None:
         model.get_vec_normalize_env().save(str(folder.path / "normalize.pkl"))
-    found = {} if stopped or not order["evaluation"]["episodes"] else watch.evaluate()
+    found = {} if stopped or not plan.evaluation.episodes else watch.evaluate()
     if found and (best := watch.best_episode()) is not None:
-        taking.keep(best, order, folder.path)
+        taking.keep(best, plan, folder.path)
     model.logger.close()
-    state = "stopped" if stopped else "completed"
+    state = ExperimentState.STOPPED if stopped else ExperimentState.COMPLETED
     folder.end(state, timesteps=model.num_timesteps, evaluation=found, exit_code=0)
 
 
-def arguments(order: dict[str, Any], env: Any) -> dict[str, Any]:
-    """The constructor's arguments, for what an order says in plain data."""
+def arguments(plan: TrainingPlan, env: Any) -> dict[str, Any]:
+    """The constructor's arguments, for what a plan says in plain data."""
     from gymserve.training.runners import plain
 
-    given = {"policy": order["policy"], **order["hyperparameters"], "device": order["device"], "verbose": 0}
+    given = {"policy": plan.policy, **plan.hyperparameters, "device": plan.device, "verbose": 0}
     return plain.arguments(given, env)
 
 
@@ -116,4 +134,4 @@ def _masks(env: Any) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(Path(sys.argv[1])))

@@ -8,10 +8,12 @@ from typing import Any
 import gymnasium
 
 from gymserve.hosts.versions import versions
-from gymserve.journal import Journal, Reset
+from gymserve.journal import Journal, Reset, replay
 from gymserve.journal.records import digest, encode_created, encode_reset, encode_step
-from gymserve.journal.replay import get_generators
-from gymserve.spaces import codec
+from gymserve.protocol.recipe import Recipe
+from gymserve.protocol.spaces import codec
+from gymserve.system.files import replacing
+from gymserve.training.plan.training_plan import TrainingPlan
 
 FILE = "best.journal"  # in an experiment's folder
 MOST_BYTES = 2**30
@@ -35,8 +37,8 @@ class Take(gymnasium.Wrapper):
         self._best: tuple[float, list[bytes]] | None = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
-        generators = get_generators(self.env) if seed is None else None
-        observation, info = self.env.reset(seed=seed, options=options)
+        generators = replay.get_generators(self.env) if seed is None else None
+        observation, info = replay.reset(self.env, seed, options, None)
         seen = digest(self._observations.pack(observation))
         self._now, self._total = [encode_reset(Reset(None, seen, time.time(), seed, options, generators))], 0.0
         return observation, info
@@ -58,25 +60,18 @@ class Take(gymnasium.Wrapper):
         return self._now if self._best is None else self._best[1]
 
 
-def keep(records: list[bytes], order: dict[str, Any], folder: Path) -> None:
-    """Writes the journal of one episode in the environment of an order; a full disk has none."""
-    meta = {
-        "env_id": order["environment"],
-        "environment": order["environment"],
-        "kwargs": order.get("env_kwargs") or {},
-        "seed": None,
-        "num_envs": 1,
-        "max_episode_steps": order.get("max_episode_steps"),
-        "render_mode": None,
-        "autoreset_mode": None,
-        "created": time.time(),
-        "versions": versions(),
-    }
-    fresh = folder / f"{FILE}.new"
-    fresh.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        journal = Journal.create(fresh, encode_created(meta), limit=MOST_BYTES)
+def keep(records: list[bytes], plan: TrainingPlan, folder: Path) -> None:
+    """Writes the journal of one episode in the environment of a plan; a full disk has none."""
+    recipe = Recipe(
+        env_id=plan.env_id,
+        environment=plan.env_id,
+        kwargs=plan.env_kwargs,
+        max_episode_steps=plan.max_episode_steps,
+        created=time.time(),
+        versions=versions(),
+    )
+    with contextlib.suppress(OSError), replacing(folder / FILE) as fresh:
+        journal = Journal.create(fresh, encode_created(recipe), limit=MOST_BYTES)
         for record in records:
             journal.append(record)
         journal.close()
-        fresh.replace(folder / FILE)

@@ -13,6 +13,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.logger import KVWriter, TensorBoardOutputFormat
 from stable_baselines3.common.vec_env import VecEnv, sync_envs_normalization
 
+from gymserve.training.plan.training_plan import TrainingPlan
 from gymserve.training.runners import checkpoint
 from gymserve.training.runners.folder import Folder, MetricsFile
 from gymserve.training.runners.taking import Take
@@ -78,14 +79,14 @@ class Board(TensorBoardOutputFormat):
 
 class Watch(BaseCallback):
     """Args:
-    order: the experiment's.
+    plan: the experiment's.
     evaluation: makes the environment that evaluations happen in, when it is first needed.
     restored: where the run goes on from.
     """
 
     def __init__(
         self,
-        order: dict[str, Any],
+        plan: TrainingPlan,
         folder: Folder,
         metrics: MetricsFile,
         wishes: Wishes,
@@ -94,19 +95,19 @@ class Watch(BaseCallback):
         restored: checkpoint.Restored | None,
     ) -> None:
         super().__init__()
-        self.order, self.folder, self.metrics, self.wishes = order, folder, metrics, wishes
+        self.plan, self.folder, self.metrics, self.wishes = plan, folder, metrics, wishes
         self._make_evaluation = evaluation
         self._evaluation: VecEnv | None = None
         self._restored = restored
-        self._next_checkpoint = order["checkpoint_every"] or 0
+        self._next_checkpoint = plan.checkpoint_every or 0
         self._next_moment = time.monotonic() + CHECKPOINT_SECONDS
-        self._next_evaluation = order["evaluation"]["every"]
-        self._episodes_left: int | None = order.get("total_episodes")
+        self._next_evaluation = plan.evaluation.every
+        self._episodes_left: int | None = plan.total_episodes
         self._next_show = 0.0
         if restored is not None:
             self._next_evaluation = restored.more["next_evaluation"]
             self._episodes_left = restored.more.get("episodes_left")
-            self._next_checkpoint = restored.model.num_timesteps + (order["checkpoint_every"] or 0)
+            self._next_checkpoint = restored.model.num_timesteps + (plan.checkpoint_every or 0)
 
     def _on_rollout_start(self) -> None:
         if self._restored is not None:
@@ -115,8 +116,8 @@ class Watch(BaseCallback):
         if self._episodes_left == 0:  # here, so that all that was collected was learnt from
             raise Stopped
         steps = self.model.num_timesteps
-        if self.order["evaluation"]["every"] and steps >= self._next_evaluation:
-            self._next_evaluation = steps + self.order["evaluation"]["every"]
+        if self.plan.evaluation.every and steps >= self._next_evaluation:
+            self._next_evaluation = steps + self.plan.evaluation.every
             found = self.evaluate()
             self.metrics.write(
                 steps, {"evaluation/mean_reward": found["mean_reward"], "evaluation/std_reward": found["std_reward"]}
@@ -130,20 +131,20 @@ class Watch(BaseCallback):
 
     def _due(self, steps: int) -> bool:
         """Whether it is time for a checkpoint: every so many timesteps, or seldom enough to cost little."""
-        if self.order["checkpoint_every"] is None:
+        if self.plan.checkpoint_every is None:
             return time.monotonic() >= self._next_moment
-        return self.order["checkpoint_every"] > 0 and steps >= self._next_checkpoint
+        return self.plan.checkpoint_every > 0 and steps >= self._next_checkpoint
 
     def _keep(self, steps: int) -> None:
         began = time.monotonic()
-        self._next_checkpoint = steps + (self.order["checkpoint_every"] or 0)
+        self._next_checkpoint = steps + (self.plan.checkpoint_every or 0)
         more = {"next_evaluation": self._next_evaluation, "episodes_left": self._episodes_left}
         with self.folder.new_checkpoint(steps) as fresh:
             checkpoint.save(
                 self.model,
                 fresh,
                 metrics_bytes=self.metrics.flush(),
-                hyperparameters=self.order["hyperparameters"],
+                hyperparameters=self.plan.hyperparameters,
                 more=more,
             )
         now = time.monotonic()
@@ -161,7 +162,7 @@ class Watch(BaseCallback):
         for number, info in enumerate(self.locals["infos"]):
             if "episode" in info:
                 self._episode(info["episode"])
-                if self.order.get("show") and time.monotonic() >= self._next_show:
+                if self.plan.show and time.monotonic() >= self._next_show:
                     self._show(number)
         return not self.wishes.stop
 
@@ -201,7 +202,7 @@ class Watch(BaseCallback):
         if self._evaluation is None:
             self._evaluation = self._make_evaluation()
         env = self._evaluation
-        env.seed((self.order["seed"] + 2**31) % 2**32)  # never those of the training
+        env.seed((self.plan.seed + 2**31) % 2**32)  # never those of the training
         if self._takes():
             env.env_method("forget")
         training = self.model.get_env()
@@ -210,8 +211,8 @@ class Watch(BaseCallback):
         rewards, lengths = _evaluator(self.model)(
             self.model,
             env,
-            n_eval_episodes=self.order["evaluation"]["episodes"],
-            deterministic=self.order["evaluation"]["deterministic"],
+            n_eval_episodes=self.plan.evaluation.episodes,
+            deterministic=self.plan.evaluation.deterministic,
             return_episode_rewards=True,
             warn=False,
         )

@@ -9,8 +9,9 @@ import pytest
 
 from gymserve.environments.opensim.arm import Arm2D
 from gymserve.environments.opensim.learn_to_move import LearnToMove
-from tests.environments.opensim import record
-from tests.environments.opensim.osim_rl import Scenario
+from tests.environments.opensim import release
+from tests.environments.opensim.original import record
+from tests.environments.opensim.original.osim_rl import Scenario
 
 RECORDED = [(Scenario(**row["scenario"]), row) for row in json.loads(record.RECORD.read_text())]
 LIVE = (
@@ -20,13 +21,13 @@ LIVE = (
 )
 
 
-def hold_against(scenario: Scenario, answer: dict[str, list[float]]) -> None:
+def hold_against(scenario: Scenario, answer: dict[str, list[float]], tolerance: float = 1e-6) -> None:
     env = Arm2D() if scenario.env == "Arm2D" else LearnToMove(model=scenario.model, difficulty=scenario.difficulty)
     env.reset(seed=scenario.seed)
     steps = [env.step(action) for action in scenario.actions()]
-    np.testing.assert_allclose([step[1] for step in steps], answer["rewards"], rtol=0, atol=1e-6)
+    np.testing.assert_allclose([step[1] for step in steps], answer["rewards"], rtol=0, atol=tolerance)
     observations = [step[0] for step in steps[scenario.every - 1 :: scenario.every]]
-    np.testing.assert_allclose(observations, answer["observations"], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(observations, answer["observations"], rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,8 @@ def hold_against(scenario: Scenario, answer: dict[str, list[float]]) -> None:
     ids=[f"{scenario.env}-{scenario.model}-{scenario.seed}" for scenario, _ in RECORDED],
 )
 def test_it_is_as_recorded(scenario: Scenario, answer: dict[str, list[float]]) -> None:
-    hold_against(scenario, answer)
+    # Processors round differently, and fifty steps of contact with the ground make 1e-2 of it; on one machine it is equal.
+    hold_against(scenario, answer, tolerance=0.05)
 
 
 def test_what_is_recorded_holds_what_the_recorder_asks() -> None:
@@ -44,7 +46,11 @@ def test_what_is_recorded_holds_what_the_recorder_asks() -> None:
     assert any(np.ptp(rewards) > 0.5 for rewards in walked)  # a footstep was paid
 
 
-def test_it_is_as_the_release_itself_says_now(tmp_path: Path) -> None:
-    answers = record.answers(record.unpack(tmp_path), sys.executable, LIVE)
-    for scenario, answer in zip(LIVE, answers, strict=True):
+@pytest.mark.needs("osim-rl")
+@pytest.mark.parametrize(
+    "scenarios", [LIVE, pytest.param(record.SCENARIOS, marks=pytest.mark.long)], ids=["short", "as recorded"]
+)
+def test_it_is_as_the_release_itself_says_now(tmp_path: Path, scenarios: tuple[Scenario, ...]) -> None:
+    answers = record.answers(release.unpack(tmp_path), sys.executable, scenarios)
+    for scenario, answer in zip(scenarios, answers, strict=True):
         hold_against(scenario, answer)

@@ -99,4 +99,4 @@ def test_it_ends_when_the_pelvis_sinks() -> None:
 def test_it_is_made_of_plain_choices() -> None:
     for kwargs in ({"difficulty": 3}, {"difficulty": True}, {"max_obstacles": 21}, {"max_obstacles": 2.5}):
         with pytest.raises(ValueError, match="must be an integer from 0 to"):
-            LearningToRun(**kwargs)  # type: ignore[arg-type]
+            LearningToRun(**kwargs)

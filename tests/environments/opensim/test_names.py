@@ -1,19 +1,18 @@
 """Every entry of every observation has a name in the documentation."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from gymserve.environments.opensim import __main__ as command
 from gymserve.environments.opensim import layout
+from tests import ROOT
 
-DOCS = Path(__file__).parents[3] / "docs"
+DOCS = ROOT / "docs"
 
 
 def test_the_page_of_names_is_what_the_command_writes(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["names"]) == 0
-    assert capsys.readouterr().out == (DOCS / "opensim-observations.md").read_text()
+    assert capsys.readouterr().out == (DOCS / "environments" / "opensim-observations.md").read_text()
 
 
 def test_a_tree_and_its_vector_say_the_same() -> None:

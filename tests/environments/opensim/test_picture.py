@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from gymserve.environments import opensim
-from gymserve.environments.opensim import canvas, ground, meshes, picture
 from gymserve.environments.opensim.arm import Arm2D
-from gymserve.environments.opensim.canvas import Camera, Canvas
+from gymserve.environments.opensim.drawing import canvas, figure, ground, meshes
+from gymserve.environments.opensim.drawing.canvas import Camera, Canvas
 from gymserve.environments.opensim.learning_to_run import OBSTACLE_COLOUR
 from gymserve.environments.opensim.obstacles import Course, Obstacle
-from gymserve.environments.opensim.simulation import SimulationFailed
+from gymserve.environments.opensim.physics.simulation import SimulationFailed
 
 opensim.register()
 IDS = ("osim/Arm2D-v0", "osim/L2M2019-v0", "osim/Prosthetics-v0", "osim/Run-v0")
@@ -38,12 +38,12 @@ def test_a_body_is_seen_and_moves(env_id: str) -> None:
     first = env.render()
     assert first.shape == (400, 600, 3) and first.dtype == np.uint8
     assert np.array_equal(first, env.render())
-    assert share(first, picture.colour(0.05), tolerance=0.05) > 0.003
+    assert share(first, figure.colour(0.05), tolerance=0.05) > 0.003
     for _ in range(10):
         env.step(np.ones(env.action_space.shape))
     then = env.render()
     assert not np.array_equal(first, then)
-    assert share(then, picture.ACTIVE, tolerance=0.05) > 0.003
+    assert share(then, figure.ACTIVE, tolerance=0.05) > 0.003
 
 
 @pytest.mark.parametrize("env_id", IDS)

@@ -75,7 +75,7 @@ def test_what_is_seen_is_seen_from_the_pelvis() -> None:
 
 
 def test_it_ends_when_the_pelvis_sinks() -> None:
-    env = Prosthetics(integrator_accuracy=1e-2)
+    env = Prosthetics(integrator_accuracy=1e-3)  # with 1e-2 the integrator gives up on some processors
     env.reset(seed=1)
     for _ in range(200):
         observation, _, terminated, _, _ = env.step(np.zeros(19))
@@ -88,4 +88,4 @@ def test_it_ends_when_the_pelvis_sinks() -> None:
 def test_it_is_made_of_plain_choices() -> None:
     for kwargs, said in (({"prosthetic": 1}, "true or false"), ({"difficulty": 2}, "0 or 1"), ({"model": ""}, "'3D'")):
         with pytest.raises(ValueError, match=said):
-            Prosthetics(**kwargs)  # type: ignore[arg-type]
+            Prosthetics(**kwargs)

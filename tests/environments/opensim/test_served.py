@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from gymserve.environments.opensim.arm import Arm2D
 from gymserve.environments.opensim.learn_to_move import LearnToMove
-from tests.servers import Server
+from tests.support.servers import Server
 
 ACTION = [round(0.01 * each, 2) for each in range(22)]
 
@@ -24,7 +25,21 @@ def test_a_served_episode_is_a_local_one(server: Server) -> None:
         assert (answer["terminated"], answer["truncated"]) == (terminated, truncated)
 
 
-@pytest.mark.parametrize("torn", [False, True])
+@pytest.mark.parametrize("num_envs", [1, 2])
+def test_actions_outside_of_the_bounds_are_clipped_as_locally(server: Server, num_envs: int) -> None:
+    path = f"/v1/envs/{server.create('Arm2DEnv', num_envs=num_envs)}"
+    server.post(f"{path}/reset/", {"seed": 3})
+    local = Arm2D()
+    local.reset(seed=3)
+    action = [1.0001, -0.2, 1e6, 0.5, 0.0, 1.0]
+    answer = server.post(f"{path}/step/", {"action": action if num_envs == 1 else [action] * num_envs}).json
+    observation = local.step(np.array(action, np.float32))[0].tolist()
+    assert (answer["observation"] if num_envs == 1 else answer["observation"][0]) == observation
+    not_finite = server.post(f"{path}/step/", {"action": ["NaN"] * 6 if num_envs == 1 else [["NaN"] * 6] * num_envs})
+    assert not_finite.status == 400
+
+
+@pytest.mark.parametrize("torn", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_a_lost_episode_goes_on_where_it_was(start: Callable[..., Server], torn: bool) -> None:
     server = start()
     local = LearnToMove()

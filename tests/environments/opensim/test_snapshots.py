@@ -10,14 +10,18 @@ import pytest
 
 from gymserve.environments import opensim
 from gymserve.environments.opensim.learn_to_move import LearnToMove
-from gymserve.environments.opensim.simulation import SimulationFailed
+from gymserve.environments.opensim.physics.simulation import SimulationFailed
 
 opensim.register()
 CASES = (
     ("osim/Arm2D-v0", {}),
     ("osim/L2M2019-v0", {"integrator_accuracy": 1e-3}),
-    ("osim/L2M2019-v0", {"model": "2D", "difficulty": 1, "observation": "dict", "integrator_accuracy": 1e-3}),
-    ("osim/Prosthetics-v0", {"difficulty": 1, "integrator_accuracy": 1e-3}),
+    pytest.param(
+        "osim/L2M2019-v0",
+        {"model": "2D", "difficulty": 1, "observation": "dict", "integrator_accuracy": 1e-3},
+        marks=pytest.mark.long,
+    ),
+    pytest.param("osim/Prosthetics-v0", {"difficulty": 1, "integrator_accuracy": 1e-3}, marks=pytest.mark.long),
     ("osim/Run-v0", {}),
 )
 
@@ -38,7 +42,7 @@ def flat(observation: Any) -> list[np.ndarray]:
     return [np.asarray(observation)]
 
 
-@pytest.mark.parametrize(("env_id", "kwargs"), CASES, ids=[f"{case[0]}-{len(case[1])}" for case in CASES])
+@pytest.mark.parametrize(("env_id", "kwargs"), CASES)
 def test_it_goes_on_to_the_bit(env_id: str, kwargs: dict[str, Any]) -> None:
     lived, revived = make(env_id, **kwargs), make(env_id, **kwargs)
     moves = actions(lived, 50)

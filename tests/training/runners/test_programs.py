@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from gymserve.errors import SettingsError, Untrainable
-from gymserve.training.runners import programs
-from gymserve.training.runners.readers import Lines, Ptf, Sacred
+from gymserve.protocol.errors import SettingsError, Untrainable
+from gymserve.training.plan import programs
+from gymserve.training.runners.readers import Lines, Ptf, Sacred, whole_part
 
 WHERE = {"interpreter": "/opt/python", "directory": "/opt/program"}
 
@@ -28,7 +28,20 @@ def test_the_commands_of_the_known_programs() -> None:
     with pytest.raises(Untrainable, match="map_name"):
         epymarl.check({"algo_name": "iql", "map_name": "os:path"})
     values = known["ptf"].check({"algo_name": "a3c", "env_name": "grid", "episodes": 5})
-    assert known["ptf"].command(values, 2)[1:4] == ["main.py", "-a", "ptf_a3c"]
+    policies = ",".join(f"source_policies/grid/{each}/{each}" for each in (81, 459, 65, 295))
+    grid = [
+        "/opt/python", "main.py", "-a", "ptf_a3c", "-c", "ptf_a3c_conf", "-g", "grid", "-d", "grid_conf", "-n", "5",
+        "-e", "99", "-s", "2", "-o", "adam", "save_per_episodes=50", "task=324", f"option_model_path=[{policies}]",
+    ]  # fmt: skip
+    assert known["ptf"].command(values, 2) == grid
+    assert known["ptf"].command({"algo_name": "a3c", "episodes": "5"}, 2) == grid  # as older versions stored it
+    pinball = known["ptf"].command(known["ptf"].check({"algo_name": "ppo", "env_name": "pinball"}), 1)
+    assert pinball[10:14] == ["-n", "20000", "-e", "499"]
+    given = dict(each.split("=") for each in pinball[18:])
+    assert given["option_model_path"].startswith("[source_policies/a3c/0.90.9/model,") and "task" not in given
+    assert (given["source_policy"], given["configuration"]) == ("a3c", "game/pinball_hard_single.cfg")
+    with pytest.raises(Untrainable, match="no parameter"):  # the program evaluates it
+        known["ptf"].check({"policies": "[__import__('os')]"})
 
 
 def test_a_program_of_ones_own() -> None:
@@ -75,8 +88,115 @@ def test_sacreds_file_is_read_however_it_is_cut(tmp_path: Path) -> None:
 
 
 def test_ptfs_file_is_over_episodes(tmp_path: Path) -> None:
-    (tmp_path / "out.json").write_text(json.dumps({"episode": [5, 10], "reward": [0.5, 1], "loss": [2]}))
-    assert list(Ptf(tmp_path).read()) == [(5, {"reward": 0.5}), (10, {"reward": 1.0}), (5, {"loss": 2.0})]
+    """As the real program writes it, in a folder of its own."""
+    file = tmp_path / "ptf_a3c_grid" / "2026-11-28_17-35-02" / "output" / "out.json"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"win": ["False", "True"], "step": [99, 42], "reward_mean": [0.0, 2.5], "episode": [0, 1]}')
+    assert list(Ptf(tmp_path).read()) == [
+        (0, {"win": 0.0}), (1, {"win": 1.0}), (0, {"step": 99.0}), (1, {"step": 42.0}),
+        (0, {"reward_mean": 0.0}), (1, {"reward_mean": 2.5}), (0, {"episode": 0.0}), (1, {"episode": 1.0}),
+    ]  # fmt: skip
+
+
+def test_sacred_reads_what_todays_torch_has_pymarl_write(tmp_path: Path) -> None:
+    """Its norm of gradients is a tensor, which jsonpickle pickles: recorded from torch 2 and jsonpickle 4."""
+    (tmp_path / "info.json").write_bytes((Path(__file__).parent / "pymarl_info.json").read_bytes())
+    assert list(Sacred(tmp_path).read()) == [
+        (10, {"loss": 0.5}), (20, {"loss": 0.25}), (10, {"grad_norm": 1.5}), (20, {"grad_norm": 2.25}),
+        (10, {"double": 0.125}),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("episodes_first", [True, False])
+def test_ptfs_file_is_read_however_it_is_cut(tmp_path: Path, episodes_first: bool) -> None:
+    reader, file = Ptf(tmp_path), tmp_path / "out.json"
+    series = [("episode", [5, 10]), ("reward", [0.5, 12.25])]
+    text = json.dumps(dict(series if episodes_first else series[::-1]))
+    found = []
+    for length in range(len(text) + 1):
+        file.write_text(text[:length])
+        found += list(reader.read())
+    of_reward = [each for each in found if "reward" in each[1]]
+    assert of_reward == [(5, {"reward": 0.5}), (10, {"reward": 12.25})]
+    assert [each for each in found if "episode" in each[1]] == [(5, {"episode": 5.0}), (10, {"episode": 10.0})]
+
+
+SACRED = {
+    "a": [1.5, {"py/object": "numpy.float64", "value": 2.5}, 12.25], "a_T": [10, 20, 30],
+    "näme [{\\\",": [3, -4e-3], "näme [{\\\",_T": [1, 2], "text": ["x]}", "y"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_a_program_stopped_at_any_byte_loses_only_what_it_had_not_written(
+    tmp_path: Path, indent: int | None, ascii_only: bool
+) -> None:
+    data = json.dumps(SACRED, indent=indent, ensure_ascii=ascii_only).encode()
+    file = tmp_path / "info.json"
+    file.write_bytes(data)
+    known, most = list(Sacred(tmp_path).read()), 0
+    assert len(known) == 5
+    for length in range(len(data)):
+        file.write_bytes(data[:length])
+        found = list(Sacred(tmp_path).read())
+        assert found == known[: len(found)] and len(found) >= most  # never a value that is cut itself
+        most = len(found)
+    assert most >= 4  # all but the closing bracket's: values count before the file is whole
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[",
+        "]",
+        "}",
+        "nonsense",
+        '{"a": [',
+        "[" * 100_000,
+        '{"a": [1, 2], "a_T": 3}',
+        "\0\0\0",
+        '{"a": "',
+        '{"a": "\\',
+    ],
+)
+def test_files_that_hold_no_series_are_no_news(tmp_path: Path, text: str) -> None:
+    for reader, name in ((Sacred, "info.json"), (Ptf, "out.json"), (Lines, "metrics.jsonl")):
+        (tmp_path / name).write_text(text)
+        assert [line for line in reader(tmp_path).read() if "a" not in line[1]] == []
+    (tmp_path / "info.json").write_bytes(b"\xff\xfe{")
+    assert list(Sacred(tmp_path).read()) == []
+
+
+def test_numbers_that_no_timestep_can_be_are_left_out(tmp_path: Path) -> None:
+    huge = "1" + "0" * 400
+    (tmp_path / "info.json").write_text(f'{{"a": [1, 2, 3, 4], "a_T": [NaN, Infinity, {huge}, 7]}}')
+    assert list(Sacred(tmp_path).read()) == [(7, {"a": 4.0})]
+    (tmp_path / "metrics.jsonl").write_text(
+        f'{{"timestep": NaN, "a": 1}}\n{{"timestep": {huge}, "a": 1}}\n{{"timestep": 7, "a": {huge}, "b": 2}}\n'
+    )
+    assert list(Lines(tmp_path).read()) == [(7, {"b": 2.0})]
+
+
+def test_what_is_whole_of_a_cut_file() -> None:
+    assert whole_part('{"a": [1, 2]}') == ({"a": [1, 2]}, True)
+    assert whole_part('{"a": [1, 2]') == ({"a": [1, 2]}, False)
+    assert whole_part('{"a": [') == ({"a": []}, False)
+    assert whole_part('{"a": [1, 23') == ({"a": [1]}, False)
+    assert whole_part('{"a": [1, {"b": [2, 3], "c": ') == ({"a": [1]}, False)
+    assert whole_part('{"a": 1, "b": "tex') == ({"a": 1}, False)
+
+
+def test_lines_that_are_cut_at_any_byte_are_read_once_they_are_whole(tmp_path: Path) -> None:
+    data = b'{"timestep": 1, "reward": 2.5}\n{"timestep": 2, "reward": 3}\n'
+    for last in (data, data[:-1]):  # also where the program was stopped before its last end of line
+        reader, file, found = Lines(tmp_path), tmp_path / "metrics.jsonl", []
+        for length in range(len(last) + 1):
+            file.write_bytes(last[:length])
+            found += list(reader.read())
+        assert found == [(1, {"reward": 2.5}), (2, {"reward": 3.0})]
 
 
 def test_lines_are_read_as_they_come(tmp_path: Path) -> None:

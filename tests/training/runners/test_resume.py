@@ -7,44 +7,57 @@ import pytest
 import torch
 from stable_baselines3.common.save_util import load_from_zip_file
 
-from tests.training.runners.orders import Run
+from gymserve.training.runners.warm import Warm
+from tests.training.runners.runs import Run
 
 CONTRIB = {"package": "sb3_contrib"}
+SHORT = ("PPO, to its last episode",)  # the others are as long as what they prove asks for
+PAUSED = "an experiment is paused and resumed"
+EPISODES = "an experiment that is to end after so many episodes is paused and resumed"
 RUNS: dict[str, dict[str, Any]] = {
     "PPO, normalised, two copies": {
         "algorithm": "PPO", "environment": "CartPole-v1", "total_timesteps": 8192, "n_envs": 2, "normalize": {},
         "hyperparameters": {"n_steps": 128, "learning_rate": "lin_3e-4"},
         "evaluation": {"every": 1000, "episodes": 2, "deterministic": True},
     },
-    "PPO with state-dependent exploration, Box2D, to its fortieth episode": {
+    "PPO with state-dependent exploration, Box2D, to its last episode": {
         "algorithm": "PPO", "environment": "LunarLanderContinuous-v3", "total_timesteps": 61440, "total_episodes": 40,
         "hyperparameters": {"n_steps": 256, "use_sde": True, "sde_sample_freq": 8},
     },
     "DQN": {
-        "algorithm": "DQN", "environment": "CartPole-v1", "total_timesteps": 10000,
-        "hyperparameters": {"buffer_size": 2000, "learning_starts": 300},
+        "algorithm": "DQN", "environment": "CartPole-v1", "total_timesteps": 1500,
+        "hyperparameters": {"buffer_size": 600, "learning_starts": 300},
+    },
+    "PPO, to its last episode": {
+        "algorithm": "PPO", "environment": "CartPole-v1", "total_timesteps": 10000, "total_episodes": 25,
+        "hyperparameters": {"n_steps": 64},
     },
     "SAC with noise": {
-        "algorithm": "SAC", "environment": "Pendulum-v1", "total_timesteps": 2600,
+        "algorithm": "SAC", "environment": "Pendulum-v1", "total_timesteps": 520, "max_episode_steps": 40,
         "hyperparameters": {
-            "buffer_size": 1500, "batch_size": 32, "learning_starts": 100,
+            "buffer_size": 300, "batch_size": 32, "learning_starts": 100,
             "action_noise": {"name": "ornstein-uhlenbeck", "sigma": 0.1},
         },
     },
     "RecurrentPPO, MuJoCo": {
         **CONTRIB, "algorithm": "RecurrentPPO", "environment": "InvertedPendulum-v5", "policy": "MlpLstmPolicy",
-        "total_timesteps": 3072, "hyperparameters": {"n_steps": 128},
+        "total_timesteps": 3072, "hyperparameters": {"n_steps": 128, "n_epochs": 2},
     },
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", RUNS)
-def test_a_resumed_run_is_the_unbroken_one(name: str, tmp_path: Path) -> None:
+CASES = [pytest.param(name, marks=[] if name in SHORT else pytest.mark.long) for name in RUNS]
+
+
+@pytest.mark.guarantee(PAUSED)
+@pytest.mark.guarantee(EPISODES)
+@pytest.mark.parametrize("name", CASES)
+def test_a_resumed_run_is_the_unbroken_one(name: str, tmp_path: Path, warm: Warm) -> None:
     unbroken, broken = Run(tmp_path / "unbroken", **RUNS[name]), Run(tmp_path / "broken", **RUNS[name])
-    ended = unbroken.to_the_end()
-    paused = broken.until_paused(3)
+    ended = unbroken.to_the_end(warm)
+    paused = broken.until_paused(warm, 3)
     assert paused["state"] == "paused" and 0 < paused["timesteps"] < RUNS[name]["total_timesteps"]
-    assert broken.to_the_end() == ended
+    assert broken.to_the_end(warm) == ended
     assert ended["state"] == "completed" and len(unbroken.lines()) > 8
     assert broken.lines() == unbroken.lines()
 
@@ -56,22 +69,24 @@ def test_a_resumed_run_is_the_unbroken_one(name: str, tmp_path: Path) -> None:
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
 
 
-def test_changed_hyperparameters_hold_from_there_on(tmp_path: Path) -> None:
+@pytest.mark.long
+def test_changed_hyperparameters_hold_from_there_on(tmp_path: Path, warm: Warm) -> None:
     told = {"algorithm": "PPO", "environment": "CartPole-v1", "total_timesteps": 4096}
     run = Run(tmp_path, **told, hyperparameters={"n_steps": 128})
-    paused = run.until_paused(5)["timesteps"]
-    run.folder.prepare({**run.folder.order(), "hyperparameters": {"n_steps": 128, "learning_rate": 0.5}})
-    run.to_the_end()
+    paused = run.until_paused(warm, 5)["timesteps"]
+    run.folder.prepare(run.folder.training_plan().replace(hyperparameters={"n_steps": 128, "learning_rate": 0.5}))
+    run.to_the_end(warm)
     rates = {step: values["train/learning_rate"] for step, values in run.lines() if "train/learning_rate" in values}
     # What the library writes at a log point is of the update before it.
     assert {rate for step, rate in rates.items() if step <= paused + 128} == {0.0003}
     assert {rate for step, rate in rates.items() if step > paused + 128} == {0.5}
 
 
-def test_an_environment_that_does_not_repeat_itself_begins_a_new_episode(tmp_path: Path) -> None:
-    told = {"algorithm": "PPO", "environment": "Drifting-v0", "modules": ["tests.training.troubled_environments"]}
+@pytest.mark.long
+def test_an_environment_that_does_not_repeat_itself_begins_a_new_episode(tmp_path: Path, warm: Warm) -> None:
+    told = {"algorithm": "PPO", "environment": "Drifting-v0", "modules": ["tests.training.environments.troubled"]}
     run = Run(tmp_path, **told, total_timesteps=2048, hyperparameters={"n_steps": 128})
-    assert run.until_paused(2)["state"] == "paused"
-    assert run.to_the_end()["state"] == "completed"
+    assert run.until_paused(warm, 2)["state"] == "paused"
+    assert run.to_the_end(warm)["state"] == "completed"
     timesteps = [step for step, values in run.lines() if "reward" in values]
     assert timesteps == sorted(set(timesteps)) and len(timesteps) > 15

@@ -1,0 +1,1 @@
+"""Other ways to step an environment in another process."""

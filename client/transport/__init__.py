@@ -1,0 +1,1 @@
+"""How the client reaches a server: addresses, HTTP, streams, errors, and connections to instances."""

@@ -1,0 +1,125 @@
+"""Calls over HTTP: making and closing instances, and stepping them if no stream gets through."""
+
+import time
+from typing import Any
+
+import msgspec
+import urllib3
+
+from client.transport.address import Address
+from client.transport.exceptions import (
+    ConnectionLost,
+    NotReachable,
+    ServerError,
+    TimedOut,
+    TooFast,
+    Unavailable,
+    server_error,
+)
+from client.transport.patience import Limits, Patience
+from gymserve.protocol import wire
+
+
+class Http:
+    """A pool of connections to one server; any thread may call."""
+
+    def __init__(self, address: Address, limits: Limits) -> None:
+        self.address = address
+        self.timeout = limits.timeout
+        options: dict[str, Any] = {"ssl_context": address.tls()} if address.scheme == "https" else {}
+        options |= {
+            "timeout": urllib3.Timeout(connect=limits.connect_timeout, read=limits.timeout),
+            "retries": False,
+            "maxsize": 4,
+            "headers": {**address.headers, "User-Agent": "gymserve-client"},
+        }
+        origin = f"{address.scheme}://{address.netloc}"
+        proxy = address.proxy()
+        self._prefix = address.prefix  # of each path
+        self._pool: urllib3.HTTPConnectionPool
+        if proxy is None:
+            self._pool = urllib3.connection_from_url(origin, **options)
+            return
+        proxied = urllib3.ProxyManager(f"{proxy.scheme}://{proxy.netloc}", proxy_headers=proxy.proxy_headers, **options)
+        self._pool = proxied.connection_from_url(origin)
+        if address.scheme == "http":  # a proxy wants the whole URL, and its own login with each request
+            self._prefix = str(address)
+            self._pool.headers = {**options["headers"], **proxy.proxy_headers}
+
+    def call(
+        self, method: str, path: str, body: object = None, *, patience: float | None = None, key: str | None = None
+    ) -> Any:
+        """The response: a value if it is JSON, else bytes.
+
+        Args:
+            patience: seconds for which the call is repeated while the server is away, if it may be repeated.
+            key: an idempotency key, with which any call may be repeated.
+
+        Raises:
+            ServerError: the server refused, could not be reached, or did not come back in time.
+        """
+        if patience is None:
+            return self._attempt(method, path, body, key)
+        budget = Patience(patience)
+        while True:
+            try:
+                return self._attempt(method, path, body, key)
+            except NotReachable:
+                raise
+            except TooFast as error:
+                time.sleep(budget.wait(error))
+            except (ConnectionLost, Unavailable) as error:
+                time.sleep(budget.pause(error))
+
+    def _attempt(self, method: str, path: str, body: object, key: str | None) -> Any:
+        headers = dict(self._pool.headers)
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        content = None if body is None else wire.write_json(body)
+        try:
+            response = self._pool.request(
+                method, self._prefix + path, body=content, headers=headers, redirect=False, assert_same_host=False
+            )
+        except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError) as error:
+            raise NotReachable(_unreachable(self.address)) from error
+        except urllib3.exceptions.ReadTimeoutError as error:
+            raise TimedOut(f"{self.address} did not answer within {self.timeout:g} s") from error
+        except urllib3.exceptions.SSLError as error:
+            raise NotReachable(_tls_failure(self.address, error)) from error
+        except urllib3.exceptions.HTTPError as error:
+            raise ConnectionLost(f"the connection to {self.address} was lost: {error}") from error
+        return _read(response.status, response.headers.get("Content-Type", ""), response.data)
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+def _unreachable(address: Address) -> str:
+    return (
+        f"no server answers at {address}: start one with `python gym_http_server.py`, or set its address "
+        "(server=, $GYMSERVE_SERVER)"
+    )
+
+
+def _tls_failure(address: Address, error: Exception) -> str:
+    if "WRONG_VERSION_NUMBER" in str(error) or "record layer" in str(error):
+        return f"{address} answers, but not over TLS: use http://{address.netloc}{address.prefix}"
+    return f"the certificate of {address} cannot be verified: {error}; set SSL_CERT_FILE to a file of certificates to trust"
+
+
+def _read(status: int, content_type: str, data: bytes) -> Any:
+    payload: Any = data
+    if content_type.startswith("application/json"):
+        try:
+            payload = msgspec.json.decode(data)
+        except msgspec.MsgspecError as error:
+            raise ConnectionLost("the server's response is damaged") from error
+    if status < 300:
+        return payload
+    if isinstance(payload, dict) and "message" in payload:
+        raise server_error(payload.get("error"), payload["message"], status, payload.get("retry_after"))
+    if status in (502, 503, 504):
+        raise Unavailable(f"a proxy before the server answered with status {status}: try again", status)
+    raise ServerError(f"the response has status {status}: is this the address of a gymserve server?", status)

@@ -1,0 +1,1 @@
+"""Challenges: read, checked, with their seeds."""

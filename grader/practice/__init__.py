@@ -1,0 +1,1 @@
+"""Challenges played and checked on one machine, without a server."""

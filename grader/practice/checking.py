@@ -1,0 +1,152 @@
+"""Checks a challenge before it opens: can it be made, does it replay, how long does it take, does anything cheap pay?"""
+
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+from grader.challenges import seeds
+from grader.challenges.challenge import Challenge
+from grader.challenges.states import TrialState, VerdictState
+from grader.practice import running
+from grader.proofs import replays, tables
+from grader.proofs.verification import Verdict
+from grader.scores import scoring
+from gymserve.environments import Catalogue
+from gymserve.journal import Record, Reset, Step, read
+from gymserve.system import interpreters
+
+FEW_TRIALS = 20
+LONG_SECONDS = 3600.0
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a check found.
+
+    Args:
+        verdict: of a replay of the random agent's trials.
+        result: the random agent's, over as many trials as there was time for.
+        seconds: how long the random agent took over a whole submission, most of it estimated.
+        longest_seconds: how long a submission takes whose trials all last to their horizon; None: there is none.
+        warnings: what the organiser should think about.
+    """
+
+    verdict: Verdict
+    result: scoring.Result
+    played: int
+    steps_per_second: float
+    seconds: float
+    longest_seconds: float | None
+    warnings: tuple[str, ...]
+
+
+def check(challenge: Challenge, folder: Path, catalogue: Catalogue, *, seconds: float = 20.0) -> Findings:
+    """Makes the environment, lets a random agent play for about `seconds`, and replays that.
+
+    Raises:
+        GymserveError: the environment cannot be made, or fails.
+    """
+    number = min(phase.trials for phase in challenge.phases)
+    began = time.perf_counter()
+    plan = seeds.practice_plan(challenge, number)
+    with interpreters.unchanged():
+        journal = running.play(
+            challenge,
+            plan,
+            running.agent("random"),
+            folder,
+            catalogue,
+            until=lambda: time.perf_counter() - began > seconds,
+        )
+    spent = time.perf_counter() - began
+    records = list(read(journal))
+    played = [trial for trial in scoring.trials_of(records) if trial.state != TrialState.UNPLAYED]
+    result = scoring.scored(played, challenge.scoring)
+    verdict, depends = replays.check(journal, catalogue.modules, tolerance=challenge.tolerance)
+    findings = Findings(
+        verdict=verdict,
+        result=result,
+        played=len(played),
+        steps_per_second=result.steps / spent,
+        seconds=spent / max(1, len(played)) * number,
+        longest_seconds=_longest(challenge, catalogue, number * spent / max(1, result.steps)),
+        warnings=(),
+    )
+    odd = _odd_variants(challenge, catalogue)  # now, so that the agent played in a process as fresh as the replay's
+    local = (depends,) if depends else ()
+    return replace(findings, warnings=(*odd, *local, *_warnings(challenge, findings, records)))
+
+
+def summary(findings: Findings) -> str:
+    """What the command line prints of a check."""
+    longest = findings.longest_seconds
+    lines = [
+        f"replay: {tables.of_verdict(findings.verdict)}",
+        f"speed: {findings.steps_per_second:.0f} steps a second with random actions",
+        f"a submission: {findings.seconds:.1f} s with a random agent"
+        + ("" if longest is None else f", {longest:.1f} s if each trial lasts to its horizon"),
+        "",
+        f"a random agent over {findings.played} trials:",
+        tables.of_result(findings.result),
+    ]
+    return "\n".join([*lines, *(f"warning: {warning}" for warning in findings.warnings)])
+
+
+def _odd_variants(challenge: Challenge, catalogue: Catalogue) -> list[str]:
+    """A warning for each variant whose spaces are not those of the first, which agents are told."""
+    plan = seeds.practice_plan(challenge, len(challenge.trials.variants))
+    recipe = running.recipe(challenge, plan, catalogue)
+    spaces = []
+    for trial in range(len(plan)):
+        env = catalogue.make(recipe.for_trial(trial))
+        spaces.append((env.action_space, env.observation_space))
+        env.close()
+    return [
+        f"variant {number} of the trials has other spaces than the first: agents are told those of the first only"
+        for number, own in enumerate(spaces, 1)
+        if own != spaces[0]
+    ]
+
+
+def _longest(challenge: Challenge, catalogue: Catalogue, seconds: float) -> float | None:
+    """`seconds` times the horizon."""
+    horizon = challenge.max_episode_steps or catalogue.resolve(challenge.environment).spec.max_episode_steps
+    return None if horizon is None else seconds * horizon
+
+
+def _warnings(challenge: Challenge, findings: Findings, records: list[Record]) -> Iterator[str]:
+    for phase in challenge.phases:
+        if phase.trials < FEW_TRIALS:
+            yield (
+                f"phase {phase.name} has {phase.trials} trials: with fewer than {FEW_TRIALS} the best of many tries wins "
+                "by luck"
+            )
+    verdict, longest, limit = findings.verdict, findings.longest_seconds, challenge.limits.submission_seconds
+    if verdict.state != VerdictState.VERIFIED:
+        yield (
+            "scores cannot be proven by replaying them: submissions will be called not replayable, and wait until you accept "
+            "or void each"
+        )
+    if longest is None:
+        yield "the environment has no step limit, and a trial may never end: set max_episode_steps"
+    elif limit is not None and longest > limit:
+        yield f"a submission may need {longest:.0f} s and more, and limits.submission_seconds allows {limit:g}"
+    elif longest > LONG_SECONDS:
+        yield f"a submission may take {longest / 3600:.1f} hours on this machine"
+    if any(trial.state == TrialState.FAILED for trial in findings.result.trials):
+        yield "random actions give rewards that are not finite: such trials fail"
+    if challenge.scoring.cut == "stands" and _cutting_pays(challenge, findings, records):
+        yield 'whoever resets at once scores more than a random agent: set scoring.cut = "worst" and scoring.worst'
+
+
+def _cutting_pays(challenge: Challenge, findings: Findings, records: list[Record]) -> bool:
+    """Whether trials that are reset after their first step are worth more than the random agent's."""
+    firsts = [after for before, after in pairwise(records) if isinstance(before, Reset) and isinstance(after, Step)]
+    totals = [trial.total for trial in findings.result.trials if trial.total is not None]
+    if not firsts or not totals:
+        return False
+    gain = statistics.fmean(step.reward for step in firsts) - statistics.fmean(totals)
+    return gain > 0 if challenge.scoring.better == "higher" else gain < 0

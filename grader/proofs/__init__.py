@@ -1,0 +1,1 @@
+"""Receipts and bundles, and the replays that prove them."""

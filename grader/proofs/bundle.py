@@ -1,0 +1,236 @@
+"""A bundle: all that anyone needs to verify a submission elsewhere, in one zip that is the same bytes each time.
+
+receipt.json    what the server signed
+challenge.json  the challenge, canonical JSON
+seeds.json      the phase's revealed key
+journal         what happened, whole records only
+chain           a link of 32 bytes for each record, so that a changed one is named
+"""
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from itertools import islice
+
+from grader.challenges import definition, seeds
+from grader.challenges.challenge import CLIP, Challenge, canonical
+from grader.challenges.fields import InvalidChallenge
+from grader.proofs import receipt
+from grader.proofs.receipt import LINK_BYTES, InvalidReceipt, Receipt, Unreadable
+from grader.scores import scoring
+from gymserve.environments.catalogue import may_mean
+from gymserve.hosts.instance.trials import checked
+from gymserve.journal import Record, recipe_of
+from gymserve.journal.file import frames, scan
+from gymserve.journal.records import RESET
+from gymserve.protocol.errors import InvalidRequest
+from gymserve.protocol.recipe import Recipe
+from gymserve.protocol.wire import read_json
+
+MEMBERS = ("receipt.json", "challenge.json", "seeds.json", "journal", "chain")
+_TIMES = {"step_seconds", "overage_seconds"}  # which end trials; other limits may be the server's
+_HEAD_BYTES = 30  # of a member in a zip, before its name
+
+
+class InvalidBundle(InvalidRequest):
+    """It was changed, or is not what it says; the text names the part, and in a journal the record."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose parts were found to belong together."""
+
+    receipt: Receipt
+    challenge: Challenge
+    records: list[Record]
+    journal: bytes
+
+
+def build(*, journal: bytes, challenge: Challenge, phase_key: bytes, receipt: Receipt) -> bytes:
+    """The bundle of a submission; to be given out once the phase is over, since it tells the seeds."""
+    links, end = _chain(journal)
+    revealed = canonical({"key": phase_key.hex(), "phase": receipt.statement["phase"]})
+    return _zipped([receipt.to_json(), challenge.to_json(), revealed, journal[:end], links])
+
+
+def _zipped(contents: list[bytes]) -> bytes:
+    """The members as a zip without compression, dates or anything else that could differ."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in zip(MEMBERS, contents, strict=True):
+            member = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            member.create_system, member.external_attr = 3, 0o644 << 16
+            archive.writestr(member, content)
+    return file.getvalue()
+
+
+def is_bundle(data: bytes) -> bool:
+    return data[:2] == b"PK"
+
+
+def opened(data: bytes, *, trusted: Iterable[str] = (), functions: Collection[str] = ()) -> Bundle:
+    """The bundle in `data`, all of whose bytes are what the server signed, or follow from it. Nothing is replayed.
+
+    Args:
+        trusted: see `receipt.read`.
+        functions: the organiser's scoring functions, `module:function`, that may be imported here.
+
+    Raises:
+        InvalidBundle: something was changed, or is of something else; the text names the part.
+        Unreadable: it is no whole bundle.
+        ScoringFailed: a scoring function is not to be found here, or failed.
+    """
+    contents = _members(data)
+    try:
+        signed = receipt.read(contents["receipt.json"], trusted=trusted)
+    except InvalidReceipt as error:
+        raise InvalidBundle(str(error)) from error
+    statement = signed.statement
+    challenge = _challenge(contents["challenge.json"], statement["challenge_sha256"], functions)
+    journal = contents["journal"]
+    _check_chain(journal, contents["chain"], bytes.fromhex(statement["journal"]))
+    recipe = recipe_in(journal)  # before the other records, whose sizes follow from it
+    _check_seeds(contents["seeds.json"], signed, challenge, recipe)
+    _check_recipe(recipe, challenge)
+    records = records_in(journal)
+    _check_score(signed, challenge, records)
+    if _zipped([contents[name] for name in MEMBERS]) != data:
+        raise InvalidBundle("the archive around the files was changed")
+    return Bundle(signed, challenge, records, contents["journal"])
+
+
+def _members(data: bytes) -> dict[str, bytes]:
+    """The files, read where they stand, so that a changed byte in one can be told from the others."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            infos = archive.infolist()
+    except Exception as error:  # the library raises whatever it stumbles over
+        raise Unreadable(f"the archive is damaged: {error}") from error
+    if tuple(info.filename for info in infos) != MEMBERS:
+        raise Unreadable(f"the archive must hold {', '.join(MEMBERS)}, in this order")
+    contents = {}
+    for info in infos:
+        start = info.header_offset + _HEAD_BYTES + len(info.filename)
+        contents[info.filename] = data[start : start + info.file_size]
+        if len(contents[info.filename]) != info.file_size:
+            raise Unreadable(f"the archive is damaged: {info.filename} is cut off")
+    return contents
+
+
+def _challenge(content: bytes, digest: str, functions: Collection[str]) -> Challenge:
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise InvalidBundle("challenge.json is not the challenge that the receipt names")
+    try:
+        return definition.from_map(read_json(content), "challenge.json", functions=functions)
+    except (InvalidRequest, ValueError, TypeError, OverflowError) as error:
+        raise Unreadable(f"challenge.json cannot be read: {error}") from error
+
+
+def _chain(journal: bytes) -> tuple[bytes, int]:
+    try:
+        return receipt.chain(journal)
+    except ValueError as error:
+        raise Unreadable(str(error)) from error
+
+
+def recipe_in(journal: bytes) -> Recipe:
+    """What the first record of a journal's bytes makes; no other one is read.
+
+    Raises:
+        Unreadable: there is none.
+    """
+    try:
+        return recipe_of([record for record, _, _ in islice(scan(journal), 1)])
+    except ValueError as error:
+        raise Unreadable(f"journal: {error}") from error
+
+
+def records_in(journal: bytes) -> list[Record]:
+    """The records of a journal's bytes.
+
+    Raises:
+        Unreadable: one of them cannot be read.
+    """
+    try:
+        return [record for record, _, _ in scan(journal)]
+    except ValueError as error:
+        raise Unreadable(f"journal: {error}") from error
+
+
+def _check_chain(journal: bytes, links: bytes, head: bytes) -> None:
+    """Refuses a journal that is not the one that `head`, the chain's signed last link, stands for."""
+    own, end = _chain(journal)
+    if own[-LINK_BYTES:] == head and end == len(journal):
+        if own != links:
+            raise InvalidBundle(f"chain: link {_first_difference(own, links)} was changed")
+        return
+    if links[-LINK_BYTES:] != head:
+        raise InvalidBundle("the journal and its chain are not those that the receipt names")
+    if own == links:
+        raise InvalidBundle("journal: something follows the last record")
+    place = _first_difference(own, links)
+    trial = sum(body[0] == RESET for body, _, _ in islice(frames(journal), place))
+    raise InvalidBundle(f"journal: record {place} was changed ({f'in trial {trial}' if trial else 'before any trial'})")
+
+
+def _first_difference(own: bytes, other: bytes) -> int:
+    size = min(len(own), len(other)) // LINK_BYTES
+    for index in range(size):
+        at = index * LINK_BYTES
+        if own[at : at + LINK_BYTES] != other[at : at + LINK_BYTES]:
+            return index
+    return size
+
+
+def _check_seeds(content: bytes, signed: Receipt, challenge: Challenge, recipe: Recipe) -> None:
+    """Refuses other seeds than those that were committed to, and a journal that was played with others."""
+    statement = signed.statement
+    try:
+        told = read_json(content)
+        key = bytes.fromhex(told["key"])
+        same = canonical({"key": key.hex(), "phase": statement["phase"]}) == content
+    except (InvalidRequest, ValueError, LookupError, TypeError) as error:
+        raise Unreadable(f"seeds.json cannot be read: {error}") from error
+    if not same or not seeds.is_revealed(statement["commitment"], key):
+        raise InvalidBundle("seeds.json is not what was committed to when the phase opened")
+    try:
+        plan = seeds.plan(challenge, statement["phase"], key, statement["submission"])
+    except InvalidChallenge as error:
+        raise InvalidBundle(str(error)) from error
+    if recipe.trials != checked(plan):
+        raise InvalidBundle("journal: record 0 has other trials than the seeds give")
+
+
+def _check_recipe(recipe: Recipe, challenge: Challenge) -> None:
+    """Refuses a journal that was made otherwise than the challenge says."""
+    limits = vars(challenge.limits)
+    expected = Recipe(
+        env_id=challenge.environment,
+        environment=recipe.environment,
+        kwargs=challenge.kwargs,
+        max_episode_steps=challenge.max_episode_steps,
+        global_seed=None if recipe.global_seed is None else recipe.trials[0].seed,
+        clip_actions=challenge.actions == CLIP,
+        trials=recipe.trials,
+        allowance={**recipe.allowance, **{name: limits[name] for name in recipe.allowance.keys() & _TIMES}},
+        created=recipe.created,
+        versions=recipe.versions,
+    )
+    # The server's catalogue may know a newer version by the challenge's name, and this machine's yet another one.
+    if recipe != expected or not may_mean(challenge.environment, recipe.environment):
+        raise InvalidBundle("journal: record 0 makes another environment than the challenge's")
+
+
+def _check_score(signed: Receipt, challenge: Challenge, records: list[Record]) -> None:
+    result = scoring.of_journal(records, challenge.scoring)
+    statement = signed.statement
+    if (result.score, result.secondary) != (statement["score"], statement["secondary"]):
+        raise InvalidBundle(f"the receipt's score is {statement['score']}, the journal's {result.score}")
+    try:
+        same = canonical(result.to_map()["trials"]) == canonical(statement["trials"])
+    except ValueError:  # a time that is no number
+        same = False
+    if not same:
+        raise InvalidBundle("the receipt's trials are not the journal's")

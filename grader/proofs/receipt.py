@@ -1,0 +1,163 @@
+"""A receipt: what a submission got, bound to its journal, challenge, seeds and account, and signed by the server."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any, TypedDict
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from grader.challenges.challenge import Challenge, canonical
+from grader.proofs import signing
+from grader.proofs.verification import Verdict
+from grader.scores.scoring import Result
+from gymserve.hosts.versions import versions
+from gymserve.journal.file import MAGIC, frames
+from gymserve.protocol.errors import InvalidRequest
+from gymserve.protocol.wire import read_json
+
+FORMAT = "gymserve receipt 1"
+_Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+LINK_BYTES = 32
+
+
+class InvalidReceipt(InvalidRequest):
+    """It is no receipt of ours, or was changed after it was signed."""
+
+
+class Unreadable(InvalidRequest):
+    """It is no whole receipt or bundle of a known version, so that nothing can be said of what it claims."""
+
+
+class _Statement(TypedDict):
+    """What a statement must hold, so that the rest can be compared."""
+
+    key: str
+    submission: str
+    account: str
+    challenge: str
+    challenge_sha256: _Digest
+    phase: str
+    commitment: _Digest
+    journal: _Digest
+    score: float | None
+    secondary: float | None
+    reason: str
+    trials: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """A signed statement, a map of plain data (see `docs/challenges/verification.md`)."""
+
+    statement: dict[str, Any]
+    signature: str
+
+    def to_json(self) -> bytes:
+        return canonical({"statement": self.statement, "signature": self.signature})
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the key that signed it."""
+        return signing.fingerprint(self.statement["key"])
+
+
+def chain(journal: bytes) -> tuple[bytes, int]:
+    """(a link of 32 bytes for each whole record of a journal, where the last one ends).
+
+    A link is the SHA-256 of the link before and the record's bytes, so the last one stands for the whole journal.
+
+    Raises:
+        ValueError: that is no journal.
+    """
+    links = [hashlib.sha256(MAGIC).digest()]
+    start = len(MAGIC)
+    for _, end, _ in frames(journal):
+        links.append(hashlib.sha256(links[-1] + journal[start:end]).digest())
+        start = end
+    return b"".join(links[1:]), start
+
+
+def head(journal: bytes) -> str:
+    """The chain's last link, as hexadecimal digits."""
+    return chain(journal)[0][-LINK_BYTES:].hex()
+
+
+def issue(
+    key: Ed25519PrivateKey,
+    *,
+    journal: bytes,
+    challenge: Challenge,
+    phase: str,
+    commitment: str,
+    generation: int = 0,
+    submission: str,
+    account: str,
+    name: str = "",
+    result: Result,
+    verdict: Verdict | None,
+    graded: float,
+) -> Receipt:
+    """The receipt of a graded submission. It tells no seed, so its owner may have it while the phase runs.
+
+    Args:
+        commitment: to the phase's seeds, see `seeds.commitment`; `generation`: of their key, see `seeds.phase_key`.
+        verdict: None while the verification is pending.
+        account: the entrant, whose rows stay its own whatever it is called; `name`: what it is called at present.
+        graded: seconds since 1970.
+    """
+    links, _ = chain(journal)
+    statement = {
+        "format": FORMAT,
+        "key": signing.public_text(key),
+        "submission": submission,
+        "account": account,
+        "name": name,
+        "challenge": challenge.name,
+        "challenge_sha256": challenge.digest,
+        "phase": phase,
+        "commitment": commitment,
+        "generation": generation,
+        "records": len(links) // LINK_BYTES,
+        "journal": links[-LINK_BYTES:].hex(),
+        "score": result.score,
+        "secondary": result.secondary,
+        "reason": result.reason,
+        "trials": result.to_map()["trials"],
+        "verdict": None if verdict is None else verdict.state,
+        "tolerance": challenge.tolerance,
+        "versions": versions(),
+        "graded": graded,
+    }
+    return Receipt(statement, signing.signature(key, canonical(statement)))
+
+
+def read(data: bytes, *, trusted: Iterable[str] = ()) -> Receipt:
+    """The receipt in a file, whose signature fits.
+
+    Args:
+        trusted: public keys, one of which must have signed it; none: any key, so that its signer is unknown.
+
+    Raises:
+        InvalidReceipt: the text says why it is not to be believed.
+        Unreadable: it is no whole receipt.
+    """
+    try:
+        content = read_json(data)
+        receipt = Receipt(dict(content["statement"]), str(content["signature"]))
+        if receipt.statement.get("format") != FORMAT:
+            raise Unreadable(f"the receipt's format is {receipt.statement.get('format')!r:.50}, not {FORMAT!r}")
+        msgspec.convert(receipt.statement, _Statement)
+        public, statement = receipt.statement["key"], canonical(receipt.statement)
+        same = receipt.to_json() == data
+    except (InvalidRequest, ValueError, KeyError, TypeError) as error:
+        raise Unreadable(f"the receipt cannot be read: {error}") from error
+    if not same or not signing.fits(public, statement, receipt.signature):
+        raise InvalidReceipt("the receipt's signature does not fit: it was changed after it was signed")
+    keys = list(trusted)
+    if keys and public not in keys:
+        raise InvalidReceipt(
+            f"the receipt was signed with the key {receipt.fingerprint}, which is not the one to trust"
+        )
+    return receipt

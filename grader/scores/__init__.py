@@ -1,0 +1,1 @@
+"""What a journal is worth, and how scores rank."""

@@ -1,0 +1,1 @@
+"""Leaderboards, and the challenge server for graders elsewhere."""

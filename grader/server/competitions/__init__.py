@@ -1,0 +1,1 @@
+"""Challenges as rows: their phases, keys, teams and entrants."""

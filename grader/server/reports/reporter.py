@@ -1,0 +1,54 @@
+"""`python -m grader.server.reports.reporter`: the background process that sends reports to a challenge server.
+
+It reads the server's settings as JSON from standard input, and ends with it: whoever started it holds the other end.
+"""
+
+import logging
+import sys
+from pathlib import Path
+
+from grader.server.reports.outbox import Outbox
+from gymserve.protocol import errors
+from gymserve.store import connect
+from gymserve.system.background import begin, work
+
+log = logging.getLogger("gymserve.grader")
+
+
+def main() -> int:
+    """Works until nothing was due for a while."""
+    configuration = begin()
+    data = Path(configuration.DATA).resolve()
+    outbox = Outbox.of(configuration, connect(configuration.DATABASE, data), data)
+    work(lambda: look(outbox))
+    return 0
+
+
+def look(outbox: Outbox) -> bool:
+    """Sends what is due; whether there was anything."""
+    was_due = False
+    while (due := outbox.next_due()) is not None:
+        deliver(outbox, due)
+        was_due = True
+    return was_due
+
+
+def deliver(outbox: Outbox, due: int) -> None:
+    """Sends a report. One that cannot even be tried waits as one that was lost on its way, and holds up no other.
+
+    Raises:
+        Unavailable: the database is away.
+    """
+    try:
+        report = outbox.send(due)
+    except errors.Unavailable:
+        raise
+    except Exception:
+        log.exception("report %d cannot be sent", due)
+        return
+    if report.reason:
+        log.warning("report %d of submission %d: %s", report.number, report.submission_id, report.reason)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

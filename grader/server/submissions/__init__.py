@@ -1,0 +1,1 @@
+"""Submissions from their beginning to their verification."""

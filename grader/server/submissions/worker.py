@@ -1,0 +1,74 @@
+"""`python -m grader.server.submissions.worker`: the background process that ends submissions whose agents are gone,
+and replays the others.
+
+It reads the server's settings as JSON from standard input, and ends with it: whoever started it holds the other end.
+"""
+
+import logging
+import signal
+import sys
+from pathlib import Path
+
+from grader.challenges.states import VerdictState
+from grader.proofs.verification import Verdict
+from grader.server.competitions.competition import Competition
+from grader.server.reports.outbox import Outbox
+from grader.server.submissions.lifecycle import Submissions
+from grader.server.submissions.settling import settle
+from gymserve.environments import Catalogue
+from gymserve.hosts import offspring
+from gymserve.hosts.pool.instances import Instances
+from gymserve.protocol import errors
+from gymserve.recording.media import Media
+from gymserve.settings import Settings
+from gymserve.store import connect
+from gymserve.store.models import Submission
+from gymserve.system.background import begin, work
+
+log = logging.getLogger("gymserve.grader")
+
+
+def submissions_of(configuration: Settings, instances: Instances) -> tuple[Competition, Submissions]:
+    """The challenges and submissions of a server."""
+    data = Path(configuration.DATA).resolve()
+    database = connect(configuration.DATABASE, data)
+    competition = Competition(database, data, functions=configuration.SCORING_FUNCTIONS)
+    outbox, media = Outbox.of(configuration, database, data), Media.of(configuration, data)
+    return competition, Submissions(database, competition, instances, data, outbox, media)
+
+
+def main() -> int:
+    """Works until there has been nothing to do for a while."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # so that an environment's KeyboardInterrupt is known for its own
+    offspring.adopt()
+    configuration = begin(at_end=offspring.end_all)
+    _, submissions = submissions_of(configuration, Instances(configuration, Catalogue.of(configuration)))
+    work(lambda: look(submissions))
+    offspring.end_all()
+    return 0
+
+
+def look(submissions: Submissions) -> bool:
+    """Ends and verifies what there is to; whether there was anything, or a submission goes on."""
+    settle(submissions)
+    has_verified = False
+    while (row := submissions.judge.next_to_verify()) is not None:
+        verify(submissions, row)
+        settle(submissions)
+        has_verified = True
+    return has_verified or submissions.has_work()
+
+
+def verify(submissions: Submissions, row: Submission) -> None:
+    """Replays a submission; one that cannot be read is given up with the reason."""
+    try:
+        submissions.judge.verify(row)
+    except errors.Unavailable:
+        raise
+    except Exception as error:
+        log.exception("submission %s cannot be replayed", row.name)
+        submissions.judge.verify(row, Verdict(VerdictState.NOT_REPLAYABLE, f"its replay raised {type(error).__name__}"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

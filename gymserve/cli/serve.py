@@ -1,0 +1,128 @@
+"""Serving: the process that gunicorn's workers are forked from, and the application that each of them has."""
+
+import os
+import signal
+import socket
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from wsgiref.types import WSGIApplication
+
+from gymserve import settings
+from gymserve.accounts import Accounts
+from gymserve.hosts.pool.connections import Pool
+from gymserve.protocol import errors
+from gymserve.store import schema
+from gymserve.web.serving.server import (
+    ARBITER,
+    Server,
+    check_listeners,
+    check_reach,
+    import_application,
+    options,
+    prepare,
+)
+
+CANNOT_BE_LOADED = 4  # at this status of a worker gunicorn ends, and starts no other one
+
+
+def application(configuration: settings.Settings) -> WSGIApplication:
+    """The application on `configuration`."""
+    from gymserve.web.app import create_app  # here, since sub-commands do without environments and pages
+
+    return create_app(configuration)
+
+
+def loaded_application() -> WSGIApplication:
+    """The application with the settings of its surroundings, for a server that finds `gym_http_server:app`; ends where
+    it cannot be made."""
+    try:
+        configuration = settings.load(None, os.environ, {})
+        _check_listeners(configuration)
+        schema.ensure(Accounts(configuration).database, Path(configuration.DATA))
+        return application(configuration)
+    except (errors.SettingsError, errors.Unavailable) as error:
+        sys.exit(f"gymserve: {error}")
+
+
+def _check_listeners(configuration: settings.Settings) -> None:
+    try:
+        check_listeners(configuration)
+    except errors.SettingsError as error:
+        print(f"gymserve: {error}", file=sys.stderr, flush=True)
+        sys.exit(CANNOT_BE_LOADED)
+
+
+def serve(configuration: settings.Settings, *, reload: bool) -> int:
+    """Runs gunicorn on `configuration`.
+
+    Raises:
+        SettingsError: the data directory or the address cannot be used.
+    """
+    _writable(Path(configuration.DATA))
+    check_reach(configuration, configuration.HOST)
+    listener, port = _listen(configuration.HOST, configuration.PORT)
+    pool = Pool(configuration)
+    own = os.getpid()
+    for number in (signal.SIGTERM, signal.SIGINT):  # until gunicorn takes them over
+        signal.signal(number, lambda *_: sys.exit(0))
+    try:
+        with ThreadPoolExecutor(1) as importer:  # no thread is left when workers are forked
+            if not reload:
+                importer.submit(import_application)  # where it fails, the workers say why
+            pool.supervisor.start()
+        return _serve(configuration, listener, port, reload=reload)
+    except SystemExit as end:
+        return int(end.code or 0)
+    finally:
+        if os.getpid() == own:  # a worker that ends comes by here as well
+            pool.supervisor.stop()
+
+
+def _serve(configuration: settings.Settings, listener: socket.socket, port: int, *, reload: bool) -> int:
+    os.environ[ARBITER] = str(os.getpid())
+    shown = f"[{configuration.HOST}]" if ":" in configuration.HOST else configuration.HOST
+    data = Path(configuration.DATA).resolve()
+    invitation = prepare(configuration, f"{shown}:{port}")
+    print(f"gymserve listens on http://{shown}:{port}, and keeps its data in {data}", flush=True)
+    print(
+        f"Try: curl -X POST http://{shown}:{port}/v1/envs/ "
+        """-H 'Content-Type: application/json' -d '{"env_id": "CartPole-v1"}'""",
+        flush=True,
+    )
+    if invitation:
+        print(invitation, flush=True)
+    values = options(
+        bind=f"fd://{listener.fileno()}",
+        workers=configuration.WORKERS,
+        threads=configuration.THREADS,
+        stop_seconds=int(configuration.SHUTDOWN_SECONDS),
+        header_bytes=configuration.MAX_HEADER_BYTES,
+        # gunicorn's debug log holds paths as they came, and with them secrets.
+        loglevel="info" if configuration.LOG_LEVEL == "debug" else "warning",
+        reload=reload,
+    )
+    Server(lambda: application(configuration), values).run()
+    return 0
+
+
+def _writable(data: Path) -> Path:
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        probe = data / ".probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise errors.SettingsError(f"the data directory {data} cannot be written: {error.strerror}") from error
+    return data.resolve()
+
+
+def _listen(host: str, port: int) -> tuple[socket.socket, int]:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+    except (OSError, OverflowError) as error:
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+        raise errors.SettingsError(f"cannot listen on {host}:{port}: {reason}; choose another with -p") from error
+    os.set_inheritable(listener.fileno(), True)
+    return listener, listener.getsockname()[1]

@@ -1,0 +1,77 @@
+"""Environments as gym before 0.26 had them: `reset()` returns an observation, `step` four values, `seed(seed)` seeds, and
+`render(mode)` is told its mode by each call."""
+
+import inspect
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
+
+import gymnasium
+from gymnasium.envs.registration import load_env_creator
+
+
+def is_told_its_mode(env_id: str) -> bool:
+    """Whether an environment's `render` is told the mode by each call, and its constructor is not."""
+    entry_point = gymnasium.registry[env_id].entry_point
+    creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+    return isinstance(creator, type) and _renders_by_mode(creator) and not _has(creator, "render_mode")
+
+
+def adapt(env: Any, render_mode: str | None) -> None:
+    """Makes the innermost environments answer as Gymnasium's do, where their `reset` takes no seed or their `render` a mode."""
+    inner = env.unwrapped
+    copies = getattr(inner, "envs", None)
+    for each in copies or [inner]:
+        old = each.unwrapped
+        if _renders_by_mode(type(old)) and not _has(type(old), "render_mode"):  # type: ignore[arg-type]
+            old.render, old.render_mode = partial(old.render, mode=render_mode), render_mode
+            old.metadata = _metadata(old.metadata)
+            if copies:
+                inner.render_mode, inner.metadata = render_mode, {**inner.metadata, **old.metadata}
+        if _is_old(type(old)):  # type: ignore[arg-type]
+            old.reset = partial(_reset, old, old.reset)
+            old.step = partial(_step, old.step)
+
+
+def _metadata(old: dict[str, Any]) -> dict[str, Any]:
+    """With Gymnasium's names."""
+    named = {"render_modes": old.get("render.modes", []), "render_fps": old.get("video.frames_per_second")}
+    return {**{name: value for name, value in named.items() if value is not None}, **old}
+
+
+@cache
+def _renders_by_mode(kind: type) -> bool:
+    return _has(kind.render, "mode", exactly=True)  # type: ignore[attr-defined]
+
+
+def _has(function: Any, name: str, *, exactly: bool = False) -> bool:
+    """Whether it takes an argument of this name; `exactly`: not as one of any name."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (AttributeError, TypeError, ValueError):
+        return False
+    takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+    return name in parameters or (takes_any and not exactly)
+
+
+@cache
+def _is_old(kind: type) -> bool:
+    return issubclass(kind, gymnasium.Env) and not _has(kind.reset, "seed")
+
+
+def _reset(env: Any, reset: Callable[[], Any], *, seed: int | None = None, options: Any = None) -> tuple[Any, Any]:
+    gymnasium.Env.reset(env, seed=seed)
+    if seed is not None and callable(getattr(env, "seed", None)):
+        env.seed(seed)
+    answer = reset()
+    with_info = isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[1], dict)
+    return answer if with_info else (answer, {})
+
+
+def _step(step: Callable[[Any], Any], action: Any) -> tuple[Any, ...]:
+    answer = step(action)
+    if len(answer) != 4:
+        return answer
+    observation, reward, done, info = answer
+    truncated = bool(done) and bool(info.get("TimeLimit.truncated", False))
+    return observation, reward, bool(done) and not truncated, truncated, info

@@ -1,0 +1,73 @@
+"""The picture of a model: bones, and muscles coloured by how active they are."""
+
+from typing import Any
+
+import numpy as np
+
+from gymserve.environments.opensim.drawing import meshes
+from gymserve.environments.opensim.drawing.canvas import Canvas
+from gymserve.environments.opensim.physics import models
+from gymserve.environments.opensim.physics.simulation import Simulation, library
+
+BONE, METAL = (236, 228, 208), (128, 138, 150)
+PROSTHESIS = ("r_pylon.vtp", "r_pros_foot.vtp")
+IDLE, ACTIVE = np.array([58, 86, 178]), np.array([222, 42, 36])
+MUSCLE_RADIUS = 0.014  # m
+PIXELS_A_POINT = 1.25  # of a bone's surface; each is drawn 2 pixels wide, so that there are no gaps
+
+
+class Figure:
+    """Draws a simulation. Bones are read from the models' folder once; a bone whose file is not there is left out."""
+
+    def __init__(self, simulation: Simulation, scale: float) -> None:
+        self.built = simulation.built
+        self._simulation = simulation
+        self._bones, colours = [], [np.empty((0, 3), np.float32)]
+        for mesh in _meshes(simulation.model):
+            name = mesh.getGeometryFilename()
+            path = models.folder() / "Geometry" / name
+            if path.is_file():
+                cloud = meshes.cloud(path, PIXELS_A_POINT / scale)
+                self._bones.append((mesh.getFrame(), cloud))
+                colours.append(np.full(cloud.points.shape, METAL if name in PROSTHESIS else BONE, np.float32))
+        self._colours = np.concatenate(colours)
+
+    def draw(self, canvas: Canvas) -> None:
+        """Draws the body as it stands now, with its shadow."""
+        state = self._simulation.state
+        points, normals = [], []
+        for frame, (places, directions) in self._bones:
+            turn, move = _transform(frame.getTransformInGround(state))
+            points.append(places @ turn.T + move)
+            normals.append(directions @ turn.T)
+        if points:
+            whole = np.concatenate(points)
+            canvas.shade(whole[::3])
+            canvas.splat(whole, np.concatenate(normals), self._colours)
+        muscles = self._simulation.muscles
+        colours = [colour(muscle.getActivation(state)) for muscle in muscles]
+        canvas.tubes([_path(muscle, state) for muscle in muscles], MUSCLE_RADIUS, colours)
+
+
+def colour(activation: float) -> np.ndarray:
+    """(3,) float64: blue at rest, red when fully active."""
+    return IDLE + (ACTIVE - IDLE) * min(1.0, max(0.0, activation))
+
+
+def _meshes(model: Any) -> list[Any]:
+    found = (library().Mesh.safeDownCast(component) for component in model.getComponentsList())
+    return [mesh for mesh in found if mesh is not None]
+
+
+def _transform(found: Any) -> tuple[np.ndarray, np.ndarray]:
+    """A rotation (3, 3) and a translation (3,), float32."""
+    rotation, place = found.R(), found.p()
+    turn = [[rotation.get(row, column) for column in range(3)] for row in range(3)]
+    return np.array(turn, np.float32), np.array([place.get(i) for i in range(3)], np.float32)
+
+
+def _path(muscle: Any, state: Any) -> np.ndarray:
+    """(points, 3) m, from origin to insertion."""
+    points = muscle.getGeometryPath().getCurrentPath(state)
+    found = [points.get(i).getLocationInGround(state) for i in range(points.getSize())]
+    return np.array([[place.get(axis) for axis in range(3)] for place in found])

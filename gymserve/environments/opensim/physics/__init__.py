@@ -1,0 +1,1 @@
+"""OpenSim's simulation: its models, its integrator, its state."""

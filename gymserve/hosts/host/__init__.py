@@ -1,0 +1,1 @@
+"""A host's process: an event loop over its instances' agents."""

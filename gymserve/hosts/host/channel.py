@@ -1,0 +1,106 @@
+"""A non-blocking socket in a host's event loop, which never buffers more than one reader's worth of answers."""
+
+import select
+import socket
+from collections import deque
+from typing import Any
+
+from gymserve.hosts.host.loop import Loop
+
+READ, WRITE = select.EPOLLIN, select.EPOLLOUT
+CHUNK = 1 << 16  # bytes received at once
+
+
+class Channel:
+    """Receives messages, answers them in order, and stops reading while its peer does not take the answers."""
+
+    looks = 0  # how often it pays to look for the peer's next message before sleeping
+
+    def __init__(self, loop: Loop, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self.loop = loop
+        self.socket = sock
+        self.descriptor = sock.fileno()
+        self.closed = False
+        self.ending = False  # close as soon as all is sent
+        self._unsent = b""
+        self._waiting: deque[Any] = deque()  # messages that came while an answer could not be sent
+        loop.channels[self.descriptor] = self
+        loop.poll.register(self.descriptor, READ)
+
+    def messages(self, data: bytes) -> list[Any]:
+        """The messages that `data` completes."""
+        raise NotImplementedError
+
+    def handle(self, message: Any) -> None:
+        """Carries out one message."""
+        raise NotImplementedError
+
+    def ready(self, events: int) -> None:
+        """The socket can be read or written, or has failed."""
+        if self._unsent:
+            self._flush()
+            return
+        try:
+            data = self.socket.recv(CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+            return
+        for message in self.messages(data):
+            if self._unsent or self._waiting:
+                self._waiting.append(message)
+            else:
+                self.handle(message)
+
+    def send(self, data: bytes, large: bytes = b"") -> None:
+        """Sends `data`, and `large` behind it without a copy, now or as soon as the peer takes it."""
+        if self.closed:
+            return
+        if self._unsent:
+            self._unsent += data + large
+            return
+        try:
+            sent = self.socket.sendmsg((data, large)) if large else self.socket.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.close()
+            return
+        if sent < len(data) + len(large):
+            self._unsent = (data + large)[sent:]
+            self.loop.poll.modify(self.descriptor, WRITE)
+
+    def end(self) -> None:
+        """Closes once all is sent."""
+        self.ending = True
+        if not self._unsent:
+            self.close()
+
+    def _flush(self) -> None:
+        try:
+            sent = self.socket.send(self._unsent)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.close()
+            return
+        self._unsent = self._unsent[sent:]
+        if self._unsent:
+            return
+        if self.ending:
+            self.close()
+            return
+        self.loop.poll.modify(self.descriptor, READ)
+        while self._waiting and not self._unsent and not self.closed:
+            self.handle(self._waiting.popleft())
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self.loop.poll.unregister(self.descriptor)
+            del self.loop.channels[self.descriptor]
+            self.socket.close()

@@ -1,0 +1,46 @@
+"""What a host tells the supervisor each second: its open streams, and what its instances did since."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sized
+
+from gymserve.hosts import folders
+from gymserve.hosts.instance.live import Instance
+from gymserve.hosts.messages import ReportUse
+
+PARTS = ("environment_seconds", "journal_seconds", "step_seconds")
+
+
+class Report:
+    """Counts by name; those of an environment are called `name:environment`."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, float] = {}
+        self.had_streams = False  # since the last message
+
+    def add(self, instance: Instance) -> None:
+        """Counts what `instance` did since it was counted last."""
+        now = (instance.recorded.timed, instance.journal.size, *instance.recorded.seconds)
+        before, instance.counted = instance.counted, now
+        names = ("steps", "journal_bytes", *PARTS)
+        for name, new, old in zip(names, now, before, strict=True):
+            if new != old:
+                key = f"{name}:{instance.recipe.environment}"
+                self._counts[key] = self._counts.get(key, 0.0) + new - old
+
+    def message(self, streams: Mapping[str, Sized]) -> ReportUse | None:
+        """What there is to tell; None: nothing.
+
+        Args:
+            streams: an instance's token → its streams.
+        """
+        if not (self._counts or streams or self.had_streams):
+            return None
+        counts, self._counts, self.had_streams = self._counts, {}, bool(streams)
+        return ReportUse(_by_account(streams.items()), counts)
+
+
+def _by_account(streams: Iterable[tuple[str, Sized]]) -> Counter[int]:
+    accounts: Counter[int] = Counter()
+    for token, group in streams:
+        accounts[folders.owner_of(token)] += len(group)
+    return accounts

@@ -1,0 +1,150 @@
+"""The stream: a WebSocket on which an agent steps one instance, with no process in between."""
+
+import socket
+from typing import Any
+
+from gymserve.hosts import calls
+from gymserve.hosts.host.channel import Channel
+from gymserve.hosts.instance import answers
+from gymserve.protocol import errors, params, wire
+from gymserve.protocol.compression import Compression
+
+LARGE = 1 << 14  # bytes; a longer answer is not copied to put its frame's head before it
+
+
+class Stream(Channel):
+    """One agent's WebSocket, handed over after its handshake was authorised.
+
+    Args:
+        host: the event loop that this process runs, which finds and revives instances.
+        compression: "zstd", "lz4" or "".
+        limit: the most bytes of a message.
+    """
+
+    looks = 40  # about 50 µs
+
+    def __init__(self, host: Any, sock: socket.socket, token: str, *, compression: str, limit: int) -> None:
+        super().__init__(host.loop, sock)
+        self.host = host
+        self.token = token
+        self.frames = wire.Frames(limit=limit, expect_mask=True)
+        self.compression = Compression(compression, limit) if compression else None
+        self.heard = self.loop.now
+        self.leaving = False  # the agent closed its instance: say good-bye after the answer
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def open(self, handshake: bytes, early: bytes) -> None:
+        """Sends the `101`, and takes what the agent sent with its request already."""
+        self.send(handshake)
+        for message in self.messages(early):
+            self.handle(message)
+
+    def messages(self, data: bytes) -> list[tuple[int, bytes]]:
+        self.heard = self.loop.now
+        try:
+            return self.frames.feed(data)
+        except wire.ProtocolError as error:
+            self.bye(error.code, str(error))
+            return []
+
+    def handle(self, message: tuple[int, bytes]) -> None:
+        opcode, payload = message
+        if self.ending:
+            return
+        if opcode == wire.BINARY:
+            answer = self._binary(payload)
+            if len(answer) < LARGE:
+                self.send(wire.frame(wire.BINARY, answer))
+            else:
+                self.send(wire.head(wire.BINARY, len(answer)), answer)
+        elif opcode == wire.TEXT:
+            self.send(wire.frame(wire.TEXT, wire.write_json(self._text(payload))))
+        elif opcode == wire.PING:
+            self.send(wire.frame(wire.PONG, payload))
+        elif opcode == wire.CLOSING:
+            self.send(wire.frame(wire.CLOSING, payload[:2]))
+            self.end()
+        if self.leaving:
+            self.bye(1000, "the instance was closed")
+
+    def close(self) -> None:
+        super().close()
+        self.host.left(self)
+
+    def tick(self, silence: float) -> None:
+        """Pings a peer that is silent for `silence` seconds; lets go of one that does not answer either."""
+        silent = self.loop.now - self.heard
+        if silent > 3 * silence:
+            self.close()
+        elif silent > silence:
+            self.send(wire.frame(wire.PING, b""))
+
+    def bye(self, code: int, reason: str) -> None:
+        """Says why, and closes."""
+        self.send(wire.frame(wire.CLOSING, wire.closing(code, reason)))
+        self.end()
+
+    def _binary(self, payload: bytes) -> bytes:
+        """The answer to a binary message; the hot path."""
+        message: bytes | bytearray = payload
+        seq = None
+        compression = self.compression
+        try:
+            message = payload if compression is None else compression.unwrap(payload)
+            call = calls.read(message)
+            seq = call.seq
+            if type(call) is calls.BinaryStep:
+                host, action = self.host, call.action
+                instance = host.instances.get(self.token) or host.load(self.token)
+                answer = answers.binary(host.step(instance, instance.recorded.actions.unpack(action), action, seq), seq)
+            else:
+                answer = self._answered(call, seq)
+        except errors.GymserveError as error:
+            seq = calls.seq_of(message) if seq is None else seq
+            wait = (error.retry_after,) if isinstance(error, errors.TooFast) else ()
+            answer = wire.pack((wire.ERROR, seq, wire.status(error), type(error).__name__, str(error), *wait))
+        return answer if compression is None else compression.wrap(answer)
+
+    def _answered(self, call: calls.Binary, seq: int | None) -> bytes:
+        """What a binary message other than a step is answered with."""
+        host = self.host
+        instance = host.instances.get(self.token) or host.load(self.token)
+        if isinstance(call, calls.BinaryReset):
+            return answers.binary(host.reset(instance, call.seed, call.options, seq), seq)
+        if isinstance(call, calls.BinaryRender):
+            return wire.pack((wire.RENDER, seq, wire.typed(host.render(instance))))
+        if isinstance(call, calls.BinaryAsk):
+            return wire.pack((wire.ASK, seq, wire.typed(host.ask(instance, call.name, call.arguments))))
+        self.leaving = True
+        host.close(instance, "closed by its agent")
+        return wire.pack((wire.CLOSE, seq))
+
+    def _text(self, payload: bytes) -> dict[str, Any]:
+        """The answer to a text message."""
+        seq = None
+        try:
+            message = wire.read_json(payload)
+            operation = message.get("op") if isinstance(message, dict) else None
+            if not isinstance(operation, str) or operation not in calls.TEXT:
+                raise errors.InvalidRequest(f'a text message is an object with "op", one of {list(calls.TEXT)}')
+            seq = params.parse(message, calls.Bare).seq
+            call = params.parse(message, calls.TEXT[operation])
+            return {"op": operation, "seq": seq, **self._carried_out(operation, call)}
+        except errors.GymserveError as error:
+            name, status = type(error).__name__, wire.status(error)
+            told = {"op": "error", "seq": seq, "status": status, "name": name, "message": str(error)}
+            return told | ({"retry_after": error.retry_after} if isinstance(error, errors.TooFast) else {})
+
+    def _carried_out(self, operation: str, call: calls.Text) -> dict[str, Any]:
+        host = self.host
+        instance = host.instances.get(self.token) or host.load(self.token)
+        if isinstance(call, calls.Step):
+            return answers.plain(host.step_json(instance, call.action, call.seq), instance)
+        if isinstance(call, calls.Reset):
+            return answers.plain(host.reset(instance, call.seed, call.options, call.seq), instance)
+        if operation == "render":
+            raise errors.InvalidRequest("a picture comes in a binary message, or from GET …/render")
+        self.leaving = True
+        host.close(instance, "closed by its agent")
+        return {}

@@ -1,0 +1,178 @@
+"""What gunicorn workers ask of a host, over a link."""
+
+import select
+import socket
+from typing import Any
+
+from gymserve.environments.foreign import words
+from gymserve.hosts.host.channel import Channel
+from gymserve.hosts.host.stream import Stream
+from gymserve.hosts.instance import answers
+from gymserve.hosts.instance.live import Instance
+from gymserve.hosts.link import Failure, Messages, Reply, encode, ended
+from gymserve.hosts.messages import (
+    AttachStream,
+    CheckAction,
+    CloseInstance,
+    CreateInstance,
+    DescribeInstance,
+    DescribeSpaces,
+    HostRequest,
+    MonitorInstance,
+    NoteClosed,
+    RenderInstance,
+    ResetInstance,
+    SampleAction,
+    StepInstance,
+    host_request,
+)
+from gymserve.hosts.pulse import number, watched
+from gymserve.protocol import errors, wire
+from gymserve.protocol.compression import Compression
+from gymserve.protocol.recipe import Recipe
+
+
+class Workers(Channel):
+    """One worker's connection: requests, answered in order.
+
+    A call that has not begun when the worker gives it up is not carried out: its agent is told to repeat it.
+    """
+
+    def __init__(self, host: Any, sock: socket.socket) -> None:
+        super().__init__(host.loop, sock)
+        self.host = host
+        self._messages = Messages(host_request)
+        self._attaching: AttachStream | None = None
+
+    def messages(self, data: bytes) -> list[HostRequest]:
+        return self._messages.feed(data)
+
+    def ready(self, events: int) -> None:
+        if self._attaching is not None:
+            self._receive_stream(self._attaching)
+        elif events & select.EPOLLHUP:
+            self.close()
+        else:
+            super().ready(events)
+
+    def handle(self, message: HostRequest) -> None:
+        failure, answer = None, None
+        try:
+            answer = self._answer(message)
+        except errors.GymserveError as error:
+            failure = Failure.of(error)
+        except BaseException as error:  # the edge of the process: whatever an environment returned
+            self.host.log.exception("%s failed", message.verb)
+            failure = Failure("EnvironmentFailed", [f"{message.verb} failed: {words(error)}"])
+        self.send(encode(Reply(failure, answer)))
+
+    def _answer(self, request: HostRequest) -> Any:
+        host = self.host
+        match request:
+            case StepInstance():
+                instance = self._loaded(request.token)
+                time_step = host.step_json(instance, request.action, request.call, request.at)
+                return wire.write_json(answers.plain(time_step, instance))
+            case ResetInstance():
+                instance = self._loaded(request.token)
+                time_step = host.reset(instance, request.seed, request.options, request.call)
+                return wire.write_json(answers.plain(time_step, instance))
+            case CreateInstance():
+                return self._create(request)
+            case DescribeInstance():
+                return self._describe(request)
+            case RenderInstance():
+                return answers.rendered(host.render(host.load(request.token)))
+            case CloseInstance():
+                return host.close(host.load(request.token), "closed by its agent")
+            case SampleAction():
+                recorded = host.load(request.token).recorded
+                return recorded.actions.to_json(recorded.env.action_space.sample())
+            case CheckAction():
+                return self._is_action(request)
+            case MonitorInstance():
+                return host.load(request.token).monitor(request.options)
+            case AttachStream():
+                return self._attach(request)
+            case DescribeSpaces():
+                with watched(host.pulse, number(request.env_id)):
+                    return host.catalogue.spaces(request.env_id, request.kwargs)
+
+    def _loaded(self, token: str) -> Instance:
+        """An instance to act on; its revival may take longer than the worker waits."""
+        known = token in self.host.instances
+        instance: Instance = self.host.load(token)
+        if not known and ended(self.socket):
+            raise errors.Unavailable("nobody waits for this call any more")
+        return instance
+
+    def _create(self, request: CreateInstance) -> str:
+        try:
+            return str(self.host.create(request.token, Recipe.from_dict(request.recipe)).token)
+        except errors.GymserveError:
+            self.host.supervisor.send(encode(NoteClosed(request.token)))
+            raise
+
+    def _describe(self, request: DescribeInstance) -> dict[str, Any]:
+        instances = self.host.instances
+        used = instances[request.token].used if request.token in instances else self.host.loop.now
+        instance = self.host.load(request.token)
+        instance.used = used  # looking is not using
+        return answers.description(instance, host=self.host.slot, now=self.host.loop.now, short=request.short)
+
+    def _is_action(self, request: CheckAction) -> bool:
+        instance = self.host.load(request.token)
+        try:
+            instance.recorded.actions.from_json(wire.read_json(request.text))
+        except errors.InvalidRequest:
+            return False
+        return True
+
+    def _attach(self, request: AttachStream) -> None:
+        self.host.load(request.token)
+        if request.compression:
+            Compression(request.compression, 1)
+        self._attaching = request
+
+    def _receive_stream(self, request: AttachStream) -> None:
+        self._attaching = None
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self.socket, 1, 1)
+        except OSError:
+            data, descriptors = b"", []
+        if not data or not descriptors:
+            self.close()
+            return
+        stream = Stream(
+            self.host,
+            socket.socket(fileno=descriptors[0]),
+            request.token,
+            compression=request.compression,
+            limit=self.host.settings.MAX_FRAME_BYTES,
+        )
+        self.host.joined(stream)
+        self.send(encode(Reply(None, None)))
+        stream.open(request.handshake, request.early)
+
+
+class Listener:
+    """Accepts the workers' connections."""
+
+    looks = 0
+
+    def __init__(self, host: Any, sock: socket.socket) -> None:
+        self.host, self.loop, self.socket = host, host.loop, sock
+        sock.setblocking(False)
+        self.loop.channels[sock.fileno()] = self
+        self.loop.poll.register(sock.fileno(), select.EPOLLIN)
+
+    def ready(self, events: int) -> None:
+        try:
+            connection, _ = self.socket.accept()
+        except OSError:
+            return
+        Workers(self.host, connection)
+
+    def close(self) -> None:
+        self.loop.channels.pop(self.socket.fileno(), None)
+        self.socket.close()

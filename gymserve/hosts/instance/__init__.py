@@ -1,0 +1,1 @@
+"""One live environment: its steps, its journal, its trials."""

@@ -1,0 +1,129 @@
+"""What hosts answer, in each of the wire's forms: JSON over HTTP and in text frames, msgpack in binary frames."""
+
+import math
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from gymserve.hosts.instance.live import Instance
+from gymserve.hosts.instance.questions import offered
+from gymserve.hosts.instance.time_step import EXHAUSTED, NO_INFO, TimeStep
+from gymserve.protocol import errors, wire
+from gymserve.protocol.spaces import describe, jsonable
+
+_NO_INFO = msgspec.Raw(NO_INFO)
+
+
+def binary(time_step: TimeStep, seq: int | None) -> bytes:
+    """A time step as a binary frame's payload."""
+    info = _NO_INFO if time_step.info is NO_INFO else msgspec.Raw(time_step.info)
+    if time_step.is_of_reset:
+        return wire.pack((wire.RESET, seq, time_step.observation, info))
+    reward, terminated, truncated = time_step.reward, time_step.terminated, time_step.truncated
+    if isinstance(reward, np.ndarray):
+        reward, terminated, truncated = reward.tobytes(), terminated.tobytes(), truncated.tobytes()
+    return wire.pack((wire.STEP, seq, time_step.observation, reward, terminated, truncated, info))
+
+
+def plain(time_step: TimeStep, instance: Instance) -> dict[str, Any]:
+    """A time step as the JSON object that HTTP and text frames answer."""
+    if time_step.step_type is EXHAUSTED:
+        return {"observation": None, "info": {}}
+    space = instance.recorded.observations
+    info = {} if time_step.info is NO_INFO else jsonable(wire.unpack(time_step.info))
+    answer: dict[str, Any] = {"observation": space.to_json(space.unpack(time_step.observation, check=False))}
+    if not time_step.is_of_reset:
+        terminated, truncated = time_step.terminated, time_step.truncated
+        if instance.recorded.batch:
+            answer["reward"] = jsonable(time_step.reward)
+            answer["done"] = (terminated | truncated).tolist()
+            terminated, truncated = terminated.tolist(), truncated.tolist()
+        else:
+            reward = time_step.reward
+            answer["reward"] = reward if math.isfinite(reward) else jsonable(reward)
+            answer["done"] = terminated or truncated
+            if truncated or terminated:
+                info["TimeLimit.truncated"] = truncated and not terminated
+        answer["terminated"], answer["truncated"] = terminated, truncated
+    answer["info"] = info
+    return answer
+
+
+def rendered(state: Any) -> tuple[str, bytes]:
+    """A rendered state as HTTP answers it: (media type, body); of a vector instance's pictures the first."""
+    if isinstance(state, list) and state and isinstance(state[0], bytes):
+        state = state[0]
+    if isinstance(state, bytes):
+        return "image/png", state
+    if isinstance(state, str):
+        return "text/plain; charset=utf-8", state.encode()
+    return "application/json", wire.write_json(jsonable(state))
+
+
+def fitted_options(instance: Instance, seed: Any, options: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The options of a reset, which goes with the instance.
+
+    Raises:
+        InvalidRequest: it does not.
+        Conflict: only some copies are to be reset, and not all were before.
+    """
+    if isinstance(seed, list):
+        if not instance.recipe.is_vector:
+            raise errors.InvalidRequest(f"seed must be an integer, as there is one environment, not {seed!r:.50}")
+        if len(seed) != instance.recipe.num_envs:
+            raise errors.InvalidRequest(f"seed has {len(seed)} elements, expected {instance.recipe.num_envs}")
+    if instance.recipe.is_vector and options and "reset_mask" in options:
+        mask = _mask(options["reset_mask"], instance.recipe.num_envs)
+        if instance.recorded.episode == 0 and not mask.all():
+            raise errors.Conflict("reset all copies before some of them: without reset_mask")
+        return {**options, "reset_mask": mask}
+    return options
+
+
+def _mask(mask: Any, num_envs: int) -> np.ndarray:
+    """`reset_mask` of Gymnasium's disabled autoreset."""
+    array = np.asarray(mask)
+    if array.shape != (num_envs,) or not all(one in (0, 1) for one in array.tolist()):
+        raise errors.InvalidRequest(f"reset_mask must be {num_envs} booleans")
+    if not array.any():
+        raise errors.InvalidRequest("reset_mask must be true for one copy at least")
+    return array.astype(bool)
+
+
+def description(instance: Instance, *, host: str, now: float, short: bool) -> dict[str, Any]:
+    """What `GET /v1/envs/<id>/` answers; `short` as of `spaces.describe`."""
+    recipe, recorded, env = instance.recipe, instance.recorded, instance.recorded.env
+    timed = max(1, recorded.timed)
+    names = ("environment", "journal", "total")
+    single = (env.single_action_space, env.single_observation_space) if recipe.is_vector else ()
+    action_space, observation_space = single or (env.action_space, env.observation_space)
+    spec = env.spec
+    return {
+        "instance_id": instance.token,
+        "env_id": recipe.env_id,
+        "environment": recipe.environment,
+        "num_envs": recipe.num_envs,
+        "kwargs": recipe.kwargs,
+        "wrappers": [{"name": wrapper.name, "kwargs": wrapper.kwargs} for wrapper in recipe.wrappers],
+        "action_space": describe(action_space, short=short),
+        "observation_space": describe(observation_space, short=short),
+        "metadata": jsonable({key: value for key, value in env.metadata.items() if key.startswith("render")}),
+        "render_mode": recipe.render_mode,
+        "max_episode_steps": getattr(spec, "max_episode_steps", None),
+        "reward_threshold": getattr(spec, "reward_threshold", None),
+        "autoreset_mode": recipe.autoreset_mode,
+        "offers": offered(instance),
+        "age_seconds": round(max(0.0, recipe.age()), 3),
+        "idle_seconds": round(max(0.0, now - instance.used), 3),
+        "steps": recorded.steps,
+        "episode": recorded.episode,
+        "seq": instance.last_call.seq,
+        "state": recorded.state,
+        "monitoring": instance.monitoring,
+        **(instance.graded.progress if instance.graded is not None else {}),
+        "host": host,
+        "latency_us": {
+            name: round(spent / timed * 1e6, 1) for name, spent in zip(names, recorded.seconds, strict=True)
+        },
+    }

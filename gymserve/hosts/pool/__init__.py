@@ -1,0 +1,1 @@
+"""How a serving process reaches instances in their hosts."""

@@ -1,0 +1,94 @@
+"""`python -m gymserve.hosts.supervisor`: the supervisor's process. It reads its settings as JSON from standard input."""
+
+import contextlib
+import gc
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from gymserve import environments, settings
+from gymserve.hosts import offspring
+from gymserve.hosts.supervisor.process import Supervisor
+from gymserve.protocol import errors
+from gymserve.system import logs, sockets
+from gymserve.system.locks import try_lock
+
+
+def main() -> int:
+    """Says `ready <runtime directory>` or `failed <reason>` on standard output, then serves."""
+    configuration = settings.from_json(sys.stdin.read())
+    logs.configure(configuration)
+    data = Path(configuration.DATA)
+    runtime = None
+    try:
+        lock = _lock(data, configuration.SHUTDOWN_SECONDS)
+        catalogue = environments.Catalogue.of(configuration)
+        if configuration.PRELOAD:
+            environments.warm()
+        gc.collect()
+        gc.freeze()
+        _remove_stale(data / "supervisor")
+        runtime = Path(tempfile.mkdtemp(prefix="gymserve-", dir=sockets.directory()))
+        (data / "instances").mkdir(exist_ok=True, mode=0o700)
+        offspring.adopt()
+        supervisor = Supervisor(configuration, catalogue, runtime, lock)
+        (data / "supervisor").write_text(str(runtime))
+    except (errors.GymserveError, OSError) as error:
+        _say("failed " + str(error).replace("\n", " "))
+        return 1
+    try:
+        if _say(f"ready {runtime}"):
+            os.dup2(2, 1)  # what environments print goes to the log
+            supervisor.run()
+    finally:
+        shutil.rmtree(runtime, ignore_errors=True)
+    return 0
+
+
+def _say(line: str) -> bool:
+    """Writes a line to whoever started this process; whether it was there to read it."""
+    try:
+        os.write(1, f"{line}\n".encode())
+    except BrokenPipeError:
+        return False
+    return True
+
+
+def _remove_stale(note: Path) -> None:
+    """Deletes the sockets of a supervisor that was killed."""
+    if note.exists():
+        stale = Path(note.read_text())
+        if stale.name.startswith("gymserve-") and stale.parent == Path(sockets.directory()):
+            shutil.rmtree(stale, ignore_errors=True)
+
+
+def _lock(data: Path, seconds: float) -> int:
+    """Takes the data directory for this supervisor and its hosts, which inherit the lock.
+
+    Raises:
+        SettingsError: another server has it.
+    """
+    deadline = time.monotonic() + seconds
+    while (descriptor := try_lock(data / "lock")) is None:
+        _end_forsaken(data)
+        if time.monotonic() > deadline:
+            raise errors.SettingsError(f"another server uses the data directory {data}")
+        time.sleep(0.05)
+    offspring.sweep(data)
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, str(os.getpid()).encode())
+    return descriptor
+
+
+def _end_forsaken(data: Path) -> None:
+    """Ends what keeps the lock though its supervisor is gone, such as a process that an environment has forked."""
+    with contextlib.suppress(ValueError):  # it is just being written
+        if not offspring.is_of(data, int((data / "lock").read_text())):
+            offspring.sweep(data)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

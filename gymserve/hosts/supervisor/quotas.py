@@ -1,0 +1,79 @@
+"""What the supervisor counts: what hosts and workers did, and what accounts use of their quotas."""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from gymserve.hosts import folders
+from gymserve.protocol.errors import LimitReached
+from gymserve.settings import Settings
+
+
+class Tally:
+    """Counters only grow; they start from zero with the supervisor."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.counters: dict[str, float] = {}
+        self._streams: dict[str, Counter[int]] = {}  # slot → account → open streams
+        self._storage: dict[int, int] = {}
+
+    def add(self, increments: dict[str, float]) -> None:
+        """Adds to the counters."""
+        for name, amount in increments.items():
+            self.counters[name] = self.counters.get(name, 0.0) + amount
+
+    def report(self, slot: str, streams: dict[int, int], increments: dict[str, float]) -> None:
+        """Takes over what a host says each second."""
+        self._streams[slot] = Counter(streams)
+        self.add(increments)
+
+    def forget(self, slot: str) -> None:
+        """The slot's host has ended, and its streams with it."""
+        self._streams.pop(slot, None)
+
+    @property
+    def streams(self) -> int:
+        """Open streams."""
+        return sum(counter.total() for counter in self._streams.values())
+
+    def admit_stream(self, slot: str, account: int) -> None:
+        """Counts a stream that is about to be opened; the host's next report sets the count right.
+
+        Raises:
+            LimitReached: there are as many as the settings allow.
+        """
+        if self.streams >= self.settings.MAX_STREAMS:
+            raise LimitReached(f"there are MAX_STREAMS = {self.settings.MAX_STREAMS} streams already")
+        most = self.settings.ACCOUNT_STREAMS
+        if account and sum(counter[account] for counter in self._streams.values()) >= most:
+            raise LimitReached(f"the account has ACCOUNT_STREAMS = {most} streams already: close one")
+        self._streams.setdefault(slot, Counter())[account] += 1
+
+    def admit_instance(self, account: int, tokens: Iterable[str]) -> None:
+        """Checks that an account may have one more instance than those of its own in `tokens`.
+
+        Raises:
+            LimitReached: it has as many, or stores as much, as the settings allow.
+        """
+        most, marks = self.settings.ACCOUNT_INSTANCES, (f".{account}-", f"~{account}-")
+        if sum(marks[0] in token or marks[1] in token for token in tokens) >= most:
+            raise LimitReached(f"the account has ACCOUNT_INSTANCES = {most} instances already: close one")
+        self.admit_storage(account)
+
+    def admit_storage(self, account: int) -> None:
+        """Checks that an account may keep more on the disk; it is measured once a minute.
+
+        Raises:
+            LimitReached: it keeps as much as the settings allow.
+        """
+        megabytes = self.settings.ACCOUNT_STORAGE_MB
+        if account and self._storage.get(account, 0) > megabytes * 2**20:
+            raise LimitReached(
+                f"the account's journals and uploads take more than ACCOUNT_STORAGE_MB = {megabytes}; "
+                f"they are deleted after JOURNAL_DAYS = {self.settings.JOURNAL_DAYS:g}"
+            )
+
+    def measure_storage(self, data: Path) -> None:
+        """Looks at what each account's journals take."""
+        self._storage = folders.storage(data)

@@ -1,0 +1,1 @@
+"""Other servers, which settings name."""

@@ -1,0 +1,124 @@
+"""An S3-compatible bucket, as the settings name it: files are put there, and read back by parts."""
+
+import importlib
+import os
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+from gymserve.protocol.errors import NotFound, SettingsError, Unavailable
+from gymserve.settings import Settings
+
+TIMEOUT_SECONDS = 30
+
+
+def of(settings: Settings) -> "Bucket | None":
+    """The bucket that the settings name; None: they name none.
+
+    Raises:
+        SettingsError: its address is none, or the library for it is not installed.
+    """
+    if settings.S3_ENDPOINT and not settings.S3_ENDPOINT.startswith(("https://", "http://")):
+        raise SettingsError("S3_ENDPOINT must start with https:// or http://")
+    if not settings.S3_BUCKET:
+        return None
+    return Bucket(
+        settings.S3_BUCKET,
+        endpoint=settings.S3_ENDPOINT,
+        region=settings.S3_REGION,
+        access_key=settings.S3_ACCESS_KEY,
+        secret_key=settings.S3_SECRET_KEY,
+    )
+
+
+class Bucket:
+    """An S3-compatible bucket.
+
+    Args:
+        endpoint: the server's address; "": Amazon's.
+
+    Raises:
+        SettingsError: the library for it is not installed.
+    """
+
+    def __init__(self, name: str, *, endpoint: str, region: str, access_key: str, secret_key: str) -> None:
+        try:
+            self._obstore = importlib.import_module("obstore")
+            stores = importlib.import_module("obstore.store")
+        except ImportError as error:
+            raise SettingsError("S3_BUCKET needs obstore: pip install 'gymserve[s3]'") from error
+        self.name = name
+        self.place = urlsplit(endpoint).netloc.rpartition("@")[2] or "Amazon"
+        options = {
+            "region": region,
+            "access_key_id": access_key,
+            "secret_access_key": secret_key,
+            "endpoint": endpoint,
+        }
+        self._store = stores.S3Store(
+            name,
+            **{option: value for option, value in options.items() if value},
+            client_options={
+                "timeout": f"{TIMEOUT_SECONDS}s",
+                "connect_timeout": "5s",
+                "allow_http": endpoint.startswith("http://"),
+            },
+            retry_config={"max_retries": 1},
+        )
+
+    def put(self, key: str, file: Path, content_type: str) -> None:
+        """Raises: Unavailable: it does not take it."""
+        try:
+            self._obstore.put(self._store, key, file, attributes={"Content-Type": content_type})
+        except Exception as error:
+            raise self._trouble(error) from None
+
+    def remove(self, keys: list[str]) -> None:
+        """Raises: Unavailable: it does not delete them."""
+        try:
+            self._obstore.delete(self._store, keys)
+        except FileNotFoundError:
+            pass  # some bucket's word for what is gone already
+        except Exception as error:
+            raise self._trouble(error) from None
+
+    def open(self, key: str) -> tuple[IO[bytes], int]:
+        """(a file that can be read from any place, its size).
+
+        Raises:
+            NotFound: there is no such key.
+            Unavailable: it does not answer.
+        """
+        try:
+            reader = self._obstore.open_reader(self._store, key)
+            return _Reader(reader), reader.size  # type: ignore[return-value]
+        except FileNotFoundError:
+            raise NotFound("it is not in the bucket any more") from None
+        except Exception as error:
+            raise self._trouble(error) from None
+
+    def _trouble(self, error: Exception) -> Unavailable:
+        """Without the bucket's own words, which may repeat keys and signatures."""
+        return Unavailable(f"the bucket {self.name} at {self.place} cannot be used ({type(error).__name__})")
+
+
+class _Reader:
+    """obstore's reader, with bytes for its buffers."""
+
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+
+    def read(self, size: int = -1) -> bytes:
+        return bytes(self._reader.read(None if size < 0 else size))
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return int(self._reader.seek(offset, whence))
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return int(self._reader.tell())
+
+    def close(self) -> None:
+        self._reader.close()

@@ -1,0 +1,119 @@
+"""Calls to other servers. Only settings name them, never a request; redirects are not followed."""
+
+import ipaddress
+import json
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+from urllib.parse import urlencode, urlsplit
+
+import urllib3
+
+from gymserve.protocol.errors import SettingsError, Unavailable
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+PIECE = 65_536  # bytes of a stream that are read at once
+
+
+class Answer(NamedTuple):
+    """`body`: what its JSON holds; {} where it is none."""
+
+    status: int
+    body: Any
+
+
+class Server:
+    """Another server, at the base URL `url`.
+
+    A name must not lead to this machine, its network's private part or a link-local address (where clouds tell secrets);
+    an address may, if the settings say so in digits, or as localhost.
+
+    Raises:
+        SettingsError: it is no http or https URL.
+    """
+
+    def __init__(self, url: str, *, headers: dict[str, str], seconds: float) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise SettingsError(f"{url!r:.200} is not the address of a server: it must begin with http:// or https://")
+        self.host, self.secure, self.path = parts.hostname, parts.scheme == "https", parts.path.rstrip("/")
+        self.port = parts.port or (443 if self.secure else 80)
+        self.headers = {"Host": parts.netloc.rpartition("@")[2], **headers}
+        self.seconds = seconds
+
+    def ask(self, method: str, path: str, query: dict[str, str]) -> Answer:
+        """Makes a call, all of whose parameters are in its query.
+
+        Raises:
+            Unavailable: there was no answer, or none in time. Whether the call was carried out is not known.
+        """
+        target = f"{self.path}/{path}" + (f"?{urlencode(query)}" if query else "")
+        try:
+            with self._pool() as pool:
+                answer = pool.urlopen(
+                    method, target, headers=self.headers, timeout=self.seconds, retries=False, redirect=False
+                )
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            # Its text may hold the call's path, and so a key.
+            raise Unavailable(f"{self.host} does not answer ({type(error).__name__})") from None
+        try:
+            body = json.loads(answer.data)
+        except ValueError:
+            body = {}
+        return Answer(answer.status, body)
+
+    def stream(self, path: str, body: Any, *, whole_seconds: float) -> Iterator[bytes]:
+        """Posts `body` as JSON, and gives the answer's bytes as they come: the next within `seconds`, the last within
+        `whole_seconds` (and the `seconds` that a read may take).
+
+        Raises:
+            Unavailable: it does not answer, refuses, falls silent, breaks off or does not come to an end.
+        """
+        deadline = time.monotonic() + whole_seconds
+        headers = {**self.headers, "Content-Type": "application/json", "Accept-Encoding": "identity"}
+        try:
+            with self._pool() as pool:
+                answer = pool.urlopen(
+                    "POST", f"{self.path}/{path}", body=json.dumps(body).encode(), headers=headers,
+                    timeout=self.seconds, retries=False, redirect=False, preload_content=False,
+                )  # fmt: skip
+                try:
+                    if answer.status != 200:
+                        raise Unavailable(f"{self.host} answers {answer.status}")
+                    while piece := answer.read1(PIECE, decode_content=False):
+                        yield piece
+                        if time.monotonic() > deadline:
+                            raise Unavailable(f"{self.host} does not come to an end")
+                finally:
+                    answer.close()
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise Unavailable(f"{self.host} does not answer ({type(error).__name__})") from None
+
+    def _pool(self) -> urllib3.HTTPConnectionPool:
+        address = self._address()
+        if not self.secure:
+            return urllib3.HTTPConnectionPool(address, self.port)
+        return urllib3.HTTPSConnectionPool(
+            address, self.port, server_hostname=self.host, assert_hostname=self.host, cert_reqs="CERT_REQUIRED"
+        )
+
+    def _address(self) -> str:
+        """Where it is; looked up once, so that what was checked is what is called."""
+        found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        address = str(found[0][4][0])
+        parsed = _embedded(ipaddress.ip_address(address.partition("%")[0]))
+        if parsed.is_link_local or parsed.is_multicast or parsed.is_unspecified:
+            raise Unavailable(f"{self.host} leads to {address}, which is never called")
+        if not parsed.is_global and self.host not in ("localhost", address):
+            raise Unavailable(f"{self.host} leads to {address} in a private network: name it by its address")
+        return address
+
+
+def _embedded(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The IPv4 address to which packets for `address` go in the end, where IPv6 only wraps it; else `address` itself."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.ipv4_mapped or address.sixtofour or address

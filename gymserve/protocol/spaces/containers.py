@@ -1,0 +1,161 @@
+"""Codecs of Tuple, Dict and OneOf."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from gymnasium import Space, spaces
+
+from gymserve.protocol.errors import InvalidRequest
+from gymserve.protocol.spaces.contract import Codec, Misfit, codec, inside, shown
+from gymserve.protocol.spaces.scalars import span
+
+
+def each(calls: list[Callable[..., Any]], elements: Any, *more: Any) -> list[Any]:
+    """The results of `calls`, one for each element; a misfit says at which."""
+    if not isinstance(elements, (list, tuple)) and not (isinstance(elements, np.ndarray) and elements.ndim):
+        raise Misfit(f"is {shown(elements)}, expected a list of {len(calls)} elements")
+    if len(elements) != len(calls):
+        raise Misfit(f"has {len(elements)} elements, expected {len(calls)}")
+    results: list[Any] = []
+    try:
+        for call, element in zip(calls, elements, strict=True):
+            results.append(call(element, *more))
+    except Misfit as misfit:
+        raise misfit.within(len(results)) from None
+    return results
+
+
+def _part(step: int | str, space: Space[Any]) -> Codec:
+    with inside(step):
+        return codec(space)
+
+
+class TupleCodec(Codec):
+    def __init__(self, space: spaces.Tuple[Any]) -> None:
+        parts = [_part(index, part) for index, part in enumerate(space.spaces)]
+        self._write = [part.write for part in parts]
+        self._read = [part.read for part in parts]
+        self._dump = [part.dump for part in parts]
+        self._load = [part.load for part in parts]
+
+    def write(self, value: Any) -> list[Any]:
+        return each(self._write, value)
+
+    def read(self, data: Any) -> tuple[Any, ...]:
+        return tuple(each(self._read, data))
+
+    def dump(self, value: Any) -> list[Any]:
+        return each(self._dump, value)
+
+    def load(self, data: Any, check: bool) -> tuple[Any, ...]:
+        return tuple(each(self._load, data, check))
+
+
+class DictCodec(Codec):
+    """Keys that are not strings are known by their text outside."""
+
+    def __init__(self, space: spaces.Dict) -> None:
+        self._members = [(key, str(key), _part(str(key), member)) for key, member in space.spaces.items()]
+        self._texts = {text for _, text, _ in self._members}
+        if len(self._texts) != len(self._members):
+            raise InvalidRequest("a Dict space whose keys have the same text is not supported")
+
+    def _known(self, value: Any) -> Mapping[Any, Any]:
+        """An environment's mapping; keys that its space does not tell of are passed over."""
+        if not isinstance(value, Mapping):
+            raise Misfit(f"is {shown(value)}, expected an object")
+        for key, text, _ in self._members:
+            if key not in value:
+                raise Misfit(f"lacks {shown(text)}")
+        return value
+
+    def _checked(self, data: Any) -> dict[str, Any]:
+        if not isinstance(data, dict):
+            raise Misfit(f"is {shown(data)}, expected an object with {self._listed()}")
+        if data.keys() != self._texts:
+            for _, text, _ in self._members:
+                if text not in data:
+                    raise Misfit(f"lacks {shown(text)}")
+            stranger = next(key for key in data if key not in self._texts)
+            raise Misfit(f"has the unknown key {shown(stranger)}, expected {self._listed()}")
+        return data
+
+    def _listed(self) -> str:
+        return ", ".join(shown(text) for _, text, _ in self._members) or "no keys"
+
+    def write(self, value: Any) -> dict[str, Any]:
+        value, text = self._known(value), ""
+        try:
+            return {(text := name): member.write(value[key]) for key, name, member in self._members}
+        except Misfit as misfit:
+            raise misfit.within(text) from None
+
+    def read(self, data: Any) -> dict[Any, Any]:
+        data, text = self._checked(data), ""
+        try:
+            return {key: member.read(data[(text := name)]) for key, name, member in self._members}
+        except Misfit as misfit:
+            raise misfit.within(text) from None
+
+    def dump(self, value: Any) -> dict[str, Any]:
+        value, text = self._known(value), ""
+        try:
+            return {(text := name): member.dump(value[key]) for key, name, member in self._members}
+        except Misfit as misfit:
+            raise misfit.within(text) from None
+
+    def load(self, data: Any, check: bool) -> dict[Any, Any]:
+        data, text = self._checked(data), ""
+        try:
+            return {key: member.load(data[(text := name)], check) for key, name, member in self._members}
+        except Misfit as misfit:
+            raise misfit.within(text) from None
+
+
+class OneOfCodec(Codec):
+    def __init__(self, space: spaces.OneOf[Any]) -> None:
+        self._choices = [_part(index, choice) for index, choice in enumerate(space.spaces)]
+
+    def _chosen(self, value: Any) -> tuple[int, Codec, Any]:
+        if not isinstance(value, (list, tuple)) or len(value) != 2:
+            raise Misfit(f"is {shown(value)}, expected [index, value]")
+        index = value[0]
+        if isinstance(index, float) and index.is_integer():
+            index = int(index)
+        if not isinstance(index, (int, np.integer)) or isinstance(index, bool) or not 0 <= index < len(self._choices):
+            raise Misfit(f"is {shown(index)}, expected {span(0, len(self._choices) - 1)}", 0)
+        return int(index), self._choices[index], value[1]
+
+    def write(self, value: Any) -> list[Any]:
+        index, choice, chosen = self._chosen(value)
+        try:
+            return [index, choice.write(chosen)]
+        except Misfit as misfit:
+            raise misfit.within(1) from None
+
+    def read(self, data: Any) -> tuple[int, Any]:
+        index, choice, chosen = self._chosen(data)
+        try:
+            return index, choice.read(chosen)
+        except Misfit as misfit:
+            raise misfit.within(1) from None
+
+    def dump(self, value: Any) -> list[Any]:
+        index, choice, chosen = self._chosen(value)
+        try:
+            return [index, choice.dump(chosen)]
+        except Misfit as misfit:
+            raise misfit.within(1) from None
+
+    def load(self, data: Any, check: bool) -> tuple[int, Any]:
+        index, choice, chosen = self._chosen(data)
+        try:
+            return index, choice.load(chosen, check)
+        except Misfit as misfit:
+            raise misfit.within(1) from None
+
+
+codec.register(spaces.Tuple, TupleCodec)
+codec.register(spaces.Dict, DictCodec)
+codec.register(spaces.OneOf, OneOfCodec)

@@ -1,0 +1,272 @@
+"""Spaces as JSON objects and back: the `info` of `GET /v1/envs/<id>/action_space/`.
+
+Typed clients decode `n` as an integer, `shape` as a list of integers, `low` and `high` as flat lists of numbers, so
+these keys never mean anything else. Arrays are flattened row by row; a bound that is infinite is ±1e100.
+"""
+
+import math
+from collections.abc import Callable
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+from gymnasium import Space, spaces
+
+from gymserve.protocol.errors import InvalidRequest, InvalidValue
+from gymserve.protocol.spaces.contract import inside, shown
+from gymserve.protocol.spaces.plain import INFINITE
+
+MOST_BOUNDS = 2**17
+"""Elements of a Box of which equal bounds are told one by one."""
+
+
+def describe(space: Space[Any], *, short: bool = False) -> dict[str, Any]:
+    """All that there is to say about `space`, as JSON.
+
+    Args:
+        short: bounds that are the same for all elements of a Box are one number, not a list. Without it they are a list of
+            one number where the Box has more than `MOST_BOUNDS` elements.
+
+    Raises:
+        InvalidRequest: Gymnasium has no such kind of space.
+    """
+    described = short_description(space)
+    return described if short else _long(described)
+
+
+def _long(described: dict[str, Any]) -> dict[str, Any]:
+    """A description with lists of bounds."""
+    made = dict(described)
+    if described["name"] == "Box":
+        size = math.prod(described["shape"])
+        for key in ("low", "high"):
+            if not isinstance(bound := described[key], list):
+                made[key] = [bound] * (size if size <= MOST_BOUNDS else 1)
+    for key in ("space", "node_space", "edge_space"):
+        if described.get(key) is not None:
+            made[key] = _long(described[key])
+    if isinstance(parts := described.get("spaces"), dict):
+        made["spaces"] = {name: _long(part) for name, part in parts.items()}
+    elif parts is not None:
+        made["spaces"] = [_long(part) for part in parts]
+    return made
+
+
+@singledispatch
+def short_description(space: Space[Any]) -> dict[str, Any]:
+    """As `describe` with `short`, for each kind of space."""
+    raise InvalidRequest(f"spaces of class {type(space).__name__} are not supported, only Gymnasium's own")
+
+
+def member(description: dict[str, Any], subset: Any) -> bool:
+    """Whether each key that `subset` gives equals the `description`'s own.
+
+    Raises:
+        InvalidRequest: `subset` is not an object.
+    """
+    if not isinstance(subset, dict):
+        raise InvalidRequest(f"expected an object with keys of the space's description, not {shown(subset)}")
+    return all(key in description and _same(description[key], value) for key, value in subset.items())
+
+
+def _same(own: Any, given: Any) -> bool:
+    """Equality as JSON has it: 1 is 1.0, but not true."""
+    if isinstance(own, list) and isinstance(given, list):
+        return len(own) == len(given) and all(map(_same, own, given))
+    if isinstance(own, dict) and isinstance(given, dict):
+        return own.keys() == given.keys() and all(_same(own[key], given[key]) for key in own)
+    return isinstance(own, bool) == isinstance(given, bool) and bool(own == given)
+
+
+def from_description(info: Any) -> Space[Any]:
+    """The space that `describe` told of.
+
+    Raises:
+        InvalidValue: `info` describes no space.
+    """
+    name = info.get("name") if isinstance(info, dict) else None
+    read = _READERS.get(name) if isinstance(name, str) else None
+    if read is None:
+        raise InvalidValue(f"expected the description of a space with one of the names {', '.join(_READERS)}")
+    try:
+        return read(info)
+    except KeyError as error:
+        raise InvalidValue(f"the description of a {name} space lacks {error}") from None
+    except (ValueError, TypeError, AttributeError, OverflowError, AssertionError, RecursionError) as error:
+        raise InvalidValue(f"not the description of a {name} space: {error}") from None
+
+
+# --- each kind of space, there and back -----------------------------------------------------------------------------
+
+
+@short_description.register
+def _describe_box(space: spaces.Box) -> dict[str, Any]:
+    return {
+        "name": "Box",
+        "shape": list(space.shape),
+        "low": _bounds(space.low, space.bounded_below, -INFINITE),
+        "high": _bounds(space.high, space.bounded_above, INFINITE),
+        "dtype": str(space.dtype),
+    }
+
+
+def _bounds(bounds: np.ndarray[Any, Any], bounded: np.ndarray[Any, Any], infinite: float) -> Any:
+    """A list with one number an element, or one number where they are all the same."""
+    if bounds.size and (bounds == bounds.flat[0]).all() and (bounded == bounded.flat[0]).all():
+        return _numbers(bounds.ravel()[:1], bounded.ravel()[:1], infinite)[0]
+    return _numbers(bounds, bounded, infinite)
+
+
+def _numbers(bounds: np.ndarray[Any, Any], bounded: np.ndarray[Any, Any], infinite: float) -> list[int | float]:
+    kind = bounds.dtype.kind
+    plain = bounds.astype(np.float64 if kind == "f" else np.uint8 if kind == "b" else bounds.dtype).ravel().tolist()
+    return [
+        infinite if not finite else max(-INFINITE, min(INFINITE, number)) if abs(number) == np.inf else number
+        for number, finite in zip(plain, bounded.ravel().tolist(), strict=True)
+    ]
+
+
+def _box(info: dict[str, Any]) -> spaces.Box:
+    dtype, shape = np.dtype(info["dtype"]), tuple(info["shape"])
+    low, below = _limits(info["low"], -INFINITE, dtype, shape)
+    high, above = _limits(info["high"], INFINITE, dtype, shape)
+    space = spaces.Box(low, high, shape, dtype)
+    space.bounded_below, space.bounded_above = below, above  # integers cannot say it themselves
+    return space
+
+
+def _limits(
+    bounds: Any, infinite: float, dtype: np.dtype[Any], shape: tuple[int, ...]
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """The array of bounds, and where they are finite; `bounds` is a list, or one number for all elements."""
+    if not isinstance(bounds, list) or (len(bounds) == 1 and math.prod(shape) > MOST_BOUNDS):
+        one, bounded = _limits(bounds if isinstance(bounds, list) else [bounds], infinite, dtype, ())
+        return np.full(shape, one), np.full(shape, bounded)
+    bounded = np.array([bound != infinite for bound in bounds], bool).reshape(shape)
+    if dtype.kind == "f":
+        endless = {INFINITE: np.inf, -INFINITE: -np.inf}
+        return np.array([endless.get(bound, bound) for bound in bounds], dtype).reshape(shape), bounded
+    if dtype.kind == "b":
+        return np.array([bool(bound) for bound in bounds], bool).reshape(shape), bounded
+    limits = np.iinfo(dtype)
+    farthest = limits.min if infinite < 0 else limits.max
+    return np.array([farthest if b == infinite else int(b) for b in bounds], dtype).reshape(shape), bounded
+
+
+@short_description.register
+def _describe_discrete(space: spaces.Discrete) -> dict[str, Any]:
+    info: dict[str, Any] = {"name": "Discrete", "n": int(space.n)}
+    if space.start != 0:
+        info["start"] = int(space.start)
+    if space.dtype != np.int64:
+        info["dtype"] = str(space.dtype)
+    return info
+
+
+def _discrete(info: dict[str, Any]) -> spaces.Discrete:
+    # Older releases of Gymnasium know no dtype here.
+    more = {"dtype": np.dtype(info["dtype"])} if "dtype" in info else {}
+    return spaces.Discrete(int(info["n"]), start=int(info.get("start", 0)), **more)
+
+
+@short_description.register
+def _describe_multi_binary(space: spaces.MultiBinary) -> dict[str, Any]:
+    number = {"n": space.n} if isinstance(space.n, int) else {}
+    return {"name": "MultiBinary", **number, "shape": list(space.shape)}
+
+
+def _multi_binary(info: dict[str, Any]) -> spaces.MultiBinary:
+    return spaces.MultiBinary(int(info["n"]) if "n" in info else tuple(info["shape"]))
+
+
+@short_description.register
+def _describe_multi_discrete(space: spaces.MultiDiscrete) -> dict[str, Any]:
+    start = {"start": space.start.ravel().tolist()} if space.start.any() else {}
+    nvec = space.nvec.ravel().tolist()
+    return {"name": "MultiDiscrete", "shape": list(space.shape), "nvec": nvec, **start, "dtype": str(space.dtype)}
+
+
+def _multi_discrete(info: dict[str, Any]) -> spaces.MultiDiscrete:
+    dtype, shape = np.dtype(info["dtype"]), tuple(info["shape"])
+    start = np.array(info["start"], dtype).reshape(shape) if "start" in info else None
+    return spaces.MultiDiscrete(np.array(info["nvec"], dtype).reshape(shape), dtype, start=start)
+
+
+@short_description.register
+def _describe_text(space: spaces.Text) -> dict[str, Any]:
+    characters = "".join(space.character_list)
+    return {"name": "Text", "min_length": space.min_length, "max_length": space.max_length, "charset": characters}
+
+
+def _text(info: dict[str, Any]) -> spaces.Text:
+    return spaces.Text(info["max_length"], min_length=info["min_length"], charset=info["charset"])
+
+
+def _part(step: int | str, space: Space[Any]) -> dict[str, Any]:
+    with inside(step):
+        return short_description(space)
+
+
+@short_description.register(spaces.Tuple)
+def _describe_tuple(space: spaces.Tuple[Any]) -> dict[str, Any]:
+    return {"name": "Tuple", "spaces": [_part(index, part) for index, part in enumerate(space.spaces)]}
+
+
+def _tuple(info: dict[str, Any]) -> spaces.Tuple[Any]:
+    return spaces.Tuple([from_description(part) for part in info["spaces"]])
+
+
+@short_description.register(spaces.OneOf)
+def _describe_one_of(space: spaces.OneOf[Any]) -> dict[str, Any]:
+    return {"name": "OneOf", "spaces": [_part(index, choice) for index, choice in enumerate(space.spaces)]}
+
+
+def _one_of(info: dict[str, Any]) -> spaces.OneOf[Any]:
+    return spaces.OneOf([from_description(choice) for choice in info["spaces"]])
+
+
+@short_description.register
+def _describe_dict(space: spaces.Dict) -> dict[str, Any]:
+    keys = [int(key) if isinstance(key, np.integer) else key for key in space.spaces]
+    # Only where an object's keys, which are strings, would not say it.
+    own = {} if all(isinstance(key, str) for key in keys) else {"keys": keys}
+    return {"name": "Dict", "spaces": {str(key): _part(str(key), part) for key, part in space.spaces.items()}, **own}
+
+
+def _dict(info: dict[str, Any]) -> spaces.Dict:
+    keys = info.get("keys", list(info["spaces"]))
+    return spaces.Dict([(key, from_description(info["spaces"][str(key)])) for key in keys])
+
+
+@short_description.register
+def _describe_sequence(space: spaces.Sequence) -> dict[str, Any]:
+    return {"name": "Sequence", "space": short_description(space.feature_space), "stack": bool(space.stack)}
+
+
+def _sequence(info: dict[str, Any]) -> spaces.Sequence:
+    return spaces.Sequence(from_description(info["space"]), stack=bool(info["stack"]))
+
+
+@short_description.register
+def _describe_graph(space: spaces.Graph) -> dict[str, Any]:
+    edge_space = None if space.edge_space is None else short_description(space.edge_space)
+    return {"name": "Graph", "node_space": short_description(space.node_space), "edge_space": edge_space}
+
+
+def _graph(info: dict[str, Any]) -> spaces.Graph:
+    edge_space = None if info["edge_space"] is None else from_description(info["edge_space"])
+    return spaces.Graph(from_description(info["node_space"]), edge_space)
+
+
+_READERS: dict[str, Callable[[dict[str, Any]], Space[Any]]] = {
+    "Box": _box,
+    "Discrete": _discrete,
+    "MultiBinary": _multi_binary,
+    "MultiDiscrete": _multi_discrete,
+    "Text": _text,
+    "Tuple": _tuple,
+    "Dict": _dict,
+    "OneOf": _one_of,
+    "Sequence": _sequence,
+    "Graph": _graph,
+}

@@ -1,0 +1,99 @@
+"""Space classes that are not Gymnasium's own, such as MiniGrid's MissionSpace: served by what they contain.
+
+One whose samples are strings is described as a Text, one whose samples are arrays as a Box without bounds. What comes from
+outside must be in the space itself.
+"""
+
+import contextlib
+import copy
+import string
+from typing import Any
+
+import numpy as np
+from gymnasium import Space, spaces
+
+from gymserve.protocol.errors import InvalidRequest
+from gymserve.protocol.spaces.arrays import ArrayCodec
+from gymserve.protocol.spaces.contract import Codec, Misfit, codec, shown
+from gymserve.protocol.spaces.descriptions import short_description
+
+LONGEST = 1000  # characters of a text, as such a space is described
+
+
+def _sample(space: Space[Any]) -> Any:
+    """A sample, drawn without touching the space's own generator.
+
+    Raises:
+        InvalidRequest: its samples are neither strings nor arrays of numbers.
+    """
+    found = None
+    with contextlib.suppress(Exception):  # its own code
+        found = copy.deepcopy(space).sample()
+    if isinstance(found, str) or (isinstance(found, np.ndarray) and found.dtype.kind in "biuf"):
+        return found
+    kind = type(space).__name__
+    raise InvalidRequest(
+        f"spaces of class {kind} are not supported, only Gymnasium's own and those whose samples are strings or arrays"
+    )
+
+
+def _box(sample: np.ndarray[Any, Any]) -> spaces.Box:
+    kind = sample.dtype.kind
+    if kind == "f":
+        return spaces.Box(-np.inf, np.inf, sample.shape, sample.dtype.type)
+    low, high = (0, 1) if kind == "b" else (np.iinfo(sample.dtype).min, np.iinfo(sample.dtype).max)
+    return spaces.Box(low, high, sample.shape, sample.dtype.type)
+
+
+def _member(space: Space[Any], value: Any) -> Any:
+    """A value from outside, if it is in its space."""
+    with contextlib.suppress(Exception):  # its own code, of a value that it does not expect
+        if space.contains(value):
+            return value
+    raise Misfit(f"is {shown(value)}, which is not in its {type(space).__name__}")
+
+
+class ForeignText(Codec):
+    def __init__(self, space: Space[Any]) -> None:
+        self.space = space
+
+    def write(self, value: Any) -> str:
+        if isinstance(value, str):
+            return str.__str__(value)
+        raise Misfit(f"is {shown(value)}, expected text")
+
+    dump = write
+
+    def read(self, data: Any) -> Any:
+        return self.load(data, True)
+
+    def load(self, data: Any, check: bool) -> Any:
+        text = self.write(data)
+        return _member(self.space, text) if check else text
+
+
+class ForeignArray(ArrayCodec):
+    def __init__(self, space: Space[Any], box: spaces.Box) -> None:
+        super().__init__(box.low, box.high, box.dtype)
+        self.space = space
+
+    def read(self, data: Any) -> Any:
+        return _member(self.space, super().read(data))
+
+    def load(self, data: Any, check: bool) -> Any:
+        value = super().load(data, check)
+        return _member(self.space, value) if check else value
+
+
+@codec.register(Space)
+def _codec(space: Space[Any]) -> Codec:
+    found = _sample(space)
+    return ForeignText(space) if isinstance(found, str) else ForeignArray(space, _box(found))
+
+
+@short_description.register(Space)
+def _describe(space: Space[Any]) -> dict[str, Any]:
+    found = _sample(space)
+    if isinstance(found, str):
+        return short_description(spaces.Text(LONGEST, min_length=0, charset=string.printable[:95]))
+    return short_description(_box(found))

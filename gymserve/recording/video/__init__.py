@@ -1,0 +1,1 @@
+"""Videos: an episode is replayed with a renderer, and encoded."""

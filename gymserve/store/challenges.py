@@ -1,0 +1,149 @@
+"""The tables of challenges and their submissions."""
+
+import datetime
+
+from sqlalchemy import Double, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from gymserve.store.columns import Long, Model, Moment, now
+
+
+class Challenge(Model):
+    """A challenge, as its organiser last defined it."""
+
+    __tablename__ = "challenges"
+
+    name: Mapped[str] = mapped_column(String(63), unique=True)
+    owner_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id", ondelete="SET NULL"))
+    version_id: Mapped[int] = mapped_column(default=0)  # of its present definition
+    is_open: Mapped[bool] = mapped_column(default=True)
+    changed_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
+
+
+class ChallengeVersion(Model):
+    """A definition that a challenge has or had: what was submitted under it is scored by it."""
+
+    __tablename__ = "challenge_versions"
+
+    challenge_id: Mapped[int] = mapped_column(ForeignKey("challenges.id", ondelete="CASCADE"), index=True)
+    digest: Mapped[str] = mapped_column(String(64))  # SHA-256 of the definition
+    definition: Mapped[str] = mapped_column(Long)  # canonical JSON
+    created_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
+
+
+class PhaseKey(Model):
+    """Which key a challenge's phase has, by its generation, and when everybody was shown it; no row: the first, not shown."""
+
+    __tablename__ = "phase_keys"
+    __table_args__ = (UniqueConstraint("challenge_id", "phase"), Model.__table_args__)
+
+    challenge_id: Mapped[int] = mapped_column(ForeignKey("challenges.id", ondelete="CASCADE"))
+    phase: Mapped[str] = mapped_column(String(63))
+    generation: Mapped[int] = mapped_column(default=0)
+    shown_at: Mapped[datetime.datetime | None] = mapped_column(Moment)
+
+
+class Submission(Model):
+    """One account's graded instance in a challenge, and what became of it."""
+
+    __tablename__ = "submissions"
+    __table_args__ = (
+        Index("ix_submissions_board", "challenge_id", "phase", "changed_at"),
+        Index("ix_submissions_entrant", "challenge_id", "entrant", "created_at"),
+        Model.__table_args__,
+    )
+
+    name: Mapped[str] = mapped_column(String(40), unique=True)  # what it is called for good
+    challenge_id: Mapped[int] = mapped_column(ForeignKey("challenges.id", ondelete="CASCADE"))
+    version_id: Mapped[int] = mapped_column(ForeignKey("challenge_versions.id"))
+    phase: Mapped[str] = mapped_column(String(63))
+    key_generation: Mapped[int] = mapped_column(default=0)  # of the phase's key, see `PhaseKey`
+    account_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id", ondelete="SET NULL"), index=True)
+    entrant: Mapped[str] = mapped_column(
+        String(254)
+    )  # the account's id or the team, which keep their rows; see `grader/server/competitions/names.py`
+    token: Mapped[str | None] = mapped_column(String(60), unique=True)  # of its instance
+    state: Mapped[str] = mapped_column(String(20), index=True)
+    reason: Mapped[str] = mapped_column(String(500), default="")
+    counts: Mapped[bool] = mapped_column(default=True)  # against the limits; a void one does not
+    score: Mapped[float | None] = mapped_column(Double)
+    secondary: Mapped[float | None] = mapped_column(Double)
+    spread: Mapped[float | None] = mapped_column(Double)
+    standard_error: Mapped[float | None] = mapped_column(Double)
+    steps: Mapped[int] = mapped_column(default=0)
+    trials: Mapped[str] = mapped_column(Long, default="[]")  # JSON, as in the receipt
+    journal_head: Mapped[str] = mapped_column(
+        String(64), default=""
+    )  # see `receipt.head`; "": ended before it was kept
+    verdict: Mapped[str] = mapped_column(String(20), default="")
+    verdict_reason: Mapped[str] = mapped_column(String(500), default="")
+    receipt: Mapped[str] = mapped_column(Long, default="")
+    left: Mapped[bool] = mapped_column(default=False)  # its agent has closed it
+    created_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
+    changed_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
+    finished_at: Mapped[datetime.datetime | None] = mapped_column(Moment)
+
+
+class Team(Model):
+    """Accounts that submit to a challenge as one entrant."""
+
+    __tablename__ = "teams"
+    __table_args__ = (UniqueConstraint("challenge_id", "name_key"), Model.__table_args__)
+
+    challenge_id: Mapped[int] = mapped_column(ForeignKey("challenges.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(String(60))
+    name_key: Mapped[str] = mapped_column(String(180))  # the name as it is compared
+    code_digest: Mapped[str] = mapped_column(String(64), default="")  # of the code with which one joins; "": none
+    created_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
+
+
+class TeamMember(Model):
+    """An account in a team; it is in one team of a challenge at most."""
+
+    __tablename__ = "team_members"
+    __table_args__ = (UniqueConstraint("challenge_id", "account_id"), Model.__table_args__)
+
+    team_id: Mapped[int] = mapped_column(ForeignKey("teams.id", ondelete="CASCADE"), index=True)
+    challenge_id: Mapped[int] = mapped_column(ForeignKey("challenges.id", ondelete="CASCADE"))
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+
+
+class RemoteEntry(Model):
+    """A submission that a challenge server elsewhere is told of."""
+
+    __tablename__ = "remote_entries"
+
+    submission_id: Mapped[int] = mapped_column(ForeignKey("submissions.id", ondelete="CASCADE"), unique=True)
+    sealed_key: Mapped[str] = mapped_column(Text)  # the participant's there, encrypted; "" when it is needed no more
+    remote_id: Mapped[str] = mapped_column(String(100), default="")  # what it is called there
+
+
+class Report(Model):
+    """What a challenge server is to be told of a submission; each number once, in their order."""
+
+    __tablename__ = "reports"
+    __table_args__ = (
+        UniqueConstraint("submission_id", "number"),
+        Index("ix_reports_state", "state", "next_at"),
+        Model.__table_args__,
+    )
+
+    submission_id: Mapped[int] = mapped_column(ForeignKey("submissions.id", ondelete="CASCADE"))
+    number: Mapped[int]  # 0: it was begun; 1: what became of it
+    state: Mapped[str] = mapped_column(String(20), default="waiting")
+    attempts: Mapped[int] = mapped_column(default=0)
+    reason: Mapped[str] = mapped_column(String(500), default="")
+    created_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
+    next_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
+    ended_at: Mapped[datetime.datetime | None] = mapped_column(Moment)
+
+
+class ExternalEntry(Model):
+    """A submission that a grader on another machine tells this server of."""
+
+    __tablename__ = "external_entries"
+
+    submission_id: Mapped[int] = mapped_column(ForeignKey("submissions.id", ondelete="CASCADE"), unique=True)
+    grader_id: Mapped[int]  # the account whose key the grader has
+    status: Mapped[str] = mapped_column(String(20))
+    details: Mapped[str] = mapped_column(Long, default="{}")  # JSON: meta, media

@@ -1,0 +1,119 @@
+"""The tables of projects, experiments, models and sessions."""
+
+import datetime
+
+from sqlalchemy import Double, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from gymserve.store.columns import Count, Long, Model, Moment, now
+
+
+class Project(Model):
+    """A group of experiments; `number` counts within its account."""
+
+    __tablename__ = "projects"
+    __table_args__ = (UniqueConstraint("account_id", "number"), Model.__table_args__)
+
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    title: Mapped[str] = mapped_column(String(200))
+    description: Mapped[str] = mapped_column(Text)
+    project_type: Mapped[str] = mapped_column(String(50))
+    experiments_made: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
+
+
+class Experiment(Model):
+    """One training run. `number` counts within its project, if it has one."""
+
+    __tablename__ = "experiments"
+    __table_args__ = (
+        UniqueConstraint("project_id", "number"),
+        Index("ix_experiments_queue", "state", "queued_at"),
+        Model.__table_args__,
+    )
+
+    name: Mapped[str] = mapped_column(String(36), unique=True)  # a UUID, by which it is addressed
+    account_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), index=True)
+    project_id: Mapped[int | None] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    number: Mapped[int | None]
+    title: Mapped[str] = mapped_column(String(200))
+    description: Mapped[str] = mapped_column(Text, default="")
+    hypothesis: Mapped[str] = mapped_column(String(500), default="")
+    tags: Mapped[str] = mapped_column(String(500), default="")  # ",a,b,"; "": none
+    runner: Mapped[str] = mapped_column(String(50))
+    algorithm: Mapped[str] = mapped_column(String(100), default="")
+    environment: Mapped[str] = mapped_column(String(100), default="")
+    seed: Mapped[int] = mapped_column(Count, default=42)
+    parameters: Mapped[str] = mapped_column(Long, default="{}")  # JSON: what the runner is told besides
+    state: Mapped[str] = mapped_column(String(20))
+    wish: Mapped[str] = mapped_column(String(20), default="")  # "pause", "stop": what is to become of it
+    reason: Mapped[str] = mapped_column(String(500), default="")
+    exit_code: Mapped[int | None]
+    attempts: Mapped[int] = mapped_column(default=0)  # processes that were started for it since it was queued by hand
+    timesteps: Mapped[int] = mapped_column(Count, default=0)
+    metrics_read: Mapped[int] = mapped_column(Count, default=0)  # bytes of its metrics file that are in the database
+    results: Mapped[str] = mapped_column(Long, default="{}")  # JSON: what the runner left at its end
+    seconds: Mapped[float] = mapped_column(Double, default=0.0)  # for which its processes ran
+    cpu_seconds: Mapped[float] = mapped_column(Double, default=0.0)
+    peak_memory: Mapped[int] = mapped_column(Count, default=0)  # bytes
+    copy_of: Mapped[str] = mapped_column(String(36), default="")
+    created_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
+    queued_at: Mapped[datetime.datetime | None] = mapped_column(Moment)
+    started_at: Mapped[datetime.datetime | None] = mapped_column(Moment)
+    completed_at: Mapped[datetime.datetime | None] = mapped_column(Moment)
+
+
+class Metric(Model):
+    """One value of an experiment at a timestep. `position` is where its line begins in the runner's file, in bytes."""
+
+    __tablename__ = "metrics"
+    __table_args__ = (
+        Index("ix_metrics_series", "experiment_id", "name", "timestep"),
+        Index("ix_metrics_position", "experiment_id", "position"),
+        Model.__table_args__,
+    )
+
+    id: Mapped[int] = mapped_column(Count, primary_key=True)
+    experiment_id: Mapped[int] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"))
+    position: Mapped[int] = mapped_column(Count)
+    name: Mapped[str] = mapped_column(String(100))
+    timestep: Mapped[int] = mapped_column(Count)
+    value: Mapped[float | None] = mapped_column(Double)  # null: it was not finite
+
+
+class Policy(Model):
+    """A trained model that can be queried. `version` counts within its account's title; one of a title is promoted."""
+
+    __tablename__ = "models"
+    __table_args__ = (Index("ix_models_account_id", "account_id", "title"), Model.__table_args__)
+
+    name: Mapped[str] = mapped_column(String(36), unique=True)  # a UUID, by which it is addressed
+    account_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    title: Mapped[str] = mapped_column(String(200))
+    version: Mapped[int]
+    is_promoted: Mapped[bool] = mapped_column(default=False)
+    experiment: Mapped[str] = mapped_column(String(36))  # its name; the experiment may be gone
+    algorithm: Mapped[str] = mapped_column(String(100))
+    environment: Mapped[str] = mapped_column(String(100))
+    details: Mapped[str] = mapped_column(Long, default="{}")  # JSON: the order that it was trained by, its evaluation
+    created_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
+
+
+class TrainingSession(Model):
+    """A session of rewards-api: a name under which an account keeps parameters, a training, and how well it drives."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (Index("ix_sessions_score", "score"), Model.__table_args__)
+
+    key: Mapped[str] = mapped_column(String(64), unique=True)  # SHA-256 of whose it is and what it is called
+    account_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(String(200))
+    environment: Mapped[str] = mapped_column(Long, default="{}")  # JSON, as the client wrote them
+    agent: Mapped[str] = mapped_column(Long, default="{}")
+    training: Mapped[str] = mapped_column(Long, default="{}")
+    agent_at: Mapped[datetime.datetime | None] = mapped_column(Moment)  # when that was written
+    experiment: Mapped[str] = mapped_column(String(36), default="")  # its name; "": none yet
+    evaluation: Mapped[str] = mapped_column(Long, default="{}")  # JSON: mode → track → how it drove
+    score: Mapped[float | None] = mapped_column(Double)  # on the leaderboard
+    created_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)

@@ -1,0 +1,1 @@
+"""What the operating system gives: processes, files, memory that is shared, logs."""

@@ -1,0 +1,49 @@
+"""The random generators that a process has one of each: Python's, numpy's and, where it was imported, torch's.
+
+Environments should draw from generators of their own, but many draw from these.
+"""
+
+import contextlib
+import random
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+
+def seed(value: int) -> None:
+    """Seeds all of them; `value` is from 0 to 2**63 - 1."""
+    random.seed(value)
+    np.random.seed((value ^ value >> 32) & 0xFFFFFFFF)
+    if torch := sys.modules.get("torch"):
+        torch.default_generator.manual_seed(value)
+
+
+def state() -> list[Any]:
+    """Where they are, as plain data."""
+    version, numbers, gauss = random.getstate()
+    legacy: Any = np.random.get_state(legacy=False)
+    legacy["state"]["key"] = legacy["state"]["key"].tolist()
+    torch = sys.modules.get("torch")
+    tensor = None if torch is None else torch.default_generator.get_state().tolist()
+    return [[version, list(numbers), gauss], legacy, tensor]
+
+
+def restore(state: list[Any]) -> None:
+    """Brings them to where `state` was taken."""
+    (version, numbers, gauss), legacy, tensor = state
+    random.setstate((version, tuple(numbers), gauss))
+    np.random.set_state(legacy)
+    if tensor is not None and (torch := sys.modules.get("torch")):
+        torch.default_generator.set_state(torch.tensor(tensor, dtype=torch.uint8))
+
+
+@contextlib.contextmanager
+def kept() -> Iterator[None]:
+    """Within it they may be drawn from; afterwards they are as they were. It takes too long for a step."""
+    before = state()
+    try:
+        yield
+    finally:
+        restore(before)

@@ -1,0 +1,91 @@
+"""Rates that hold across all processes of a server: one small file in memory, shared by workers and hosts.
+
+The rule is GCRA (ITU-T I.371, "virtual scheduling"): a subject has a theoretical arrival time, which each unit taken moves
+on by 1 / rate; a unit is refused while that time is more than `burst` units ahead of now. One number a subject is all
+that needs to be kept, and one that lies in the past is as good as none.
+"""
+
+import fcntl
+import hashlib
+import mmap
+import os
+import struct
+import threading
+import time
+from pathlib import Path
+
+SLOTS = 1 << 16
+PROBES = 8
+_SLOT = struct.Struct("<Qd")  # a hash of (limit, subject), its theoretical arrival time
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_HEAD = 16  # bytes that say in which run of the machine the times were noted
+_ALL = _HEAD + SLOTS * _SLOT.size
+
+
+class Rates:
+    """Args:
+    file: shared by all who are to count together; made if it is not there.
+
+    Raises:
+        OSError: there is no room for it on the disk.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._lock = threading.Lock()  # the file's lock is between processes only
+        fcntl.lockf(self._descriptor, fcntl.LOCK_EX)
+        boot = hashlib.blake2b(_BOOT.read_bytes(), digest_size=_HEAD).digest()
+        if os.pread(self._descriptor, _HEAD, 0) != boot:
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, boot, 0)
+        # At each start, since older versions left holes: writing to one is SIGBUS where the disk is full.
+        os.posix_fallocate(self._descriptor, 0, _ALL)
+        fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
+        self._slots = mmap.mmap(self._descriptor, _ALL)
+
+    def take(self, limit: str, subject: object, *, rate: float, burst: float, units: float = 1.0) -> float:
+        """Takes `units` if they are there.
+
+        Args:
+            rate: units that come back each second.
+            burst: units that may be taken at once.
+
+        Returns:
+            0.0, or the seconds until there are enough of them; then nothing was taken.
+        """
+        name = f"{limit}\0{subject}".encode("utf-8", "surrogatepass")
+        key = int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little") or 1
+        now = time.monotonic()
+        with self._lock:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX)
+            try:
+                at, arrival = self._find(key, now)
+                after = max(arrival, now) + units / rate
+                # What is more than a whole burst can be had when nothing else was taken.
+                wait = after - now - max(burst, units) / rate
+                if wait <= 1e-9:
+                    _SLOT.pack_into(self._slots, at, key, after)
+                    return 0.0
+                return wait
+            finally:
+                fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
+
+    def give_back(self, limit: str, subject: object, *, rate: float, units: float = 1.0) -> None:
+        """Undoes a `take`."""
+        self.take(limit, subject, rate=rate, burst=float("inf"), units=-units)
+
+    def _find(self, key: int, now: float) -> tuple[int, float]:
+        """(offset, arrival) of the subject's slot, or of one that it may have."""
+        oldest, free = float("inf"), 0
+        for probe in range(PROBES):
+            at = _HEAD + (key + probe) % SLOTS * _SLOT.size
+            other, arrival = _SLOT.unpack_from(self._slots, at)
+            if other == key:
+                return at, arrival
+            if arrival < oldest:
+                oldest, free = arrival, at
+        return free, now
+
+    def close(self) -> None:
+        self._slots.close()
+        os.close(self._descriptor)

@@ -1,0 +1,78 @@
+"""Jobs for a background process, a file each: written whole, so that none is lost and none is carried out by halves."""
+
+import json
+import os
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from gymserve.protocol.errors import StorageFull
+from gymserve.system.files import replacing
+
+
+class Job(Protocol):
+    """What is to be done: a frozen dataclass. `attempts`: how often it was begun."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def file(self) -> str:
+        """Its file's name."""
+
+    @property
+    def attempts(self) -> int: ...
+
+
+J = TypeVar("J", bound=Job)
+
+
+class Spool(Generic[J]):
+    """The jobs of one kind.
+
+    Args:
+        folder: theirs; it is made with the first.
+        noun: what a job is called.
+    """
+
+    def __init__(self, folder: Path, kind: type[J], noun: str) -> None:
+        self.folder, self.kind, self.noun = folder, kind, noun
+
+    def place(self, job: J, *, wait_seconds: float = 0.0) -> None:
+        """Writes the job, or writes it anew; it is due in `wait_seconds`, which its file's modification time says.
+
+        Raises:
+            StorageFull: there is no room.
+        """
+        due = time.time() + wait_seconds
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with replacing(self.folder / job.file) as fresh:
+                fresh.write_text(json.dumps(asdict(job)))
+                os.utime(fresh, (due, due))
+        except OSError as error:
+            raise StorageFull(f"{self.noun} cannot be written: {error.strerror}") from error
+
+    def begin(self, job: J, **changes: Any) -> J:
+        """Counts an attempt before it is made, since it may end the process."""
+        begun = replace(job, attempts=job.attempts + 1, **changes)
+        self.place(begun)
+        return begun
+
+    def done(self, job: J) -> None:
+        """There is nothing more to do."""
+        (self.folder / job.file).unlink(missing_ok=True)
+
+    def names(self) -> list[str]:
+        """The files of all jobs, due or not."""
+        try:
+            return sorted(name for name in os.listdir(self.folder) if not name.startswith("."))
+        except FileNotFoundError:
+            return []
+
+    def read(self, name: str) -> J | None:
+        """The job in a file; None: it is done by now, or no job."""
+        try:
+            return self.kind(**json.loads((self.folder / name).read_text()))
+        except (OSError, ValueError, TypeError):
+            return None

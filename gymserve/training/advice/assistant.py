@@ -1,0 +1,303 @@
+"""The assistant: reads hyper-parameters and curves, and says what it saw, with the numbers, and what to change.
+
+It knows rules and nothing else. What they say, and the source of each, stands in `phrases.toml`.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+INFO, WARNING, SEVERE = "info", "warning", "severe"
+ENGLISH, CHINESE = "en", "zh"
+PARTS = 20  # of a curve, which are compared by their means
+LEAST = 8  # points of a curve, for anything to be said of it
+SAME = 30  # episodes with one and the same return, for that to be told
+EARLY = 0.1  # of a run: before that its returns say nothing yet
+EXPLORERS = ("ent_coef", "exploration_fraction", "exploration_final_eps", "use_sde")
+LAYERS = {  # of Stable-Baselines3's policies, where no net_arch is given
+    "SAC": (256, 256), "TQC": (256, 256), "CrossQ": (256, 256), "TD3": (400, 300), "DDPG": (400, 300),
+}  # fmt: skip
+USUAL = (64, 64)
+SHARED = ("PPO", "A2C", "TRPO", "MaskablePPO", "RecurrentPPO")  # policy and value may share layers
+
+Curve = tuple[Sequence[float], Sequence[float]]
+"""Timesteps and values, both (n,)."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was seen.
+
+    Args:
+        about: "hyper-parameters" or "curves".
+        severity: info, warning or severe.
+        seen: what, with the numbers.
+        advice: what to change.
+        why: the reason, and `source` where that stands.
+    """
+
+    name: str
+    about: str
+    severity: str
+    seen: str
+    advice: str
+    why: str
+    source: str
+
+
+class Seen(NamedTuple):
+    """What a rule has seen: the name of its phrases, how grave it is, and the numbers in them."""
+
+    phrase: str
+    severity: str
+    numbers: dict[str, Any]
+
+    def told(self, language: str) -> Finding:
+        known = phrases()["finding"][self.phrase]
+        name, *texts = known[language]
+        seen, advice, why = (text.format_map(self.numbers) for text in texts)
+        source = phrases()["sources"][known["source"]]
+        return Finding(name, known["about"], self.severity, seen, advice, why, source)
+
+
+@cache
+def phrases() -> dict[str, Any]:
+    return tomllib.loads((Path(__file__).parent / "phrases.toml").read_text())
+
+
+def _seen(phrase: str, severity: str, **numbers: Any) -> Seen:
+    return Seen(phrase, severity, numbers)
+
+
+def findings(
+    algorithm: str,
+    hyperparameters: Mapping[str, Any],
+    curves: Mapping[str, Curve],
+    *,
+    total_timesteps: int,
+    n_envs: int = 1,
+    threshold: float | None = None,
+    diverged: bool = False,
+    language: str = ENGLISH,
+) -> list[Finding]:
+    """What is to be said of a run, the gravest first.
+
+    Args:
+        hyperparameters: all of them, defaults too.
+        curves: by the names of an experiment's metrics, such as `reward` and `train/approx_kl`.
+        threshold: the mean return at which the environment counts as solved, if that is known.
+        diverged: it failed because its numbers became NaN or infinite.
+        language: "en" or "zh".
+    """
+    told = [_seen("divergence", SEVERE, rate=hyperparameters.get("learning_rate"))] if diverged else []
+    told += [*_parameters(algorithm, hyperparameters, total_timesteps, n_envs)]
+    told += _network(algorithm, hyperparameters)
+    rewards = curves.get("reward")
+    if (parts := _parts(rewards)) is not None and rewards is not None:
+        of_rewards = [*_constant(rewards, threshold)]
+        if not of_rewards and rewards[0][-1] >= EARLY * total_timesteps:
+            of_rewards = [*_rewards(parts, threshold, hyperparameters)]
+        told += [*of_rewards, *_fitting_network(algorithm, hyperparameters, {each.phrase for each in of_rewards})]
+    told += _losses(curves)
+    told += _exploration(curves, hyperparameters, total_timesteps)
+    grave = (SEVERE, WARNING, INFO)
+    return [each.told(language) for each in sorted(told, key=lambda each: grave.index(each.severity))]
+
+
+def spread(runs: Sequence[Curve]) -> Finding | None:
+    """What the spread of several seeds' rewards says; None: there are fewer than two runs that can be compared."""
+    ends = [float(parts[-PARTS // 4 :].mean()) for run in runs if (parts := _parts(run)) is not None]
+    if len(ends) < 2:
+        return None
+    numbers = {"count": len(ends), "mean": float(np.mean(ends)), "deviation": float(np.std(ends, ddof=1))}
+    wide = numbers["deviation"] > 0.3 * max(abs(numbers["mean"]), 1e-9)
+    return Seen("seed-spread-wide" if wide else "seed-spread", WARNING if wide else INFO, numbers).told(ENGLISH)
+
+
+def _parameters(algorithm: str, given: Mapping[str, Any], total: int, n_envs: int) -> Iterator[Seen]:
+    if (rate := _number(given, "learning_rate")) is not None and algorithm != "ARS":
+        if rate > 3e-3:
+            yield _seen("learning-rate-high", SEVERE if rate >= 0.01 else WARNING, rate=rate)
+        elif rate < 1e-5:
+            yield _seen("learning-rate-low", SEVERE if rate < 1e-6 else WARNING, rate=rate)
+    if (gamma := _number(given, "gamma")) is not None:
+        if gamma < 0.9:
+            yield _seen("discount-low", WARNING, gamma=gamma, horizon=1 / (1 - gamma))
+        elif gamma > 0.9995:
+            yield _seen("discount-high", WARNING, gamma=gamma)
+    if (clip := _number(given, "clip_range")) is not None and not 0.05 <= clip <= 0.4:
+        yield _seen("clip-range", WARNING, clip=clip)
+    if (bonus := _number(given, "ent_coef")) is not None and bonus > 0.1:
+        yield _seen("entropy-bonus", WARNING, bonus=bonus)
+    if (epsilon := _number(given, "exploration_final_eps")) is not None and epsilon > 0.2:
+        yield _seen("exploration-lasts", WARNING, epsilon=epsilon)
+    yield from _batches(algorithm, given, int(_number(given, "n_steps") or 0) * n_envs)
+    yield from _replay(given, total)
+
+
+def _batches(algorithm: str, given: Mapping[str, Any], rollout: int) -> Iterator[Seen]:
+    batch = given.get("batch_size")
+    if algorithm in SHARED and algorithm != "A2C" and 0 < rollout < 64:
+        yield _seen("rollout-short", WARNING, rollout=rollout)
+    if not isinstance(batch, int) or batch < 1:
+        return
+    if batch < 16:
+        yield _seen("batch-size-small", SEVERE if batch < 4 else WARNING, batch=batch)
+    elif batch > 2048:
+        yield _seen("batch-size-large", WARNING, batch=batch)
+    elif algorithm == "PPO" and rollout and rollout % batch:
+        yield _seen("batch-size-uneven", INFO, batch=batch, rollout=rollout)
+
+
+def _replay(given: Mapping[str, Any], total: int) -> Iterator[Seen]:
+    size = given.get("buffer_size")
+    wanted = min(100_000, max(1000, total))
+    if isinstance(size, int) and size < min(wanted, total) / 10:
+        yield _seen("buffer-small", SEVERE if size < 100 else WARNING, size=size, wanted=wanted)
+    elif isinstance(size, int) and size > 5_000_000:
+        yield _seen("buffer-large", WARNING, size=size)
+    starts = given.get("learning_starts")
+    if isinstance(starts, int) and starts > 0.5 * total:
+        yield _seen("learning-starts", SEVERE if starts >= total else WARNING, starts=starts, total=total)
+
+
+# --- the network --------------------------------------------------------------------------------------------------------
+
+
+def _layers(algorithm: str, given: Mapping[str, Any]) -> list[int]:
+    """The units of the policy network's layers; []: not known."""
+    chosen = (given.get("policy_kwargs") or {}).get("net_arch") if algorithm else []
+    if chosen is None:
+        chosen = LAYERS.get(algorithm, USUAL)
+    if isinstance(chosen, Mapping):
+        chosen = chosen.get("pi", ())
+    return [each for each in chosen if isinstance(each, int)]
+
+
+def _network(algorithm: str, given: Mapping[str, Any]) -> Iterator[Seen]:
+    layers = _layers(algorithm, given)
+    numbers = {"layers": _written(layers), "wanted": LAYERS.get(algorithm, USUAL)[0]}
+    if layers and max(layers) < 16:
+        yield Seen("network-small", WARNING, numbers)
+    elif layers and (max(layers) > 1024 or len(layers) > 4):
+        yield Seen("network-large", WARNING, numbers)
+
+
+def _fitting_network(algorithm: str, given: Mapping[str, Any], seen: set[str]) -> Iterator[Seen]:
+    """What the curve of rewards says of the network."""
+    layers = _layers(algorithm, given)
+    if not layers or max(layers) < 16:
+        return
+    if seen & {"no-progress", "plateau", "constant"} and max(layers) < 512:
+        yield _seen("network-more", INFO, layers=_written(layers), wanted=2 * max(layers))
+    elif seen & {"collapse", "instability"} and algorithm in SHARED:
+        separate = f"net_arch = {{'pi': {layers}, 'vf': {layers}}}"
+        yield _seen("network-steady", INFO, layers=_written(layers), separate=separate)
+
+
+def _written(layers: Sequence[int]) -> str:
+    return ", ".join(map(str, layers))
+
+
+# --- curves -------------------------------------------------------------------------------------------------------------
+
+
+def _constant(rewards: Curve, threshold: float | None) -> Iterator[Seen]:
+    values = np.asarray(rewards[1], np.float64)
+    value = float(values[0])
+    if len(values) >= SAME and bool((values == value).all()) and (threshold is None or value < threshold):
+        yield _seen("constant", SEVERE, value=value, count=len(values))
+
+
+def _rewards(parts: np.ndarray, threshold: float | None, given: Mapping[str, Any]) -> Iterator[Seen]:
+    """Args: parts: (PARTS,) float64, means of equal parts of the curve."""
+    quarter = PARTS // 4
+    first, end = float(parts[:2].mean()), float(parts[-quarter:].mean())
+    smooth = np.convolve(parts, np.ones(3) / 3, "valid")
+    best = float(smooth.max())
+    gained, scale = best - first, max(abs(best), abs(first), 1e-9)
+    wobble = float(np.abs(np.diff(parts[PARTS // 2 :])).mean())
+    if threshold is not None and end >= threshold:
+        yield _seen("solved", INFO, end=end, threshold=threshold)
+        return
+    if gained > 0.2 * scale and best - end > 0.4 * gained:
+        yield _seen("collapse", SEVERE, first=first, best=best, end=end)
+    elif gained <= 0.1 * scale or end - first <= 0.1 * scale:
+        yield _seen("no-progress", SEVERE, first=first, end=end)
+    elif abs(end - parts[-2 * quarter : -quarter].mean()) < 0.05 * scale and wobble <= 0.25 * gained:
+        own = [name for name in EXPLORERS if name in given]
+        yield _seen("plateau", WARNING, end=end, explore=f" ({', '.join(own)})" if own else "")
+    if gained > 0.2 * scale and wobble > 0.25 * gained:
+        yield _seen("instability", WARNING, wobble=wobble, gained=gained)
+
+
+def _losses(curves: Mapping[str, Curve]) -> Iterator[Seen]:
+    if (kl := _late(curves.get("train/approx_kl"))) is not None and kl > 0.03:
+        yield _seen("policy-jumps", SEVERE if kl > 0.1 else WARNING, kl=kl)
+    clipped = _late(curves.get("train/clip_fraction"))
+    if clipped is not None and clipped > 0.4:
+        yield _seen("clipping", WARNING, clipped=clipped)
+    explained = _late(curves.get("train/explained_variance"))
+    if explained is not None and explained < 0.1:
+        yield _seen("value-function", WARNING, explained=explained)
+    values = _parts(curves.get("train/value_loss"))
+    if values is not None and values[-5:].mean() > 20 * max(float(np.median(values[:5])), 1e-9):
+        yield _seen("value-loss", WARNING, first=float(np.median(values[:5])), end=float(values[-5:].mean()))
+
+
+def _exploration(curves: Mapping[str, Curve], given: Mapping[str, Any], total: int) -> Iterator[Seen]:
+    rates = curves.get("rollout/exploration_rate")
+    fraction = given.get("exploration_fraction")
+    if rates is not None and isinstance(fraction, (int, float)) and fraction < 0.05:
+        rate = float(rates[1][-1])
+        yield _seen("exploration-ends", WARNING, steps=fraction * total, total=total, rate=rate)
+    entropy = _parts(curves.get("train/entropy_loss"))
+    if entropy is not None and abs(entropy[0]) > 0.1 and abs(entropy[-5:].mean()) < 0.03 * abs(entropy[0]):
+        yield _seen("entropy", WARNING, first=abs(entropy[0]), end=abs(entropy[-5:].mean()))
+
+
+def _parts(curve: Curve | None) -> np.ndarray | None:
+    """(PARTS,) float64: means of equal parts; None: there is too little."""
+    if curve is None:
+        return None
+    values = np.asarray(curve[1], np.float64)
+    values = values[np.isfinite(values)]
+    if len(values) < LEAST:
+        return None
+    return np.array([part.mean() for part in np.array_split(np.repeat(values, PARTS), PARTS)])
+
+
+def _late(curve: Curve | None) -> float | None:
+    """The median of the second half; None: there is too little."""
+    parts = _parts(curve)
+    return None if parts is None else float(np.median(parts[PARTS // 2 :]))
+
+
+def _number(given: Mapping[str, Any], name: str) -> float | None:
+    value = given.get(name)
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def report(title: str, found: Sequence[Finding], language: str = ENGLISH) -> Iterator[str]:
+    """The findings in prose: Markdown in four parts, a piece at a time."""
+    words = phrases()["report"][language]
+    texts = [{**vars(each), "severity": words["severities"][each.severity]} for each in found]
+    yield f"# {title}\n\n"
+    for number, about in enumerate(("hyper-parameters", "curves")):
+        yield f"## {number + 1}. {words['parts'][number]}\n\n"
+        own = [words["seen"].format_map(each) for each in texts if each["about"] == about]
+        yield from own
+        yield "\n" if own else f"{words['nothing_seen']}\n\n"
+    yield f"## 3. {words['parts'][2]}\n\n"
+    yield from (words["changed"].format_map(each) for each in texts)
+    yield "\n" if found else f"{words['nothing_to_change']}\n\n"
+    yield f"## 4. {words['parts'][3]}\n\n"
+    grave = [text for text, each in zip(texts, found, strict=True) if each.severity != INFO]
+    for number, each in enumerate(grave, 1):
+        yield words["step"].format_map({**each, "number": number})
+    yield words["last_step"].format(number=len(grave) + 1)

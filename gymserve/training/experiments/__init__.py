@@ -1,0 +1,1 @@
+"""Experiments, their projects and their metrics, as rows."""

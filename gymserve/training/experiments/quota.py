@@ -1,0 +1,57 @@
+"""How much of training one account may keep: projects, experiments and models, and what they take of the disk."""
+
+import contextlib
+from pathlib import Path
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from gymserve.hosts.folders import occupied
+from gymserve.protocol.errors import LimitReached
+from gymserve.store import Database
+from gymserve.store.models import Experiment, Policy, Project
+
+NOUNS: dict[type[Project | Experiment | Policy], str] = {
+    Project: "projects",
+    Experiment: "experiments",
+    Policy: "models",
+}
+
+
+class Quota:
+    """Args:
+    data: the data directory, with the files of what the database tells.
+    kept: how many of each kind an account may have.
+    megabytes: that its experiments and models may take.
+    """
+
+    def __init__(
+        self, database: Database, data: Path, *, kept: float = float("inf"), megabytes: float = float("inf")
+    ) -> None:
+        self.database, self.data, self.kept, self.megabytes = database, data, kept, megabytes
+
+    def check(self, account_id: int | None, kind: type[Project | Experiment | Policy]) -> None:
+        """Whether an account may have one more; without accounts there are no limits.
+
+        Raises:
+            LimitReached: it has as many, or keeps as much, as the settings allow.
+        """
+        if account_id is None:
+            return
+        with self.database.reading() as session:
+            number = session.scalar(select(func.count()).where(kind.account_id == account_id)) or 0
+            taken = 0 if kind is Project else self._bytes(session, account_id)
+        if number >= self.kept:
+            raise LimitReached(f"an account may keep ACCOUNT_KEPT = {self.kept:g} {NOUNS[kind]}: delete some")
+        if taken > self.megabytes * 2**20:
+            raise LimitReached(
+                f"the account's experiments and models take more than ACCOUNT_STORAGE_MB = {self.megabytes:g}: delete some"
+            )
+
+    def _bytes(self, session: Session, account_id: int) -> int:
+        total = 0
+        for kind, folder in ((Experiment, "experiments"), (Experiment, "media/experiments"), (Policy, "models")):
+            for name in session.scalars(select(kind.name).where(kind.account_id == account_id)):
+                with contextlib.suppress(OSError):  # it was never started, or is being deleted
+                    total += occupied(self.data / folder / name)
+        return total

@@ -1,0 +1,1 @@
+"""Models are asked in a process of their own."""

@@ -1,0 +1,127 @@
+"""A model's policy as ONNX, for machines without torch: the deterministic one, with the averages it was trained with inside."""
+
+import importlib.util
+import io
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.vec_env import VecNormalize
+
+from gymserve.protocol.errors import Conflict
+from gymserve.training.plan.view import View
+
+OPSET = 17
+INPUT, OUTPUT = "observation", "action"
+INSTALL = 'pip install "gymserve[onnx]"'
+
+
+def export(model: Any, normal: VecNormalize | None, view: View, file: Path, *, told: dict[str, str]) -> None:
+    """Writes the policy of a Stable-Baselines3 model, checked, with `told` as its metadata.
+
+    Inputs are those of `predict`, as a batch: `observation`, or a Dict's parts by their names; the output is `action`.
+
+    Raises:
+        Conflict: it cannot be exported, with the reason.
+    """
+    if importlib.util.find_spec("onnx") is None:
+        raise Conflict(f"exporting needs onnx on the server: {INSTALL}")
+    if isinstance(view.observation_space, spaces.Box) and not isinstance(view.given[0], spaces.Box):
+        raise Conflict(f"observations in a {type(view.given[0]).__name__} like this one's have no exported form")
+    if hasattr(model.policy, "lstm_actor"):
+        raise Conflict(f"{type(model).__name__} has a memory, which the exported form of a policy has no place for")
+    import onnx
+
+    try:
+        made = onnx.load_from_string(_traced(model, normal, view))
+        onnx.helper.set_model_props(made, told)
+        onnx.checker.check_model(made)
+    except Exception as error:
+        line = str(error).partition("\n")[0]
+        raise Conflict(f"this policy cannot be exported: {type(error).__name__}: {line:.300}") from error
+    fresh = file.with_suffix(f".{os.getpid()}")
+    fresh.write_bytes(made.SerializeToString())
+    fresh.replace(file)
+
+
+class _Acting(torch.nn.Module):
+    """From observations as the environment gives them to actions as it takes them."""
+
+    def __init__(self, model: Any, normal: VecNormalize | None, view: View) -> None:
+        super().__init__()
+        self.view = view
+        self.policy, self.space = model.policy, model.action_space
+        self.names = list(model.observation_space) if isinstance(model.observation_space, spaces.Dict) else None
+        self.averages: dict[str | None, tuple[torch.Tensor, torch.Tensor]] = {}
+        self.clip = float(normal.clip_obs) if normal is not None else 0.0
+        if normal is not None and normal.norm_obs:
+            for name in (normal.norm_obs_keys or ()) if self.names else (None,):
+                seen: Any = normal.obs_rms if name is None else normal.obs_rms[name]
+                scale = np.sqrt(seen.var + normal.epsilon)
+                self.averages[name] = torch.as_tensor(seen.mean), torch.as_tensor(scale)
+        if isinstance(self.space, spaces.Box):
+            self.low, self.high = torch.as_tensor(self.space.low), torch.as_tensor(self.space.high)
+
+    def forward(self, *parts: torch.Tensor) -> torch.Tensor:
+        shown: Any = self._seen(None, parts[0])
+        if self.names is not None:
+            shown = {name: self._seen(name, part) for name, part in zip(self.names, parts, strict=True)}
+        action: torch.Tensor = self.policy._predict(shown, deterministic=True)
+        if not isinstance(self.space, spaces.Box):
+            given = self.view.given[1]
+            return action.reshape((-1, *(given.shape or ()))) + _start(given)
+        if self.policy.squash_output:
+            action = self.low + 0.5 * (action + 1.0) * (self.high - self.low)
+        return torch.clamp(action, self.low, self.high).reshape((-1, *(self.view.given[1].shape or ())))
+
+    def _seen(self, name: str | None, part: torch.Tensor) -> torch.Tensor:
+        """A part of the environment's observations as the policy reads it."""
+        given, seen, own = (
+            space if name is None else space[name]  # type: ignore[index]
+            for space in (self.view.given[0], self.view.observation_space, self.policy.observation_space)
+        )
+        if not isinstance(given, spaces.Box):
+            part = part - _start(given)
+        part = self._normal(name, part.reshape((-1, *(seen.shape or ()))))
+        is_turned = len(own.shape or ()) == 3 and own.shape != seen.shape  # pictures, whose colours come first there
+        return part.permute(0, 3, 1, 2) if is_turned else part
+
+    def _normal(self, name: str | None, part: torch.Tensor) -> torch.Tensor:
+        """As numpy does it: in double precision."""
+        if name not in self.averages:
+            return part
+        mean, scale = self.averages[name]
+        return torch.clamp((part.double() - mean) / scale, -self.clip, self.clip).float()
+
+
+def _start(space: Any) -> torch.Tensor:
+    """What numbers of a space count from."""
+    return torch.as_tensor(getattr(space, "start", 0))
+
+
+def _traced(model: Any, normal: VecNormalize | None, view: View) -> bytes:
+    acting = _Acting(model, normal, view).eval()
+    model.policy.set_training_mode(False)
+    space: Any = view.given[0]
+    parts = [space[name] for name in acting.names] if acting.names is not None else [space]
+    shown = tuple(torch.as_tensor(np.stack([part.sample(), part.sample()])) for part in parts)
+    names = acting.names if acting.names is not None else [INPUT]
+    file = io.BytesIO()
+    torch.distributions.Distribution.set_default_validate_args(False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the newer exporter needs a library more, and gains nothing for such graphs
+        torch.onnx.export(
+            acting,
+            shown,
+            file,  # type: ignore[arg-type]  # the older exporter writes to files as well
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=names,
+            output_names=[OUTPUT],
+            dynamic_axes={name: {0: "batch"} for name in (*names, OUTPUT)},
+        )
+    return file.getvalue()

@@ -1,0 +1,1 @@
+"""What a training is to do, checked before it begins."""

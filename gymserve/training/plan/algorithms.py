@@ -1,0 +1,205 @@
+"""The algorithms of Stable-Baselines3 and sb3-contrib, read off the libraries' source, so that no torch is imported.
+
+Names, defaults, kinds of parameters, policies and action spaces are those of the installed versions.
+"""
+
+import ast
+import difflib
+import importlib.util
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gymnasium import Space, spaces
+
+from gymserve.protocol.errors import Untrainable
+from gymserve.training.plan.view import PLAIN
+
+PACKAGES = ("stable_baselines3", "sb3_contrib")
+INSTALL = 'pip install "gymserve[train]"'
+OURS = {  # parameters that are the runner's business
+    "self", "policy", "env", "tensorboard_log", "verbose", "seed", "device", "_init_setup_model",
+    "rollout_buffer_class", "rollout_buffer_kwargs",
+}  # fmt: skip
+LEAST_PIXELS = 36  # in each direction, of the library's convolutions
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """An algorithm, as its class declares it.
+
+    Attributes:
+        package: the library that has it.
+        defaults: hyper-parameter → default, as plain data.
+        kinds: hyper-parameter → its annotation, such as `float | Schedule`.
+        policies: the names by which its policies are asked for.
+        actions: the kinds of action space that it takes.
+    """
+
+    name: str
+    package: str
+    description: str
+    defaults: dict[str, Any]
+    kinds: dict[str, str]
+    policies: tuple[str, ...]
+    actions: tuple[str, ...]
+
+    def policy_for(self, observations: Space[Any]) -> str:
+        """The policy for an observation space, of those that the algorithm has.
+
+        Raises:
+            Untrainable: it has none.
+        """
+        kind = type(observations).__name__
+        if isinstance(observations, spaces.Dict):
+            wanted = "MultiInput"
+        elif is_picture(observations):
+            wanted = "Cnn"
+        elif isinstance(observations, PLAIN):
+            wanted = "Mlp"
+        else:
+            raise Untrainable(f"{self.name} cannot read observations of a {kind} space")
+        found = next((policy for policy in self.policies if policy.startswith(wanted)), None)
+        if found is None:
+            raise Untrainable(f"{self.name} has no policy for these observations ({kind}): {', '.join(self.policies)}")
+        return found
+
+    def check_actions(self, actions: dict[str, Any]) -> None:
+        """Raises: Untrainable: it does not act in a space of this kind."""
+        if actions["name"] not in self.actions:
+            fitting = [each.name for each in everything() if actions["name"] in each.actions]
+            raise Untrainable(
+                f"{self.name} needs an action space of the kind {' or '.join(self.actions)}, and this environment's is "
+                f"{actions['name']}: "
+                + (f"use one of {', '.join(fitting)}" if fitting else "no algorithm here takes it")
+            )
+
+
+def is_picture(space: Space[Any]) -> bool:
+    """Whether the library's convolutions can read observations of a space."""
+    picture = isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) == 3
+    return picture and min(sorted(space.shape or ())[1:]) >= LEAST_PIXELS
+
+
+def missing() -> str | None:
+    """What stands in the way of training, and the way out; None: nothing."""
+    lacking = [package for package in ("torch", *PACKAGES) if importlib.util.find_spec(package) is None]
+    return f"{', '.join(lacking)} is not installed: {INSTALL}" if lacking else None
+
+
+@cache
+def everything() -> tuple[Algorithm, ...]:
+    """All algorithms that are installed, by name."""
+    found: dict[str, Algorithm] = {}
+    for package in PACKAGES:
+        spec = importlib.util.find_spec(package)
+        if spec is not None and spec.origin is not None:
+            found |= _of_package(package, Path(spec.origin).parent, found)
+    return tuple(found[name] for name in sorted(found))
+
+
+def available() -> tuple[Algorithm, ...]:
+    """All algorithms, where there is what they need.
+
+    Raises:
+        Untrainable: something is missing; it says what, and how it is installed.
+    """
+    if (reason := missing()) is not None:
+        raise Untrainable(reason)
+    return everything()
+
+
+def find(name: Any) -> Algorithm:
+    """The algorithm of this name, in whatever case.
+
+    Raises:
+        Untrainable: there is none.
+    """
+    names = {each.name.lower(): each for each in available()}
+    if not isinstance(name, str) or name.lower() not in names:
+        near = difflib.get_close_matches(str(name).lower()[:50], names, 1, 0.5)
+        hint = f"did you mean {names[near[0]].name}?" if near else ""
+        known = ", ".join(each.name for each in everything())
+        raise Untrainable(f"there is no algorithm {name!r:.50}: {hint or f'GET /algorithms has {known}'}")
+    return names[name.lower()]
+
+
+def _of_package(package: str, folder: Path, known: dict[str, Algorithm]) -> dict[str, Algorithm]:
+    public = _public(folder / "__init__.py")
+    classes = {
+        node.name: node
+        for file in sorted(folder.glob("*/*.py"))
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef) and node.name in public and _constructor(node) is not None
+    }
+    found: dict[str, Algorithm] = {}
+    for name, node in classes.items():
+        if _own(node, "policy") and "env" in {each.arg for each in _constructor(node).args.args}:  # type: ignore[union-attr]
+            bases = [ast.unparse(base) for base in node.bases]
+            parents = [classes[base] for base in bases if base in classes]
+            found[name] = _read(package, node, parents)
+    return found
+
+
+def _public(file: Path) -> set[str]:
+    """What `__all__` names."""
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return set(ast.literal_eval(node.value))
+    return set()
+
+
+def _constructor(node: ast.ClassDef) -> ast.FunctionDef | None:
+    return next((each for each in node.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"), None)
+
+
+def _own(node: ast.ClassDef, parameter: str) -> bool:
+    constructor = _constructor(node)
+    return constructor is not None and parameter in {each.arg for each in constructor.args.args}
+
+
+def _read(package: str, node: ast.ClassDef, parents: list[ast.ClassDef]) -> Algorithm:
+    constructor = _constructor(node)
+    assert constructor is not None
+    arguments = constructor.args.args
+    defaults = constructor.args.defaults
+    pairs = [
+        (argument, default)
+        for argument, default in zip(arguments[len(arguments) - len(defaults) :], defaults, strict=True)
+        if argument.arg not in OURS
+    ]
+    lineage = [node, *parents]
+    return Algorithm(
+        name=node.name,
+        package=package,
+        description=_summary(node),
+        defaults={argument.arg: ast.literal_eval(default) for argument, default in pairs},
+        kinds={argument.arg: ast.unparse(argument.annotation or ast.Constant("Any")) for argument, _ in pairs},
+        policies=next(filter(None, map(_policies, lineage)), ()),
+        actions=next(filter(None, map(_actions, lineage)), ()),
+    )
+
+
+def _summary(node: ast.ClassDef) -> str:
+    """The docstring's first sentence or two, without addresses."""
+    first = re.split(r"\n\s*\n|\n:|\n(?:Paper|Reference|This implementation)", ast.get_docstring(node) or node.name)[0]
+    return re.sub(r":?\s*https?://\S+", "", " ".join(first.split())).strip()
+
+
+def _policies(node: ast.ClassDef) -> tuple[str, ...]:
+    for each in node.body:
+        named = isinstance(each, ast.AnnAssign) and ast.unparse(each.target) == "policy_aliases"
+        if named and isinstance(each.value, ast.Dict):  # type: ignore[attr-defined]
+            return tuple(key.value for key in each.value.keys if isinstance(key, ast.Constant))  # type: ignore
+    return ()
+
+
+def _actions(node: ast.ClassDef) -> tuple[str, ...]:
+    for each in ast.walk(node):
+        named = isinstance(each, ast.keyword) and each.arg == "supported_action_spaces"
+        if named and isinstance(each.value, ast.Tuple):  # type: ignore[attr-defined]
+            return tuple(ast.unparse(kind).rpartition(".")[2] for kind in each.value.elts)  # type: ignore
+    return ()

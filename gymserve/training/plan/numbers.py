@@ -1,0 +1,24 @@
+"""Values that somebody asks for, checked: what is no good is refused by its name."""
+
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from gymserve.protocol.errors import InvalidRequest
+
+Title = Annotated[str, Meta(min_length=1, max_length=200)]
+Description = Annotated[str, Meta(max_length=10_000)]
+
+
+def integer(name: str, value: Any, least: int, most: int) -> int:
+    """Raises: InvalidRequest: it is none, or out of range."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise InvalidRequest(f"{name} must be an integer from {least} to {most}, not {value!r:.50}")
+    return value
+
+
+def number(name: str, value: Any, least: float, most: float) -> float:
+    """Raises: InvalidRequest: it is none, or out of range."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
+        raise InvalidRequest(f"{name} must be a number from {least:g} to {most:g}, not {value!r:.50}")
+    return float(value)

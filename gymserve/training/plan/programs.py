@@ -1,0 +1,191 @@
+"""Programs that experiments may run, as the RUNNERS setting defines them: argument vectors, never a shell.
+
+A participant gives values for named parameters; each value must match its parameter's pattern, and ends up inside one argument.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gymserve.protocol.errors import SettingsError, Untrainable
+
+READERS = ("sacred", "ptf", "lines")
+VALUE = r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}"
+NUMBER = r"[0-9]{1,12}"
+WORD = r"[A-Za-z0-9_]{1,60}"
+_PLACE = re.compile(r"\{(\w+)\}")
+_KEYS = {
+    "interpreter",
+    "directory",
+    "arguments",
+    "parameters",
+    "defaults",
+    "defaults_by",
+    "metrics",
+    "results",
+    "environment",
+}
+
+
+def _policies(path: str, *names: str) -> str:
+    """The list of policies in PTF's checkout to learn from; the program evaluates it, so no participant may name one."""
+    return "[" + ",".join("source_policies/" + path.format(name) for name in names) + "]"
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "pymarl": {
+        "arguments": [
+            "src/main.py", "--config={algo_name}", "--env-config={env_name}", "with",
+            "env_args.map_name={map_name}", "t_max={t_max}", "seed={seed}",
+        ],
+        "parameters": {"algo_name": WORD, "env_name": WORD, "map_name": WORD, "t_max": NUMBER},
+        "defaults": {"env_name": "sc2"},
+        "metrics": "sacred",
+        "results": "results/sacred",
+    },
+    "epymarl": {
+        "arguments": [
+            "src/main.py", "--config={algo_name}", "--env-config={env_name}", "with", "env_args.key={map_name}",
+            "env_args.time_limit={time_limit}", "t_max={t_max}", "test_interval={test_interval}",
+            "log_interval={log_interval}", "runner_log_interval={log_interval}", "seed={seed}",
+        ],
+        "parameters": {
+            "algo_name": WORD, "env_name": WORD, "map_name": r"(lbforaging|rware|pz-mpe|vmas|matrix-games)[:A-Za-z0-9_-]{0,80}",
+            "time_limit": NUMBER, "t_max": NUMBER, "test_interval": NUMBER, "log_interval": NUMBER,
+        },
+        "defaults": {"env_name": "gymma", "time_limit": "50"},
+        "metrics": "sacred",
+        "results": "results/sacred",
+    },
+    "ptf": {
+        "arguments": [
+            "main.py", "-a", "ptf_{algo_name}", "-c", "ptf_{algo_name}_conf", "-g", "{env_name}", "-d", "{env_name}_conf",
+            "-n", "{episodes}", "-e", "{steps}", "-s", "{seed}", "-o", "adam", "save_per_episodes={save_every}", "task={task}",
+            "option_model_path={policies}", "source_policy={kind}", "continuous_action={continuous}", "configuration={layout}",
+            "target_position={target}", "sequential_state={sequential}", "reward_normalize={normalize}",
+        ],
+        "parameters": {
+            "algo_name": "a3c|ppo", "env_name": "grid|pinball", "episodes": NUMBER, "steps": NUMBER, "task": NUMBER,
+            "save_every": "[0-9]{2,6}",
+        },
+        "defaults": {"algo_name": "a3c", "env_name": "grid", "episodes": "20000", "save_every": "50"},
+        "defaults_by": {"env_name": {
+            "grid": {"steps": "99", "task": "324", "policies": _policies("grid/{0}/{0}", "81", "459", "65", "295")},
+            "pinball": {  # the game that those policies know
+                "steps": "499", "policies": _policies("a3c/{0}/model", "0.90.9", "0.90.2", "0.20.9"), "kind": "a3c",
+                "continuous": "True", "layout": "game/pinball_hard_single.cfg", "target": "[0.1,0.1]",
+                "sequential": "False", "normalize": "False",
+            },
+        }},
+        "metrics": "ptf",
+        "results": "results",
+        "environment": {"SDL_VIDEODRIVER": "dummy"},
+    },
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program of the organiser's.
+
+    Attributes:
+        interpreter: what is executed, such as the Python of a virtual environment of the program's own.
+        directory: where the program is; each run works in a folder of its own that shows the same files.
+        arguments: with `{name}` where a parameter's value goes; `{seed}` is the experiment's. An argument whose parameter
+            was not given is left out, if that has no default.
+        parameters: name → the pattern that a value must match as a whole.
+        defaults_by: parameter → its value → more defaults, for who has chosen that.
+        metrics: how to read them: "sacred" (info.json), "ptf" (out.json), "lines" (metrics.jsonl).
+        results: the folder, below the run's own, where they are found.
+        environment: variables that the program is given.
+    """
+
+    name: str
+    interpreter: str
+    directory: str
+    arguments: tuple[str, ...]
+    parameters: dict[str, str]
+    defaults: dict[str, str]
+    defaults_by: dict[str, dict[str, dict[str, str]]]
+    metrics: str
+    results: str
+    environment: dict[str, str]
+
+    @classmethod
+    def read(cls, name: str, given: Mapping[str, Any]) -> "Program":
+        """Raises: SettingsError: the definition is no good."""
+        unknown = set(given) - _KEYS
+        if unknown:
+            raise SettingsError(
+                f"RUNNERS: {name}: there is no {sorted(unknown)[0]}; there are {', '.join(sorted(_KEYS))}"
+            )
+        merged: dict[str, Any] = {
+            "arguments": [], "parameters": {}, "defaults": {}, "defaults_by": {}, "metrics": "lines", "results": "",
+            "environment": {},
+        } | PRESETS.get(name, {}) | dict(given)  # fmt: skip
+        for needed in ("interpreter", "directory"):
+            if not isinstance(merged.get(needed), str) or not Path(merged[needed]).is_absolute():
+                raise SettingsError(f"RUNNERS: {name}: {needed} must be an absolute path")
+        if merged["metrics"] not in READERS:
+            raise SettingsError(f"RUNNERS: {name}: metrics must be one of {', '.join(READERS)}")
+        if ".." in Path(merged["results"]).parts or Path(merged["results"]).is_absolute():
+            raise SettingsError(f"RUNNERS: {name}: results must be below the run's folder")
+        for parameter in merged["parameters"]:
+            try:
+                re.compile(merged["parameters"][parameter])
+            except (re.error, TypeError):
+                raise SettingsError(f"RUNNERS: {name}: the pattern of {parameter} is no regular expression") from None
+        return cls(name=name, **{**merged, "arguments": tuple(merged["arguments"])})
+
+    def check(self, given: Any) -> dict[str, str]:
+        """The parameters' values, as text.
+
+        Raises:
+            Untrainable: there is no such parameter, a value does not match, or one is missing.
+        """
+        if not isinstance(given, dict):
+            raise Untrainable(f"parameter must be an object, not {given!r:.50}")
+        values = {}
+        for name, value in given.items():
+            if name not in self.parameters:
+                raise Untrainable(f"{self.name} has no parameter {name!r:.50}: it has {', '.join(self.parameters)}")
+            text = str(value) if isinstance(value, (str, int, float)) else ""
+            if not re.fullmatch(self.parameters[name], text) or not re.fullmatch(r"[^\s\x00-\x1f]{1,300}", text):
+                raise Untrainable(f"{name} must match {self.parameters[name]}, not {value!r:.50}")
+            values[name] = text
+        return self.complete(values)
+
+    def complete(self, values: Mapping[str, str]) -> dict[str, str]:
+        """Parameters' values with the defaults of those that are missing."""
+        found = {**self.defaults, **values}
+        for name, choices in self.defaults_by.items():
+            found = {**choices.get(found.get(name, ""), {}), **found}
+        return found
+
+    def command(self, values: Mapping[str, str], seed: int) -> list[str]:
+        """The argument vector."""
+        known = {**self.complete(values), "seed": str(seed)}
+        filled = [
+            _PLACE.sub(lambda match: known[match[1]], argument)
+            for argument in self.arguments
+            if all(place in known for place in _PLACE.findall(argument))
+        ]
+        return [self.interpreter, *filled]
+
+
+def read(settings: Mapping[str, Any]) -> dict[str, Program]:
+    """Name → program, of the RUNNERS setting.
+
+    Raises:
+        SettingsError: a definition is no good.
+    """
+    found = {}
+    for name, given in settings.items():
+        if not isinstance(given, dict) or name == "sb3" or not re.fullmatch(r"[A-Za-z0-9_-]{1,50}", name):
+            raise SettingsError(
+                f'RUNNERS must be name → definition, with names of letters other than "sb3", not {name!r}'
+            )
+        found[name] = Program.read(name, given)
+    return found

@@ -1,0 +1,58 @@
+"""Plans as the rows of experiments hold them, and as their processes are given them."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gymserve.protocol.errors import Untrainable
+from gymserve.store.models import Experiment
+from gymserve.training.plan.programs import Program
+from gymserve.training.plan.training_plan import SB3, ProgramPlan, TrainingPlan
+
+COLUMNS = ("algorithm", "environment", "seed")  # of a plan that the row of an experiment has apart
+
+
+def row_of(plan: TrainingPlan) -> dict[str, Any]:
+    """A plan as the row of an experiment holds it."""
+    data = plan.to_dict()
+    return {name: data.pop(name) for name in COLUMNS} | {"parameters": json.dumps(data)}
+
+
+def parameters_of(row: Experiment) -> dict[str, Any]:
+    """What an experiment was asked for, beside its columns: a plan's, or a program's parameters."""
+    found: dict[str, Any] = json.loads(row.parameters)
+    return found
+
+
+def plan_of(row: Experiment) -> TrainingPlan:
+    """The plan of an experiment of the runner sb3."""
+    return TrainingPlan.from_dict({**parameters_of(row), **{name: getattr(row, name) for name in COLUMNS}})
+
+
+def runnable(row: Experiment, programs: Mapping[str, Program], *, modules: Sequence[str]) -> TrainingPlan | ProgramPlan:
+    """What the process of an experiment is to do, with what earlier ones have taken.
+
+    Args:
+        modules: ENVIRONMENT_MODULES.
+
+    Raises:
+        Untrainable: its program is not set up any more.
+    """
+    if row.runner == SB3:
+        return plan_of(row).replace(
+            modules=list(modules), seconds_before=row.seconds or 0.0, cpu_before=row.cpu_seconds or 0.0
+        )
+    if row.runner not in programs:
+        raise Untrainable(f"the runner {row.runner} is not set up here any more (RUNNERS)")
+    program = programs[row.runner]
+    return ProgramPlan(
+        command=program.command(parameters_of(row)["values"], row.seed), directory=program.directory,
+        metrics=program.metrics, results=program.results, variables=program.environment,
+        seconds_before=row.seconds, cpu_before=row.cpu_seconds,
+    )  # fmt: skip
+
+
+def minutes_of(row: Experiment, most: float) -> float:
+    """How long the experiment may run in all; `most`: DEFAULT_TIMEOUT_MINUTES."""
+    return min(parameters_of(row).get("timeout_minutes", math.inf), most)

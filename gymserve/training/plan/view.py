@@ -1,0 +1,87 @@
+"""How a policy sees an environment: spaces of kinds that Stable-Baselines3 takes, and values on their way there and back."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from gymnasium import Space, spaces
+
+Change = Callable[[Any], Any]
+PLAIN = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+class View:
+    """The spaces of an environment as a policy sees them, where they are not of such kinds already.
+
+    Discrete numbers count from 0, arrays have at least one axis and those of whole numbers one alone, and observations of
+    nested or unusual kinds are one flat array. What cannot be seen so is left as it is.
+
+    Attributes:
+        given: the environment's spaces of observations and actions.
+        observation: an observation as the environment gives it → as the policy sees it.
+        action: an action as the policy chooses it → as the environment takes it.
+    """
+
+    def __init__(self, observations: Space[Any], actions: Space[Any]) -> None:
+        self.given = observations, actions
+        self.observation_space, self.observation = _observed(observations)
+        self.action_space, self.action = _acted(actions)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the policy sees the environment as it is."""
+        return self.given[0] is self.observation_space and self.given[1] is self.action_space
+
+
+def _observed(space: Space[Any]) -> tuple[Space[Any], Change]:
+    if isinstance(space, PLAIN):
+        return _flat(space, back=False)
+    if isinstance(space, spaces.Dict) and all(isinstance(part, PLAIN) for part in space.values()):
+        parts = {name: _flat(part, back=False) for name, part in space.items()}
+        if all(parts[name][0] is part for name, part in space.items()):
+            return space, _same
+        whole = spaces.Dict({name: part for name, (part, _) in parts.items()})
+        return whole, lambda value: {name: change(value[name]) for name, (_, change) in parts.items()}
+    try:
+        flat = spaces.flatten_space(space)
+    except (NotImplementedError, ValueError):
+        return space, _same
+    if not isinstance(flat, spaces.Box):  # it has no fixed size
+        return space, _same
+    return flat, lambda value: spaces.flatten(space, value)
+
+
+def _acted(space: Space[Any]) -> tuple[Space[Any], Change]:
+    return _flat(space, back=True) if isinstance(space, PLAIN) else (space, _same)
+
+
+def _flat(space: Space[Any], *, back: bool) -> tuple[Space[Any], Change]:
+    """A space of one kind of `PLAIN`, and the way of its values there, or `back`."""
+    sign = 1 if back else -1
+    if isinstance(space, spaces.Discrete):
+        first = sign * int(space.start)
+        return (spaces.Discrete(space.n), lambda value: value + first) if first else (space, _same)
+    shape = () if space.shape is None else space.shape
+    if isinstance(space, spaces.MultiDiscrete):
+        start = sign * space.start
+        if len(shape) == 1 and not start.any():
+            return space, _same
+        to = shape if back else (-1,)
+        changed = spaces.MultiDiscrete(space.nvec.ravel())
+        if back:
+            return changed, lambda value: np.reshape(value, to) + start
+        return changed, lambda value: np.reshape(value + start, to)
+    if isinstance(space, spaces.MultiBinary) and len(shape) != 1:
+        return spaces.MultiBinary(int(np.prod(shape))), _shaping(shape if back else (-1,))
+    if isinstance(space, spaces.Box) and shape == ():
+        changed_box = spaces.Box(space.low.reshape(1), space.high.reshape(1), dtype=space.dtype)
+        return changed_box, _shaping(() if back else (1,))
+    return space, _same
+
+
+def _shaping(shape: tuple[int, ...]) -> Change:
+    return lambda value: np.reshape(value, shape)

@@ -1,0 +1,1 @@
+"""Models play challenges."""

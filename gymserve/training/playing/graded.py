@@ -1,0 +1,112 @@
+"""A submission's graded instance as an environment: resets are its trials, one after the other, until they are over."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from gymserve.hosts.pool.instances import Instances
+from gymserve.journal import Reset, Step, episodes_of, read
+from gymserve.protocol import errors
+from gymserve.protocol.spaces import codec, from_description
+
+PATIENCE_SECONDS = 120.0  # for a server that is restarting
+PAUSE_SECONDS = 0.25
+
+
+class Over(Exception):
+    """The last trial has ended."""
+
+
+class Trials(gymnasium.Env):
+    """Each call bears the next `seq`, so that it is carried out once whatever is killed on the way. The first reset of an
+    instance that was played before goes on where that ended: the journal says what was last asked, and asking it again
+    answers the same.
+
+    Raises:
+        UnknownInstance: the instance is gone.
+    """
+
+    def __init__(self, instances: Instances, token: str) -> None:
+        self.instances, self.token = instances, token
+        told = self._patiently(lambda: instances.describe(token))
+        self.observation_space = from_description(told["observation_space"])
+        self.action_space = from_description(told["action_space"])
+        self._observations, self._actions = codec(self.observation_space), codec(self.action_space)
+        self._seq: int = told["seq"] or 0
+        self._last: Any = None
+        self._before: Reset | Step | None = None
+        if told["trial"]:
+            self._before = episodes_of(read(instances.folder(token) / "journal"))[-1].moves[-1]
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """The first observation of the next trial, or, once, that at which the trial under way stands.
+
+        Raises:
+            Over: there is none.
+            OutOfSequence: somebody else acts in the instance.
+            EnvironmentFailed: the next trial's environment cannot be made.
+        """
+        before, self._before = self._before, None
+        if before is not None:
+            answer = self._again(before)
+            if not answer.get("done"):
+                return self._seen(answer["observation"]), {}
+        self._seq += 1
+        answer = self._ask(lambda: self.instances.reset(self.token, seq=self._seq))
+        if answer["observation"] is None:
+            raise Over
+        return self._seen(answer["observation"]), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Raises: OutOfSequence: as of `reset`."""
+        given = self._actions.to_json(action)
+        self._seq += 1
+        try:
+            answer = self._ask(lambda: self.instances.step(self.token, given, seq=self._seq))
+        except errors.OutOfSequence:
+            raise
+        except (errors.Conflict, errors.EnvironmentFailed):  # this trial cannot go on; the next reset ends it
+            self._seq -= 1
+            return self._last, 0.0, False, True, {}
+        reward = float("nan") if answer["reward"] is None else float(answer["reward"])
+        return self._seen(answer["observation"]), reward, answer["terminated"], answer["truncated"], {}
+
+    def _again(self, record: Reset | Step) -> dict[str, Any]:
+        """What the record's call was answered."""
+        if record.call != self._seq:
+            raise errors.OutOfSequence("the instance was last asked by somebody else")
+        if isinstance(record, Reset):
+            return self._ask(lambda: self.instances.reset(self.token, seq=self._seq))
+        given = self._actions.to_json(self._actions.unpack(record.action, check=False))
+        return self._ask(lambda: self.instances.step(self.token, given, seq=self._seq))
+
+    def _seen(self, data: Any) -> Any:
+        """The observation that JSON holds; environments' own may lie outside of their spaces."""
+        try:
+            self._last = self._observations.from_json(data, name="observation")
+        except errors.InvalidValue:
+            if not isinstance(self.observation_space, spaces.Box):
+                raise
+            space = self.observation_space
+            self._last = np.asarray(data, np.float64).astype(space.dtype).reshape(space.shape)
+        return self._last
+
+    def _ask(self, question: Callable[[], bytes]) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(self._patiently(question))
+        return answer
+
+    @staticmethod
+    def _patiently(question: Callable[[], Any]) -> Any:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                return question()
+            except (errors.Unavailable, errors.TooFast) as error:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(getattr(error, "retry_after", PAUSE_SECONDS))

@@ -1,0 +1,104 @@
+"""`python -m gymserve.training.playing.player`: plays submissions with models, each in a thread, in the instances
+that agents use.
+
+It reads the server's settings as JSON from standard input, and ends with it. What it was playing then is played on by the
+next one.
+"""
+
+import contextlib
+import logging
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gymserve.environments import Catalogue
+from gymserve.hosts.pool.instances import Instances
+from gymserve.protocol import errors
+from gymserve.system.background import ATTEMPTS, begin, work
+from gymserve.training.playing.submitting import Assignment, Assignments
+
+LOOK_SECONDS = 0.2
+log = logging.getLogger("gymserve.training")
+
+
+def main() -> int:
+    """Plays until there has been nothing to do for a while."""
+    configuration = begin()
+    data = Path(configuration.DATA).resolve()
+    players = Players(
+        Assignments(data / "playing"), Instances(configuration, Catalogue.of(configuration)), data / "models"
+    )
+    work(players.look, pause=LOOK_SECONDS)
+    return 0
+
+
+class Players:
+    """Args: models: the folder of all models."""
+
+    def __init__(self, assignments: Assignments, instances: Instances, models: Path) -> None:
+        self.assignments, self.instances, self.models = assignments, instances, models
+        self._threads: dict[str, threading.Thread] = {}
+
+    def look(self) -> bool:
+        """Begins with what is not being played; whether anything is."""
+        self._threads = {name: thread for name, thread in self._threads.items() if thread.is_alive()}
+        for assignment in self.assignments.waiting():
+            if assignment.submission not in self._threads:
+                thread = threading.Thread(target=self.carry_out, args=(assignment,), daemon=True)
+                self._threads[assignment.submission] = thread
+                thread.start()
+        return bool(self._threads)
+
+    def carry_out(self, assignment: Assignment) -> None:
+        """Plays a submission to its end. One that cannot be played is closed as it stands, which its state then says."""
+        try:
+            seq = self.instances.describe(assignment.token)["seq"] or 0
+            if seq != assignment.seq:  # it has got on since
+                assignment = replace(assignment, attempts=0, seq=seq)
+            if assignment.attempts >= ATTEMPTS:
+                raise errors.EnvironmentFailed(f"given up after {ATTEMPTS} attempts that ended the process")
+            self.assignments.begin(assignment)
+            play(self.instances, assignment.token, self.models / assignment.model)
+        except errors.UnknownInstance:
+            pass  # it was closed, or its time was up
+        except Exception as error:
+            log.warning("submission %s cannot be played on: %s: %s", assignment.submission, type(error).__name__, error)
+        with contextlib.suppress(errors.GymserveError):
+            self.instances.close(assignment.token)
+        self.assignments.done(assignment)
+
+
+def play(instances: Instances, token: str, model: Path) -> None:
+    """Plays what is left of an instance's trials with the model in a folder.
+
+    A policy with a memory (recurrent, or of stacked observations) that goes on in the midst of a trial begins it anew.
+
+    Raises:
+        UnknownInstance: the instance is gone.
+        GymserveError: it cannot be played on.
+    """
+    import torch
+
+    from gymserve.training.inference.answering import Loaded
+    from gymserve.training.playing.graded import Over, Trials
+    from gymserve.training.runners import making
+
+    torch.set_num_threads(1)
+    loaded = Loaded(model, model / "model.zip")
+    state: Any = None
+    starts = np.ones(1, bool)
+    with contextlib.suppress(Over):
+        env = making.around(Trials(instances, token), loaded.plan)
+        observation: Any = env.reset()
+        while True:
+            shown = observation if loaded.normal is None else loaded.normal.normalize_obs(observation)
+            actions, state = loaded.model.predict(shown, state=state, episode_start=starts, deterministic=True)
+            observation, _, starts, _ = env.step(actions)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""An environment that is nothing but its spaces, on which a plan is tried before there is an experiment."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+STEPS = 2  # of an episode
+
+
+class Blank(gymnasium.Env[Any, Any]):
+    """Observations are samples, rewards 0, episodes two steps."""
+
+    def __init__(self, observations: spaces.Space[Any], actions: spaces.Space[Any]) -> None:
+        self.observation_space, self.action_space = observations, actions
+        self._left = 0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self._left = STEPS
+        return self.observation_space.sample(), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        if not self.action_space.contains(action):
+            raise ValueError(f"its policy's action {action!s:.60} is not one of {self.action_space!s:.100}")
+        self._left -= 1
+        return self.observation_space.sample(), 0.0, not self._left, False, {}
+
+    def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> Any:
+        """As HerReplayBuffer asks for it."""
+        return np.zeros(len(achieved_goal))

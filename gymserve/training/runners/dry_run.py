@@ -1,0 +1,88 @@
+"""`python -m gymserve.training.runners.dry_run FOLDER`: tries the plan in a folder once, on the environment's spaces alone.
+
+The model is built exactly as planned, and a smaller one takes a few steps and learns from them, so that what the library
+refuses only later is found too.
+"""
+
+import importlib
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from gymnasium import Space
+
+from gymserve.protocol.spaces import from_description
+from gymserve.training.plan.states import ExperimentState
+from gymserve.training.plan.training_plan import TrainingPlan
+from gymserve.training.runners.folder import Folder
+
+SPACES = "spaces.json"  # in the folder: descriptions of the spaces of observations and actions
+STEPS = 8  # of each copy of the environment
+SMALL = {  # what a few steps are enough for, at most
+    "n_steps": 4, "batch_size": 8, "buffer_size": 1000, "train_freq": 4, "gradient_steps": 1, "n_epochs": 1, "n_delta": 2,
+    "n_top": 2, "n_quantiles": 50,
+}  # fmt: skip
+
+
+def main(path: Path) -> int:
+    """Leaves in the folder's outcome whether the plan can be trained."""
+    folder = Folder(path)
+    folder.note_process(os.getpid())
+    try:
+        descriptions = msgspec.json.decode((path / SPACES).read_bytes())
+        attempt(folder.training_plan(), *(from_description(each) for each in descriptions))
+    except Exception as error:
+        folder.end(ExperimentState.FAILED, reason=told(error)[:500])
+        return 1
+    folder.end(ExperimentState.COMPLETED)
+    return 0
+
+
+def attempt(plan: TrainingPlan, observations: Space[Any], actions: Space[Any]) -> None:
+    """Raises: Exception: whatever the library says against it."""
+    import torch
+
+    from gymserve.training.runners import making
+    from gymserve.training.runners.sb3 import arguments
+
+    torch.set_num_threads(1)
+    kind = getattr(importlib.import_module(plan.package), plan.algorithm)
+    env = making.blank(observations, actions, plan)
+    exact = arguments(plan, env)
+    if plan.hyperparameters.get("replay_buffer_class"):
+        exact["buffer_size"] = SMALL["buffer_size"]  # hindsight's makes a million objects at once
+    kind(env=env, seed=plan.seed, **exact)
+    small = _small(plan, kind)
+    more: dict[str, Any] = {"use_masking": False} if plan.algorithm == "MaskablePPO" else {}
+    with warnings.catch_warnings(action="ignore"):  # the library's advice on so small a model
+        model = kind(env=making.blank(observations, actions, small), seed=plan.seed, **arguments(small, env))
+        model.learn(STEPS * plan.n_envs, **more)
+
+
+def _small(plan: TrainingPlan, kind: Any) -> TrainingPlan:
+    """A plan that is carried out in a moment, and goes wrong where the given one would."""
+    import inspect
+
+    known = {name: each.default for name, each in inspect.signature(kind).parameters.items()}
+    given = {**{name: known[name] for name in SMALL if name in known}, **plan.hyperparameters}
+    for name, most in SMALL.items():
+        if isinstance(given.get(name), int):
+            given[name] = min(given[name], most)
+    if "learning_starts" in known:
+        given["learning_starts"] = 4 * plan.n_envs  # two episodes, which hindsight needs
+    return plan.replace(hyperparameters=given)
+
+
+def told(error: Exception) -> str:
+    """The first line of an error that says something."""
+    if isinstance(error, MemoryError):
+        return "its model, or what it remembers, does not fit into this machine's memory"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

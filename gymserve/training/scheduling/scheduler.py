@@ -1,0 +1,72 @@
+"""`python -m gymserve.training.scheduling.scheduler`: starts experiments, watches and ends them, and reads their metrics.
+
+It reads the server's settings as JSON from standard input, and ends with it. Experiments go on without it; the next one finds
+them by the locks in their folders.
+"""
+
+import signal
+import sys
+import time
+from pathlib import Path
+
+from gymserve.recording.media import Media
+from gymserve.settings import Settings
+from gymserve.store import connect
+from gymserve.system.background import begin, work
+from gymserve.training.plan import programs
+from gymserve.training.scheduling.supervision import Limits, Supervision, Surroundings
+
+TICK_SECONDS = 0.2
+DRY_TICK_SECONDS = 0.05  # somebody waits for each
+IDLE_SECONDS = 600.0  # so that the next experiment finds the libraries imported
+
+
+def supervision_of(configuration: Settings) -> Supervision:
+    """What watches the experiments of a server.
+
+    Raises:
+        SettingsError: RUNNERS is no good.
+    """
+    data = Path(configuration.DATA).resolve()
+    database = connect(configuration.DATABASE, data)
+    known = programs.read(configuration.RUNNERS)
+    limits = Limits(
+        at_a_time=configuration.MAX_CONCURRENT_EXPERIMENTS,
+        minutes=configuration.DEFAULT_TIMEOUT_MINUTES,
+        memory_mb=configuration.EXPERIMENT_MEMORY_MB,
+        storage_mb=configuration.EXPERIMENT_STORAGE_MB,
+        grace_seconds=configuration.EXPERIMENT_GRACE_SECONDS,
+        days=configuration.JOURNAL_DAYS,
+    )
+    surroundings = Surroundings(
+        directory=Path(configuration.DATA),
+        variables=configuration.ENVIRONMENT_VARIABLES,
+        modules=configuration.ENVIRONMENT_MODULES,
+        servers=configuration.TRAINING_SERVERS,
+        tokens=configuration.TRAINING_TOKENS,
+    )
+    media = Media.of(configuration, data)
+    return Supervision(database, data / "experiments", known, media, limits=limits, surroundings=surroundings)
+
+
+def main() -> int:
+    """Works until there has been nothing to do for a while."""
+    # Experiments inherit this, so that a wish to pause that comes too early does not end them.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    configuration = begin()
+    supervision = supervision_of(configuration)
+    work(lambda: look(supervision), idle_seconds=IDLE_SECONDS, pause=0.0)
+    return 0
+
+
+def look(supervision: Supervision) -> bool:
+    """Sees to dry runs for a while, and then to all experiments; whether there were any."""
+    has_tried, until = False, time.monotonic() + TICK_SECONDS
+    while time.monotonic() < until:
+        has_tried |= supervision.see_to_dry_runs()
+        time.sleep(DRY_TICK_SECONDS)
+    return supervision.tick() or has_tried
+
+
+if __name__ == "__main__":
+    sys.exit(main())

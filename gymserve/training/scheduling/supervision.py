@@ -1,0 +1,341 @@
+"""What the scheduler does: one look at all experiments after another, each able to follow a process that was killed."""
+
+import contextlib
+import logging
+import shutil
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from sqlalchemy import select
+
+from gymserve.hosts.folders import occupied
+from gymserve.protocol.errors import GymserveError, StorageFull, Unavailable
+from gymserve.recording.media import Media
+from gymserve.store import Database
+from gymserve.store.models import Experiment, now
+from gymserve.system import interpreters
+from gymserve.training.experiments import metrics
+from gymserve.training.models import registry as models
+from gymserve.training.plan import stored
+from gymserve.training.plan.programs import Program
+from gymserve.training.plan.states import ACTIVE, ExperimentState
+from gymserve.training.plan.training_plan import SB3, ProgramPlan, Spent, TrainingPlan
+from gymserve.training.runners import processes
+from gymserve.training.runners.folder import Folder
+from gymserve.training.runners.warm import Warm
+from gymserve.training.scheduling.conclusion import conclude
+from gymserve.training.scheduling.dry_runs import DRY_RUNS, DryRunner
+
+READ_SECONDS = 0.5  # between two looks at a metrics file
+MEASURE_SECONDS = 1.0
+SWEEP_SECONDS = 5.0
+MODULES = {SB3: "gymserve.training.runners.sb3"}
+BEST = "best.journal"  # left by a runner whose final evaluation can be shown
+COMMAND = "gymserve.training.runners.command"
+log = logging.getLogger("gymserve.training")
+
+
+class Watched:
+    """What is remembered of an experiment that runs; all of it can be found out again."""
+
+    def __init__(self, folder: Folder, child: "processes.Child | None" = None) -> None:
+        self.folder, self.child = folder, child
+        self.next_read = self.next_measure = 0.0
+        self.signals: list[tuple[float, signal.Signals]] | None = None  # (when, which): to end it
+        self.next_pause = 0.0
+        self.before: Spent | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What experiments may take of the server."""
+
+    at_a_time: int
+    minutes: float
+    memory_mb: float
+    storage_mb: float
+    grace_seconds: float  # from one signal to a firmer one
+    days: float  # that what a deleted experiment has left is kept
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What the process of an experiment finds around it."""
+
+    directory: Path
+    variables: Mapping[str, str]
+    modules: Sequence[str]
+    servers: Mapping[str, str]  # the address of each of TRAINING_SERVERS
+    tokens: Mapping[str, str]
+
+
+class Supervision:
+    """Starts experiments, watches and ends them.
+
+    Args:
+        folder: that of all experiments.
+        media: where videos of them are ordered.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        folder: Path,
+        programs: Mapping[str, Program],
+        media: Media,
+        *,
+        limits: Limits,
+        surroundings: Surroundings,
+    ) -> None:
+        self.database, self.folder, self.programs, self.media = database, folder, programs, media
+        self.limits, self.surroundings = limits, surroundings
+        self._watched: dict[int, Watched] = {}
+        self._troubled: set[int] = set()  # experiments that could not be seen to in the last round
+        self._next_sweep = 0.0
+        self._warm = Warm(interpreters.variables(surroundings.variables))
+        self._dry_runs = DryRunner(folder.parent / DRY_RUNS, memory_bytes=int(limits.memory_mb * 2**20))
+
+    def see_to_dry_runs(self) -> bool:
+        """One look at the plans that are being tried; whether there are any."""
+        try:
+            return self._dry_runs.see_to(self._warm)
+        except Unavailable as error:
+            log.warning("%s", error)
+            return True
+
+    def tick(self) -> bool:
+        """One look at everything; whether there was anything to look at."""
+        with self.database.reading() as session:
+            query = select(Experiment).where(Experiment.state.in_(ACTIVE))
+            rows = list(session.scalars(query.order_by(Experiment.queued_at, Experiment.id)))
+        running = [row for row in rows if row.state == ExperimentState.RUNNING]
+        for row in running:
+            with self._alone(row):
+                self._look(row)
+        self._watched = {row.id: self._watched[row.id] for row in running if row.id in self._watched}
+        self._start_next(rows)
+        if time.monotonic() >= self._next_sweep:
+            self._next_sweep = time.monotonic() + SWEEP_SECONDS
+            self.sweep()
+        return bool(rows)
+
+    # --- starting ---------------------------------------------------------------------------------------------------
+
+    def _start_next(self, rows: list[Experiment]) -> None:
+        """Starts what waits, while there is room: first those of accounts with the fewest that run."""
+        taken = Counter(row.account_id for row in rows if row.state == ExperimentState.RUNNING)
+        waiting = [row for row in rows if row.state == ExperimentState.QUEUED]
+        while waiting and taken.total() < self.limits.at_a_time:
+            row = min(waiting, key=lambda row: taken[row.account_id])
+            waiting.remove(row)
+            if row.runner == SB3 and not self._warm.is_settled():
+                continue  # the next round looks again, while the libraries are imported
+            with self._alone(row):
+                if self._start(row):
+                    taken[row.account_id] += 1
+
+    @contextlib.contextmanager
+    def _alone(self, row: Experiment) -> Iterator[None]:
+        """Keeps one experiment, whose folder cannot be read, say, from standing in the way of the others; the next round
+        looks at it again."""
+        try:
+            yield
+            self._troubled.discard(row.id)
+        except Unavailable:
+            raise  # the database is away, for all of them
+        except Exception:
+            if row.id not in self._troubled:  # once, not each round
+                log.exception("experiment %s cannot be seen to", row.name)
+            self._troubled.add(row.id)
+
+    def _start(self, row: Experiment) -> bool:
+        folder = Folder(self.folder / row.name)
+        if folder.is_locked():  # the one before is not gone yet
+            if (process := folder.process()) is not None:
+                processes.send(process, signal.SIGKILL)
+            return False
+        if row.wish == "anew":
+            folder.forget()
+            self.media.forget_experiment(row.name)
+        kept = folder.metrics_to_keep()
+        folder.keep_metrics(kept)
+        if not kept:
+            shutil.rmtree(folder.tensorboard, ignore_errors=True)
+        try:
+            plan = stored.runnable(row, self.programs, modules=self.surroundings.modules)
+        except GymserveError as error:
+            self._fail(row, str(error))
+            return False
+        folder.prepare(plan)
+        with self.database.writing() as session:
+            fresh = session.get(Experiment, row.id, with_for_update=True)
+            if fresh is None or fresh.state != ExperimentState.QUEUED:
+                return False
+            fresh.state, fresh.wish, fresh.attempts = ExperimentState.RUNNING, "", fresh.attempts + 1
+            fresh.started_at = fresh.started_at or now()
+            metrics.cut(session, fresh, kept)
+        try:
+            warm = self._warm if row.runner == SB3 else None
+            child = processes.start(
+                folder,
+                MODULES.get(row.runner, COMMAND),
+                self._variables(plan),
+                directory=interpreters.directory(self.surroundings.directory),
+                warm=warm,
+            )
+        except Unavailable as error:
+            self._fail(row, str(error))
+            return False
+        self._watched[row.id] = Watched(folder, child)
+        log.info("experiment %s starts", row.name)
+        return True
+
+    def _variables(self, plan: TrainingPlan | ProgramPlan) -> dict[str, str]:
+        found = interpreters.variables(self.surroundings.variables)
+        server = plan.server if isinstance(plan, TrainingPlan) else None
+        if server is None:
+            return found
+        found["GYMSERVE_SERVER"] = self.surroundings.servers.get(server, "")
+        if server in self.surroundings.tokens:
+            found["GYMSERVE_TOKEN"] = self.surroundings.tokens[server]
+        return found
+
+    def _fail(self, row: Experiment, reason: str) -> None:
+        with self.database.writing() as session:
+            fresh = session.get(Experiment, row.id, with_for_update=True)
+            if fresh is not None:
+                fresh.state, fresh.wish = ExperimentState.FAILED, ""
+                fresh.reason, fresh.completed_at = reason[:500], now()
+                log.error("experiment %s is failed: %s", fresh.name, fresh.reason)
+
+    # --- watching ---------------------------------------------------------------------------------------------------
+
+    def _look(self, row: Experiment) -> None:
+        watched = self._watched.setdefault(row.id, Watched(Folder(self.folder / row.name)))
+        lives = watched.folder.is_locked()
+        if watched.child is not None:
+            watched.child.poll()
+        if not lives:
+            self._conclude(row, watched)
+            return
+        self._grant(row, watched)
+        clock = time.monotonic()
+        if clock >= watched.next_measure:
+            watched.next_measure = clock + MEASURE_SECONDS
+            self._measure(row, watched)
+        if clock >= watched.next_read:
+            watched.next_read = clock + READ_SECONDS
+            self._read(row, watched)
+
+    def _grant(self, row: Experiment, watched: Watched) -> None:
+        """Passes on what is wished of an experiment: to pause, or to end, more and more firmly."""
+        process, clock = watched.folder.process(), time.monotonic()
+        if process is None:
+            return  # it has only just been started
+        if row.wish == "pause" and clock >= watched.next_pause:
+            watched.next_pause = clock + 1.0
+            processes.send(process, signal.SIGUSR1, group=False)
+        if row.wish in ("stop", "end") and watched.signals is None:
+            grace = self.limits.grace_seconds
+            watched.signals = [
+                (clock, signal.SIGINT), (clock + grace, signal.SIGTERM), (clock + 2 * grace, signal.SIGKILL),
+            ]  # fmt: skip
+        while watched.signals and watched.signals[0][0] <= clock:
+            processes.send(process, watched.signals.pop(0)[1])
+
+    def _measure(self, row: Experiment, watched: Watched) -> None:
+        """Notes time and memory, and asks for the end of what takes too much."""
+        process = watched.folder.process()
+        if process is None or not process.is_there():
+            return
+        if watched.before is None:
+            watched.before = msgspec.convert(watched.folder.plan(), Spent)
+        used = processes.usage(process.pid)
+        seconds = watched.before.seconds_before + processes.age(process)
+        minutes = stored.minutes_of(row, self.limits.minutes)
+        with self.database.writing() as session:
+            fresh = session.get(Experiment, row.id, with_for_update=True)
+            if fresh is None:
+                return
+            fresh.seconds, fresh.cpu_seconds = seconds, watched.before.cpu_before + used.cpu_seconds
+            fresh.peak_memory = max(fresh.peak_memory, used.memory)
+            if fresh.wish not in ("stop", "end"):
+                if seconds > minutes * 60:
+                    fresh.wish, fresh.reason = "end", f"it ran longer than its {minutes:g} minutes"
+                elif used.memory > self.limits.memory_mb * 2**20:
+                    most = self.limits.memory_mb
+                    fresh.wish, fresh.reason = "end", f"it used more than EXPERIMENT_MEMORY_MB = {most} MB"
+                    processes.send(process, signal.SIGKILL)  # at once, before it takes the machine's
+                elif occupied(watched.folder.path) > self.limits.storage_mb * 2**20:
+                    most = self.limits.storage_mb
+                    fresh.wish, fresh.reason = "end", f"it wrote more than EXPERIMENT_STORAGE_MB = {most} MB"
+
+    def _read(self, row: Experiment, watched: Watched) -> None:
+        try:
+            if watched.folder.metrics.stat().st_size == row.metrics_read:
+                return
+        except FileNotFoundError:
+            return
+        with self.database.writing() as session:
+            fresh = session.get(Experiment, row.id, with_for_update=True)
+            if fresh is not None and metrics.load(session, fresh, watched.folder.metrics):
+                watched.next_read = 0.0
+
+    def _conclude(self, row: Experiment, watched: Watched) -> None:
+        """Notes what became of an experiment whose process has ended, once nothing of it is left."""
+        process = watched.folder.process()
+        if process is not None and not processes.sweep(process):
+            return
+        code = None
+        if watched.child is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = watched.child.wait(1.0)
+        with self.database.writing() as session:
+            fresh = session.get(Experiment, row.id, with_for_update=True)
+            if fresh is None:
+                return
+            while metrics.load(session, fresh, watched.folder.metrics):
+                pass
+            conclude(fresh, watched.folder, code)
+            self._order_video(fresh)  # before it is written down that it has ended
+            level = logging.ERROR if fresh.state == ExperimentState.FAILED else logging.INFO
+            log.log(level, "experiment %s is %s: %s", fresh.name, fresh.state, fresh.reason)
+        del self._watched[row.id]
+
+    def _order_video(self, row: Experiment) -> None:
+        if row.state == ExperimentState.COMPLETED and (self.folder / row.name / BEST).exists():
+            try:
+                self.media.order_experiment(row.name, title=f"{row.title} · best evaluation episode")
+            except StorageFull as error:
+                log.warning("there will be no video of experiment %s: %s", row.name, error)
+
+    # --- what no row tells of -----------------------------------------------------------------------------------------
+
+    def sweep(self) -> None:
+        """Ends processes of experiments that were deleted with their account or project; their folders and videos go after
+        JOURNAL_DAYS, lest a database that was exchanged by mistake takes them with it."""
+        models.sweep(self.database, self.folder.parent / "models", self.limits.days)
+        with self.database.reading() as session:
+            known = set(session.scalars(select(Experiment.name)))
+        self.media.sweep_experiments(known, self.limits.days)
+        if not self.folder.exists():
+            return
+        for path in self.folder.iterdir():
+            if path.name in known:
+                continue
+            folder = Folder(path)
+            process = folder.process()
+            if folder.is_locked():
+                if process is not None:
+                    processes.send(process, signal.SIGKILL)
+            elif process is None or processes.sweep(process):
+                age = time.time() - path.stat().st_mtime
+                if age > self.limits.days * 86400:
+                    shutil.rmtree(path, ignore_errors=True)
+                    self.media.forget_experiment(path.name)

@@ -1,0 +1,1 @@
+"""Training sessions of rewards-api."""

@@ -1,0 +1,271 @@
+"""What a session of rewards-api is told, checked as it is written, and the experiment that follows from it."""
+
+import itertools
+import json
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+from msgspec.structs import asdict
+
+from gymserve.environments import car_race
+from gymserve.environments.car_race import reward
+from gymserve.environments.car_race.tracks import TRACKS
+from gymserve.protocol import params
+from gymserve.protocol.errors import InvalidRequest
+from gymserve.training.plan.numbers import integer
+
+ENVIRONMENTS = ("car-race", "car-racer", "car_racer", car_race.ID)
+LOSSES = ("mse", "rmse", "mae", "huber", "smooth_l1")
+OPTIMIZERS = ("adam", "adamw", "adagrad", "rmsprop", "sgd")
+ALGORITHMS = {"dqn": "DQN", "q-learning": "DQN", "qrdqn": "QRDQN", "ppo": "PPO", "a2c": "A2C"}
+RADARS, ACTIONS, UNITS, LAYERS = 5, 3, 4096, 8
+MOST_EPISODES = 10_000
+EPISODE_STEPS = 500  # of an episode in training: some four laps
+RATE_UNIT = 1e-5  # of a learning rate that is given as an integer: 60 is 0.0006
+EXPLORED_STEPS = 20  # timesteps that exploration falls over, for each episode asked for
+NUMBERS = (
+    "environment_world", "car_speed", "learning_rate", "gamma", "epsilon", "num_episodes", "track_num",
+)  # fmt: skip
+ONE_OF = "one of {}"
+Name = Annotated[str, Meta(min_length=1, max_length=200, description="the session's name; or in the query")]
+Mode = Annotated[Literal["training", "evaluation"], Meta(extra={"words": "training or evaluation"})]
+
+
+class Named(Struct):
+    session_id: Name
+
+
+class Start(Struct):
+    """Of a training."""
+
+    retrain: bool = False
+
+
+class Environment(Struct):
+    """Where is driven, and how quickly that is shown."""
+
+    environment_name: Annotated[Literal[ENVIRONMENTS], Meta(extra={"words": ENVIRONMENTS[0]})] = ENVIRONMENTS[0]  # type: ignore[valid-type]
+    environment_world: Annotated[int, Meta(ge=0, le=len(TRACKS), description="the track; 0 is the first as well")] = 1
+    mode: Mode = "training"
+    car_speed: Annotated[int, Meta(ge=1, le=240, description="steps a second at which it is shown")] = 20
+
+
+class Evaluation(Struct):
+    """What is not said is the session's own."""
+
+    mode: Mode | None = None
+    track_num: Annotated[int, Meta(ge=0, le=len(TRACKS))] | None = None
+
+
+class Agent(Struct):
+    """The network, how it learns, and for how long."""
+
+    model_configuration: Annotated[Any, Meta(description="the layers, as JSON", examples=["[[5,49],[49,3]]"])] = (
+        "[[5,49],[49,3]]"
+    )
+    learning_rate: Annotated[float, Meta(ge=1e-7, le=1000, description="from 1 on in hundred-thousandths")] = 60
+    loss_fn: Annotated[str, Meta(extra={"words": ONE_OF.format(", ".join(LOSSES))})] = LOSSES[0]
+    optimizer: Annotated[str, Meta(extra={"words": ONE_OF.format(", ".join(OPTIMIZERS))})] = OPTIMIZERS[0]
+    gamma: Annotated[float, Meta(ge=0, le=100, description="from 1 on in percent")] = 90
+    epsilon: Annotated[float, Meta(ge=0, le=100, description="how much is explored at first; from 1 on in percent")] = (
+        20
+    )
+    num_episodes: Annotated[int, Meta(ge=1, le=MOST_EPISODES, description="after which it ends")] = 700
+
+
+def environment(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """`write_env_params`: where is driven, and how quickly that is shown.
+
+    Raises:
+        InvalidRequest: a value is no good.
+    """
+    return asdict(params.parse(plain(asked), Environment))
+
+
+def evaluation(asked: Mapping[str, Any], environment: Mapping[str, Any]) -> tuple[str, int]:
+    """(mode, track) of an evaluation; the environment's own, where none is given.
+
+    Raises:
+        InvalidRequest: a value is no good.
+    """
+    order = params.parse(plain(asked), Evaluation)
+    track = track_of(environment) if order.track_num is None else max(1, order.track_num)
+    return order.mode or environment["mode"], track
+
+
+def agent(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """`write_agent_parameters`: the network, how it learns, and for how long.
+
+    Raises:
+        InvalidRequest: a value is no good.
+    """
+    found = params.parse(plain(asked), Agent)
+    hidden_layers(found.model_configuration)
+    for name, known in (("loss_fn", LOSSES), ("optimizer", OPTIMIZERS)):
+        if (value := getattr(found, name)).lower() not in known:
+            raise InvalidRequest(f"{name} must be one of {', '.join(known)}, not {value!r:.50}")
+    values = asdict(found)
+    return {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value for name, value in values.items()
+    }
+
+
+def training(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """`write_training_params`: the algorithm and the reward function.
+
+    Raises:
+        InvalidRequest: there is no such algorithm, or the reward language has no such function; it names the line.
+    """
+    algorithm = asked.get("learning_algorithm") or "DQN"
+    if isinstance(algorithm, str) and algorithm.lower() not in ALGORITHMS and not _is_number(algorithm):
+        raise InvalidRequest(f"learning_algorithm must be one of {', '.join(ALGORITHMS)}, not {algorithm!r:.50}")
+    if not isinstance(algorithm, (str, int, float)) or isinstance(algorithm, bool):
+        raise InvalidRequest(f"learning_algorithm must be one of {', '.join(ALGORITHMS)}, not {algorithm!r:.50}")
+    source = asked.get("reward_function") or None
+    if source is not None:
+        reward.read(source)
+    wandb = asked.get("enable_wandb", False)
+    if wandb not in (False, True, "true", "false", "0", "1"):
+        raise InvalidRequest(f"enable_wandb must be true or false, not {wandb!r:.50}")
+    return {"learning_algorithm": algorithm, "enable_wandb": wandb, "reward_function": source}
+
+
+def rewarded(training: Mapping[str, Any], source: Any) -> dict[str, Any]:
+    """`write_reward_fn`: the same training by another reward function.
+
+    Raises:
+        InvalidRequest: the reward language has no such function.
+    """
+    reward.read(source)
+    return {**training, "reward_function": source}
+
+
+def notes(agent: Mapping[str, Any], training: Mapping[str, Any]) -> list[str]:
+    """What of the parameters has no effect here."""
+    algorithm, found = algorithm_of(training), []
+    if algorithm == "DQN" and str(agent["loss_fn"]).lower() not in ("huber", "smooth_l1"):
+        found.append(
+            f"loss_fn {agent['loss_fn']}: Stable-Baselines3's DQN has the smooth L1 loss, whatever is asked for"
+        )
+    if algorithm in ("PPO", "A2C", "QRDQN"):
+        found.append(f"loss_fn: {algorithm} has a loss of its own")
+    if algorithm in ("PPO", "A2C"):
+        found.append(f"epsilon: {algorithm} explores by its own policy")
+    return found
+
+
+def experiment(
+    environment: Mapping[str, Any], agent: Mapping[str, Any], training: Mapping[str, Any], *, retrain: bool = False
+) -> dict[str, Any]:
+    """What `Experiments.create` is asked for, from three documents that were checked.
+
+    Args:
+        retrain: a model goes on that has learnt already, and acts by what it knows from the first step.
+    """
+    kwargs: dict[str, Any] = {"track": track_of(environment), "car_speed": environment["car_speed"]}
+    if training["reward_function"]:
+        kwargs["reward"] = training["reward_function"]
+    algorithm, episodes = algorithm_of(training), agent["num_episodes"]
+    return {
+        "algorithm": algorithm,
+        "environment": car_race.ID,
+        "env_kwargs": kwargs,
+        "hyperparameters": _hyperparameters(algorithm, agent, retrain),
+        "normalize": {"norm_obs": True, "norm_reward": False},
+        "total_episodes": episodes,
+        "total_timesteps": episodes * EPISODE_STEPS,
+        "max_episode_steps": EPISODE_STEPS,
+        "evaluation": {"every": 0, "episodes": 5},
+        "show": True,
+    }
+
+
+def _hyperparameters(algorithm: str, agent: Mapping[str, Any], retrain: bool) -> dict[str, Any]:
+    layers = hidden_layers(agent["model_configuration"])
+    found: dict[str, Any] = {
+        "learning_rate": learning_rate(agent["learning_rate"]),
+        "gamma": 1.0 if agent["gamma"] == 1 else fraction(agent["gamma"]),  # no slider means 1 % by it
+        "policy_kwargs": {"net_arch": layers, "optimizer_class": str(agent["optimizer"]).lower()},
+    }
+    if algorithm == "PPO":
+        return found | {"n_steps": 512}
+    if algorithm == "A2C":
+        return found
+    epsilon, steps = fraction(agent["epsilon"]), agent["num_episodes"] * EPISODE_STEPS
+    return found | {
+        "exploration_initial_eps": min(epsilon, 0.01) if retrain else epsilon,
+        "exploration_final_eps": min(epsilon, 0.01),
+        "exploration_fraction": min(1.0, max(2000, agent["num_episodes"] * EXPLORED_STEPS) / steps),
+        "learning_starts": 0 if retrain else 200,
+        "train_freq": 2,
+        "target_update_interval": 250,
+        "batch_size": 64,
+        "buffer_size": 50_000,
+    }
+
+
+def track_of(environment: Mapping[str, Any]) -> int:
+    """The track of a document; world 0 is the first one too."""
+    return max(1, int(environment["environment_world"]))
+
+
+def algorithm_of(training: Mapping[str, Any]) -> str:
+    """Stable-Baselines3's name for it; the old platform's numbers all stood for its deep Q-learner."""
+    return ALGORITHMS.get(str(training["learning_algorithm"]).lower(), "DQN")
+
+
+def learning_rate(value: float) -> float:
+    """From 1 on in hundred-thousandths, as the old platform's slider gave it; below 1 as it is."""
+    return value * RATE_UNIT if value >= 1 else value
+
+
+def fraction(value: float) -> float:
+    """From 1 on in percent; below 1 as it is."""
+    return value / 100 if value >= 1 else value
+
+
+def hidden_layers(configuration: Any) -> list[int]:
+    """The units between the radars and the actions, of such as "[[5,49],[49,3]]".
+
+    Raises:
+        InvalidRequest: it is no such list, or the layers do not fit together.
+    """
+    example = f'model_configuration must be such as "[[{RADARS},49],[49,{ACTIONS}]]"'
+    found = configuration
+    for _ in range(2):  # old clients send JSON in JSON
+        if isinstance(found, str):
+            try:
+                found = json.loads(found) if len(found) <= 1000 else None
+            except (ValueError, RecursionError):
+                raise InvalidRequest(f"{example}, not {configuration!r:.60}") from None
+    good = isinstance(found, list) and 0 < len(found) <= LAYERS + 1
+    if not good or not all(isinstance(pair, list) and len(pair) == 2 for pair in found):
+        raise InvalidRequest(f"{example}, not {configuration!r:.60}")
+    for units in (unit for pair in found for unit in pair):
+        integer("model_configuration: units", units, 1, UNITS)
+    joined = all(left[1] == right[0] for left, right in itertools.pairwise(found))
+    if not joined or found[0][0] != RADARS or found[-1][1] != ACTIONS:
+        raise InvalidRequest(
+            f"{example}: it begins with {RADARS}, ends with {ACTIONS}, and each layer begins as the last ends"
+        )
+    return [pair[1] for pair in found[:-1]]
+
+
+def plain(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """`asked` with numbers and booleans where forms and queries send texts."""
+    values = dict(asked)
+    if isinstance(text := values.get("retrain"), str) and text.lower() in ("true", "false", ""):
+        values["retrain"] = text.lower() == "true"
+    for name in NUMBERS:
+        if isinstance(value := values.get(name), str) and len(value) <= 20 and _is_number(value):
+            values[name] = float(value) if not value.strip().lstrip("+-").isdecimal() else int(value)
+    return values
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return text.isascii() and math.isfinite(float(text))
+    except ValueError:
+        return False

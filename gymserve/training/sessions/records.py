@@ -1,0 +1,92 @@
+"""What is told of a session of rewards-api: its scores, its model's history and card, how well it drives."""
+
+import datetime
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from gymserve.store.models import TrainingSession, now
+from gymserve.training.experiments.metrics import MOST_POINTS, RETURN, Metrics
+from gymserve.training.plan.states import ExperimentState
+from gymserve.training.sessions.lifecycle import Sessions
+
+
+class Records:
+    """Where `points` is less than there were episodes, the scores are means of equal parts of the training."""
+
+    def __init__(self, sessions: Sessions, metrics: Metrics) -> None:
+        self.sessions, self.metrics = sessions, metrics
+
+    def everything(self, row: TrainingSession, points: int = MOST_POINTS) -> dict[str, Any]:
+        """All documents of a session, by the names that the old server's files had."""
+        environment, agent, training = self.sessions.documents(row)
+        scores = self._scores(row, points)
+        return {
+            "env_params": environment,
+            "agent_params": agent,
+            "training_params": training,
+            "training_metrics": {"plot_scores": scores, "plot_mean_scores": means(scores)},
+            "evaluation_metrics": {
+                "session_id": row.name, "training": {}, "evaluation": {}, **json.loads(row.evaluation),
+            },
+            "model_history": self._history(row, scores),
+            "model_card": self._card(row),
+        }  # fmt: skip
+
+    def history(self, row: TrainingSession) -> dict[str, Any]:
+        """`{"last_created", "last_trained"}`."""
+        return self._history(row, self._scores(row, MOST_POINTS))
+
+    def _history(self, row: TrainingSession, scores: Sequence[float]) -> dict[str, Any]:
+        created: dict[str, Any] = {}
+        trained: dict[str, Any] = {}
+        if row.agent_at is not None:
+            agent = json.loads(row.agent)
+            created = dated(row.agent_at) | {
+                "loss": agent["loss_fn"],
+                "optimizer": agent["optimizer"],
+                "gamma": agent["gamma"],
+                "epsilon": agent["epsilon"],
+                "model_config": agent["model_configuration"],
+            }
+        experiment = self.sessions.experiment(row)
+        if scores and experiment is not None:
+            found = (self.metrics.summary(each)["best_reward"] for each in self.sessions.trainings(row))
+            record = max((each for each in found if each is not None), default=None)
+            told = {"record": record, "scores": scores, "mean_scores": means(scores)}
+            trained = dated(experiment.completed_at or now()) | told
+        return {"last_created": created, "last_trained": trained}
+
+    def _card(self, row: TrainingSession) -> dict[str, Any]:
+        """Of the last model that was kept; where the whole card and a graph of the training are, below the server's address."""
+        model, experiment = self.sessions.newest_model(row), self.sessions.experiment(row)
+        return {
+            "model_id": model and model.name,
+            "version": model and model.version,
+            "status": experiment.state if experiment else ExperimentState.CREATED,
+            "reason": experiment.reason if experiment else "",
+            "card": model and f"/models/{model.name}/",
+            "graph": f"/experiments/{experiment.name}/curve" if experiment else None,
+        }
+
+    def _scores(self, row: TrainingSession, points: int) -> list[float]:
+        """The return of each episode of the last training."""
+        experiment = self.sessions.experiment(row)
+        if experiment is None:
+            return []
+        found = self.metrics.points(experiment.id, names=[RETURN], points=points)
+        return [value for point in found if (value := point.values.get(RETURN)) is not None]
+
+
+def means(scores: Sequence[float]) -> list[float]:
+    """The mean of all scores up to each."""
+    found, total = [], 0.0
+    for number, score in enumerate(scores, 1):
+        total += score
+        found.append(total / number)
+    return found
+
+
+def dated(moment: datetime.datetime) -> dict[str, Any]:
+    """A moment as the old server wrote it, in UTC."""
+    return {"date": moment.date().isoformat(), "time": moment.time().isoformat("microseconds")}

@@ -1,0 +1,1 @@
+"""Models from elsewhere, of which only tensors and plain values are read."""

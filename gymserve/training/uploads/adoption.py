@@ -1,0 +1,121 @@
+"""`python -m gymserve.training.uploads.adoption FOLDER`: makes a stranger's model one of ours.
+
+A new model is built as FOLDER's plan says, and given the stranger's weights, which `sandbox` reads in a process of its own;
+what is kept is written by us, to the last byte. The `.pth` files come by standard input, as a map in msgpack.
+"""
+
+import importlib
+import resource
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gymserve.protocol.errors import Untrainable
+from gymserve.training.plan.states import ExperimentState
+from gymserve.training.plan.training_plan import TrainingPlan
+from gymserve.training.runners.folder import SPACES, Folder
+
+SANDBOX_SECONDS = 60.0
+MEMORY_BYTES = 4 * 2**30
+Tensors = dict[str, tuple[str, list[int], bytes]]
+SHOWN = 3  # differences, in a message
+
+
+class Read(msgspec.Struct):
+    """What the sandbox answers."""
+
+    tensors: Tensors | None = None
+    error: str = ""
+
+
+def main() -> int:
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
+    folder = Folder(Path(sys.argv[1]))
+    files = sys.stdin.buffer.read()
+    try:
+        with ThreadPoolExecutor(1) as other:
+            reading = other.submit(_in_sandbox, files)
+            model = _built(folder)  # in the meantime: both take seconds to import torch
+            adopt(model, reading.result(), folder)
+    except Exception as error:
+        text = str(error).partition("\n")[0] or type(error).__name__
+        folder.end(ExperimentState.FAILED, reason=text[:500])
+        return 1
+    folder.end(ExperimentState.COMPLETED)
+    return 0
+
+
+def _in_sandbox(files: bytes) -> Tensors:
+    """Raises: Untrainable: the files hold no weights, or something else."""
+    command = [sys.executable, "-m", "gymserve.training.uploads.sandbox"]
+    try:
+        done = subprocess.run(command, input=files, capture_output=True, timeout=SANDBOX_SECONDS, cwd="/", check=False)
+        read = msgspec.msgpack.decode(done.stdout, type=Read)
+    except subprocess.TimeoutExpired:
+        raise Untrainable(f"reading the weights takes longer than {SANDBOX_SECONDS:g} s") from None
+    except msgspec.MsgspecError:
+        raise Untrainable(f"reading the weights ended the process that did so ({done.returncode})") from None
+    if read.tensors is None:
+        raise Untrainable(f"the weights cannot be read safely: {read.error:.300}")
+    return read.tensors
+
+
+def _built(folder: Folder) -> Any:
+    """A new model, as the plan says; the spaces in which it is asked are left in the folder."""
+    from stable_baselines3.common.save_util import save_to_pkl
+
+    from gymserve.training.runners import making
+    from gymserve.training.runners.sb3 import arguments
+
+    plan = folder.training_plan()
+    kind = getattr(importlib.import_module(plan.package), plan.algorithm)
+    env = making.make(plan, training=False)
+    save_to_pkl(folder.path / SPACES, making.spaces_of(env, plan))
+    given = arguments(plan, env)
+    if "buffer_size" in given:
+        given["buffer_size"] = 1  # it only acts; who trains it on says how large
+    return kind(env=env, seed=plan.seed, **given)
+
+
+def adopt(model: Any, tensors: Tensors, folder: Folder) -> None:
+    """Writes `model.zip`: the model, with these weights.
+
+    Raises:
+        Untrainable: they are not those of its algorithm and environment.
+    """
+    model.policy.load_state_dict(_fitting(model.policy.state_dict(), tensors, folder.training_plan()), strict=True)
+    model.save(folder.path / "model.zip")
+    model.get_env().close()
+
+
+def _fitting(own: dict[str, Any], given: Tensors, plan: TrainingPlan) -> dict[str, Any]:
+    """Raises: Untrainable: names or shapes differ, or a value is not finite."""
+    import numpy
+    import torch
+
+    wrong = [f"{name} is missing" for name in own if name not in given]
+    wrong += [f"{name:.100} is none of its weights" for name in given if name not in own]
+    for name, (_, shape, _) in given.items():
+        if name in own and shape != list(own[name].shape):
+            wrong.append(f"{name} is {tuple(shape)}, not {tuple(own[name].shape)}")
+    if wrong:
+        more = f", and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        raise Untrainable(
+            f"the weights are not those of {plan.algorithm} on {plan.env_id} with these hyper-parameters: "
+            f"{', '.join(wrong[:SHOWN])}{more}"
+        )
+    found = {}
+    for name, (kind, shape, data) in given.items():
+        array = numpy.frombuffer(data, numpy.dtype(kind)).reshape(shape)
+        if array.dtype.kind == "f" and not numpy.isfinite(array).all():
+            raise Untrainable(f"{name} holds values that are not finite")
+        found[name] = torch.from_numpy(array.copy())
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,185 @@
+"""Accounts over HTTP: `/token`, `/users/…` as the TJU platform's clients call them, and API keys."""
+
+from typing import Any
+
+from flask import Response
+
+from gymserve.accounts.identity import SCOPES
+from gymserve.protocol import errors
+from gymserve.store.models import Account, ApiKey
+from gymserve.web.accounts import schemas
+from gymserve.web.http import parameters
+from gymserve.web.http.access import ADMIN, PUBLIC, actor, allow, caller, identity, owner_only
+from gymserve.web.http.answers import json_answer, no_content
+from gymserve.web.http.backend import backend, training
+from gymserve.web.http.blueprint import Blueprint
+from gymserve.web.http.errors import with_detail
+from gymserve.web.http.openapi import documented
+from gymserve.web.training.projects import project_rows
+
+blueprint = Blueprint("users", scope="account", tag="Accounts", refusal=with_detail)
+OTHERS = (401, 403)
+
+
+def account_rows(found: list[Account]) -> list[dict[str, Any]]:
+    """Accounts as they are answered."""
+    theirs = training().projects.of_all([account.id for account in found])
+    rows = project_rows([project for each in theirs.values() for project in each])
+    return [
+        {
+            "email": account.email,
+            "name": account.display_name,
+            "id": account.id,
+            "is_active": account.is_active,
+            "role": account.role,
+            "created_at": account.created_at.isoformat(),
+            "projects": [row for row in rows if row["owner_id"] == account.id],
+        }
+        for account in found
+    ]
+
+
+def key_row(key: ApiKey) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "hint": key.hint,
+        "scopes": key.scopes.split(",") if key.scopes else None,
+        "created_at": key.created_at.isoformat(),
+        "expires_at": key.expires_at and key.expires_at.isoformat(),
+    }
+
+
+@blueprint.post("/token")
+@allow(PUBLIC)
+@documented(schemas.Token, form=schemas.Login, errors=(401, 429))
+def token() -> Response:
+    """Log in with a password (OAuth2 password flow)."""
+    params, by = parameters.parse_form(schemas.Login), actor()
+    account = backend().accounts.entrance.log_in(
+        params.username, params.password, address=by.address, request_id=by.request_id
+    )
+    issued = backend().accounts.logins.issue(account.id, account.email, account.generation)
+    return json_answer(
+        {"access_token": issued, "token_type": "bearer", "expires_in": int(backend().accounts.logins.seconds)}
+    )
+
+
+@blueprint.post("/users/")
+@allow(PUBLIC)
+@documented(schemas.User, body=schemas.NewUser, errors=(401, 403, 429))
+def create() -> Response:
+    """Create an account: one's own where sign-up is open, anybody's for administrators."""
+    by = actor()
+    who = caller()
+    administrator = who is not None and who.has_role(ADMIN)
+    if not administrator:
+        if not backend().settings.SIGN_UP:
+            if who is not None:
+                raise errors.Forbidden("administrators make accounts here")
+            raise errors.Unauthenticated("sign-up is closed (SIGN_UP): ask an administrator for an account")
+        most = backend().settings.SIGN_UPS_PER_HOUR
+        wait = backend().accounts.rates.take("SIGN_UPS_PER_HOUR", by.address, rate=most / 3600, burst=most)
+        if wait:
+            raise errors.TooFast(f"more than SIGN_UPS_PER_HOUR = {most} accounts from this address", wait)
+    params = parameters.parse(schemas.NewUser)
+    if params.role != "participant" and not administrator:
+        raise errors.Forbidden("only administrators give roles")
+    account = backend().accounts.directory.create(
+        params.email, params.password, role=params.role, by=by if administrator else None
+    )
+    return json_answer(account_rows([account])[0])
+
+
+@blueprint.get("/users/")
+@documented(schemas.User, many=True, errors=OTHERS, query=parameters.PAGE)
+def list_all() -> Response:
+    """List the accounts that one may see: one's own, or all for administrators."""
+    skip, limit = parameters.page()
+    if identity().sees_all:
+        return json_answer(account_rows(backend().accounts.directory.list(skip=skip, limit=limit)))
+    mine = [backend().accounts.directory.find(identity().account_id)]
+    return json_answer(account_rows(mine[skip : skip + limit]))
+
+
+@blueprint.get("/users/me")
+@documented(schemas.User, errors=OTHERS)
+def me() -> Response:
+    """Show one's own account."""
+    return json_answer(account_rows([backend().accounts.directory.find(identity().account_id)])[0])
+
+
+@blueprint.get("/users/<int:user_id>/")
+@documented(schemas.User, errors=OTHERS)
+@owner_only
+def show(user_id: int) -> Response:
+    """Show an account."""
+    return json_answer(account_rows([backend().accounts.directory.find(user_id)])[0])
+
+
+@blueprint.patch("/users/<int:user_id>/")
+@documented(schemas.User, body=schemas.ChangedUser, errors=(*OTHERS, 409, 429))
+@owner_only
+def change(user_id: int) -> Response:
+    """Change an account: the name that others see, or, with the owner's present password, email or password. Roles and
+    whether it is active are for administrators to say."""
+    params = parameters.parse(schemas.ChangedUser)
+    if not identity().has_role(ADMIN) and (params.role is not None or params.is_active is not None):
+        raise errors.Forbidden("only administrators change roles and disable accounts")
+    if not identity().has_role(ADMIN) and (params.email is not None or params.password is not None):
+        by, current = actor(), params.current_password
+        if current is None:
+            raise errors.InvalidRequest("A required request parameter 'current_password' was not provided")
+        try:
+            backend().accounts.entrance.log_in(identity().name, current, address=by.address, request_id=by.request_id)
+        except errors.Unauthenticated:
+            raise errors.Forbidden("current_password is wrong") from None
+    account = backend().accounts.directory.change(
+        user_id,
+        email=params.email,
+        name=params.name,
+        password=params.password,
+        role=params.role,
+        is_active=params.is_active,
+        by=actor(),
+    )
+    return json_answer(account_rows([account])[0])
+
+
+@blueprint.delete("/users/<int:user_id>/")
+@documented(status=204, errors=(*OTHERS, 409))
+@owner_only
+def remove(user_id: int) -> Response:
+    """Delete an account, with its keys and projects."""
+    backend().accounts.directory.remove(user_id, by=actor())
+    return no_content()
+
+
+@blueprint.post("/users/<int:user_id>/keys/")
+@documented(schemas.NewKey, body=schemas.KeyOrder, errors=(*OTHERS, 429))
+@owner_only
+def create_key(user_id: int) -> Response:
+    """Create an API key, which is shown this once."""
+    params = parameters.parse(schemas.KeyOrder)
+    backend().accounts.directory.find(user_id)
+    if not identity().scopes.issuperset(params.scopes or SCOPES):
+        raise errors.Forbidden("a key cannot make one that may do more than itself")
+    key, secret = backend().accounts.keys.create(user_id, params, by=actor())
+    return json_answer({**key_row(key), "key": secret})
+
+
+@blueprint.get("/users/<int:user_id>/keys/")
+@documented(schemas.Key, many=True, errors=OTHERS)
+@owner_only
+def list_keys(user_id: int) -> Response:
+    """List an account's API keys."""
+    return json_answer([key_row(key) for key in backend().accounts.keys.list(user_id)])
+
+
+@blueprint.delete("/users/<int:user_id>/keys/<int:key_id>/")
+@documented(status=204, errors=OTHERS)
+@owner_only
+def revoke_key(user_id: int, key_id: int) -> Response:
+    """Revoke an API key, at once."""
+    backend().accounts.keys.revoke(user_id, key_id, by=actor())
+    return no_content()

@@ -1,0 +1,1 @@
+"""Challenges, submissions and leaderboards over HTTP."""

@@ -1,0 +1,54 @@
+"""Teams of a challenge over HTTP."""
+
+from flask import Response
+
+from gymserve.protocol.errors import InvalidRequest
+from gymserve.web.challenges import schemas
+from gymserve.web.http import parameters
+from gymserve.web.http.access import identity
+from gymserve.web.http.answers import json_answer, no_content
+from gymserve.web.http.backend import grading
+from gymserve.web.http.blueprint import Blueprint
+from gymserve.web.http.openapi import documented
+
+blueprint = Blueprint("teams", scope="submissions", tag="Teams")
+ERRORS = (401, 403, 409)
+
+
+@blueprint.get("/challenges/<name>/team/")
+@documented(schemas.Team, errors=ERRORS)
+def show(name: str) -> Response:
+    """Show one's team in a challenge."""
+    return json_answer(grading().teams.of(grading().competition.find(name), identity().account_id or None)._asdict())
+
+
+@blueprint.post("/challenges/<name>/team/")
+@documented(schemas.Team, body=schemas.TeamOrder, errors=ERRORS)
+def enter(name: str) -> Response:
+    """Make a team, by its name; or join one, by the code that a member has from its invitation."""
+    params = parameters.parse(schemas.TeamOrder)
+    held, account_id = grading().competition.find(name), identity().account_id or None
+    if params.code is not None:
+        team = grading().teams.join(held, account_id, params.code)
+    elif params.name is not None:
+        team = grading().teams.create(held, account_id, params.name)
+    else:
+        raise InvalidRequest("A required request parameter 'name' or 'code' was not provided")
+    return json_answer(team._asdict())
+
+
+@blueprint.post("/challenges/<name>/team/invitation")
+@documented(schemas.TeamInvitation, errors=ERRORS)
+def invite(name: str) -> Response:
+    """Get a new code with which others join one's team; the one before is void."""
+    return json_answer(
+        {"code": grading().teams.invite(grading().competition.find(name), identity().account_id or None)}
+    )
+
+
+@blueprint.delete("/challenges/<name>/team/")
+@documented(status=204, errors=ERRORS)
+def leave(name: str) -> Response:
+    """Leave one's team, as long as it has not submitted."""
+    grading().teams.leave(grading().competition.find(name), identity().account_id or None)
+    return no_content()

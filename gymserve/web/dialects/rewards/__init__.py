@@ -1,0 +1,1 @@
+"""rewards-api's requests."""

@@ -1,0 +1,1 @@
+"""RUNT's requests."""

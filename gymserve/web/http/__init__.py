@@ -1,0 +1,1 @@
+"""What all views share: access, errors, parameters, descriptions."""

@@ -1,0 +1,24 @@
+"""Answers that views share."""
+
+from typing import Any
+
+from flask import Response
+
+from gymserve.protocol import wire
+
+
+def json_answer(body: Any) -> Response:
+    """`body`, or the JSON text that it is already."""
+    text = body if isinstance(body, bytes) else wire.write_json(body)
+    return Response(text, content_type="application/json")
+
+
+def no_content() -> Response:
+    """204, with the content type that one old client insists on."""
+    return Response(status=204, content_type="text/html; charset=utf-8")
+
+
+def event(name: str, body: dict[str, Any], number: int | None = None) -> bytes:
+    """A server-sent event; whoever comes back says after which `number`."""
+    head = f"id: {number}\n" if number is not None else ""
+    return f"{head}event: {name}\ndata: ".encode() + wire.write_json(body) + b"\n\n"

@@ -1,0 +1,241 @@
+"""The running parts behind the views, made once for each application."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from flask import current_app
+
+from grader.server.boards.challenge_server import Embedded
+from grader.server.boards.leaderboard import Leaderboard
+from grader.server.competitions.competition import Competition
+from grader.server.competitions.teams import Teams
+from grader.server.reports import KEY_UNKNOWN
+from grader.server.reports.outbox import Outbox
+from grader.server.submissions.lifecycle import Submissions
+from gymserve import environments
+from gymserve.accounts import Accounts, audit
+from gymserve.hosts.pool.instances import Instances
+from gymserve.protocol.errors import InvalidRequest
+from gymserve.recording.media import Media
+from gymserve.settings import SECRET, Settings
+from gymserve.system.keeper import Background, Chore, Process
+from gymserve.training.advice.prose import Writer
+from gymserve.training.experiments.lifecycle import Experiments
+from gymserve.training.experiments.metrics import Metrics
+from gymserve.training.experiments.projects import Projects
+from gymserve.training.experiments.quota import Quota
+from gymserve.training.inference.client import Inference
+from gymserve.training.models.registry import Models
+from gymserve.training.plan import programs
+from gymserve.training.plan.checker import Checker
+from gymserve.training.plan.training_plan import SB3
+from gymserve.training.playing.submitting import Assignments
+from gymserve.training.scheduling.dry_runs import DRY_RUNS, DryRuns
+from gymserve.training.sessions.lifecycle import Sessions
+from gymserve.training.sessions.records import Records
+from gymserve.training.uploads.receiving import Uploads
+from gymserve.web.http.counts import Counts
+
+KEY = "gymserve"  # in the application's extensions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grading:
+    """Challenges, and what becomes of submissions to them."""
+
+    competition: Competition
+    submissions: Submissions
+    teams: Teams
+    embedded: Embedded
+    leaderboard: Leaderboard
+
+    @classmethod
+    def of(cls, settings: Settings, accounts: Accounts, instances: Instances, media: Media) -> "Grading":
+        data, database = instances.pool.data, accounts.database
+        competition = Competition(database, data, functions=settings.SCORING_FUNCTIONS)
+        outbox = Outbox.of(settings, database, data)
+        return cls(
+            competition=competition,
+            submissions=Submissions(database, competition, instances, data, outbox, media),
+            teams=Teams(database),
+            embedded=Embedded(database, competition),
+            leaderboard=Leaderboard(database, competition),
+        )
+
+    @property
+    def is_reported(self) -> bool:
+        """Whether a challenge server elsewhere hears of submissions."""
+        return self.submissions.outbox.server is not None
+
+    def participant(self, key: str) -> str:
+        """The id of that server's participant with this key.
+
+        Raises:
+            InvalidRequest: there is none.
+            Unavailable: the server does not say.
+        """
+        if (server := self.submissions.outbox.server) is None:
+            raise InvalidRequest(KEY_UNKNOWN)
+        return server.participant(key)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """Experiments, their models, and who asks those."""
+
+    projects: Projects
+    dry_runs: DryRuns
+    checker: Checker
+    experiments: Experiments
+    metrics: Metrics
+    models: Models
+    uploads: Uploads
+    inference: Inference
+    assignments: Assignments
+    sessions: Sessions
+    records: Records
+    writer: Writer | None
+
+    @classmethod
+    def of(
+        cls, settings: Settings, accounts: Accounts, instances: Instances, media: Media, wake: Callable[[], None]
+    ) -> "Training":
+        """`wake` is called when there may be work for a process in the background."""
+        data, database = instances.pool.data, accounts.database
+        dry_runs = DryRuns(data / DRY_RUNS, wake)
+        runners = programs.read(settings.RUNNERS)
+        checker = Checker(
+            instances.catalogue,
+            runners,
+            instances.pool.spaces,
+            dry_runs.check,
+            minutes=settings.DEFAULT_TIMEOUT_MINUTES,
+            servers=settings.TRAINING_SERVERS,
+        )
+        quota = Quota(database, data, kept=settings.ACCOUNT_KEPT, megabytes=settings.ACCOUNT_STORAGE_MB)
+        experiments = Experiments(
+            database, checker, data / "experiments", most=settings.ACCOUNT_EXPERIMENTS, quota=quota
+        )
+        metrics = Metrics(database)
+        models = Models(database, data / "models", experiments.folder, media.bucket, quota)
+        sessions = Sessions(database, experiments, models)
+        return cls(
+            projects=Projects(database, list(dict.fromkeys((SB3, *runners, *programs.PRESETS))), quota),
+            dry_runs=dry_runs,
+            checker=checker,
+            experiments=experiments,
+            metrics=metrics,
+            models=models,
+            uploads=Uploads(
+                models,
+                checker,
+                variables=settings.ENVIRONMENT_VARIABLES,
+                modules=settings.ENVIRONMENT_MODULES,
+            ),
+            inference=Inference(data, wake),
+            assignments=Assignments(data / "playing"),
+            sessions=sessions,
+            records=Records(sessions, metrics),
+            writer=Writer.of(settings),
+        )
+
+    def has_work(self) -> bool:
+        """Whether there is anything for the scheduler."""
+        return self.dry_runs.has_work() or self.experiments.has_work()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backend:
+    """Every running part that views call."""
+
+    settings: Settings
+    accounts: Accounts
+    instances: Instances
+    media: Media
+    grading: Grading
+    training: Training
+    background: Background
+    counts: Counts
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Backend":
+        """Makes the parts; processes in the background start when the first one is needed."""
+        background = Background()
+        instances = Instances(settings, environments.Catalogue.of(settings))
+        accounts = Accounts(settings)
+        media = Media.of(settings, instances.pool.data)
+        grading = Grading.of(settings, accounts, instances, media)
+        training = Training.of(settings, accounts, instances, media, background.wake)
+        background.duties = (
+            *_processes(instances.pool.settings, grading, training, media),
+            _sweeping(instances.pool.settings, accounts, grading),
+        )
+        return cls(
+            settings=settings,
+            accounts=accounts,
+            instances=instances,
+            media=media,
+            grading=grading,
+            training=training,
+            background=background,
+            counts=Counts(instances.pool),
+        )
+
+
+def _processes(settings: Settings, grading: Grading, training: Training, media: Media) -> tuple[Process, ...]:
+    """What runs beside the server. Processes that run environments get no more secrets than they need."""
+    bare, barer = (
+        dataclasses.replace(settings, **{name: type(getattr(settings, name))() for name in names})
+        for names in (SECRET - {"S3_ACCESS_KEY", "S3_SECRET_KEY"}, SECRET)
+    )
+    submissions = grading.submissions
+    return (
+        Process("grader.server.submissions.worker", lease="grading", has_work=submissions.has_work, settings=settings),
+        Process(
+            "grader.server.reports.reporter", lease="reporting", has_work=submissions.outbox.has_work, settings=settings
+        ),
+        Process(
+            "gymserve.training.scheduling.scheduler", lease="training", has_work=training.has_work, settings=settings
+        ),
+        Process("gymserve.recording.worker", lease="filming", has_work=media.has_work, settings=bare),
+        Process(
+            "gymserve.training.inference.server",
+            lease="answering",
+            has_work=training.inference.has_work,
+            settings=barer,
+        ),
+        Process(
+            "gymserve.training.playing.player",
+            lease="playing-lease",
+            has_work=training.assignments.has_work,
+            settings=barer,
+        ),
+    )
+
+
+def _sweeping(settings: Settings, accounts: Accounts, grading: Grading) -> Chore:
+    """What ends what no other process ends."""
+
+    def sweep() -> None:
+        audit.remove_old(accounts.database, settings.AUDIT_DAYS)
+        grading.submissions.storage.sweep()
+
+    return Chore("what is too old", sweep, lease=Path(settings.DATA) / "sweeping")
+
+
+def backend() -> Backend:
+    """The current application's parts."""
+    parts: Backend = current_app.extensions[KEY]
+    return parts
+
+
+def grading() -> Grading:
+    """The current application's parts for challenges."""
+    return backend().grading
+
+
+def training() -> Training:
+    """The current application's parts for training."""
+    return backend().training

@@ -1,0 +1,150 @@
+"""What goes around every request: an id, the time that it took, headers that keep browsers safe, a line in the log."""
+
+import functools
+import ipaddress
+import itertools
+import logging
+import re
+import secrets
+import time
+from typing import Any
+
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import SecurityError
+from werkzeug.sansio.utils import host_is_trusted
+
+from gymserve.settings import Settings
+from gymserve.web.http.counts import Counts
+
+ID, BEGAN = "gymserve.request_id", "gymserve.began"  # in the WSGI environment
+SAFE = [
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Referrer-Policy", "same-origin"),
+    ("X-Frame-Options", "DENY"),
+]
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_IPV6 = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::\d{1,5})?")
+_LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
+NOT_LOCAL = (
+    'AUTH = "open" lets everybody do everything, so this server answers to its own machine only: set AUTH = "token", '
+    "or FORCE_OPEN = True if that is meant"
+)
+_numbers = itertools.count(1)
+_process = ""
+log = logging.getLogger("gymserve.requests")
+
+
+def begin(environ: dict[str, Any]) -> str:
+    """Notes when a request began, and gives it an id, or keeps the one that it brought."""
+    global _process
+    environ[BEGAN] = time.perf_counter()
+    given = environ.get("HTTP_X_REQUEST_ID")
+    if given is None or not _ID.fullmatch(given):
+        _process = _process or secrets.token_hex(6)
+        given = f"{_process}-{next(_numbers)}"
+    environ[ID] = given
+    return given
+
+
+def trusted_hosts(settings: Settings) -> list[str] | None:
+    """The names that the server answers to; None: any.
+
+    A server that is open to all on this machine answers to this machine's names only, or a page elsewhere could have
+    its own name lead here (DNS rebinding) and use the server through its visitors' browsers.
+    """
+    if settings.TRUSTED_HOSTS or settings.AUTH == "token" or settings.FORCE_OPEN:
+        return settings.TRUSTED_HOSTS or None
+    return [*_LOOPBACK, settings.HOST] if settings.HOST not in ("0.0.0.0", "::", "") else None
+
+
+@functools.lru_cache(256)
+def is_trusted(host: str, hosts: tuple[str, ...]) -> bool:
+    """Whether a `Host` header names one of `hosts`."""
+    if address := _IPV6.fullmatch(host):  # Werkzeug cuts each of `hosts` at its first colon
+        return _address(address[1]) in {_address(one.strip("[]")) for one in hosts if ":" in one}
+    return host_is_trusted(host, hosts)
+
+
+def _address(text: str) -> ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.IPv6Address(text)
+    except ValueError:
+        return None
+
+
+@functools.lru_cache(256)
+def is_local(peer: str) -> bool:
+    """Whether a request comes from this machine: from a loopback address, or through a UNIX socket (no address)."""
+    try:
+        address = ipaddress.ip_address(peer)
+    except ValueError:
+        return not peer
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return address.is_loopback
+
+
+EXPOSED = "X-Request-Id, X-Process-Time, Retry-After, X-Total-Count, ETag"  # to pages of other sites
+ALLOWED = "Authorization, Content-Type, Idempotency-Key, X-Request-Id, If-None-Match, Last-Event-ID"
+
+
+def register(app: Flask, settings: Settings, counts: Counts) -> None:
+    """Checks what every request of `app` is addressed to, and completes every answer."""
+    origins = frozenset(settings.CORS_ORIGINS)
+    hosts = trusted_hosts(settings)
+
+    @app.before_request
+    def check_host() -> None:
+        if hosts is not None and not is_trusted(host := request.host, tuple(hosts)):
+            raise SecurityError(f"this server does not answer to the name {host!r:.100}: add it to TRUSTED_HOSTS")
+
+    @app.after_request
+    def complete(response: Response) -> Response:
+        headers, environ = response.headers, request.environ
+        headers["X-Request-Id"] = environ.get(ID, "")
+        seconds = time.perf_counter() - environ.get(BEGAN, time.perf_counter())
+        headers["X-Process-Time"] = f"{seconds:.6f}"
+        for name, value in SAFE:
+            headers.setdefault(name, value)
+        if request.endpoint != "static":
+            headers.setdefault("Cache-Control", "no-store")
+        if request.is_secure:
+            headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+        _allow_origin(response, origins)
+        _note(response, seconds, counts)
+        return response
+
+
+def _allow_origin(response: Response, origins: frozenset[str]) -> None:
+    """CORS, by https://fetch.spec.whatwg.org: for the origins of the settings, and never with cookies."""
+    if not origins:
+        return
+    response.vary.add("Origin")
+    origin = request.headers.get("Origin")
+    if origin is None or (origin not in origins and "*" not in origins):
+        return
+    response.headers["Access-Control-Allow-Origin"] = origin
+    response.headers["Access-Control-Expose-Headers"] = EXPOSED
+    if request.method == "OPTIONS":
+        response.headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, PATCH, DELETE"
+        response.headers["Access-Control-Allow-Headers"] = ALLOWED
+        response.headers["Access-Control-Max-Age"] = "600"
+
+
+def _note(response: Response, seconds: float, counts: Counts) -> None:
+    endpoint = request.endpoint or "none"
+    counts.add(request.method, endpoint, response.status_code, seconds)
+    who = g.get("identity")
+    log.info(
+        "%s %s %d",
+        request.method,
+        request.url_rule.rule if request.url_rule else "(unknown path)",  # the path itself may hold secrets
+        response.status_code,
+        extra={
+            "request_id": request.environ.get(ID, ""),
+            "account": who.account_id if who else None,
+            "address": request.remote_addr,
+            "milliseconds": round(seconds * 1000, 3),
+        },
+    )

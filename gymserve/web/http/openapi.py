@@ -1,0 +1,224 @@
+"""The API's description (OpenAPI 3.1), read off the views, and two pages that show it."""
+
+import functools
+import re
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, NamedTuple, TypeVar, cast
+
+import msgspec
+from flask import Flask, Response, current_app, render_template, request
+from werkzeug.routing import Rule
+
+import gymserve
+from gymserve.protocol import wire
+from gymserve.web.http import schemas
+from gymserve.web.http.access import PUBLIC, allow, mark, role_for
+from gymserve.web.http.backend import backend
+from gymserve.web.http.blueprint import Blueprint
+
+blueprint = Blueprint("openapi", scope="operations", tag="Server")
+View = TypeVar("View", bound=Callable[..., Any])
+ALWAYS = (400, 404, 405, 413, 503)
+IN_INSTANCE = (409, 422, 500, 504, 507)
+LEVELS = (401, 403, 429)  # where an account is needed
+SECURITY = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "an API key, or a token from /token"},
+    "password": {"type": "oauth2", "flows": {"password": {"tokenUrl": "/token", "scopes": {}}}},
+}
+REDOC_STYLES = (
+    "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",  # nothing
+    "QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc=",
+)
+_PLACE = re.compile(r"<(\w+:)?(\w+)>")
+
+
+class Documentation(NamedTuple):
+    """What a view takes and answers, beside what its docstring says."""
+
+    answers: dict[int, Any]  # status → a msgspec type, a media type, or None: nothing
+    media: tuple[str, ...]
+    many: bool
+    body: type[msgspec.Struct] | None
+    body_needed: bool
+    form: type[msgspec.Struct] | None
+    errors: tuple[int, ...]
+    headers: dict[str, str]
+    query: dict[str, str]
+
+
+def documented(
+    answer: Any = None,
+    *,
+    status: int = 200,
+    also: dict[int, Any] | None = None,
+    media: tuple[str, ...] = (),
+    many: bool = False,
+    body: type[msgspec.Struct] | None = None,
+    body_needed: bool = True,
+    form: type[msgspec.Struct] | None = None,
+    errors: tuple[int, ...] = (),
+    headers: dict[str, str] | None = None,
+    query: dict[str, str] | None = None,
+) -> Callable[[View], View]:
+    """Notes for the API's description what a view takes and answers.
+
+    Args:
+        also: what it answers with other statuses.
+        media: other media types of its answers.
+        many: the answer is a list of it.
+    """
+
+    def note(view: View) -> View:
+        answers = {status: answer, **(also or {})}
+        notes = Documentation(answers, media, many, body, body_needed, form, errors, headers or {}, query or {})
+        return mark(view, "documentation", notes)
+
+    return note
+
+
+def path_of(rule: Rule) -> str:
+    """A route's path, as the description names it."""
+    return _PLACE.sub(r"{\2}", rule.rule)
+
+
+def in_parts(media: str) -> dict[int, str | None]:
+    """`also`, of a file of which a part may be asked for, or only what has changed."""
+    return {206: media, 304: None, 412: None}
+
+
+def describe(app: Flask, prefix: str = "/") -> dict[str, Any]:
+    """The OpenAPI document of all documented views of `app`, whose paths begin behind `prefix`."""
+    notes = {
+        name: view.__documentation__ for name, view in app.view_functions.items() if hasattr(view, "__documentation__")
+    }
+    named = {kind for note in notes.values() for kind in (*note.answers.values(), note.body, note.form)}
+    types = {kind for kind in named if isinstance(kind, type)}
+    types = {kind for kind in types if issubclass(kind, msgspec.Struct)} | {schemas.Error}
+    ordered = sorted(types, key=lambda kind: kind.__name__)
+    found, components = msgspec.json.schema_components(ordered, ref_template="#/components/schemas/{name}")
+    _complete(components)
+    references = dict(zip(ordered, found, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint in notes:
+            for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+                operation = _operation(app, rule, notes[rule.endpoint], references)
+                paths.setdefault(path_of(rule), {})[method.lower()] = operation
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "gymserve",
+            "version": gymserve.__version__,
+            "description": "Reinforcement-learning environments over HTTP.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": prefix}],
+        "paths": paths,
+        "components": {"schemas": components, "securitySchemes": SECURITY},
+    }
+
+
+def _complete(schema: Any) -> None:
+    """Says of lists and objects of anything that they are such, which msgspec leaves out and makers of clients ask for."""
+    if isinstance(schema, dict):
+        if schema.get("type") == "array" and "prefixItems" not in schema:
+            schema.setdefault("items", {})
+        elif schema.get("type") == "object" and "properties" not in schema:
+            schema.setdefault("additionalProperties", True)
+    for each in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        _complete(each)
+
+
+def _operation(app: Flask, rule: Rule, note: Documentation, references: dict[type, Any]) -> dict[str, Any]:
+    summary, _, more = (app.view_functions[rule.endpoint].__doc__ or "").strip().partition("\n")
+    group = app.blueprints[rule.endpoint.partition(".")[0]]
+    assert isinstance(group, Blueprint)
+    operation: dict[str, Any] = {
+        "operationId": rule.endpoint.replace(".", "_"),
+        "summary": summary.rstrip("."),
+        "tags": [group.tag],
+    }
+    if more.strip():
+        operation["description"] = re.sub(r"\s+", " ", more.strip())
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "integer" if kind == "int:" else "string"}}
+        for kind, name in _PLACE.findall(rule.rule)
+    ]
+    for place, given in (("header", note.headers), ("query", note.query)):
+        parameters += [
+            {"name": name, "in": place, "description": meaning, "schema": {"type": "string"}}
+            for name, meaning in given.items()
+        ]
+    if parameters:
+        operation["parameters"] = parameters
+    public = backend().settings.AUTH == "open" or role_for(app, rule.endpoint) == PUBLIC
+    if not public:
+        operation["security"] = [{"bearer": []}, {"password": []}]
+    bodies = {"application/json": note.body, "application/x-www-form-urlencoded": note.form}
+    if content := {media: {"schema": references[kind]} for media, kind in bodies.items() if kind is not None}:
+        operation["requestBody"] = {"required": note.body_needed, "content": content}
+    error = {"application/json": {"schema": references[schemas.Error]}}
+    failures = {*ALWAYS, *note.errors, *(() if public else LEVELS)}
+    contents = dict.fromkeys(failures, error) | {
+        status: _content(answer, note, references) for status, answer in note.answers.items()
+    }
+    operation["responses"] = {
+        str(status): {"description": HTTPStatus(status).phrase} | ({"content": content} if content else {})
+        for status, content in sorted(contents.items())
+    }
+    return operation
+
+
+def _content(answer: Any, note: Documentation, references: dict[type, Any]) -> dict[str, Any]:
+    """Media type → schema."""
+    if answer is None:
+        return {}
+    others = {media: _bytes_of(media) for media in note.media}
+    if isinstance(answer, str):
+        return {answer: _bytes_of(answer), **others}
+    schema = references[answer]
+    return {"application/json": {"schema": {"type": "array", "items": schema} if note.many else schema}, **others}
+
+
+def _bytes_of(media: str) -> dict[str, Any]:
+    return {"schema": {"type": "string"} if media.startswith("text/") else {}}
+
+
+@blueprint.get("/openapi.json")
+@allow(PUBLIC)
+def document() -> Response:
+    """The API's description."""
+    app: Flask = cast(Any, current_app)._get_current_object()
+    answer = Response(_written(app, request.script_root), content_type="application/json")
+    answer.add_etag()
+    answer.cache_control.no_cache = True
+    answer.make_conditional(request)
+    return answer
+
+
+@functools.lru_cache(8)
+def _written(app: Flask, prefix: str) -> bytes:
+    return wire.write_json(describe(app, prefix or "/"))
+
+
+@blueprint.get("/docs")
+@allow(PUBLIC)
+def swagger() -> Response:
+    """The API's description in Swagger UI, where it can be tried."""
+    return _page("swagger.html")
+
+
+@blueprint.get("/redoc")
+@allow(PUBLIC)
+def redoc() -> Response:
+    """The API's description in ReDoc, to be read."""
+    return _page("redoc.html")
+
+
+def _page(template: str) -> Response:
+    """A page that can fetch nothing from elsewhere. ReDoc makes style elements, which it fills as it goes; these are
+    allowed by the hashes of what they hold at first."""
+    styles = " ".join(f"'sha256-{digest}'" for digest in REDOC_STYLES)
+    policy = f"default-src 'self'; img-src 'self' data:; style-src 'self' {styles}; worker-src 'self' blob:"
+    return Response(render_template(template), headers={"Content-Security-Policy": policy})

@@ -1,0 +1,1 @@
+"""Instances over HTTP and WebSocket: the v1 API."""

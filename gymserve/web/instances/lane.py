@@ -1,0 +1,96 @@
+"""The fast lane: `POST /v1/envs/<id>/step/` without Flask's routing and request objects, which cost more than the step.
+
+It shares the door, the parameters, the instances and the errors with the view in `v1.py`, and leaves to it whatever is
+unusual: bodies of unknown length, calls from pages, host names that were not seen before.
+"""
+
+import time
+from collections.abc import Iterable
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from gymserve.hosts.pool.instances import Instances
+from gymserve.protocol.errors import Forbidden, GymserveError
+from gymserve.web.http import envelope, errors
+from gymserve.web.http.access import Door
+from gymserve.web.http.counts import Counts
+from gymserve.web.instances import parameters as instance_parameters
+
+_PREFIX, _SUFFIX = "/v1/envs/", "/step"
+_JSON = ("Content-Type", "application/json")
+_REASONS = {
+    400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 409: "Conflict",
+    422: "Unprocessable Content", 429: "Too Many Requests",
+}  # fmt: skip
+
+
+class StepLane:
+    """WSGI middleware around the Flask application.
+
+    Args:
+        hosts: names that the server answers to; None: any.
+        local: answer to this machine alone, however the server was started.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        instances: Instances,
+        door: Door,
+        counts: Counts,
+        *,
+        max_body_bytes: int,
+        hosts: list[str] | None,
+        local: bool,
+    ) -> None:
+        self.app = app
+        self.instances, self.door, self.counts = instances, door, counts
+        self.max_body_bytes, self.local = max_body_bytes, local
+        self.hosts = None if hosts is None else tuple(hosts)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        request_id = envelope.begin(environ)
+        if self.local and not envelope.is_local(environ.get("REMOTE_ADDR") or ""):
+            status, more, body = errors.answer(Forbidden(envelope.NOT_LOCAL))
+            start_response("403 Forbidden", [*more.items(), ("Content-Length", str(len(body)))])
+            return [body]
+        path = environ["PATH_INFO"]
+        if environ["REQUEST_METHOD"] != "POST" or not path.startswith(_PREFIX):
+            return self.app(environ, start_response)
+        token = path[len(_PREFIX) :].rstrip("/")
+        length = environ.get("CONTENT_LENGTH") or ""
+        if not token.endswith(_SUFFIX) or not self._usual(environ, length):
+            return self.app(environ, start_response)
+        token = token[: -len(_SUFFIX)]
+        try:
+            who = self.door.identify(environ.get("HTTP_AUTHORIZATION"))
+        except GymserveError:
+            return self.app(environ, start_response)  # where wrong keys are counted
+        try:
+            self.door.check_instance(who, token)
+            params = instance_parameters.step(
+                environ["wsgi.input"].read(int(length)), environ.get("CONTENT_TYPE") or ""
+            )
+            body = self.instances.step(token, params.action, seq=params.seq, at=time.monotonic())
+            status, headers, line = 200, [_JSON], "200 OK"
+        except GymserveError as error:
+            status, more, body = errors.answer(error)
+            headers, line = list(more.items()), f"{status} {_REASONS.get(status, 'Error')}"
+        seconds = time.perf_counter() - environ[envelope.BEGAN]
+        self.counts.add("POST", "v1.step", status, seconds)
+        headers += (
+            ("X-Request-Id", request_id),
+            ("X-Process-Time", f"{seconds:.6f}"),
+            ("Content-Length", str(len(body))),
+        )
+        start_response(line, headers)
+        return [body]
+
+    def _usual(self, environ: WSGIEnvironment, length: str) -> bool:
+        return (
+            length.isdecimal()
+            and int(length) <= self.max_body_bytes
+            and "HTTP_TRANSFER_ENCODING" not in environ
+            and "HTTP_CONTENT_ENCODING" not in environ
+            and "HTTP_ORIGIN" not in environ
+            and (self.hosts is None or envelope.is_trusted(environ.get("HTTP_HOST", ""), self.hosts))
+        )

@@ -1,0 +1,226 @@
+"""The v1 API: environment instances over HTTP, as openai/gym-http-api's clients call them, and what came since."""
+
+import time
+
+from flask import Response, g, request
+
+from grader.server.reports import NOT_OPEN
+from grader.server.submissions.lifecycle import Closed
+from gymserve.hosts.messages import AdmitStorage
+from gymserve.protocol import spaces
+from gymserve.recording import monitor
+from gymserve.web.challenges import api as challenges
+from gymserve.web.http import parameters
+from gymserve.web.http.access import ADMIN, actor, allow, caller, check_scope, identity, key_in_body, large
+from gymserve.web.http.answers import json_answer, no_content
+from gymserve.web.http.backend import backend, grading
+from gymserve.web.http.blueprint import Blueprint
+from gymserve.web.http.openapi import IN_INSTANCE, documented
+from gymserve.web.instances import parameters as instance_parameters
+from gymserve.web.instances import schemas
+from gymserve.web.instances.parameters import parse
+from gymserve.web.serving import server as serving
+
+blueprint = Blueprint("v1", scope="environments", tag="Instances", url_prefix="/v1")
+
+
+@blueprint.post("/envs/")
+@key_in_body("token")
+@documented(
+    schemas.Created,
+    body=schemas.Create,
+    errors=(422, 500, 507),
+    headers={"Idempotency-Key": "the same key again gives the same instance"},
+)
+def create() -> Response:
+    """Create an instance; of `challenge:<name>`: begin a submission."""
+    params = parse(schemas.Create)
+    by_key = g.get("by_body", False)
+    if (held := challenges.asked_for(params.env_id, by_key=by_key)) is not None:
+        check_scope(identity(), "submissions")
+        return json_answer(challenges.submit(held, identity(), entrant=params.entrant, by_key=by_key))
+    if identity().remote_key is not None:
+        raise Closed(NOT_OPEN)  # such accounts are here for challenges
+    token = backend().instances.create(
+        params.env_id,
+        seed=params.seed,
+        kwargs=params.kwargs,
+        max_episode_steps=params.max_episode_steps,
+        render_mode=params.render_mode,
+        num_envs=params.num_envs,
+        autoreset_mode=params.autoreset_mode,
+        wrappers=params.wrappers,
+        idempotency_key=request.headers.get("Idempotency-Key"),
+        account=identity().account_id,
+        alone=by_key,
+    )
+    return json_answer({"instance_id": token, "token": token})
+
+
+@blueprint.get("/envs/")
+@documented(schemas.Instances)
+def list_all() -> Response:
+    """List one's own instances, or all for administrators."""
+    return json_answer({"all_envs": backend().instances.list(None if identity().sees_all else identity().account_id)})
+
+
+@blueprint.get("/envs/<instance_id>/")
+@documented(
+    schemas.Instance,
+    errors=IN_INSTANCE,
+    query={"bounds": "short: bounds that are the same for all elements of a Box are one number, not a list"},
+)
+def describe(instance_id: str) -> Response:
+    """Describe an instance: what it is and how it is doing."""
+    return json_answer(backend().instances.describe(instance_id, short=request.args.get("bounds") == "short"))
+
+
+@blueprint.post("/envs/<instance_id>/reset/")
+@large
+@documented(schemas.Observation, body=schemas.Reset, body_needed=False, errors=IN_INSTANCE)
+def reset(instance_id: str) -> Response:
+    """Start an episode."""
+    params = parse(schemas.Reset, needed=False)
+    return json_answer(backend().instances.reset(instance_id, seed=params.seed, options=params.options, seq=params.seq))
+
+
+@blueprint.post("/envs/<instance_id>/step/")
+@large
+@documented(schemas.Stepped, body=schemas.Step, errors=IN_INSTANCE)
+def step(instance_id: str) -> Response:
+    """Act once."""
+    # Requests of the usual form never get here: they take the fast lane (`lane.py`).
+    params = instance_parameters.step(parameters.body(), request.content_type or "")
+    return json_answer(backend().instances.step(instance_id, params.action, seq=params.seq, at=time.monotonic()))
+
+
+@blueprint.get("/envs/<instance_id>/render")
+@documented("image/png", media=("text/plain", "application/json"), errors=IN_INSTANCE)
+def render(instance_id: str) -> Response:
+    """Draw the current state: a PNG, or what the instance's render mode gives, such as the text of `ansi`."""
+    kind, body = backend().instances.render(instance_id)
+    return Response(body, content_type=kind)
+
+
+@blueprint.get("/envs/<instance_id>/action_space/")
+@documented(schemas.Space, errors=IN_INSTANCE)
+def action_space(instance_id: str) -> Response:
+    """Describe the action space."""
+    return json_answer({"info": backend().instances.describe(instance_id)["action_space"]})
+
+
+@blueprint.get("/envs/<instance_id>/action_space/sample")
+@documented(schemas.Action, errors=IN_INSTANCE)
+def sample(instance_id: str) -> Response:
+    """Draw a random action."""
+    return json_answer({"action": backend().instances.sample(instance_id)})
+
+
+@blueprint.get("/envs/<instance_id>/action_space/contains/<path:x>")
+@documented(schemas.Member, errors=IN_INSTANCE)
+def contains(instance_id: str, x: str) -> Response:
+    """Ask whether something is an action."""
+    return json_answer({"member": backend().instances.contains(instance_id, x)})
+
+
+@blueprint.get("/envs/<instance_id>/observation_space/")
+@documented(schemas.Space, errors=IN_INSTANCE)
+def observation_space(instance_id: str) -> Response:
+    """Describe the observation space."""
+    return json_answer({"info": backend().instances.describe(instance_id)["observation_space"]})
+
+
+@blueprint.post("/envs/<instance_id>/observation_space/contains")
+@large
+@documented(schemas.Member, body=schemas.Description, errors=IN_INSTANCE)
+def observation_space_contains(instance_id: str) -> Response:
+    """Ask whether the observation space is described by these keys."""
+    params = parameters.of_request()
+    return json_answer(
+        {"member": spaces.member(backend().instances.describe(instance_id)["observation_space"], params)}
+    )
+
+
+@blueprint.post("/envs/<instance_id>/monitor/start/")
+@documented(status=204, body=schemas.MonitorStart, errors=IN_INSTANCE)
+def monitor_start(instance_id: str) -> Response:
+    """Start monitoring."""
+    params = parse(schemas.MonitorStart)
+    force, resume, directory = params.force, params.resume, monitor.label(params.directory)
+    options = {
+        "directory": directory,
+        "force": force,
+        "resume": resume,
+        "video_callable": int(params.video_callable),
+    }
+    monitor.check(backend().instances.folder(instance_id), directory, force=force, resume=resume)
+    who = caller()
+    backend().instances.pool.supervisor.ask(AdmitStorage(who.account_id if who is not None else 0))
+    monitor.prepare(backend().instances.folder(instance_id), directory)
+    backend().instances.monitor(instance_id, options)
+    if force:
+        monitor.clear(backend().instances.folder(instance_id), directory)
+    return no_content()
+
+
+@blueprint.post("/envs/<instance_id>/monitor/close/")
+@documented(status=204, also={200: schemas.Finished}, errors=IN_INSTANCE)
+def monitor_close(instance_id: str) -> Response:
+    """Stop monitoring; the instance stays. A submission ends with it, and its score is the answer's `reward`."""
+    if (row := grading().submissions.with_token(instance_id)) is not None:
+        row = grading().submissions.finish(row)
+        backend().background.wake()
+        return json_answer({"reward": row.score, "submission_id": row.name, "reason": row.reason})
+    backend().instances.monitor(instance_id, None)
+    monitor.write(backend().instances.folder(instance_id), backend().media)
+    return no_content()
+
+
+@blueprint.post("/envs/<instance_id>/close/")
+@documented(status=204, errors=IN_INSTANCE)
+def close(instance_id: str) -> Response:
+    """Close the instance; a submission ends as it stands."""
+    if (row := grading().submissions.with_token(instance_id)) is not None:
+        grading().submissions.leave(row)
+        backend().background.wake()
+    else:
+        monitor.write(backend().instances.close(instance_id), backend().media)
+    return no_content()
+
+
+@blueprint.post("/upload/")
+@key_in_body("api_key")
+@documented(status=204, body=schemas.Upload)
+def upload() -> Response:
+    """Keep the results of a monitored run."""
+    params = parse(schemas.Upload)
+    directory = monitor.label(params.training_dir)
+    account = 0 if identity().sees_all else identity().account_id
+    owner = identity().account_id
+    backend().instances.pool.supervisor.ask(AdmitStorage(owner))
+    monitor.keep(backend().instances.pool.data, directory, algorithm=params.algorithm_id, account=account, owner=owner)
+    return no_content()
+
+
+@blueprint.post("/shutdown/")
+@allow(ADMIN)
+@documented("text/html")
+def shutdown() -> Response:
+    """Shut the server down."""
+    backend().accounts.note(actor(), "shutdown", "the server")
+    serving.stop()
+    return Response("Server shutting down", content_type="text/html; charset=utf-8")
+
+
+@blueprint.get("/environments/")
+@documented(schemas.Catalogue)
+def environments() -> Response:
+    """List the catalogue."""
+    return json_answer({"environments": backend().instances.listing.rows()})
+
+
+@blueprint.get("/environments/<path:env_id>/")
+@documented(schemas.Row)
+def environment(env_id: str) -> Response:
+    """Describe one environment, with its spaces."""
+    return json_answer(backend().instances.listing.row(env_id))

@@ -1,0 +1,61 @@
+"""The page of one's models: cards, to promote, download and delete them."""
+
+from typing import Any
+
+from flask import Response, redirect, render_template, request, url_for
+
+from gymserve.protocol import errors
+from gymserve.store.models import Experiment
+from gymserve.web.http import parameters
+from gymserve.web.http.access import identity
+from gymserve.web.http.backend import training
+from gymserve.web.http.browser import Pages, current, for_accounts
+from gymserve.web.models.api import file_of, mine, model_row
+from gymserve.web.training.experiments import mine as own_experiment
+
+blueprint = Pages("model_pages", url_prefix="/training/models")
+ON_A_PAGE = 20
+
+
+@blueprint.get("")
+@for_accounts
+def list_all() -> str:
+    """One's own models, or all for administrators, the newest first."""
+    page = parameters.of_query("page", 1, 1, 10**6) or 1
+    total, rows = training().models.list(
+        identity().account_id or None, sees_all=identity().sees_all, skip=(page - 1) * ON_A_PAGE, limit=ON_A_PAGE
+    )
+    return render_template(
+        "models.html",
+        account=current(),
+        rows=[model_row(row) | {"from": _experiment(row.experiment)} for row in rows],
+        page=page,
+        pages=-(-total // ON_A_PAGE),
+        total=total,
+    )
+
+
+def _experiment(name: str) -> Experiment | None:
+    """The experiment that a model came from, if it is still there."""
+    try:
+        return own_experiment(name)
+    except errors.NotFound:
+        return None
+
+
+@blueprint.post("/<model_id>")
+@for_accounts
+def act(model_id: str) -> Any:
+    """Promote a model among the versions of its title, or delete it."""
+    row, verb = mine(model_id), request.form.get("verb", "")
+    if verb not in ("promote", "remove"):
+        raise errors.InvalidRequest(f"there is no button {verb!r:.20}")
+    getattr(training().models, verb)(row)
+    return redirect(url_for("model_pages.list_all"), 303)
+
+
+@blueprint.get("/<model_id>/file")
+@for_accounts
+def file(model_id: str) -> Response:
+    """Download a model."""
+    return file_of(mine(model_id))

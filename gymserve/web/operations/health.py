@@ -1,0 +1,104 @@
+"""Whether the server lives and is ready, for people and load balancers; and its figures, for Prometheus."""
+
+import contextlib
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Response
+from sqlalchemy import text
+
+import gymserve
+from gymserve.hosts.messages import GetStatus
+from gymserve.protocol import wire
+from gymserve.protocol.errors import GymserveError, Unavailable
+from gymserve.web.http.access import ADMIN, PUBLIC, allow
+from gymserve.web.http.backend import backend, grading, training
+from gymserve.web.http.blueprint import Blueprint
+from gymserve.web.http.openapi import documented
+from gymserve.web.operations import prometheus, schemas
+
+blueprint = Blueprint("health", scope="operations", tag="Server")
+LEAST_DISK = 64 * 2**20  # bytes
+
+
+@blueprint.get("/health")
+@allow(PUBLIC)
+@documented(schemas.Health)
+def show() -> Response:
+    """Tell whether the server is healthy."""
+    status = backend().instances.pool.supervisor.ask(GetStatus())
+    body = {
+        "status": "healthy",
+        "timestamp": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "version": gymserve.__version__,
+        "uptime_seconds": round(status.uptime_seconds, 1),
+        "instances": status.instances,
+        "hosts": len(status.hosts),
+        "active_experiments": None,
+    }
+    with contextlib.suppress(Unavailable):
+        body["active_experiments"] = training().experiments.active()
+    return Response(wire.write_json(body), content_type="application/json")
+
+
+@blueprint.get("/health/live")
+@allow(PUBLIC)
+@documented(schemas.Live)
+def live() -> Response:
+    """Tell that this process answers."""
+    return Response(wire.write_json({"status": "live"}), content_type="application/json")
+
+
+@blueprint.get("/health/ready")
+@allow(PUBLIC)
+@documented(schemas.Ready, also={503: schemas.Ready})
+def ready() -> Response:
+    """Tell whether the database, the hosts and the disk are there: 200, or 503 with what is missing."""
+    checks = {name: _checked(check) for name, check in CHECKS.items()}
+    good = all(check["ok"] for check in checks.values())
+    body = {"status": "ready" if good else "not ready", "checks": checks}
+    return Response(wire.write_json(body), 200 if good else 503, content_type="application/json")
+
+
+def _checked(check: Callable[[], str | None]) -> dict[str, Any]:
+    try:
+        reason = check()
+    except GymserveError as error:
+        reason = str(error)
+    return {"ok": reason is None, "reason": reason}
+
+
+def _database() -> str | None:
+    with backend().accounts.database.reading() as session:
+        session.execute(text("SELECT 1"))
+    return None
+
+
+def _hosts() -> str | None:
+    backend().instances.pool.supervisor.check()
+    return None
+
+
+def _disk() -> str | None:
+    free = shutil.disk_usage(backend().instances.pool.data).free
+    return None if free >= LEAST_DISK else f"only {free // 2**20} MB are free"
+
+
+CHECKS = {"database": _database, "hosts": _hosts, "disk": _disk}
+
+
+@blueprint.get("/metrics")
+@allow(ADMIN)
+@documented("text/plain")
+def show_metrics() -> Response:
+    """Tell the server's figures in Prometheus' text format."""
+    backend().counts.flush()
+    status = backend().instances.pool.supervisor.ask(GetStatus())
+    submissions = grading().submissions
+    waiting: dict[str, int] = {}
+    queues = {"media_orders": backend().media.orders.number()}
+    with contextlib.suppress(Unavailable):
+        waiting, queues["reports_waiting"] = submissions.waiting(), submissions.outbox.waiting()
+    return Response(prometheus.text(status, waiting, queues), content_type=prometheus.CONTENT_TYPE)

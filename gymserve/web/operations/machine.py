@@ -1,0 +1,38 @@
+"""What the server's machine has and uses, as the TJU platform's clients ask for it."""
+
+from typing import Any
+
+from flask import Response
+
+from gymserve.system import machine
+from gymserve.web.http.access import ADMIN, allow
+from gymserve.web.http.answers import json_answer
+from gymserve.web.http.blueprint import Blueprint
+from gymserve.web.http.openapi import documented
+from gymserve.web.operations import schemas
+
+blueprint = Blueprint("machine", scope="operations", tag="Server")
+GIB = 2**30
+
+
+@blueprint.get("/sys_info/")
+@allow(ADMIN)
+@documented(schemas.Machine, errors=(401, 403))
+def show() -> Response:
+    """Tell the machine's processors, memory and GPUs, and how much of them is in use."""
+    processors, memory, gpus = machine.processors(), machine.memory(), machine.gpus()
+    return json_answer({"cpu": processors, "memory": memory, "gpus": gpus, **_as_text(processors, memory, gpus)})
+
+
+def _as_text(processors: dict[str, Any], memory: dict[str, Any], gpus: list[dict[str, Any]]) -> dict[str, Any]:
+    """The same as that platform's pages show it."""
+    return {
+        "cpu_count": f"{processors['count']} 个核",
+        "cpu_percent": f"cpu利用率: {processors['percent']}%",
+        "mem_total": f"{memory['total_bytes'] / GIB} G",
+        "mem_used": f"{memory['used_bytes'] / GIB} G",
+        "mem_available": f"{memory['available_bytes'] / GIB} G",
+        "mem_percent": f"{memory['percent']} %",
+        "gpu_id_list": [gpu["id"] for gpu in gpus],
+        "gpu_name_dict": {str(gpu["id"]): gpu["name"] for gpu in gpus},
+    }

@@ -1,0 +1,82 @@
+"""The server's figures in Prometheus' format. All workers and hosts count together, in the supervisor."""
+
+from collections.abc import Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from gymserve.hosts.messages import Status
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+GAUGES = {"instances": "Instances.", "streams": "Open streams.", "uptime_seconds": "Seconds since the start."}
+QUEUES = {
+    "reports_waiting": "Reports that wait for a challenge server elsewhere.",
+    "media_orders": "Videos that are to be made or stored.",
+}
+PARTS = {"environment": "environment_seconds", "journal": "journal_seconds", "total": "step_seconds"}
+
+
+def text(status: Status, waiting: dict[str, int], queues: dict[str, int]) -> bytes:
+    """The figures as text.
+
+    Args:
+        status: the supervisor's.
+        waiting: how many submissions are in which state.
+        queues: how many wait in each of QUEUES.
+    """
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector(status, waiting, queues))
+    return generate_latest(registry)
+
+
+class _Collector:
+    def __init__(self, status: Status, waiting: dict[str, int], queues: dict[str, int]) -> None:
+        self.status, self.waiting, self.queues = status, waiting, queues
+        self.counters: dict[str, dict[str, float]] = {}
+        for key, value in status.counters.items():
+            name, _, label = key.partition(":")
+            self.counters.setdefault(name, {})[label] = value
+
+    def collect(self) -> Iterable[Metric]:
+        for name, meaning in GAUGES.items():
+            yield GaugeMetricFamily(f"gymserve_{name}", meaning, value=getattr(self.status, name))
+        yield GaugeMetricFamily("gymserve_hosts", "Host processes.", value=len(self.status.hosts))
+        restarts = self.counters.get("host_restarts", {}).get("", 0.0)
+        yield CounterMetricFamily("gymserve_host_restarts", "Hosts that died.", value=restarts)
+        submissions = GaugeMetricFamily(
+            "gymserve_submissions", "Submissions that are under way, or wait for their replay.", labels=["state"]
+        )
+        for state, number in self.waiting.items():
+            submissions.add_metric([state], number)
+        yield submissions
+        for name, number in self.queues.items():
+            yield GaugeMetricFamily(f"gymserve_{name}", QUEUES[name], value=number)
+        yield self._requests()
+        yield self._steps()
+        journal = CounterMetricFamily("gymserve_journal_bytes", "Bytes of journals.", labels=["environment"])
+        for environment, value in self.counters.get("journal_bytes", {}).items():
+            journal.add_metric([environment], value)
+        yield journal
+
+    def _requests(self) -> Metric:
+        requests = SummaryMetricFamily(
+            "gymserve_request_seconds", "Requests and their time.", labels=["method", "endpoint", "status"]
+        )
+        seconds = self.counters.get("request_seconds", {})
+        for label, number in self.counters.get("requests", {}).items():
+            requests.add_metric(label.split(" "), count_value=int(number), sum_value=seconds.get(label, 0.0))
+        return requests
+
+    def _steps(self) -> Metric:
+        steps = SummaryMetricFamily(
+            "gymserve_step_seconds", "Steps, and the time of their parts.", labels=["environment", "part"]
+        )
+        for environment, part, number, seconds in self._parts():
+            steps.add_metric([environment, part], count_value=int(number), sum_value=seconds)
+        return steps
+
+    def _parts(self) -> Iterator[tuple[str, str, float, float]]:
+        for environment, number in self.counters.get("steps", {}).items():
+            for part, name in PARTS.items():
+                yield environment, part, number, self.counters.get(name, {}).get(environment, 0.0)

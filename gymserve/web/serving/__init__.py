@@ -1,0 +1,1 @@
+"""gunicorn: how it is configured, and its worker."""

@@ -1,0 +1,1 @@
+"""Projects and experiments over HTTP."""

@@ -1,0 +1,169 @@
+"""What an experiment's hyper-parameters and curves tell, over HTTP: as advice, and as a picture."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+
+from flask import Response, request
+
+from gymserve.protocol import errors
+from gymserve.store.models import Experiment
+from gymserve.training.advice import assistant, prose
+from gymserve.training.advice.assistant import Curve, Finding
+from gymserve.training.advice.prose import Author, Subject
+from gymserve.training.experiments import curve
+from gymserve.training.experiments.listing import has_diverged
+from gymserve.training.plan import algorithms
+from gymserve.training.plan.stored import plan_of
+from gymserve.training.plan.training_plan import SB3
+from gymserve.web.http.access import ticketed
+from gymserve.web.http.answers import event, json_answer
+from gymserve.web.http.backend import backend, training
+from gymserve.web.http.blueprint import Blueprint
+from gymserve.web.http.openapi import documented
+from gymserve.web.training import schemas
+from gymserve.web.training.experiments import mine
+
+blueprint = Blueprint("advice", scope="training", tag="Advice", url_prefix="/experiments")
+OTHERS = (401, 403, 409)
+READ = (
+    "reward", "train/approx_kl", "train/clip_fraction", "train/entropy_loss", "train/explained_variance",
+    "train/value_loss", "rollout/exploration_rate",
+)  # fmt: skip
+MOST_SEEDS = 20
+
+
+@blueprint.get("/<experiment_id>/advice")
+@documented(
+    schemas.Advice,
+    media=("text/markdown",),
+    errors=OTHERS,
+    query={"format": "json, or markdown: a report, sent as it is written", "ids": "runs with other seeds, by commas"},
+)
+def advise(experiment_id: str) -> Response:
+    """Say what an experiment's hyper-parameters and curves show, and what to change."""
+    row = mine(experiment_id)
+    form = request.args.get("format", "json")
+    if form not in ("json", "markdown"):
+        raise errors.InvalidRequest("format must be json or markdown")
+    found = findings(row, _others())
+    if form == "markdown":
+        title = f"{row.title}: {row.algorithm} on {row.environment}"
+        return Response(assistant.report(title, found), content_type="text/markdown; charset=utf-8")
+    return json_answer({"experiment_id": row.name, "findings": [asdict(each) for each in found]})
+
+
+@blueprint.get("/<experiment_id>/advice/stream")
+@ticketed
+@documented(
+    "text/event-stream",
+    media=("text/markdown",),
+    errors=OTHERS,
+    query={"format": "events, or markdown", "ids": "runs with other seeds, by commas"},
+)
+def advise_live(experiment_id: str) -> Response:
+    """Send the advice as it is written, as server-sent events: each `finding`, then the `author` and the `text` in pieces."""
+    row = mine(experiment_id)
+    form = request.args.get("format", "events")
+    if form not in ("events", "markdown"):
+        raise errors.InvalidRequest("format must be events or markdown")
+    return written(row, findings(row, _others()), as_events=form == "events")
+
+
+def written(row: Experiment, found: Sequence[Finding], *, as_events: bool) -> Response:
+    """The findings in prose, as it is written: as server-sent events, or as one Markdown text."""
+    subject = Subject(f"{row.title}: {row.algorithm} on {row.environment}", row.algorithm, row.environment)
+    pieces = prose.text(training().writer, subject, found)
+    if as_events:
+        answer = Response(_events(found, pieces), content_type="text/event-stream")
+    else:
+        answer = Response(prose.markdown(pieces), content_type="text/markdown; charset=utf-8")
+    answer.headers["X-Accel-Buffering"] = "no"
+    return answer
+
+
+def _events(found: Sequence[Finding], pieces: Iterator[Author | str]) -> Iterator[bytes]:
+    for each in found:
+        yield event("finding", asdict(each))
+    for piece in pieces:
+        yield event("text", {"text": piece}) if isinstance(piece, str) else event("author", piece._asdict())
+    yield event("end", {})
+
+
+@blueprint.get("/<experiment_id>/curve")
+@documented(
+    "image/svg+xml",
+    media=("image/png",),
+    errors=(401, 403),
+    query={"metric": "reward, if none is named", "format": "svg or png"},
+)
+def draw(experiment_id: str) -> Response:
+    """Draw an experiment's learning curve."""
+    return drawn(mine(experiment_id))
+
+
+def drawn(row: Experiment) -> Response:
+    """The learning curve that the current request asks for.
+
+    Raises:
+        InvalidRequest: there is no such format.
+    """
+    name, form = request.args.get("metric") or "reward", request.args.get("format", "svg")
+    if form not in ("svg", "png"):
+        raise errors.InvalidRequest("format must be svg or png")
+    timesteps, values = curves_of(row, (name,)).get(name, ([], []))
+    title = f"{row.title}: {row.algorithm or row.runner} on {row.environment}" if row.environment else row.title
+    if form == "png":
+        return Response(curve.png(title, name, timesteps, values), content_type="image/png")
+    return picture(curve.svg(title, name, timesteps, values))
+
+
+def picture(svg: str) -> Response:
+    """An SVG document, which has styles of its own, and no script."""
+    answer = Response(svg, content_type="image/svg+xml; charset=utf-8")
+    answer.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
+    return answer
+
+
+def _others() -> list[Experiment]:
+    """The runs with other seeds that the current request names."""
+    names = [each for each in request.args.get("ids", "").split(",") if each]
+    return [mine(each) for each in names[:MOST_SEEDS]]
+
+
+def findings(row: Experiment, others: Sequence[Experiment] = ()) -> list[Finding]:
+    """What there is to be said of a run, and of `others` with other seeds beside it.
+
+    Raises:
+        Conflict: it is a program's, whose hyper-parameters nobody here knows.
+    """
+    if not row.algorithm or row.runner != SB3:
+        raise errors.Conflict("only experiments of Stable-Baselines3's algorithms are understood")
+    plan = plan_of(row)
+    threshold = None
+    with contextlib.suppress(errors.UnknownEnvironment):  # one that is here no more, or on another server
+        threshold = backend().instances.catalogue.resolve(row.environment).spec.reward_threshold
+    found = assistant.findings(
+        row.algorithm,
+        algorithms.find(row.algorithm).defaults | plan.hyperparameters,
+        curves_of(row),
+        total_timesteps=plan.total_timesteps,
+        n_envs=plan.n_envs,
+        threshold=threshold,
+        diverged=has_diverged(row),
+    )
+    curves = [curves_of(each).get("reward", ([], [])) for each in (row, *others)]
+    seeds = assistant.spread(curves)
+    return [*found, seeds] if seeds is not None else found
+
+
+def curves_of(row: Experiment, names: Sequence[str] = READ) -> dict[str, Curve]:
+    """Curves by their names, of 500 points at most."""
+    curves: dict[str, tuple[list[float], list[float]]] = {}
+    for point in training().metrics.points(row.id, names=names, points=500):
+        for name, value in point.values.items():
+            if value is not None:
+                timesteps, values = curves.setdefault(name, ([], []))
+                timesteps.append(point.timestep)
+                values.append(value)
+    return dict(curves)

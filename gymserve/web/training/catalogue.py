@@ -1,0 +1,102 @@
+"""What can be trained, and how this server is set up, as the RL Agent Training API's clients ask for it."""
+
+import os
+from typing import Any
+
+from flask import Response
+
+import gymserve
+from gymserve.hosts.pool.instances import Instances
+from gymserve.store.models import ROLES
+from gymserve.training.plan import algorithms, requests
+from gymserve.training.plan.states import ExperimentState
+from gymserve.training.plan.tuned import tuned
+from gymserve.web.http.answers import json_answer
+from gymserve.web.http.backend import backend
+from gymserve.web.http.blueprint import Blueprint
+from gymserve.web.http.errors import with_timestamp
+from gymserve.web.http.openapi import documented
+from gymserve.web.training import schemas
+
+blueprint = Blueprint("training", scope="training", tag="Training", refusal=with_timestamp)
+OTHERS = (401, 403)
+
+
+@blueprint.get("/environments/")
+@documented(schemas.TrainingEnvironment, many=True, errors=OTHERS)
+def environments() -> Response:
+    """List the environments that can be made here, with their spaces."""
+    instances: Instances = backend().instances
+    return json_answer([_environment(row) for row in instances.listing.rows() if row["missing"] is None])
+
+
+def _environment(row: dict[str, Any]) -> dict[str, Any]:
+    actions = row.get("action_space", {})
+    parts = [f"at most {row['max_episode_steps']} steps"] if row["max_episode_steps"] else []
+    parts += [f"solved at a mean return of {row['reward_threshold']:g}"] if row["reward_threshold"] is not None else []
+    return {
+        "name": row["id"],
+        "description": f"{row['id']}: {', '.join(parts) or 'without a limit of steps'}",
+        "observation_space": row.get("observation_space", {}),
+        "action_space": actions,
+        "aliases": row["aliases"],
+        "algorithms": [each.name for each in algorithms.everything() if actions.get("name") in each.actions],
+    }
+
+
+@blueprint.get("/algorithms/")
+@documented(schemas.TrainingAlgorithm, many=True, errors=(*OTHERS, 422))
+def list_algorithms() -> Response:
+    """List the algorithms, with their defaults as the installed libraries have them."""
+    return json_answer([_algorithm(each) for each in algorithms.available()])
+
+
+def _algorithm(each: algorithms.Algorithm) -> dict[str, Any]:
+    return {
+        "name": each.name,
+        "description": each.description,
+        "default_hyperparameters": each.defaults,
+        "package": each.package,
+        "policies": each.policies,
+        "action_spaces": each.actions,
+        "tuned": {name: found[each.name] for name, found in tuned().items() if each.name in found},
+    }
+
+
+@blueprint.get("/config/")
+@documented(schemas.Configuration, errors=OTHERS)
+def config() -> Response:
+    """Tell how the server is set up, without any secret or path of its machine."""
+    known = backend().settings
+    return json_answer(
+        {
+            "server": {"workers": known.WORKERS, "threads": known.THREADS, "cpus": os.cpu_count()},
+            "application": {
+                "name": "gymserve",
+                "version": gymserve.__version__,
+                "debug": known.LOG_LEVEL == "debug",
+                "log_level": known.LOG_LEVEL,
+                "authentication": known.AUTH,
+                "cors_origins": known.CORS_ORIGINS,
+            },
+            "directories": {"experiments": "experiments", "journals": "instances"},
+            "rl_system": {
+                "max_concurrent_experiments": known.MAX_CONCURRENT_EXPERIMENTS,
+                "default_timeout_minutes": known.DEFAULT_TIMEOUT_MINUTES,
+                "experiment_memory_mb": known.EXPERIMENT_MEMORY_MB,
+                "account_experiments": known.ACCOUNT_EXPERIMENTS,
+                "training_role": known.TRAINING_ROLE,
+                "runners": ["sb3", *known.RUNNERS],
+                "training_servers": list(known.TRAINING_SERVERS),
+                "missing": algorithms.missing(),
+            },
+            "validation": {
+                "states": list(ExperimentState),
+                "roles": ROLES,
+                "seed": [0, 2**32 - 1],
+                "name_length": [1, 200],
+                "total_timesteps": [1, requests.MOST_TIMESTEPS],
+                "n_envs": [1, requests.MOST_ENVS],
+            },
+        }
+    )

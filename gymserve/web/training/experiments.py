@@ -1,0 +1,267 @@
+"""Experiments over HTTP, as the RL Agent Training API's clients call them, and what came since."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Response, request
+
+from gymserve.protocol import errors
+from gymserve.store.models import Experiment
+from gymserve.training.experiments.listing import tags_of
+from gymserve.training.plan.lineage import Parent
+from gymserve.training.plan.requests import ChangedTexts
+from gymserve.training.plan.states import ExperimentState
+from gymserve.training.plan.stored import parameters_of
+from gymserve.training.plan.training_plan import SB3
+from gymserve.web.http import parameters
+from gymserve.web.http.access import identity
+from gymserve.web.http.answers import json_answer, no_content
+from gymserve.web.http.backend import backend, training
+from gymserve.web.http.blueprint import Blueprint
+from gymserve.web.http.errors import with_timestamp
+from gymserve.web.http.openapi import documented
+from gymserve.web.http.places import Places
+from gymserve.web.training import schemas
+
+blueprint = Blueprint(
+    "experiments", scope="training", tag="Experiments", url_prefix="/experiments", refusal=with_timestamp
+)
+OTHERS = (401, 403)
+FILTERS = {
+    "status": "only those in this state",
+    "algorithm": "only this algorithm's",
+    "environment": "only in this environment",
+    "runner": "only with this runner",
+    "tag": "only with this tag",
+    "search": "only those with this text in their name or description",
+}
+LOG_BYTES = 65_536
+WAITING = Places(16, each=4)  # each takes one of the worker's threads
+
+
+def experiment_row(row: Experiment) -> dict[str, Any]:
+    """An experiment as it is answered."""
+    parameters = parameters_of(row)
+    return {
+        "id": row.name,
+        "name": row.title,
+        "status": row.state,
+        "wish": row.wish,
+        "reason": row.reason,
+        "exit_code": row.exit_code,
+        "runner": row.runner,
+        "algorithm": row.algorithm,
+        "environment": row.environment,
+        "trained_on": parameters.get("resolved", row.environment),
+        "hyperparameters": parameters.get("hyperparameters", parameters.get("parameter", {})),
+        "parameters": {name: value for name, value in parameters.items() if name not in HIDDEN},
+        "seed": row.seed,
+        "timesteps": row.timesteps,
+        "total_timesteps": parameters.get("total_timesteps"),
+        "created_at": row.created_at.isoformat(),
+        "started_at": row.started_at and row.started_at.isoformat(),
+        "completed_at": row.completed_at and row.completed_at.isoformat(),
+        "description": row.description,
+        "hypothesis": row.hypothesis,
+        "tags": tags_of(row),
+        "copy_of": row.copy_of or None,
+        "parent_model": parameters.get("parent_model"),
+        "lineage": parameters.get("lineage", []),
+        "resources": {
+            "seconds": round(row.seconds, 1),
+            "cpu_seconds": round(row.cpu_seconds, 1),
+            "peak_memory_bytes": row.peak_memory,
+        },
+    }
+
+
+HIDDEN = ("hyperparameters", "parameter", "values", "package", "resolved", "total_timesteps", "parent_model", "lineage")
+
+
+def mine(experiment_id: str) -> Experiment:
+    """Raises: NotFound: there is none, or it is another account's."""
+    return training().experiments.find(experiment_id, account_id(), sees_all=identity().sees_all)
+
+
+def account_id() -> int | None:
+    """Whose a new experiment is; None: nobody's in particular, on an open server."""
+    return identity().account_id or None
+
+
+def check_role() -> None:
+    """Raises: Forbidden: the settings let only higher roles train."""
+    role = backend().settings.TRAINING_ROLE
+    if not identity().has_role(role):
+        raise errors.Forbidden(f"experiments are for the role {role} here (TRAINING_ROLE)")
+
+
+def parent_of(model_id: Any) -> Parent | None:
+    """The model that a new experiment is to begin from; None: it begins from nothing.
+
+    Raises:
+        Untrainable: there is none, or it is another account's.
+    """
+    if model_id is None:
+        return None
+    try:
+        return training().models.parent(
+            training().models.find(str(model_id), account_id(), sees_all=identity().sees_all)
+        )
+    except errors.NotFound as error:
+        raise errors.Untrainable(f"parent_model: {error}") from error
+
+
+def created(asked: Mapping[str, Any], *, parent: Parent | None) -> Response:
+    """Makes an experiment; the answer that shows it."""
+    runner = asked.get("runner") or SB3
+    answer = json_answer(
+        experiment_row(training().experiments.create(account_id(), asked, runner=runner, parent=parent))
+    )
+    answer.status_code = 201
+    return answer
+
+
+def wake() -> None:
+    """There is work for the scheduler."""
+    backend().background.wake()
+
+
+def settled(row: Experiment) -> Experiment:
+    """The experiment when what was wished of it is done, or as it is after every signal has had its grace."""
+    wake()
+    try:
+        leave = WAITING.enter(identity().account_id)
+    except errors.LimitReached:
+        return row
+    try:
+        return training().experiments.settled(row, 2 * backend().settings.EXPERIMENT_GRACE_SECONDS + 5.0)
+    finally:
+        leave()
+
+
+@blueprint.post("/")
+@documented(schemas.Experiment, status=201, body=schemas.NewExperiment, errors=(*OTHERS, 422))
+def create() -> Response:
+    """Create an experiment, which is started by a call of its own."""
+    check_role()
+    asked = parameters.sent(schemas.NewExperiment)
+    return created({**asked, "title": asked["name"]}, parent=parent_of(asked.get("parent_model")))
+
+
+@blueprint.get("/")
+@documented(schemas.Experiment, many=True, errors=OTHERS, query={**FILTERS, **parameters.PAGE})
+def list_all() -> Response:
+    """List one's own experiments, or all for administrators, newest first; X-Total-Count says how many there are."""
+    skip, limit = parameters.page()
+    rows, total = training().experiments.list(
+        account_id(), sees_all=identity().sees_all, filters=request.args.to_dict(), skip=skip, limit=limit
+    )
+    answer = json_answer([experiment_row(row) for row in rows])
+    answer.headers["X-Total-Count"] = str(total)
+    return answer
+
+
+@blueprint.get("/<experiment_id>/")
+@documented(schemas.Experiment, errors=OTHERS)
+def show(experiment_id: str) -> Response:
+    """Show an experiment."""
+    return json_answer(experiment_row(mine(experiment_id)))
+
+
+@blueprint.put("/<experiment_id>/")
+@documented(schemas.Experiment, body=schemas.ChangedExperiment, errors=(*OTHERS, 422, 429))
+def change(experiment_id: str) -> Response:
+    """Change an experiment: what it is called, its hyper-parameters, or its status (running, paused, cancelled)."""
+    row, params = mine(experiment_id), parameters.parse(schemas.ChangedExperiment)
+    status = params.status
+    if status == "paused":
+        row = training().experiments.pause(row)
+    elif status in ("cancelled", "stopped"):
+        row = training().experiments.stop(row)
+    texts = ChangedTexts(params.name, params.description, params.hypothesis, params.tags)
+    row = training().experiments.change(row, texts, params.hyperparameters)
+    if status == "running":
+        check_role()
+        row = training().experiments.start(row)
+    return json_answer(experiment_row(settled(row) if status else row))
+
+
+@blueprint.delete("/<experiment_id>/")
+@documented(status=204, errors=OTHERS)
+def remove(experiment_id: str) -> Response:
+    """Delete an experiment that does not run, with its metrics and files."""
+    row = mine(experiment_id)
+    training().experiments.remove(row)
+    backend().media.forget_experiment(row.name)
+    return no_content()
+
+
+@blueprint.post("/<experiment_id>/train/")
+@documented(schemas.Started, errors=(*OTHERS, 429))
+def train(experiment_id: str) -> Response:
+    """Start an experiment, or go on with a paused one."""
+    return _started(training().experiments.start(_to_run(experiment_id)))
+
+
+@blueprint.post("/<experiment_id>/resume/")
+@documented(schemas.Started, errors=(*OTHERS, 429))
+def resume(experiment_id: str) -> Response:
+    """Go on from the last checkpoint of an experiment that is paused, was stopped or has failed."""
+    return _started(training().experiments.resume(_to_run(experiment_id)))
+
+
+@blueprint.post("/<experiment_id>/retry/")
+@documented(schemas.Started, errors=(*OTHERS, 429))
+def retry(experiment_id: str) -> Response:
+    """Begin again from nothing; the metrics of the last time are forgotten."""
+    return _started(training().experiments.retry(_to_run(experiment_id)))
+
+
+@blueprint.post("/<experiment_id>/pause/")
+@documented(schemas.Experiment, errors=OTHERS)
+def pause(experiment_id: str) -> Response:
+    """Pause an experiment; the answer waits until its state is kept, or says what is wished of it."""
+    return json_answer(experiment_row(settled(training().experiments.pause(mine(experiment_id)))))
+
+
+@blueprint.post("/<experiment_id>/stop/")
+@documented(schemas.Experiment, errors=OTHERS)
+def stop(experiment_id: str) -> Response:
+    """Stop an experiment; the answer waits until its processes are dead."""
+    return json_answer(experiment_row(settled(training().experiments.stop(mine(experiment_id)))))
+
+
+@blueprint.post("/<experiment_id>/copy/")
+@documented(schemas.Experiment, status=201, body=schemas.CopyOrder, body_needed=False, errors=OTHERS)
+def copy(experiment_id: str) -> Response:
+    """Create another experiment that is told the same."""
+    check_role()
+    params = parameters.parse(schemas.CopyOrder, needed=False)
+    made = training().experiments.copy(mine(experiment_id), title=params.name, seed=params.seed)
+    answer = json_answer(experiment_row(made))
+    answer.status_code = 201
+    return answer
+
+
+@blueprint.get("/<experiment_id>/log")
+@documented("text/plain", errors=OTHERS)
+def log(experiment_id: str) -> Response:
+    """Show the end of what the experiment printed."""
+    path = training().experiments.file(mine(experiment_id), "log.txt")
+    with open(path, "rb") as file:
+        file.seek(max(0, path.stat().st_size - LOG_BYTES))
+        return Response(file.read(), content_type="text/plain; charset=utf-8")
+
+
+def _to_run(experiment_id: str) -> Experiment:
+    check_role()
+    return mine(experiment_id)
+
+
+def _started(row: Experiment) -> Response:
+    """What the old API's clients look for: `running`, where nothing stands in the way."""
+    wake()
+    waits = training().experiments.before(row) >= backend().settings.MAX_CONCURRENT_EXPERIMENTS
+    state = ExperimentState.QUEUED if waits else ExperimentState.RUNNING
+    message = "it waits for others to end (MAX_CONCURRENT_EXPERIMENTS)" if waits else "the experiment is being started"
+    return json_answer({"experiment_id": row.name, "status": state, "message": message})

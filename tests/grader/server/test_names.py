@@ -1,0 +1,150 @@
+"""Rows belong to accounts by their ids, and are called by the names that accounts choose; on each kind of database."""
+
+from pathlib import Path
+
+import pytest
+from alembic import command, config
+from sqlalchemy import Engine, column, insert, table, text
+
+from grader.server.boards.leaderboard import Leaderboard, to_csv
+from gymserve.accounts.audit import Actor
+from gymserve.accounts.directory import Directory
+from gymserve.accounts.passwords import Passwords
+from gymserve.accounts.watch import Watch
+from gymserve.protocol.errors import InvalidRequest
+from gymserve.store import connect
+from gymserve.store.models import Account, Model, now
+from gymserve.store.schema import MIGRATIONS
+from tests.grader.server.place import Place
+
+BY = Actor(None, "test")
+
+
+class Board:
+    """The leaderboard of a challenge that accounts submit to."""
+
+    def __init__(self, place: Place, data: Path) -> None:
+        self.place = place
+        self.directory = Directory(place.database, Passwords(shortest=6), Watch(data / "watch"))
+        self.leaderboard = Leaderboard(place.database, place.competition)
+
+    def account(self, email: str) -> Account:
+        return self.directory.create(email, "long enough", by=BY)
+
+    def submit(self, account: Account) -> None:
+        submissions = self.place.submissions
+        row, _ = submissions.submit(self.place.held, account_id=account.id, entrant=account.email)
+        self.place.play(row)
+        submissions.judge.verify(submissions.finish(row))
+
+    def rows(self) -> list[tuple[str, str, int]]:
+        _, rows = self.leaderboard.shown(self.leaderboard.of(self.place.held))
+        return sorted((row["entrant"], row["entrant_id"], row["tries"]) for row in rows)
+
+
+@pytest.fixture
+def board(place: Place, tmp_path: Path) -> Board:
+    return Board(place, tmp_path)
+
+
+def test_a_row_is_the_account_s_whatever_it_is_called(board: Board) -> None:
+    ann = board.account("ann@example.org")
+    board.submit(ann)
+    key = f"account {ann.id}"
+    assert board.rows() == [(key, key, 1)]
+    tag, _ = board.leaderboard.shown(board.leaderboard.of(board.place.held))
+    board.directory.change(ann.id, email="ann@elsewhere.org", name="Ann", by=BY)
+    board.submit(board.directory.find(ann.id))
+    assert board.rows() == [("Ann", key, 2)]
+    board.directory.change(ann.id, name="Änn", by=BY)
+    assert board.rows() == [("Änn", key, 2)]
+    changed, rows = board.leaderboard.shown(board.leaderboard.of(board.place.held))
+    assert changed != tag and "example.org" not in to_csv(rows) and "elsewhere.org" not in to_csv(rows)
+    for name in ("Änn", "änn", key):
+        called, _, history = board.leaderboard.history(board.place.held, name)
+        assert called == "Änn" and len(history) == 2
+    assert board.leaderboard.history(board.place.held, "ann@example.org")[2] == []
+    board.directory.change(ann.id, name="", by=BY)
+    assert board.rows() == [(key, key, 2)]
+
+
+@pytest.mark.guarantee("an account changes its address, or is deleted and another one takes the address")
+def test_who_takes_a_deleted_account_s_address_has_none_of_its_rows(board: Board) -> None:
+    first = board.account("ann@example.org")
+    board.submit(first)
+    board.directory.remove(first.id, by=BY)
+    second = board.account("ann@example.org")
+    board.directory.change(second.id, name="Ann", by=BY)
+    board.submit(second)
+    assert board.rows() == [("Ann", f"account {second.id}", 1), (f"account {first.id}", f"account {first.id}", 1)]
+    held, submissions = board.place.held, board.place.submissions
+    assert [row.account_id for row in submissions.list(held, account_id=second.id)] == [second.id]
+
+
+def test_a_receipt_names_the_account_by_its_number_and_its_name(board: Board) -> None:
+    ann = board.account("ann@example.org")
+    board.directory.change(ann.id, name="Ann", by=BY)
+    board.submit(ann)
+    (row,) = board.place.submissions.list(board.place.held)
+    assert f'"account":"account {ann.id}"' in row.receipt and '"name":"Ann"' in row.receipt
+    assert "example.org" not in row.receipt
+
+
+@pytest.mark.parametrize("name", ["account 7", "ＡCCOUNT 7", "team:x", "participant 3", "a\n", " a", "x" * 61, "ANN"])
+def test_a_name_that_is_another_s_or_none_is_refused(board: Board, name: str) -> None:
+    ann, bob = board.account("ann"), board.account("bob")
+    board.directory.change(ann.id, name="Ann", by=BY)
+    with pytest.raises(InvalidRequest, match="name"):
+        board.directory.change(bob.id, name=name, by=BY)
+    assert board.directory.find(bob.id).display_name == f"account {bob.id}"
+
+
+def migrate(engine: Engine, version: str) -> None:
+    settings = config.Config()
+    settings.set_main_option("script_location", str(MIGRATIONS))
+    settings.set_main_option("path_separator", "os")
+    with engine.begin() as connection:
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, version)
+
+
+def test_rows_from_before_are_kept_by_number(database_url: str, tmp_path: Path) -> None:
+    database = connect(database_url, tmp_path)
+    migrate(database.engine, "0008")
+    then = now()
+    owned = [(5, "ann@example.org"), (5, "team:Poles"), (None, "gone@example.org"), (None, "participant 3")]
+    account = {"email": "ann@example.org", "email_key": "", "password_hash": "", "role": "", "is_active": True}
+    removed = {
+        "actor": "",
+        "action": "account removed",
+        "subject": "3 gone@example.org",
+        "address": "",
+        "request_id": "",
+    }
+    submission = {
+        "challenge_id": 1, "version_id": 1, "phase": "", "key_generation": 0, "state": "", "reason": "", "counts": True,
+        "steps": 0, "trials": "", "verdict": "", "verdict_reason": "", "receipt": "", "left": True, "changed_at": then,
+    }  # fmt: skip
+    tables = Model.metadata.tables
+    with database.engine.begin() as connection:
+        for name, values in (
+            ("accounts", {"id": 5, "generation": 0, "projects_made": 0, "created_at": then, **account}),
+            ("audit", {"at": then, **removed}),
+            ("challenges", {"id": 1, "name": "c", "version_id": 1, "is_open": True, "changed_at": then}),
+            ("challenge_versions", {"id": 1, "challenge_id": 1, "digest": "", "definition": "", "created_at": then}),
+            *(
+                (
+                    "submissions",
+                    {"name": entrant, "account_id": number, "entrant": entrant, "created_at": then, **submission},
+                )
+                for number, entrant in owned
+            ),
+        ):
+            connection.execute(
+                insert(table(name, *(column(each, tables[name].c[each].type) for each in values))), values
+            )
+    migrate(database.engine, "head")
+    with database.engine.connect() as connection:
+        kept = [entrant for (entrant,) in connection.execute(text("SELECT entrant FROM submissions ORDER BY id"))]
+    assert kept == ["account 5", "team:Poles", "account 3", "participant 3"]
+    database.close()

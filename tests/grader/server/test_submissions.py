@@ -1,0 +1,266 @@
+"""Submissions in the database, on each kind: charged once, ended once, given back where it is our fault."""
+
+import datetime
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, insert, select
+
+from grader.challenges.states import SubmissionState, VerdictState
+from grader.proofs.verification import Verdict
+from grader.server.boards import leaderboard
+from grader.server.boards.leaderboard import Leaderboard
+from grader.server.submissions import judging
+from grader.server.submissions import lifecycle as submissions
+from grader.server.submissions.lifecycle import Closed, Submissions
+from grader.server.submissions.settling import settle
+from grader.server.submissions.worker import verify
+from gymserve.journal import read, records
+from gymserve.protocol import errors
+from gymserve.recording.media import Media
+from gymserve.store.models import Submission, now
+from tests.grader.journals import rewritten
+from tests.grader.server.place import Place
+
+
+def test_from_charge_to_receipt(place: Place) -> None:
+    row = place.begin()
+    place.play(row)
+    ended = [place.submissions.finish(row) for _ in range(2)]
+    assert {one.state for one in ended} == {SubmissionState.VERIFYING} and ended[0].score is not None
+    waiting = place.submissions.judge.next_to_verify()
+    assert waiting is not None and waiting.name == row.name
+    place.submissions.judge.verify(waiting)
+    place.submissions.judge.verify(waiting)  # a worker that was killed behind it
+    found = place.submissions.find(row.name)
+    assert (found.state, found.verdict, found.counts) == (SubmissionState.GRADED, "verified", True)
+    assert place.submissions.judge.next_to_verify() is None and not place.submissions.has_work()
+    place.submissions.leave(found)
+    with pytest.raises(errors.UnknownInstance):
+        place.submissions.leave(found)
+    (own,) = Leaderboard(place.database, place.competition).of(place.held).rows()
+    assert (own["entrant"], own["score"], own["rank"], own["verdict"]) == ("a", found.score, 1, "verified")
+
+
+def test_a_video_is_ordered_before_the_submission_is_done_with(place: Place, tmp_path: Path) -> None:
+    """A crash between the two has it verified, and ordered, again; not forgotten."""
+    media = Media(tmp_path)
+    place.submissions.judge.media = media
+    row = place.begin()
+    place.play(row)
+    waiting = place.submissions.finish(row)
+    assert media.standing(row.name)["state"] == "none"
+    seen = []
+    settle = place.submissions.judge._settle
+
+    def crash(*what: Any, **values: Any) -> None:
+        seen.append(media.standing(row.name)["state"])
+        if len(seen) == 1:
+            raise errors.Unavailable("the database went away")
+        settle(*what, **values)
+
+    place.submissions.judge._settle = crash
+    with pytest.raises(errors.Unavailable):
+        place.submissions.judge.verify(waiting)
+    place.submissions.judge.verify(waiting)
+    assert seen == ["waiting", "waiting"] and place.submissions.find(row.name).state == SubmissionState.GRADED
+    order = media.orders.find("submission", row.name)
+    assert order is not None and (order.title, order.challenge) == ("cart", row.challenge_id)
+
+
+@pytest.mark.guarantee("two take the last submission's slot")
+def test_the_last_slot_is_taken_once(place: Place) -> None:
+    refused: list[Exception] = []
+
+    def submit() -> None:
+        try:
+            place.begin()
+        except errors.LimitReached as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=submit) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with place.database.reading() as session:
+        assert session.scalar(select(func.count()).select_from(Submission)) == 3
+    assert len(refused) == 5 and "all of your 3 submissions" in str(refused[0])
+
+
+def test_what_cannot_begin_by_our_fault_costs_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> str:
+        raise errors.LimitReached("the server is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(place.grader.instances, "create", full)
+        with pytest.raises(errors.LimitReached, match="the server is full"):
+            place.begin()
+    (row,) = place.submissions.list(place.held)
+    assert (row.state, row.counts) == (SubmissionState.VOID, False) and "the server is full" in row.reason
+    assert all(place.begin().token for _ in range(3))
+
+
+@pytest.mark.guarantee("the server stops between charge and instance")
+def test_a_submission_that_was_charged_before_a_crash_goes_on_or_is_void(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: Any, **__: Any) -> str:
+        raise SystemError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(place.grader.instances, "create", crash)
+        with pytest.raises(SystemError):
+            place.begin(key="k")
+        with pytest.raises(SystemError):
+            place.begin(key="l")
+    assert settle(place.submissions) == 0  # its agent may ask again
+    assert place.begin(key="k").token is not None
+    with place.database.writing() as session:
+        for row in session.scalars(select(Submission).where(Submission.token.is_(None))):
+            row.created_at = row.created_at.replace(year=2020)
+    assert settle(place.submissions) == 1
+    assert {row.state for row in place.submissions.list(place.held)} == {"created", SubmissionState.VOID}
+
+
+def test_the_first_submission_is_known_to_every_worker_at_once(place: Place) -> None:
+    other = Submissions(place.database, place.competition, place.grader.instances, place.submissions.judge.kept)
+    plain = place.grader.instances.create("CartPole-v1")
+    assert other.with_token(plain) is None  # another worker, which has looked when there was none
+    row = place.begin()
+    assert row.token is not None and (found := other.with_token(row.token)) is not None and found.id == row.id
+
+
+def test_an_instance_that_was_lost_is_void(place: Place) -> None:
+    row = place.begin()
+    with place.database.writing() as session:
+        session.get_one(Submission, row.id).token = row.token[:-4] + "AAAA"
+    assert settle(place.submissions) == 1
+    assert (found := place.submissions.find(row.name)).state == SubmissionState.VOID and not found.counts
+
+
+def test_closed_challenges_take_none(place: Place) -> None:
+    place.competition.set_open("cart", False, owner_id=None, sees_all=True)
+    held = place.competition.find("cart")
+    with pytest.raises(Closed, match="not open for submissions"):
+        place.submissions.submit(held, account_id=None, entrant="a")
+
+
+def test_a_replay_that_differs_fails(place: Place) -> None:
+    row = place.begin()
+    place.play(row)
+    place.submissions.finish(row)
+    place.submissions.judge.verify(row, Verdict(VerdictState.MISMATCH, "record 3 differs"))
+    found = place.submissions.find(row.name)
+    assert found.state == SubmissionState.FAILED and "record 3 differs" in found.reason
+    assert Leaderboard(place.database, place.competition).of(place.held).rows() == []
+
+
+@pytest.mark.guarantee("a run cannot be repeated, though its journal was not changed")
+@pytest.mark.parametrize(
+    "verdict",
+    [Verdict(VerdictState.MISMATCH, "record 3 differs", answer="c0"), Verdict(VerdictState.NOT_REPLAYABLE, "no")],
+)
+@pytest.mark.parametrize("accept", [True, False])
+def test_a_run_that_cannot_be_repeated_is_its_organisers_to_decide(
+    place: Place, verdict: Verdict, accept: bool
+) -> None:
+    row = place.begin()
+    place.play(row)
+    place.submissions.finish(row)
+    place.submissions.judge.verify(row, verdict)
+    found = place.submissions.find(row.name)
+    assert (found.state, found.verdict, found.counts) == (
+        SubmissionState.NOT_REPLAYABLE,
+        VerdictState.NOT_REPLAYABLE,
+        True,
+    ) and "no fault" in found.reason
+    board = Leaderboard(place.database, place.competition)
+    assert not [each for each in board.of(place.held).rows() if each["rank"] is not None]
+    place.submissions.judge.decide(found, accept=accept)
+    found = place.submissions.find(row.name)
+    assert (found.state, found.counts) == (
+        (SubmissionState.GRADED, True) if accept else (SubmissionState.VOID, False)
+    ) and "organiser" in found.reason
+    ranked = [(each["verdict"], each["rank"]) for each in board.of(place.held).rows()]
+    assert ranked == ([(VerdictState.NOT_REPLAYABLE, 1)] if accept else [])
+    with pytest.raises(errors.Conflict, match=found.state):
+        place.submissions.judge.decide(found, accept=True)
+
+
+def test_a_journal_that_is_not_what_it_was_at_the_end_fails_whatever_a_replay_says(
+    place: Place, tmp_path: Path
+) -> None:
+    row = place.begin()
+    place.play(row)
+    place.submissions.finish(row)
+    journal = tmp_path / "submissions" / row.name
+    last = len(list(read(journal))) - 1
+    journal.write_bytes(rewritten(journal, last, records.encode_closed("another reason", 0.0)))
+    for verdict in (Verdict(VerdictState.VERIFIED), Verdict(VerdictState.NOT_REPLAYABLE, "no")):
+        place.submissions.judge.verify(row, verdict)
+        found = place.submissions.find(row.name)
+        assert (found.state, found.verdict) == (
+            SubmissionState.FAILED,
+            "mismatch",
+        ) and "is not what it was" in found.reason
+
+
+def test_a_large_board_is_made_once(place: Place) -> None:
+    rows = [
+        {
+            "name": f"s{number}", "challenge_id": place.held.id, "version_id": place.held.version_id, "phase": "public",
+            "entrant": f"e{number % 500}", "state": "graded", "score": float(number * 7919 % 10_007), "reason": "",
+            "counts": True, "steps": 1, "trials": "[]", "verdict": "verified", "verdict_reason": "", "receipt": "",
+            "left": True, "created_at": now(), "changed_at": now(), "finished_at": now(),
+        }
+        for number in range(3000)
+    ]  # fmt: skip
+    with place.database.writing() as session:
+        session.execute(insert(Submission), rows)
+    leaderboard = Leaderboard(place.database, place.competition)
+    board = leaderboard.of(place.held)
+    assert leaderboard.of(place.held) is board
+    assert len(board.places) == 500 and board.rows()[0]["tries"] == 6
+    scores = [row["score"] for row in board.rows()]
+    assert scores == sorted(scores, reverse=True)
+    with place.database.writing() as session:
+        top = session.scalars(select(Submission).where(Submission.name == board.rows(0, 1)[0]["submission"])).one()
+        top.state, top.changed_at = SubmissionState.FAILED, now()
+    changed = leaderboard.of(place.held)
+    assert (
+        changed.tag != board.tag
+        and changed.rows() == Leaderboard(place.database, place.competition).of(place.held).rows()
+    )
+    assert changed.rows(0, 1)[0]["submission"] != top.name
+
+
+@pytest.mark.guarantee("the clock is set back")
+def test_a_board_follows_though_the_clock_is_set_back(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    boards = Leaderboard(place.database, place.competition)
+    tags = []
+    for hours in (0, 1, 2):
+        for module in (leaderboard, submissions, judging):
+            monkeypatch.setattr(module, "now", lambda hours=hours: now() - datetime.timedelta(hours=hours))
+        row = place.begin()
+        place.play(row)
+        place.submissions.judge.verify(place.submissions.finish(row))
+        board = boards.of(place.held)
+        tags.append(board.tag)
+        assert board.rows() == Leaderboard(place.database, place.competition).of(place.held).rows()
+        assert (board.rows()[0]["tries"], board.rows()[0]["verdict"]) == (hours + 1, "verified")
+    assert len(set(tags)) == 3
+
+
+def test_a_journal_that_was_lost_is_void_and_stands_in_nobodys_way(place: Place, tmp_path: Path) -> None:
+    first, second = place.begin(), place.begin()
+    for row in (first, second):
+        place.play(row)
+        place.submissions.finish(row)
+    (tmp_path / "submissions" / first.name).unlink()
+    while (waiting := place.submissions.judge.next_to_verify()) is not None:
+        verify(place.submissions, waiting)
+    found = [place.submissions.find(row.name) for row in (first, second)]
+    assert [(one.state, one.counts) for one in found] == [(SubmissionState.VOID, False), (SubmissionState.GRADED, True)]

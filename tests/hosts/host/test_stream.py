@@ -1,0 +1,368 @@
+"""The stream, spoken with a standard WebSocket library and with bare sockets, as docs/agents/stream.md describes it."""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import lz4.frame
+import msgspec
+import numpy as np
+import pytest
+import zstandard
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from gymserve.hosts.link import Connection
+from gymserve.hosts.messages import GetStatus
+from tests import ROOT
+from tests.support.servers import Server, alive, wait_for
+
+pack, unpack = msgspec.msgpack.encode, msgspec.msgpack.decode
+HANDSHAKE = (
+    "GET /v1/envs/{token}/stream HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+
+
+@contextmanager
+def stream(server: Server, token: str, query: str = "", **options: Any) -> Iterator[ClientConnection]:
+    with connect(f"ws://127.0.0.1:{server.port}/v1/envs/{token}/stream{query}", **options) as socket_:
+        yield socket_
+
+
+def test_streams_that_come_and_go_within_a_second_give_their_places_back(server: Server) -> None:
+    """The supervisor counts a stream when it begins; hosts say once a second which are open."""
+    token = server.create("CartPole-v1")
+    with contextlib.closing(Connection((server.data / "supervisor").read_text() + "/supervisor", timeout=60)) as asked:
+        for _ in range(3):
+            with stream(server, token):
+                pass
+            wait_for(lambda: asked.call(GetStatus()).streams == 0)
+
+
+def ask(connection: ClientConnection, *message: Any) -> Any:
+    connection.send(pack(message))
+    answer = connection.recv(timeout=30)
+    assert isinstance(answer, bytes)
+    return unpack(answer)
+
+
+def tell(connection: ClientConnection, **message: Any) -> Any:
+    connection.send(json.dumps(message))
+    answer = connection.recv(timeout=30)
+    assert isinstance(answer, str)
+    return json.loads(answer)
+
+
+def raw(server: Server, token: str) -> socket.socket:
+    """A socket on which the handshake was made."""
+    connection = socket.create_connection(("127.0.0.1", server.port), 30)
+    connection.sendall(HANDSHAKE.format(token=token).encode())
+    assert connection.recv(4096).startswith(b"HTTP/1.1 101 ")
+    return connection
+
+
+def test_binary_messages_carry_raw_observations(server: Server) -> None:
+    env = gymnasium.make("CartPole-v1")
+    with stream(server, server.create("CartPole-v1")) as connection:
+        kind, seq, observation, info = ask(connection, 0, 5, 3, None)
+        assert (kind, seq, info) == (0, 5, {}) and observation == env.reset(seed=3)[0].tobytes()
+        for seq in range(6, 30):
+            answer = ask(connection, 1, seq, seq % 2)
+            expected = env.step(seq % 2)
+            assert answer == [1, seq, expected[0].tobytes(), expected[1], expected[2], expected[3], {}]
+        assert ask(connection, 2, None)[2].startswith(b"\x89PNG")
+
+
+def test_text_messages_are_those_of_http(server: Server) -> None:
+    env = gymnasium.make("Pendulum-v1")
+    with stream(server, server.create("Pendulum-v1")) as connection:
+        answer = tell(connection, op="reset", seed=1)
+        assert answer == {"op": "reset", "seq": None, "observation": env.reset(seed=1)[0].tolist(), "info": {}}
+        answer = tell(connection, op="step", seq=0, action=[0.5])
+        observation, reward, *_ = env.step(np.array([0.5], np.float32))
+        assert answer["observation"] == observation.tolist() and answer["reward"] == reward and answer["done"] is False
+
+
+@pytest.mark.parametrize("name", ["zstd", "lz4"])
+def test_compressed_messages(server: Server, name: str) -> None:
+    token = server.create("CartPole-v1", num_envs=256)
+    with stream(server, token, f"?compression={name}") as connection:
+        connection.send(b"\0" + pack((0, None, 3, None)))
+        answer = connection.recv(timeout=30)
+        assert isinstance(answer, bytes) and answer[0] == 1
+        plain = zstandard.ZstdDecompressor().decompressobj() if name == "zstd" else lz4.frame.LZ4FrameDecompressor()
+        assert len(unpack(plain.decompress(answer[1:]))[2]) == 256 * 16
+        action = pack((1, None, np.ones(256, np.int64).tobytes()))
+        squeeze = zstandard.ZstdCompressor().compress if name == "zstd" else lz4.frame.compress
+        connection.send(b"\1" + squeeze(action))
+        assert connection.recv(timeout=30)[0] == 1
+        connection.send(b"\1not compressed")
+        assert unpack(connection.recv(timeout=30)[1:])[2:4] == [400, "InvalidRequest"]
+
+
+def test_unknown_compression_is_refused_before_the_upgrade(server: Server) -> None:
+    with pytest.raises(InvalidStatus, match="400"), stream(server, server.create("CartPole-v1"), "?compression=zip"):
+        pass
+
+
+def test_a_vector_instance_takes_one_message_a_step(server: Server) -> None:
+    local = gymnasium.make_vec("CartPole-v1", 8, "vector_entry_point")
+    with stream(server, server.create("CartPole-v1", num_envs=8)) as connection:
+        assert (
+            ask(connection, 0, None, 3, None)[2] == np.ascontiguousarray(local.reset(seed=3)[0], np.float32).tobytes()
+        )
+        actions = np.arange(8) % 2
+        _, _, observations, rewards, terminated, truncated, _ = ask(connection, 1, None, actions.tobytes())
+        expected = local.step(actions)
+        assert observations == np.ascontiguousarray(expected[0], np.float32).tobytes()
+        assert np.array_equal(np.frombuffer(rewards), expected[1])
+        assert len(terminated) == len(truncated) == 8 and not any(terminated + truncated)
+
+
+@pytest.mark.parametrize(
+    ("message", "name"),
+    [
+        ((1, None, 2), "InvalidValue"),
+        ((1, None, True), "InvalidValue"),
+        ((1, None), "InvalidRequest"),
+        ((1, -1, 0), "InvalidRequest"),
+        ((1, "x", 0), "InvalidRequest"),
+        ((9, None), "InvalidRequest"),
+        ((), "InvalidRequest"),
+        ((0, None, -1, None), "InvalidRequest"),
+        ((0, None, None, 5), "InvalidRequest"),
+        (("a", [1], {}), "InvalidRequest"),
+    ],
+)
+def test_a_wrong_message_is_an_error_and_nothing_more(server: Server, message: Any, name: str) -> None:
+    with stream(server, server.create("CartPole-v1")) as connection:
+        ask(connection, 0, None, None, None)
+        assert ask(connection, *message)[2:4] == [400, name]
+        assert ask(connection, 1, None, 0)[0] == 1
+
+
+WRONG_TEXTS = (
+    "{", "[]", "null", '{"op": "jump"}', '{"op": [1]}', '{"op": "step"}', '{"op": "step", "action": NaN}'
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", WRONG_TEXTS)
+def test_a_wrong_text_is_an_error_and_nothing_more(server: Server, text: str) -> None:
+    with stream(server, server.create("CartPole-v1")) as connection:
+        tell(connection, op="reset")
+        connection.send(text)
+        assert json.loads(connection.recv(timeout=30))["op"] == "error"
+        assert tell(connection, op="step", action=0)["op"] == "step"
+
+
+def test_random_bytes_never_end_a_host(server: Server) -> None:
+    chance = random.Random(1)
+    token = server.create("CartPole-v1")
+    hosts = server.hosts()
+    with stream(server, token) as connection:
+        for _ in range(2000):
+            message = chance.randbytes(chance.randrange(60))
+            if message[:2] == b"\x92\x03":
+                continue  # would close the instance
+            connection.send(message if chance.random() < 0.8 else message.decode("latin-1"))
+            connection.recv(timeout=30)
+        assert ask(connection, 0, None, None, None)[0] == 0
+    assert set(hosts) <= set(server.hosts())
+
+
+def test_several_streams_serve_one_instance(server: Server) -> None:
+    token = server.create("CartPole-v1")
+    with stream(server, token) as one, stream(server, token) as other:
+        ask(one, 0, 1, 3, None)
+        assert ask(other, 1, 2, 0)[1] == 2
+        assert ask(one, 1, 2, 0)[1] == 2  # repeated: the recorded answer
+        assert ask(one, 1, 2, 1)[2:4] == [422, "KeyReused"]
+        assert ask(one, 1, 4, 0)[2:] == [409, "OutOfSequence", "seq 4 is out of order: expected 3"]
+    assert server.get(f"/v1/envs/{token}/").json["steps"] == 1
+
+
+def test_closing_the_instance_says_good_bye_to_all(server: Server) -> None:
+    token = server.create("CartPole-v1")
+    with stream(server, token) as one, stream(server, token) as other:
+        assert ask(one, 3, 7) == [3, 7]
+        for connection in (one, other):
+            with pytest.raises(ConnectionClosed) as closed:
+                connection.recv(timeout=30)
+            assert closed.value.rcvd is not None and closed.value.rcvd.code == 1000
+    assert token not in server.get("/v1/envs/").json["all_envs"]
+
+
+def test_fragments_are_joined_and_pings_are_answered(server: Server) -> None:
+    with stream(server, server.create("CartPole-v1")) as connection:
+        message = pack((0, None, None, None))
+        connection.send([message[:1], message[1:2], message[2:]])
+        assert unpack(connection.recv(timeout=30))[0] == 0
+        assert connection.ping().wait(30)
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        (b"\x82\x01\x00", 1002),  # not masked
+        (b"\xf2\x81aaaaa", 1002),  # reserved bits
+        (b"\x83\x81aaaaa", 1002),  # unknown opcode
+        (b"\x80\x81aaaaa", 1002),  # continues nothing
+        (b"\x09\x81aaaaa", 1002),  # a fragmented ping
+        (b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xffaaaa", 1009),  # 2**63 bytes
+    ],
+)
+def test_broken_frames_end_the_stream_alone(server: Server, frame: bytes, code: int) -> None:
+    token = server.create("CartPole-v1")
+    with raw(server, token) as connection:
+        connection.sendall(frame)
+        answer = connection.recv(4096)
+        assert answer[0] == 0x88 and int.from_bytes(answer[2:4], "big") == code
+        assert connection.recv(4096) == b""
+    assert server.post(f"/v1/envs/{token}/reset/").status == 200
+
+
+def test_a_message_with_the_handshake_is_not_lost(server: Server) -> None:
+    token = server.create("CartPole-v1")
+    payload = pack((0, None, None, None))
+    early = bytes((0x82, 0x80 | len(payload))) + b"\0\0\0\0" + payload
+    with socket.create_connection(("127.0.0.1", server.port), 30) as connection:
+        connection.sendall(HANDSHAKE.format(token=token).encode() + early)
+        received = b""
+        while b"\r\n\r\n" not in received or not received.partition(b"\r\n\r\n")[2]:
+            received += connection.recv(4096)
+        assert received.partition(b"\r\n\r\n")[2][0] == 0x82
+
+
+def test_no_instance_no_upgrade(server: Server) -> None:
+    for token in ("nothing", "s0-aaaaaaaaaaaaaaaaaaaaaa"):
+        with pytest.raises(InvalidStatus, match="400"), stream(server, token):
+            pass
+    answer = server.get(f"/v1/envs/{server.create('CartPole-v1')}/stream")
+    assert answer.status == 400 and "Upgrade: websocket" in answer.json["message"]
+
+
+def test_a_reader_that_never_reads_delays_nobody(start: Callable[..., Server]) -> None:
+    server = start(SHARED_HOSTS=1)
+    lazy, keen = server.create("CartPole-v1", num_envs=1000), server.create("CartPole-v1")
+    payload = pack((0, None, None, None))
+    question = bytes((0x82, 0x80 | len(payload))) + b"\0\0\0\0" + payload
+    with raw(server, lazy) as connection, stream(server, keen) as other:
+        connection.setblocking(False)
+        sent = 0
+        with pytest.raises(BlockingIOError):
+            while sent < 100_000_000:
+                sent += connection.send(question * 1000)
+        ask(other, 0, None, None, None)
+        for _ in range(100):
+            if any(ask(other, 1, None, 0)[4:6]):
+                ask(other, 0, None, None, None)
+        host = server.hosts()[0]
+        resident = int(Path(f"/proc/{host}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        assert resident < 400_000_000
+
+
+@pytest.mark.long
+def test_a_silent_peer_is_let_go(start: Callable[..., Server]) -> None:
+    server = start(STREAM_PING_SECONDS=1)
+    token = server.create("CartPole-v1")
+    with raw(server, token) as silent, stream(server, token) as answering:
+        received = b""
+        while chunk := silent.recv(4096):
+            received += chunk
+        assert received[:2] == b"\x89\0"  # it was pinged first
+        assert ask(answering, 0, None, None, None)[0] == 0
+
+
+@pytest.mark.long
+def test_a_stopping_server_says_so(start: Callable[..., Server]) -> None:
+    server = start()
+    with stream(server, server.create("CartPole-v1")) as connection:
+        server.process.send_signal(signal.SIGTERM)
+        with pytest.raises(ConnectionClosed) as closed:
+            connection.recv(timeout=30)
+        assert closed.value.rcvd is not None and closed.value.rcvd.code == 1012
+    assert server.process.wait(30) == 0
+
+
+@pytest.mark.long
+@pytest.mark.needs("openssl")
+def test_it_is_relayed_where_the_worker_ends_tls(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    new = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "1",
+        "-keyout",
+        key,
+        "-out",
+        certificate,
+    ]
+    subprocess.run([*new, *names], check=True, capture_output=True)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "gunicorn", "-b", f"127.0.0.1:{port}", "--keyfile", key, "--certfile", certificate]
+    environment = os.environ | {"GYMSERVE_DATA": str(tmp_path / "data")}
+    process = subprocess.Popen([*command, "gym_http_server:app"], cwd=ROOT, env=environment)
+    try:
+        wait_for(lambda: _listens(port))
+        context = ssl.create_default_context(cafile=certificate)
+        body = json.dumps({"env_id": "CartPole-v1"}).encode()
+        asked = urllib.request.Request(
+            f"https://localhost:{port}/v1/envs/", body, {"Content-Type": "application/json"}, method="POST"
+        )
+        with urllib.request.urlopen(asked, context=context, timeout=60) as answer:
+            token = json.load(answer)["instance_id"]
+        with connect(f"wss://localhost:{port}/v1/envs/{token}/stream", ssl=context) as connection:
+            assert ask(connection, 0, None, 3, None)[0] == 0
+            for _ in range(5):
+                assert ask(connection, 1, None, 0)[0] == 1
+    finally:
+        process.terminate()
+        process.wait(40)
+    supervisor = int((tmp_path / "data" / "lock").read_text())
+    wait_for(lambda: not alive(supervisor))
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.long
+def test_flasks_own_server_serves_it_too(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    code = f"import gym_http_server; gym_http_server.app.run(threaded=True, host='127.0.0.1', port={port})"
+    environment = os.environ | {"GYMSERVE_DATA": str(tmp_path / "data")}
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: _listens(port))
+        server = Server.__new__(Server)
+        server.port, server.url = port, f"http://127.0.0.1:{port}"
+        with stream(server, server.create("CartPole-v1")) as connection:
+            assert ask(connection, 0, None, 3, None)[0] == 0
+            assert ask(connection, 1, None, 0)[0] == 1
+    finally:
+        process.terminate()
+        process.wait(40)
+    supervisor = int((tmp_path / "data" / "lock").read_text())
+    wait_for(lambda: not alive(supervisor))

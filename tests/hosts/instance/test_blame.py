@@ -1,0 +1,70 @@
+"""Who ended a host: a call into an environment, or somebody from outside."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from gymserve.hosts.instance import blame
+from gymserve.hosts.pulse import Pulse
+from gymserve.hosts.supervisor.forking import HostProcess
+from tests.support.servers import wait_for
+
+
+@pytest.fixture
+def host() -> Iterator[HostProcess]:
+    """A process that sleeps, as its supervisor sees it; one that gets SIGUSR1 exits by itself."""
+    ours, theirs = socket.socketpair()
+    loop = "trap 'exit 7' USR1; while :; do sleep 0.05; done"
+    pid = os.posix_spawn("/bin/sh", ["sh", "-c", loop], os.environ)
+    theirs.close()
+    yield HostProcess("g1", pid, ours, Pulse())
+    ours.close()
+
+
+def send(number: int) -> Callable[[HostProcess], None]:
+    return lambda host: os.kill(host.pid, number)
+
+
+@pytest.mark.guarantee("a trial is lost with its host, and does not replay")
+@pytest.mark.parametrize(
+    ("end", "by_call"),
+    [
+        (lambda host: host.kill("a call took longer than STEP_SECONDS", by_call=True), True),
+        (lambda host: host.kill("it did not stop in time"), False),
+        (send(signal.SIGSEGV), True),
+        (send(signal.SIGABRT), True),
+        (send(signal.SIGKILL), False),
+        (send(signal.SIGTERM), False),
+        (send(signal.SIGBUS), False),
+    ],
+)
+def test_a_call_ends_a_host_or_somebody_from_outside(
+    host: HostProcess, end: Callable[[HostProcess], None], by_call: bool
+) -> None:
+    end(host)
+    wait_for(lambda: not host.alive())
+    assert host.ended_by_call() is by_call
+
+
+def test_a_process_that_exits_by_itself_was_ended_by_a_call(host: HostProcess) -> None:
+    status = Path(f"/proc/{host.pid}/status")
+    wait_for(lambda: int(status.read_text().partition("SigCgt:")[2].split()[0], 16) >> signal.SIGUSR1 - 1 & 1)
+    os.kill(host.pid, signal.SIGUSR1)
+    wait_for(lambda: not host.alive())
+    assert host.ended_by_call()
+
+
+def test_a_note_is_read_once_and_taken_away_where_nobody_is_to_blame(tmp_path: Path) -> None:
+    assert blame.taken(tmp_path) is None
+    before = time.monotonic()
+    blame.note(tmp_path)
+    noted = blame.taken(tmp_path)
+    assert noted is not None and before <= noted <= time.monotonic() and blame.taken(tmp_path) is None
+    blame.note(tmp_path)
+    blame.clear(tmp_path)
+    assert blame.taken(tmp_path) is None and list(tmp_path.iterdir()) == []

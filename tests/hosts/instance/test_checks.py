@@ -1,0 +1,62 @@
+"""What an instance is asked for is checked to its edges, before anything is made."""
+
+import math
+from typing import Any
+
+import pytest
+
+from gymserve.hosts import calls
+from gymserve.hosts.instance import allowance, trials
+from gymserve.hosts.instance.trials import MAX_SEED, MAX_TRIALS
+from gymserve.protocol import params
+from gymserve.protocol.errors import InvalidRequest
+from gymserve.protocol.recipe import Trial
+from gymserve.protocol.wire import MAX_SEQ
+
+
+@pytest.mark.parametrize("number", [1, MAX_TRIALS])
+def test_a_plan_of_so_many_trials_is_taken(number: int) -> None:
+    assert trials.checked([{"seed": 3}] * number) == (Trial(3, None, {}),) * number
+
+
+@pytest.mark.parametrize("plan", [None, {}, [], [{"seed": 3}] * (MAX_TRIALS + 1), [3], [{"seed": 3, "speed": 1}]])
+def test_another_plan_is_refused(plan: Any) -> None:
+    with pytest.raises(InvalidRequest, match="trial"):
+        trials.checked(plan)
+
+
+@pytest.mark.parametrize("trial", [
+    {"seed": 0}, {"seed": MAX_SEED, "options": {"a": 1}, "kwargs": {"b": 2}}, {"seed": 1, "options": None, "kwargs": None},
+])  # fmt: skip
+def test_a_trial_has_a_seed_and_may_have_options_and_kwargs(trial: dict[str, Any]) -> None:
+    (taken,) = trials.checked([trial])
+    assert (taken.seed, taken.options, taken.kwargs) == (trial["seed"], trial.get("options"), trial.get("kwargs") or {})
+
+
+@pytest.mark.parametrize("trial", [
+    {}, {"seed": None}, {"seed": -1}, {"seed": MAX_SEED + 1}, {"seed": 1.0}, {"seed": True}, {"seed": 1, "options": []},
+    {"seed": 1, "kwargs": [1]},
+])  # fmt: skip
+def test_another_trial_is_refused_by_its_number(trial: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest, match="trial 2"):
+        trials.checked([{"seed": 1}, trial])
+
+
+@pytest.mark.parametrize("seconds", [0, 0.0, 1, 2.5, None])
+def test_an_allowance_is_a_number_of_seconds_or_none(seconds: Any) -> None:
+    assert allowance.checked(dict.fromkeys(allowance.NAMES, seconds)) == dict.fromkeys(allowance.NAMES, seconds)
+
+
+@pytest.mark.parametrize("seconds", [-1, -0.1, math.inf, math.nan, True, "1", [1]])
+def test_another_allowance_is_refused(seconds: Any) -> None:
+    for wrong in ({"idle_seconds": seconds}, {"seconds": 1}, [1], None):
+        with pytest.raises(InvalidRequest, match="allowance"):
+            allowance.checked(wrong)
+
+
+def test_a_seq_fits_into_32_bits() -> None:
+    for seq in (None, 0, MAX_SEQ):
+        assert params.parse({"action": 0, "seq": seq}, calls.Step).seq == seq
+    for wrong in (-1, MAX_SEQ + 1, True, 1.5, "1"):
+        with pytest.raises(InvalidRequest, match="seq must be"):
+            params.parse({"action": 0, "seq": wrong}, calls.Step)

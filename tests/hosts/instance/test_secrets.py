@@ -1,0 +1,117 @@
+"""What an environment tells of its trial's secrets never leaves, and everything else does, unchanged."""
+
+import base64
+from typing import Any
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gymserve.hosts.instance.allowance import Allowance
+from gymserve.hosts.instance.trials import SHORT, Secrets
+from gymserve.protocol import wire
+from gymserve.protocol.recipe import Trial
+
+SEED = 2**62 + 98765432123456789
+TRIAL = Trial(
+    SEED, {"level": 3, "word": "nightmare", "map": {"rows": ["BURIED"], "start": [1, 0.13579]}}, {"wind": 1.5}
+)
+LEAKS = st.sampled_from(
+    [SEED, float(SEED), str(SEED), f"seed {SEED}", f"{SEED:x}", f"{SEED:X}", "a nightmare", np.int64(SEED), np.float64(SEED),
+     np.array([1, SEED]), np.array(SEED, np.uint64), np.array([SEED], np.float64), SEED.to_bytes(8, "big"),
+     SEED.to_bytes(8, "little"), f"{SEED:o}", f"{SEED:b}", [SEED >> 32, SEED % 2**32], f"{SEED % 2**32}", {"of": "BURIED"},
+     np.array([SEED >> 32, SEED % 2**32], np.uint32), base64.b64encode(SEED.to_bytes(8, "little")).decode(),
+     base64.urlsafe_b64encode(SEED.to_bytes(8, "big")).decode(), [[0.13579]], np.array([0.13579])]
+)  # fmt: skip
+PLAIN = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**31), 2**31)
+    | st.floats(allow_nan=False)
+    | st.text("abcdf ", max_size=6)
+    | st.binary(max_size=6)
+)
+NAMES = st.text("abcdf", min_size=1, max_size=4)
+
+
+def nested(leaves: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.recursive(leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3))
+
+
+def says_it(packed: bytes) -> bool:
+    forms = [str(SEED).encode(), f"{SEED:x}".encode(), f"{SEED:X}".encode(), b"nightmare"]
+    forms += [SEED.to_bytes(8, "big"), SEED.to_bytes(8, "little"), wire.pack(float(SEED))[1:]]
+    forms.append(wire.pack(float(SEED))[:0:-1])
+    forms += [f"{SEED:o}".encode(), f"{SEED:b}".encode(), f"{SEED % 2**32}".encode(), b"BURIED", wire.pack(0.13579)[1:]]
+    forms += [(SEED % 2**32).to_bytes(4, order) for order in ("big", "little")]
+    forms += [base64.b64encode(SEED.to_bytes(8, "little"))[:-1], base64.urlsafe_b64encode(SEED.to_bytes(8, "big"))[:-1]]
+    return any(form in packed for form in forms)
+
+
+@given(st.dictionaries(NAMES, nested(PLAIN | LEAKS), max_size=4))
+def test_the_seed_is_found_in_any_place_and_form(info: dict[str, Any]) -> None:
+    assert not says_it(Secrets(TRIAL).filtered(wire.pack(info)))
+
+
+@given(st.dictionaries(NAMES, nested(PLAIN), max_size=4))
+def test_what_is_no_secret_passes_unchanged(info: dict[str, Any]) -> None:
+    packed = wire.pack(info)
+    assert Secrets(TRIAL).filtered(packed) is packed
+
+
+def test_what_is_called_a_seed_an_option_or_an_argument_is_left_out() -> None:
+    info = {
+        "seeds": [1],
+        "Level_Seed": 2,
+        "np_random": 3,
+        "level": 3,
+        "wind": 1.5,
+        "lives": 3,
+        "in": {"level": 4, "x": 5},
+    }
+    assert wire.unpack(Secrets(TRIAL).filtered(wire.pack(info))) == {"lives": 3, "in": {"x": 5}}
+
+
+def test_a_name_in_which_a_secret_text_stands_is_left_out() -> None:
+    info = {f"begun with {SEED}": 1, "a nightmare!": {"x": 2}, "in": {f"{SEED:x}": 3, "y": 4}}
+    assert wire.unpack(Secrets(TRIAL).filtered(wire.pack(info))) == {"in": {"y": 4}}
+
+
+def test_a_seed_that_could_be_any_number_hides_no_other_number() -> None:
+    packed = wire.pack({"lives": 3, "score": 3.0})
+    assert Secrets(Trial(3)).filtered(packed) == packed
+    assert SHORT > 3
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_an_agent_has_its_time_a_step_and_a_bank_beside() -> None:
+    clock = Clock()
+    allowance = Allowance({"step_seconds": 1.0, "overage_seconds": 2.0}, age=0.0, clock=clock)
+    for seconds, late in ((1.0, False), (0.1, False), (2.5, False), (1.5, False), (1.0, False), (1.1, True)):
+        allowance.answered()
+        clock.now += seconds
+        allowance.overdraws(None)
+        assert (allowance.bank < 0) is late
+
+
+def test_time_in_which_the_server_had_the_request_is_no_time_of_the_agent_s() -> None:
+    clock = Clock()
+    allowance = Allowance({"step_seconds": 1.0, "overage_seconds": 2.0}, age=0.0, clock=clock)
+    whole = clock.now + 0.5
+    clock.now += 60.0  # in a worker, and in a host that was started again
+    assert not allowance.overdraws(whole) and allowance.bank == 2.0
+    assert not Allowance({"step_seconds": 1.0}, age=0.0, answered=whole, clock=clock).overdraws(whole + 1.0)
+    assert Allowance({"step_seconds": 1.0}, age=0.0, answered=whole, clock=clock).overdraws(None)
+
+
+def test_the_whole_time_counts_from_when_the_instance_was_made() -> None:
+    clock = Clock()
+    assert Allowance({"submission_seconds": 60.0}, age=20.0, clock=clock).deadline == 140.0
+    assert Allowance({}, age=20.0, clock=clock).deadline == float("inf")
+    assert not Allowance({"overage_seconds": 5.0}, age=0.0).counts

@@ -1,0 +1,84 @@
+"""How a serving process reaches hosts when threads run at once, and when what it asks does not answer."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gymserve.hosts import folders
+from gymserve.hosts.link import Connection, Messages, Reply, encode
+from gymserve.hosts.messages import GetStatus, StepInstance, supervisor_request
+from gymserve.hosts.pool.connections import Pool
+from gymserve.protocol import errors
+from gymserve.settings import Settings
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Iterator[Pool]:
+    made = Pool(Settings(DATA=str(tmp_path)))
+    yield made
+    made.supervisor.forget()
+
+
+def listener(path: Path) -> socket.socket:
+    made = socket.socket(socket.AF_UNIX)
+    made.bind(str(path))
+    made.listen(8)
+    return made
+
+
+def agreeing(path: Path) -> None:
+    """A supervisor that lets everything pass."""
+    at = listener(path)
+
+    def serve() -> None:
+        with at, at.accept()[0] as client:
+            messages = Messages(supervisor_request)
+            while data := client.recv(65536):
+                for _ in messages.feed(data):
+                    client.sendall(encode(Reply(None, None)))
+
+    threading.Thread(target=serve, daemon=True).start()
+
+
+class Emptied(list[Any]):
+    """The idle connections of a host, when another thread takes the last one just after one has looked."""
+
+    def __getitem__(self, index: Any) -> Any:
+        self.clear()
+        return super().__getitem__(index)
+
+
+def test_a_connection_that_another_thread_takes_meanwhile_is_not_missed(pool: Pool) -> None:
+    pool._idle["s0"] = Emptied([None])
+    pool._prune()
+    assert pool._idle == {"s0": []}
+
+
+@pytest.mark.parametrize("operation", ["attach", "step"])
+def test_a_host_that_does_not_answer_is_told_as_unavailable(pool: Pool, tmp_path: Path, operation: str) -> None:
+    agreeing(tmp_path / "supervisor-socket")
+    pool.supervisor._connection = Connection(str(tmp_path / "supervisor-socket"), timeout=10)
+    token = folders.new_token("s0")
+    with listener(tmp_path / "host"):
+        silent = Connection(str(tmp_path / "host"), timeout=0.05)
+        pool._idle["s0"] = [silent]
+        with pytest.raises(errors.Unavailable, match="host s0 does not answer"):
+            if operation == "attach":
+                pool.attach(token, 0, compression="", handshake=b"", early=b"")
+            else:
+                pool.call(StepInstance(token, 0, None, None))
+    assert not pool._idle["s0"] and silent.socket.fileno() < 0  # a late answer is nobody's
+
+
+def test_a_supervisor_that_cannot_start_any_more_is_told_as_unavailable(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.executable", "/bin/false")  # it ends before it is ready, as one that is killed
+    with pytest.raises(errors.Unavailable, match="supervisor"):
+        pool.supervisor.ask(GetStatus())
+    with pytest.raises(errors.SettingsError):
+        pool.supervisor.start()

@@ -1,0 +1,108 @@
+"""What `python -m tests.shape` refuses."""
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tests.shape.imports import between_folders, between_modules, circles
+from tests.shape.sources import PRODUCT, Source, below, length, sources, tracked
+
+FILE_LINES, FUNCTION_LINES, FOLDER_NAMES = 350, 60, 16
+RELEASED = ("gymserve/store/migrations/versions",)  # migrations that have run somewhere stay as they are
+PARTICIPLES = {"asked", "told", "found", "held", "given", "mine"}  # say what the thing is: params, payload, challenge
+METAPHORS = {
+    "Answerer", "answering", "Artefacts", "artefact", "artefacts", "desk", "Desk", "Door", "door", "film",
+    "Film", "films", "Leap", "leap", "Order", "orders", "Orders", "pace", "Pace", "Paces", "paces", "placements",
+    "Placements", "prepared", "Prepared", "proving", "reel", "shelf", "Shelf", "spare", "Spare", "Take", "take", "takes",
+    "taking", "tally", "Tally", "wish", "Wish", "wishes", "Wishes",
+}  # fmt: skip
+_HEADING = re.compile(r"\s*(?:Args|Raises|Returns|Yields):")
+
+
+class Finding(NamedTuple):
+    """`rule`: its name in `allowed.toml`; `place`: the file or folder; `text`: what is wrong, for people."""
+
+    rule: str
+    place: str
+    text: str
+
+
+def findings(places: tuple[str, ...]) -> Iterator[Finding]:
+    """All that is wrong below `places`."""
+    for source in sources(places):
+        yield from of_source(source)
+    yield from _folders(places)
+    yield from _circles(places)
+
+
+def of_source(source: Source) -> Iterator[Finding]:
+    """What is wrong in one file."""
+    yield from _sizes(source)
+    yield from _names(source)
+    yield from _docstrings(source)
+
+
+def _sizes(source: Source) -> Iterator[Finding]:
+    if below(source.path, RELEASED):
+        return
+    if source.lines > FILE_LINES:
+        yield Finding("files", source.path, f"has {source.lines} lines, more than {FILE_LINES}")
+    for function in source.functions:
+        if length(function) > FUNCTION_LINES:
+            text = f":{function.lineno} {function.name} has {length(function)} lines, more than {FUNCTION_LINES}"
+            yield Finding("functions", source.path, text)
+
+
+def bound_names(source: Source) -> Iterator[tuple[int, str]]:
+    """(Line, name) of everything to which a file gives a name."""
+    for node in source.nodes:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.lineno, node.name
+        elif isinstance(node, ast.arg):
+            yield node.lineno, node.arg
+        elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.lineno, node.id if isinstance(node, ast.Name) else node.attr
+        elif isinstance(node, ast.alias) and node.asname:
+            yield node.lineno, node.asname
+        elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
+            yield node.lineno, node.name
+
+
+def _names(source: Source) -> Iterator[Finding]:
+    own = source.module.rpartition(".")[2]
+    for line, name in [(1, own), *sorted(set(bound_names(source)))]:
+        bare = name.strip("_")
+        if bare.lower() in PARTICIPLES or bare in METAPHORS:
+            yield Finding("names", source.path, f":{line} the name {name} is banned")
+
+
+def _docstrings(source: Source) -> Iterator[Finding]:
+    for node in source.nodes:
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            text = ast.get_docstring(node, clean=False)
+            if text and _HEADING.match(text):
+                line = node.body[0].lineno
+                yield Finding("docstrings", source.path, f":{line} a docstring opens with {text.split()[0]}")
+
+
+def _folders(places: tuple[str, ...]) -> Iterator[Finding]:
+    shown: dict[str, set[str]] = defaultdict(set)
+    for path in tracked():
+        *folders, name = path.split("/")
+        for depth, below_it in enumerate([*folders[1:], name], 1):
+            shown["/".join(folders[:depth])].add(below_it)
+    for folder, names in sorted(shown.items()):  # the root's names are what tools look for there
+        number = len(names - {"__init__.py"})
+        if number > FOLDER_NAMES and folder and below(folder, places):
+            yield Finding("folders", folder, f"shows {number} names, more than {FOLDER_NAMES}")
+
+
+def _circles(places: tuple[str, ...]) -> Iterator[Finding]:
+    product = sources(PRODUCT)
+    for arrows in (between_modules(product), between_folders(product)):
+        for circle in circles(arrows):
+            paths = [each if "/" in each else each.replace(".", "/") for each in circle]
+            if any(below(path, places) for path in paths):
+                yield Finding("circles", paths[0], f"imports in a circle: {', '.join(circle)}")

@@ -1,0 +1,82 @@
+"""`python -m tests.shape` sees what its rules refuse."""
+
+import textwrap
+
+import pytest
+
+from tests.shape import rules
+from tests.shape.__main__ import refused, superfluous
+from tests.shape.imports import between_folders, between_modules, circles
+from tests.shape.rules import Finding
+from tests.shape.sources import Source
+
+
+def source(text: str, path: str = "gymserve/web/example.py") -> Source:
+    return Source(path, textwrap.dedent(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def ask(asked): ...",
+        "found = 1",
+        "def f(self):\n    self._told = 1",
+        "from gymserve.protocol import errors as mine",
+        "class Door: ...",
+        "[held for held in ()]",
+        "if (given := 1): ...",
+        "match 1:\n    case Wishes: ...",
+    ],
+)
+def test_a_banned_name_is_refused_wherever_it_is_bound(text: str) -> None:
+    assert [each.rule for each in rules.of_source(source(text))] == ["names"]
+
+
+def test_a_banned_name_may_be_part_of_another_or_somebody_elses() -> None:
+    assert not [*rules.of_source(source("not_found = answer.found\nraise NotFound(asked_for)"))]
+
+
+def test_a_file_named_by_a_banned_word_is_refused() -> None:
+    (finding,) = rules.of_source(source("", "grader/proofs/proving.py"))
+    assert finding == Finding("names", "grader/proofs/proving.py", ":1 the name proving is banned")
+
+
+@pytest.mark.parametrize("heading", ["Args:\n    a: what", "Raises: KeyError: none"])
+def test_a_docstring_that_opens_with_a_heading_is_refused(heading: str) -> None:
+    (finding,) = rules.of_source(source(f'def f(a):\n    """{heading}"""\n'))
+    assert finding.rule == "docstrings" and ":2 " in finding.text
+    assert not [*rules.of_source(source(f'def f(a):\n    """Does it.\n\n    {heading}\n    """\n'))]
+
+
+def test_long_files_and_functions_are_refused() -> None:
+    long = "def f():\n" + "    pass\n" * 60
+    assert [each.rule for each in rules.of_source(source(long))] == ["functions"]
+    assert [each.rule for each in rules.of_source(source("pass\n" * 351))] == ["files"]
+    assert not [*rules.of_source(source("def f():\n" + "    pass\n" * 59 + "pass\n" * 290))]
+    migration = "gymserve/store/migrations/versions/0001.py"
+    assert not [*rules.of_source(source(long, migration))]
+
+
+def test_a_circle_of_deferred_imports_is_a_circle() -> None:
+    one = source("import flask\nfrom room.b import thing", "room/a.py")
+    other = source("def f():\n    from room import a", "room/b.py")
+    assert circles(between_modules([one, other])) == [["room.a", "room.b"]]
+    assert circles(between_modules([one, other], deferred=False)) == []
+
+
+def test_folders_make_a_circle_where_no_module_does() -> None:
+    files = [
+        source("from room.inner import c", "room/a.py"),
+        source("", "room/b.py"),
+        source("", "room/inner/c.py"),
+        source("from room import b", "room/inner/d.py"),
+    ]
+    assert circles(between_modules(files)) == []
+    assert circles(between_folders(files)) == [["room", "room/inner"]]
+
+
+def test_an_exception_covers_a_folder_and_must_be_needed() -> None:
+    finding = Finding("names", "grader/proofs/a.py", "")
+    assert refused([finding], {"names": ["grader/proof"], "files": ["grader"]}) == [finding]
+    allowed = {"names": ["grader/proofs", "client"]}
+    assert refused([finding], allowed) == [] and superfluous([finding], allowed) == ["names: client"]

@@ -1,0 +1,5 @@
+"""A module that draws when it is imported."""
+
+import numpy as np
+
+DRAWN = np.random.random()

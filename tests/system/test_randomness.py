@@ -1,0 +1,114 @@
+"""The random generators that a process has one of each are seeded for each instance and trial, from its own seed."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gymserve.environments import Catalogue
+from gymserve.hosts.instance import revival
+from gymserve.hosts.pulse import Pulse
+from gymserve.journal import Reset, read
+from gymserve.protocol.recipe import Recipe, Trial
+from gymserve.settings import Settings
+from gymserve.system import randomness
+from tests.support.servers import Server
+
+CATALOGUE = Catalogue(["tests.support.environments.habitual"])
+HABITS = {"habits": ["numpy", "python"]}
+
+
+def begun(folder: Path, token: str = "d1-x", **recipe: Any) -> Any:
+    made = Recipe(env_id="Habitual-v0", environment="Habitual-v0", kwargs=HABITS, **recipe)
+    return revival.begin(token, folder / token, made, CATALOGUE, limit=1 << 20, pulse=Pulse().page)
+
+
+def revived(instance: Any) -> Any:
+    """The same in another process, whose generators are somewhere else."""
+    instance.unload()
+    random.random(), np.random.random(7)
+    return revival.revive(instance.token, instance.folder, CATALOGUE, Settings(), Pulse().page)
+
+
+def drawn(instance: Any, seed: int | None = None) -> list[bytes]:
+    moves = [instance.reset(seed, None, None), *(instance.step(1, 1, None) for _ in range(3))]
+    return [move.observation for move in moves]
+
+
+def test_what_is_drawn_follows_from_the_seed_alone(tmp_path: Path) -> None:
+    seeds = {"d1-x": 7, "d2-x": 7, "d3-x": 8}
+    first, same, other = (begun(tmp_path, token, seed=seed, global_seed=seed) for token, seed in seeds.items())
+    told = drawn(first)
+    np.random.random(5)
+    assert drawn(same) == told != drawn(other)
+    assert drawn(first) != told  # the next episode
+    assert drawn(first, 5) == drawn(same, 5)
+
+
+@pytest.mark.guarantee("an environment draws from numpy's or Python's global generator")
+def test_an_episode_with_and_without_a_seed_is_revived(tmp_path: Path) -> None:
+    instance = begun(tmp_path, global_seed=2**62 + 5)
+    for seed in (None, 3, None):
+        drawn(instance, seed)
+        instance = revived(instance)
+        assert not instance.recorded.lost
+        instance.step(1, 1, None)
+
+
+def test_a_trial_draws_from_its_own_seed_whatever_came_before(tmp_path: Path) -> None:
+    trials = (Trial(2**61 + 1), Trial(2**62 + 3))
+    instance = begun(tmp_path, trials=trials, global_seed=trials[0].seed)
+    drawn(instance)
+    second = drawn(instance)
+    alone = begun(tmp_path, "d2-x", trials=trials[1:], global_seed=trials[1].seed)
+    assert drawn(alone) == second
+    resets = [record for record in read(instance.folder / "journal") if isinstance(record, Reset)]
+    assert [(reset.seed, reset.global_seed) for reset in resets] == [(trial.seed, trial.seed) for trial in trials]
+
+
+def test_old_journals_leave_the_generators_alone(tmp_path: Path) -> None:
+    instance = begun(tmp_path)
+    randomness.seed(1)
+    before = randomness.state()
+    assert drawn(instance) != drawn(instance)
+    randomness.restore(before)
+    instance.unload()
+    again = revival.revive(instance.token, instance.folder, CATALOGUE, Settings(), Pulse().page)
+    assert "does not replay identically" in again.recorded.lost  # as it ever did
+    resets = [record for record in read(instance.folder / "journal") if isinstance(record, Reset)]
+    assert [reset.global_seed for reset in resets] == [None, None]
+
+
+def test_they_come_back_to_where_they_were() -> None:
+    pytest.importorskip("torch")
+    import torch
+
+    def draw() -> list[float]:
+        return [random.random(), random.gauss(0, 1), np.random.random(), np.random.normal(), float(torch.rand(1))]
+
+    randomness.seed(3)
+    draw()
+    with randomness.kept():
+        first = draw()
+    assert draw() == first
+    randomness.seed(3)
+    assert draw() != first
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("prepared", [0, 1])
+def test_forked_hosts_draw_different_numbers(start: Any, prepared: int) -> None:
+    server: Server = start(
+        ENVIRONMENT_MODULES=["tests.support.environments.habitual"],
+        ENVIRONMENT_KWARGS={"Habitual-v0": ["habits"]},
+        PREPARED_HOSTS=prepared,
+    )
+
+    def first(seed: int | None) -> tuple[float, ...]:
+        token = server.create("Habitual-v0", kwargs=HABITS, seed=seed)
+        return tuple(server.post(f"/v1/envs/{token}/reset/").json["observation"]["parts"])
+
+    assert len({first(seed) for seed in (*range(6), None, None)}) == 8
+    assert first(3) == first(3)

@@ -1,0 +1,148 @@
+"""Models: kept from experiments, asked one by one and many at once, let loose in their environments."""
+
+import concurrent.futures
+import io
+import os
+import signal
+import zipfile
+from typing import Any
+
+import gymnasium
+import numpy as np
+import onnxruntime
+import pytest
+from stable_baselines3 import PPO
+from stable_baselines3.common.save_util import load_from_pkl
+
+from tests.conftest import Secured
+from tests.support.servers import children, wait_for
+from tests.training.conftest import POLE, Trainer
+
+
+def actions(trainer: Trainer, model: str, observations: Any) -> Any:
+    """What the model's file answers, read here: it was shown normalised observations (n, 4)."""
+    folder = trainer.data / "models" / model
+    shown = load_from_pkl(folder / "normalize.pkl").normalize_obs(observations)
+    return PPO.load(folder / "model.zip", device="cpu").predict(shown, deterministic=True)[0].tolist()
+
+
+def ask(trainer: Trainer, model: str, **asked: Any) -> Any:
+    answer = trainer.post(f"/models/{model}/predict", asked)
+    assert answer.status == 200, answer.body
+    return answer.json
+
+
+def processes(trainer: Trainer) -> list[int]:
+    """The process ids of those that hold models."""
+    found = []
+    for worker in trainer.workers():
+        for pid in children(worker):
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                if b"gymserve.training.inference.server" in file.read():
+                    found.append(pid)
+    return found
+
+
+def test_a_card_says_where_a_model_comes_from(trainer: Trainer, experiment: str, model: str) -> None:
+    card = trainer.get(f"/models/{model}/").json
+    assert (card["title"], card["experiment_id"], card["algorithm"]) == (POLE, experiment, "PPO")
+    assert card["environment"] == "CartPole-v1" and card["timesteps"] == 2048 and not card["is_promoted"]
+    assert card["evaluation"] == trainer.get(f"/experiments/{experiment}/results").json["final_evaluation"]
+    listed = trainer.get("/models/?limit=100").json
+    assert listed["total"] >= 1 and model in [row["id"] for row in listed["models"]]
+
+
+def test_its_answers_are_those_of_the_file(trainer: Trainer, model: str) -> None:
+    with zipfile.ZipFile(io.BytesIO(trainer.get(f"/models/{model}/file").body)) as archive:
+        assert "policy.pth" in archive.namelist()
+    observations = np.random.default_rng(1).uniform(-0.2, 0.2, (200, 4)).astype(np.float32)
+    wanted = actions(trainer, model, observations)
+    assert ask(trainer, model, observations=observations.tolist())["actions"] == wanted
+    assert ask(trainer, model, observation=observations[0].tolist())["action"] == wanted[0]
+
+
+def test_many_agents_ask_at_once_and_each_has_its_own_answer(trainer: Trainer, model: str) -> None:
+    observations = np.random.default_rng(2).uniform(-0.2, 0.2, (300, 4)).astype(np.float32)
+    with concurrent.futures.ThreadPoolExecutor(16) as agents:
+        told = list(agents.map(lambda each: ask(trainer, model, observation=each.tolist())["action"], observations))
+    assert told == actions(trainer, model, observations)
+
+
+@pytest.mark.parametrize(
+    "asked, message",
+    [
+        ({"observation": [0, 0, 0]}, r"observations[0] has shape (3,)"),
+        ({"observation": "x"}, "expected a list"),
+        ({"observations": []}, "1 to 100000"),
+        ({"observations": [[0, 0, 0, 0], [0, 0, 0, None]]}, "observations[1][3]"),
+        ({}, "give either"),
+        ({"observation": [0, 0, 0, 0], "observations": [[0, 0, 0, 0]]}, "give either"),
+    ],
+)
+def test_what_is_no_observation_is_refused(trainer: Trainer, model: str, asked: dict[str, Any], message: str) -> None:
+    refused = trainer.post(f"/models/{model}/predict", asked)
+    assert refused.status == 400 and message in refused.json["message"], refused.body
+
+
+def test_a_roll_out_is_an_episode_of_its_environment(trainer: Trainer, model: str) -> None:
+    told = trainer.post(f"/models/{model}/rollout", {"seed": 5, "steps": 30}).json
+    env = gymnasium.make("CartPole-v1")
+    observation, _ = env.reset(seed=5)
+    for seen, action, reward in zip(told["observations"], told["actions"], told["rewards"], strict=True):
+        assert np.array_equal(np.array(seen, np.float32), observation)
+        observation, wanted, *_ = env.step(action)
+        assert reward == wanted
+    assert told["done"] or len(told["rewards"]) == 30
+    assert trainer.post(f"/models/{model}/rollout", {"steps": 0}).status == 400
+
+
+def test_versions_count_within_a_title_and_one_is_promoted(trainer: Trainer, experiment: str) -> None:
+    first, second = (trainer.post("/models/", {"experiment_id": experiment, "title": "best"}).json for _ in range(2))
+    assert (first["version"], second["version"]) == (1, 2)
+    for one, other in ((first, second), (second, first)):
+        assert trainer.request("PATCH", f"/models/{one['id']}/", {"is_promoted": True}).json["is_promoted"]
+        assert not trainer.get(f"/models/{other['id']}/").json["is_promoted"]
+    moved = trainer.request("PATCH", f"/models/{first['id']}/", {"title": "other"}).json
+    assert (moved["title"], moved["version"], moved["is_promoted"]) == ("other", 1, False)
+    assert trainer.request("DELETE", f"/models/{first['id']}/").status == 204
+    assert trainer.get(f"/models/{first['id']}/").status == 404
+    assert not (trainer.data / "models" / first["id"]).exists()
+
+
+@pytest.mark.long
+def test_a_model_outlives_its_experiment(trainer: Trainer) -> None:
+    name = trainer.started(total_timesteps=512, hyperparameters={"n_steps": 256}, normalize=True)
+    trainer.until(name, "completed")
+    model = trainer.post("/models/", {"experiment_id": name}).json["id"]
+    assert trainer.request("DELETE", f"/experiments/{name}/").status == 204
+    observations = np.array([[0.1, 0.2, -0.1, 0.3]], np.float32)
+    assert ask(trainer, model, observations=observations.tolist())["actions"] == actions(trainer, model, observations)
+
+
+def test_an_experiment_without_a_model_gives_none(trainer: Trainer) -> None:
+    refused = trainer.post("/models/", {"experiment_id": trainer.experiment()})
+    assert refused.status == 409 and "has left no model" in refused.json["message"]
+
+
+def test_the_onnx_graph_acts_as_the_model_does(trainer: Trainer, model: str) -> None:
+    told = trainer.get(f"/models/{model}/onnx")
+    assert told.status == 200, told.body
+    observations = np.random.default_rng(3).uniform(-0.2, 0.2, (100, 4)).astype(np.float32)
+    (found,) = onnxruntime.InferenceSession(told.body).run(None, {"observation": observations})
+    assert found.tolist() == ask(trainer, model, observations=observations.tolist())["actions"]
+    assert trainer.get(f"/models/{model}/onnx").body == told.body
+
+
+@pytest.mark.long
+def test_whoever_asks_is_answered_though_the_process_dies(trainer: Trainer, model: str) -> None:
+    ask(trainer, model, observation=[0, 0, 0, 0])
+    (pid,) = wait_for(lambda: processes(trainer))
+    os.kill(pid, signal.SIGKILL)
+    assert ask(trainer, model, observation=[0, 0, 0, 0])["action"] in (0, 1)
+    assert processes(trainer) != [pid]
+
+
+@pytest.mark.long
+def test_other_accounts_models_are_none(secured: Secured) -> None:
+    missing = secured.ask("other", "POST", "/models/nothing/predict", {"observation": [0]})
+    assert missing.status == 404 and "there is no model" in missing.json["message"]

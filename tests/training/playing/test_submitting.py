@@ -1,0 +1,114 @@
+"""Models in challenges: the server plays, and it is a submission as any other, whatever is killed on the way."""
+
+import io
+import os
+import signal
+from typing import Any
+
+import pytest
+from stable_baselines3 import PPO
+
+from tests.conftest import Secured
+from tests.support.servers import Answer, children, wait_for
+from tests.training.conftest import Trainer
+
+UPLOAD = "/models/upload?title=mine&algorithm=PPO&environment=CartPole-v1"
+
+
+def challenge(name: str, **more: Any) -> dict[str, Any]:
+    """A challenge whose trials any policy ends soon."""
+    return {"name": name, "environment": "CartPole-v1", "max_episode_steps": 30, "trials": {"number": 2}, **more}
+
+
+def define(trainer: Trainer, **given: Any) -> None:
+    answer = trainer.post("/challenges/", {"definition": challenge(**given)})
+    assert answer.status == 200, answer.body
+
+
+def graded(trainer: Trainer, submission: str) -> dict[str, Any]:
+    """A submission as soon as it is over and verified."""
+
+    def over() -> dict[str, Any] | None:
+        row: dict[str, Any] = trainer.get(f"/submissions/{submission}/").json
+        return None if row["state"] in ("created", "running", "verifying") else row
+
+    found: dict[str, Any] = wait_for(over, 300)
+    return found
+
+
+def player(trainer: Trainer) -> int | None:
+    """The process id of whoever plays."""
+    for worker in trainer.workers():
+        for pid in children(worker):
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                if b"gymserve.training.playing.player" in file.read():
+                    return pid
+    return None
+
+
+@pytest.mark.long
+def test_what_is_trained_here_is_played_graded_and_verified_here(trainer: Trainer, model: str) -> None:
+    define(trainer, name="cart")
+    asked = {"challenge": "cart", "entrant": "robot"}
+    told = trainer.post(f"/models/{model}/submit", asked, Idempotency_Key="once")
+    assert told.status == 202, told.body
+    again = trainer.post(f"/models/{model}/submit", asked, Idempotency_Key="once")
+    assert again.status == 202 and again.json["submission_id"] == told.json["submission_id"]
+    row = graded(trainer, told.json["submission_id"])
+    assert (row["state"], row["verdict"], row["entrant"]) == ("graded", "verified", "robot"), row
+    assert [trial["state"] for trial in row["trials"]] == ["played"] * 2 and 0 < row["score"] <= 30
+    assert trainer.get("/challenges/cart/leaderboard").json["places"][0]["entrant"] == "robot"
+    wait_for(lambda: not os.listdir(trainer.data / "playing"))
+
+
+@pytest.mark.guarantee("whoever plays a submission with a model is killed")
+def test_a_killed_player_is_followed_by_one_that_goes_on(trainer: Trainer, model: str) -> None:
+    define(trainer, name="long", trials={"number": 40})
+    told = trainer.post(f"/models/{model}/submit", {"challenge": "long"}).json
+    path = f"/submissions/{told['submission_id']}/"
+    wait_for(lambda: (trainer.get(path).json["progress"] or {}).get("steps", 0) > 20, 300)
+    os.kill(wait_for(lambda: player(trainer)), signal.SIGKILL)
+    row = graded(trainer, told["submission_id"])
+    assert (row["state"], row["verdict"]) == ("graded", "verified"), row
+    assert [trial["state"] for trial in row["trials"]] == ["played"] * 40
+
+
+@pytest.mark.parametrize(
+    "name, environment, reason",
+    [
+        ("lake", "FrozenLake-v1", "the model's observation space is Box (shape [4]"),
+        ("bars", "Acrobot-v1", "that of Acrobot-v1 is Box (shape [6]"),
+    ],
+)
+def test_other_spaces_are_refused_and_no_submission_is_charged(
+    trainer: Trainer, model: str, name: str, environment: str, reason: str
+) -> None:
+    define(trainer, name=name, environment=environment)
+    refused = trainer.post(f"/models/{model}/submit", {"challenge": name})
+    assert refused.status == 422 and reason in refused.json["message"], refused.body
+    assert trainer.get(f"/challenges/{name}/submissions/").json == []
+
+
+def test_there_must_be_such_a_challenge(trainer: Trainer, model: str) -> None:
+    assert trainer.post(f"/models/{model}/submit", {"challenge": "nothing"}).status == 404
+    assert trainer.post(f"/models/{model}/submit", {}).status == 400
+
+
+@pytest.mark.long
+def test_with_accounts_it_is_its_accounts_submission(secured: Secured) -> None:
+    assert secured.ask("organiser", "POST", "/challenges/", {"definition": challenge("robots")}).status == 200
+    file = io.BytesIO()
+    PPO("MlpPolicy", "CartPole-v1", device="cpu").save(file)
+    made = secured.ask("participant", "POST", UPLOAD, file.getvalue(), Content_Type="application/zip")
+    assert made.status == 201, made.body
+    path, asked = f"/models/{made.json['id']}/submit", {"challenge": "robots"}
+    assert secured.ask("other", "POST", path, asked).status == 404
+    told = secured.ask("participant", "POST", path, asked)
+    assert told.status == 202, told.body
+
+    def over() -> Answer | None:
+        row = secured.ask("participant", "GET", f"/submissions/{told.json['submission_id']}/")
+        return row if row.json["state"] == "graded" else None
+
+    row = wait_for(over, 300).json
+    assert row["entrant"] == f"account {secured.ids['participant']}" and row["verdict"] == "verified"

@@ -1,0 +1,236 @@
+"""The API's description covers every route, validates, and is kept; its pages fetch nothing from elsewhere."""
+
+import functools
+import inspect
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from openapi_spec_validator import validate
+
+from gymserve.settings import Settings
+from gymserve.web.app import create_app
+from gymserve.web.http.openapi import path_of
+from tests import ROOT
+from tests.conftest import Secured
+from tests.support.description import Description
+from tests.support.parts import TYPESCRIPT
+from tests.support.servers import Server
+
+PAGES = {"/openapi.json", "/docs", "/redoc", "/static/{filename}", "/boards/{name}"}
+
+
+def routes() -> set[tuple[str, str]]:
+    """(method, path) of every route of the application."""
+    found = set()
+    with tempfile.TemporaryDirectory() as data:
+        rules = list(create_app(Settings(DATA=data)).url_map.iter_rules())
+    for rule in rules:
+        if rule.endpoint.partition(".")[0].endswith("pages"):  # for people
+            continue
+        found |= {(method.lower(), path_of(rule)) for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}}
+    return {(method, path) for method, path in found if path not in PAGES}
+
+
+def test_the_document_validates_and_covers_every_route(server: Server) -> None:
+    document = server.get("/openapi.json").json
+    validate(document)
+    assert document["openapi"] == "3.1.0"
+    assert api_of(server).description.operations == routes()
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            assert operation["summary"] and "400" in operation["responses"]
+
+
+def test_the_document_has_each_path_and_each_name_once(server: Server) -> None:
+    document = server.get("/openapi.json").json
+    shapes = [re.sub(r"{\w+}", "{}", path) for path in document["paths"]]
+    assert len(shapes) == len(set(shapes))
+    assert all(name.isidentifier() for name in document["components"]["schemas"])
+    for schema in parts_of(document["components"]):
+        assert schema.get("type") != "array" or schema.keys() & {"items", "prefixItems"}, schema
+        assert schema.get("type") != "object" or schema.keys() & {"properties", "additionalProperties"}, schema
+    assert not any("security" in each for methods in document["paths"].values() for each in methods.values())
+
+
+def parts_of(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        yield node
+    for each in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from parts_of(each)
+
+
+ELSEWHERE_CHECKED = {"v1.step", "v1.observation_space_contains"}  # by the lane's own reader; of any keys
+
+
+def test_a_view_checks_its_request_by_the_struct_that_describes_it() -> None:
+    with tempfile.TemporaryDirectory() as data:
+        views = create_app(Settings(DATA=data)).view_functions
+    checked = 0
+    for endpoint, view in views.items():
+        note = getattr(view, "__documentation__", None)
+        kind = note and (note.body or note.form)
+        if kind is None or endpoint in ELSEWHERE_CHECKED or endpoint.startswith(("runt.", "rewards.")):
+            continue
+        text = inspect.getsource(inspect.unwrap(view))
+        assert re.search(rf"(parse|parse_form|sent)\(schemas\.{kind.__name__}\b", text), endpoint
+        checked += 1
+    assert checked > 20
+
+
+def test_the_document_is_sent_again_only_if_it_has_changed(server: Server) -> None:
+    tag = server.get("/openapi.json").headers["ETag"]
+    assert server.get("/openapi.json", If_None_Match=tag).status == 304
+
+
+@pytest.mark.long
+def test_a_typed_client_for_python_is_made_of_it(secured: Secured, tmp_path: Path) -> None:
+    document = saved(secured.ask("nobody", "GET", "/openapi.json").json, tmp_path)
+    config = ROOT / "examples" / "openapi-python-client.yaml"
+    environment = {**os.environ, "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))}
+    command = ["openapi-python-client", "generate", "--path", document, "--config", config, "--fail-on-warning"]
+    made = subprocess.run(
+        [*command, "--output-path", tmp_path / "made"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stdout + made.stderr
+    views = [each for each in (tmp_path / "made").glob("gymserve_client/api/*/*.py") if each.name != "__init__.py"]
+    assert len(views) == len(routes())
+    use = """
+from gymserve_client import Client
+from gymserve_client.api.instances import v1_create, v1_reset
+from gymserve_client.models import Create, Reset
+client = Client(base_url=sys.argv[1], headers={"Authorization": "Bearer " + sys.argv[2]}, raise_on_unexpected_status=True)
+made = v1_create.sync(client=client, body=Create(env_id="CartPole-v1"))
+print(len(v1_reset.sync(made.instance_id, client=client, body=Reset(seed=1)).observation))
+"""
+    asked = [sys.executable, "-c", "import sys" + use, secured.server.url, secured.keys["participant"]]
+    used = subprocess.run(asked, cwd=tmp_path / "made", capture_output=True, text=True, check=False)
+    assert used.stdout == "4\n", used.stderr
+
+
+@pytest.mark.long
+@pytest.mark.needs("openapi-typescript")
+def test_a_typed_client_for_typescript_is_made_of_it(secured: Secured, tmp_path: Path) -> None:
+    document = saved(secured.ask("nobody", "GET", "/openapi.json").json, tmp_path)
+    make = [TYPESCRIPT / "openapi-typescript", document, "--default-non-nullable", "false"]
+    subprocess.run([*make, "-o", tmp_path / "api.d.ts"], check=True)
+    (tmp_path / "use.ts").write_text(
+        'import type { paths } from "./api";\n'
+        'type Body = paths["/v1/envs/"]["post"]["requestBody"]["content"]["application/json"];\n'
+        'export const asked: Body = { env_id: "CartPole-v1" };\n'
+    )
+    subprocess.run([TYPESCRIPT / "tsc", "--noEmit", "--strict", "use.ts"], cwd=tmp_path, check=True)
+
+
+def saved(document: Any, folder: Path) -> Path:
+    (folder / "openapi.json").write_text(json.dumps(document))
+    return folder / "openapi.json"
+
+
+def test_every_route_is_in_the_documentation() -> None:
+    text = "".join((ROOT / "docs" / "agents" / name).read_text() for name in ("api.md", "dialects.md"))
+    for method, path in routes():
+        assert f"{method.upper()} {path}" in text, f"neither page tells of {method.upper()} {path}"
+
+
+@pytest.mark.parametrize("page", ["/docs", "/redoc"])
+def test_a_page_names_nothing_outside(server: Server, page: str) -> None:
+    answer = server.get(page)
+    assert answer.status == 200 and "default-src 'self'" in answer.headers["Content-Security-Policy"]
+    html = answer.body.decode()
+    assert "http:" not in html and "https:" not in html and "<script>" not in html and "style=" not in html
+    for reference in re.findall(r'(?:src|href)="(/[^"]+)"', html):
+        assert server.get(reference).status == 200, reference
+
+
+ELSEWHERE = {  # tests of their own: they end the server, leave HTTP, or begin a real training
+    ("post", "/v1/shutdown/"),
+    ("get", "/v1/envs/{instance_id}/stream"),
+    ("get", "/api/v1/stream"),
+}
+OPERATIONS = sorted(routes() - ELSEWHERE)
+FEW = 3  # requests to each operation by default
+EXAMPLES = int(os.environ.get("EXAMPLES", "20"))  # requests to each operation in the long part
+
+
+class Api:
+    """A server and what it says of itself."""
+
+    def __init__(self, server: Server) -> None:
+        self.server, self.description = server, Description(server)
+        self.schema = schemathesis.openapi.from_dict(self.description.document)
+
+    def parameters(self, method: str, path: str, user: int, headers: dict[str, str]) -> dict[str, Any]:
+        """Values of the path's parameters that exist."""
+        found: dict[str, Any] = {}
+        begins = path.rpartition("/")[0].endswith(
+            ("/train", "/resume", "/retry")
+        )  # a real training: tests of their own
+        if "{instance_id}" in path:
+            found["instance_id"] = self.server.post("/v1/envs/", {"env_id": "CartPole-v1"}, **headers).json["token"]
+        if "{experiment_id}" in path and not begins:
+            recipe = {"name": "x", "algorithm": "PPO", "environment": "CartPole-v1"}
+            found["experiment_id"] = self.server.post("/experiments", recipe, **headers).json["id"]
+        if "{user_id}" in path and (method, path) != ("delete", "/users/{user_id}/"):
+            found["user_id"] = user
+        return found
+
+
+@functools.cache
+def api_of(server: Server) -> Api:
+    """Made once for each server: reading its description takes longer than a few requests."""
+    return Api(server)
+
+
+def send_anything(api: Api, method: str, path: str, number: int, user: int, headers: dict[str, str]) -> None:
+    """Sends `number` requests to an operation; about half name what exists, and have `headers`."""
+    operation, existing = api.schema[path][method], api.parameters(method, path, user, headers)
+    seen = set()
+
+    @settings(
+        max_examples=number, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    )
+    @given(operation.as_strategy(), st.booleans())
+    def send(case: Any, known: bool) -> None:
+        if known and existing:
+            case.path_parameters.update(existing)
+        response = case.call(base_url=api.server.url, headers=headers if known else {})
+        seen.add(response.status_code)
+        assert response.status_code < 500, response.text
+        media = response.headers.get("content-type", [None])[0]
+        api.description.check(method, path, response.status_code, media, response.content)
+
+    send()
+    assert seen
+
+
+@pytest.mark.guarantee("anything is sent to any operation of `/openapi.json`")
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_nothing_that_is_sent_ends_in_an_unexplained_answer(server: Server, method: str, path: str) -> None:
+    send_anything(api_of(server), method, path, FEW, user=1, headers={})
+
+
+@pytest.mark.long
+@pytest.mark.guarantee("anything is sent to any operation of `/openapi.json`")
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_nothing_of_many_requests_ends_in_an_unexplained_answer(server: Server, method: str, path: str) -> None:
+    send_anything(api_of(server), method, path, EXAMPLES, user=1, headers={})
+
+
+@pytest.mark.long
+@pytest.mark.guarantee("anything is sent to any operation of `/openapi.json`")
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_with_accounts_no_request_ends_in_an_unexplained_answer(secured: Secured, method: str, path: str) -> None:
+    """A participant, who may delete the account, and is now and then nobody."""
+    user, key = secured.server.account(f"{method} {path}")
+    send_anything(api_of(secured.server), method, path, EXAMPLES, user, {"Authorization": f"Bearer {key}"})

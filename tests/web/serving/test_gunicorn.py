@@ -1,0 +1,144 @@
+"""What a new gunicorn must keep of its inner parts: where one of these fails, `gymserve.web.serving.worker` needs a look."""
+
+import inspect
+import os
+import re
+import selectors
+import socket
+import tomllib
+from collections.abc import Iterator
+from concurrent.futures import Future
+from typing import Any
+
+import gunicorn
+import pytest
+from gunicorn import util
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
+from gunicorn.http import RequestParser, wsgi
+from gunicorn.http.unreader import SocketUnreader
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from gymserve.web.serving import worker
+from tests import ROOT
+
+ADDRESS = ("127.0.0.1", 1)
+REQUEST = b"POST /echo HTTP/1.1\r\nHost: here\r\nContent-Length: 4\r\n\r\nbody"
+OVERRIDDEN = (
+    "init_process",
+    "load_wsgi",
+    "enqueue_req",
+    "handle",
+    "finish_request",
+    "set_accept_enabled",
+    "handle_exit",
+)
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadWorker]:
+    """gunicorn's own worker, which runs nothing."""
+    configuration = Config()
+    made = ThreadWorker(1, os.getpid(), [], None, 30, configuration, Logger(configuration))
+    made.poller = selectors.DefaultSelector()
+    yield made
+    made.poller.close()
+    made.tmp.close()
+
+
+@pytest.fixture
+def conn(threads: ThreadWorker) -> Iterator[Any]:
+    """A connection on which a client has sent a request."""
+    client, server = socket.socketpair()
+    with client, server:
+        client.sendall(REQUEST)
+        yield TConn(threads.cfg, server, ADDRESS, ADDRESS)
+
+
+def parameters(function: Any) -> list[str]:
+    return list(inspect.signature(function).parameters)
+
+
+def test_the_version_is_the_one_that_the_worker_was_written_for() -> None:
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    (line,) = (each for each in needed if each.startswith("gunicorn"))
+    assert line == f"gunicorn>={gunicorn.version_info[0]},<{gunicorn.version_info[0] + 1}"
+    assert f"gunicorn {gunicorn.version_info[0]}" in str(worker.__doc__)
+
+
+@pytest.mark.parametrize("name", OVERRIDDEN)
+def test_each_overridden_method_is_there_and_takes_the_same(name: str) -> None:
+    theirs, ours = parameters(getattr(ThreadWorker, name)), parameters(getattr(worker.Worker, name))
+    assert ours[: len(theirs)] == theirs
+
+
+def test_everything_that_the_worker_overrides_is_listed() -> None:
+    own = {name for name, value in vars(worker.Worker).items() if inspect.isfunction(value)} - {"__init__"}
+    assert own & {name for name, _ in inspect.getmembers(ThreadWorker)} == set(OVERRIDDEN)
+
+
+def test_a_worker_has_what_ours_reads(threads: ThreadWorker) -> None:
+    for name in ("alive", "sockets", "tpool", "method_queue", "pending_conns", "nr_conns", "log", "wsgi", "cfg"):
+        assert name == "wsgi" or hasattr(threads, name), name
+    assert threads.alive is True and threads.nr_conns == 0 and not threads.pending_conns
+
+
+def test_settings_are_plain_attributes_once_they_are_copied(threads: ThreadWorker) -> None:
+    configuration = threads.cfg
+    vars(configuration).update((name, setting.get()) for name, setting in configuration.settings.items())
+    assert vars(configuration)["threads"] == configuration.threads == 1
+    assert not configuration.is_ssl
+
+
+def test_a_deferred_connection_is_the_last_of_the_pending_ones_with_a_time_to_end(
+    threads: ThreadWorker, conn: TConn
+) -> None:
+    deferred: Future[bool] = Future()
+    deferred.set_result(worker.DEFER)
+    threads.finish_request(conn, deferred)
+    assert threads.pending_conns[-1] is conn and isinstance(conn.timeout, float)
+
+
+def test_a_connection_is_parsed_from_an_unreader_of_ours(threads: ThreadWorker, conn: Any) -> None:
+    assert (conn.initialized, conn.is_http2, conn.timeout, conn.parser) == (False, False, None, None)
+    assert conn.wait_for_data(1.0) is True
+    conn.init()
+    assert conn.initialized and conn.parser.req_count == 0 and conn.parser.unreader.take_buffered() == b""
+    places = worker.Places(1)
+    conn.parser.unreader = arrivals = worker.Arrivals(conn.sock, b"", places, places)
+    assert arrivals.gather() and arrivals.started()
+    request = next(conn.parser)
+    assert (request.method, request.uri, request.body.read()) == ("POST", "/echo", b"body")
+    assert conn.parser.req_count == 1 and not arrivals.started()
+
+
+def test_an_unreader_keeps_its_shape(conn: TConn) -> None:
+    assert parameters(SocketUnreader.chunk) == parameters(worker.Arrivals.chunk) == ["self", "size_hint"]
+    assert SocketUnreader(conn.sock, 7).mxchunk == 7
+
+
+@pytest.mark.parametrize("headers", [[("Content-Length", "4")], []])
+def test_a_response_of_ours_is_made_and_differs_in_its_head_alone(
+    threads: ThreadWorker, monkeypatch: pytest.MonkeyPatch, headers: list[tuple[str, str]]
+) -> None:
+    heads = []
+    for kind in (wsgi.Response, worker.Response):
+        monkeypatch.setattr(wsgi, "Response", kind)
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            request = next(RequestParser(threads.cfg, iter([REQUEST]), ADDRESS))
+            response, _ = wsgi.create(request, ours, ADDRESS, ADDRESS, threads.cfg)
+            assert type(response) is kind
+            response.start_response("200 OK", headers)
+            response.write(b"body")
+            response.close()
+            assert response.headers_sent and response.sent == 4
+            heads.append(re.sub(rb"Date: [^\r]+", b"Date", theirs.recv(4096)))
+    assert re.sub(rb"Server: [^\r]+\r\n", b"", heads[0]) == heads[1]
+
+
+def test_refusals_are_written_by_a_function_that_ours_can_stand_in_for() -> None:
+    assert parameters(util.write_error) == parameters(worker.write_error)
+    assert "util.write_error(client" in inspect.getsource(ThreadWorker.handle_error)
+    assert {"sock", "timeout"} <= set(parameters(util.close_graceful))
+    assert parameters(util.write_nonblock)[:2] == ["sock", "data"]
