@@ -18,7 +18,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         tmp_path_factory.mktemp("data"),
         ENVIRONMENT_MODULES=modules,
         ENVIRONMENT_KWARGS={"Counting-v0": ["file"]},
-        STEP_SECONDS=2,
+        STEP_SECONDS=5,
     )
     yield started
     assert started.stop() == 0

@@ -194,7 +194,7 @@ def falls_silent(
         for _ in range(1000):
             with pytest.raises(Unavailable), database.reading():
                 pass
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 250  # waiting for each would take 1,000 s
         silence.clear()
         wait_for(lambda: answers(database))
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import gymnasium
 import pytest
-import urllib3
 
 import client
 from client.transport.address import Address
@@ -157,25 +156,33 @@ def test_a_failing_environment_is_an_error_with_its_reason() -> None:
     env.close()
 
 
-def test_a_late_answer_is_the_answer_to_the_repeated_call() -> None:
-    env = client.make("Faulty-v0", limits=client.Limits(timeout=0.2, patience=1))
+def in_a_hurry(env_id: str) -> client.RemoteEnv:
+    """A remote environment after a reset, whose next stream waits 0.2 seconds for an answer."""
+    env = client.make(env_id)
     env.reset()
+    conversation = env.connection._conversation
+    assert conversation.stream is not None
+    conversation.stream.close()
+    conversation.stream = None
+    env.connection.limits = client.Limits(timeout=0.2)
+    return env
+
+
+def test_a_late_answer_is_the_answer_to_the_repeated_call() -> None:
+    env = in_a_hurry("Faulty-v0")
     with pytest.raises(client.TimedOut, match=r"0\.2 s"):
         env.step(8)
     env.connection.limits = client.Limits()
-    env.connection._http._pool.timeout = urllib3.Timeout(30)
     assert env.step(8)[0] == [1.0]  # the same call: its answer
     assert env.step(0)[0] == [2.0]
     env.close()
 
 
 def test_another_call_after_a_late_answer_goes_on_from_what_happened() -> None:
-    env = client.make("Faulty-v0", limits=client.Limits(timeout=0.2, patience=1))
-    env.reset()
+    env = in_a_hurry("Faulty-v0")
     with pytest.raises(client.TimedOut):
         env.step(8)
     env.connection.limits = client.Limits()
-    env.connection._http._pool.timeout = urllib3.Timeout(30)
     assert env.step(0)[0] == [2.0]
     env.close()
 

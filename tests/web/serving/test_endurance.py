@@ -61,14 +61,14 @@ def test_everything_killed_at_random_instants_loses_no_step(start: Callable[...,
     chance = random.Random(1)
     try:
         for _ in range(kills):
-            goals = [len(player.answers) + chance.randrange(1, 300) for player in players]
+            goals = [len(player.answers) + chance.randrange(1, 150) for player in players]
             wait_for(
-                lambda goals=goals: all(len(p.answers) > goal for p, goal in zip(players, goals, strict=True)), 120
+                lambda goals=goals: all(len(p.answers) > goal for p, goal in zip(players, goals, strict=True)), 300
             )
             server.kill()
             server.start()
         goals = [len(player.answers) + 10 for player in players]
-        wait_for(lambda: all(len(p.answers) > goal for p, goal in zip(players, goals, strict=True)), 120)
+        wait_for(lambda: all(len(p.answers) > goal for p, goal in zip(players, goals, strict=True)), 300)
     finally:
         for player in players:
             player.ends.set()
