@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import stable_baselines3.common.atari_wrappers as atari
 import stable_baselines3.common.vec_env as stable
+import torch
 from gymnasium import wrappers as single
 from gymnasium.wrappers import vector
 from stable_baselines3.common.monitor import Monitor
@@ -23,17 +24,14 @@ Wrap = Callable[[Any], Any]
 RGB = {"render_mode": "rgb_array"}
 
 CANNOT = {
-    "gymnasium.ArrayConversion": "its package, array_api_compat, is not installed; it changes values on this side only",
-    "gymnasium.JaxToNumpy": "as ArrayConversion",
-    "gymnasium.JaxToTorch": "as ArrayConversion",
-    "gymnasium.NumpyToTorch": "as ArrayConversion",
-    "vector.ArrayConversion": "as ArrayConversion",
-    "vector.JaxToNumpy": "as ArrayConversion",
-    "vector.JaxToTorch": "as ArrayConversion",
-    "vector.NumpyToTorch": "as ArrayConversion",
-    "gymnasium.RecordVideo": "moviepy is not installed; on the server: `monitor/start` with video_callable",
-    "vector.RecordVideo": "moviepy is not installed; each copy is rendered, see test_as_local.py",
-    "stable.VecVideoRecorder": "moviepy is not installed; on the server: `monitor/start` with video_callable",
+    "gymnasium.JaxToNumpy": "is for environments whose values are JAX arrays, and a server answers NumPy's",
+    "gymnasium.JaxToTorch": "as JaxToNumpy",
+    "vector.JaxToNumpy": "as JaxToNumpy",
+    "vector.JaxToTorch": "as JaxToNumpy",
+    "gymnasium.RecordVideo": "needs moviepy, which refuses the Pillow that constraints.txt pins; on the server: "
+    "`monitor/start` with video_callable",
+    "vector.RecordVideo": "as RecordVideo; each copy is rendered, see test_as_local.py",
+    "stable.VecVideoRecorder": "as RecordVideo",
     "atari.StickyActionEnv": "draws from the generator with which the environment draws in its next reset; on the server: "
     "the wrapper StickyAction",
 }
@@ -43,6 +41,7 @@ CANNOT = {
 SINGLE: dict[str, tuple[str, dict[str, Any], Wrap]] = {
     "AddRenderObservation": ("CartPole-v1", RGB, single.AddRenderObservation),
     "AddWhiteNoise": ("CartPole-v1", RGB, lambda e: single.AddRenderObservation(single.AddWhiteNoise(e, 0.3))),
+    "ArrayConversion": ("CartPole-v1", {}, lambda e: single.ArrayConversion(e, np, torch)),
     "Autoreset": ("CartPole-v1", {}, single.Autoreset),
     "ClipAction": ("Pendulum-v1", {}, single.ClipAction),
     "ClipReward": ("Pendulum-v1", {}, lambda e: single.ClipReward(e, -1, 1)),
@@ -58,6 +57,7 @@ SINGLE: dict[str, tuple[str, dict[str, Any], Wrap]] = {
     "MaxAndSkipObservation": ("Large-v0", {}, single.MaxAndSkipObservation),
     "NormalizeObservation": ("CartPole-v1", {}, single.NormalizeObservation),
     "NormalizeReward": ("Pendulum-v1", {}, single.NormalizeReward),
+    "NumpyToTorch": ("CartPole-v1", {}, single.NumpyToTorch),
     "ObstructView": ("CartPole-v1", RGB, lambda e: single.AddRenderObservation(single.ObstructView(e, 0.1, 3))),
     "OrderEnforcing": ("CartPole-v1", {}, single.OrderEnforcing),
     "PassiveEnvChecker": ("CartPole-v1", {}, single.PassiveEnvChecker),
@@ -76,6 +76,7 @@ SINGLE: dict[str, tuple[str, dict[str, Any], Wrap]] = {
     "TransformReward": ("CartPole-v1", {}, lambda e: single.TransformReward(e, lambda r: 2 * r)),
 }
 VECTOR: dict[str, tuple[str, dict[str, Any], Wrap]] = {
+    "ArrayConversion": ("CartPole-v1", {}, lambda e: vector.ArrayConversion(e, np, torch)),
     "ClipAction": ("Pendulum-v1", {}, vector.ClipAction),
     "ClipReward": ("Pendulum-v1", {}, lambda e: vector.ClipReward(e, -1, 1)),
     "DictInfoToList": ("CartPole-v1", {}, vector.DictInfoToList),
@@ -86,6 +87,7 @@ VECTOR: dict[str, tuple[str, dict[str, Any], Wrap]] = {
     "HumanRendering": ("CartPole-v1", RGB, vector.HumanRendering),
     "NormalizeObservation": ("CartPole-v1", {}, vector.NormalizeObservation),
     "NormalizeReward": ("Pendulum-v1", {}, vector.NormalizeReward),
+    "NumpyToTorch": ("CartPole-v1", {}, vector.NumpyToTorch),
     "RecordEpisodeStatistics": ("CartPole-v1", {}, vector.RecordEpisodeStatistics),
     "RescaleAction": ("Pendulum-v1", {}, lambda e: vector.RescaleAction(e, -1, 1)),
     "RescaleObservation": ("Pendulum-v1", {}, lambda e: vector.RescaleObservation(e, 0, 1)),
@@ -135,9 +137,7 @@ def played(env: Any, count: int) -> Iterator[Any]:
         for info in infos:
             if isinstance(info, dict) and "episode" in info:
                 del info["episode"]["t"]
-        yield (
-            (answer[0], np.asarray(answer[1], np.float64), *answer[2:]) if isinstance(answer[1], np.ndarray) else answer
-        )
+        yield (answer[0], np.asarray(answer[1], np.float64), *answer[2:]) if np.ndim(answer[1]) else answer
         if np.ndim(answer[2]) == 0 and (answer[2] or answer[3]):
             return
 
@@ -214,7 +214,7 @@ def test_no_wrapper_is_left_out() -> None:
 def _is_class(module: Any, name: str) -> bool:
     try:
         return inspect.isclass(getattr(module, name))
-    except ImportError:  # its own packages are not here
+    except (ImportError, gymnasium.error.DependencyNotInstalled):  # JAX is not here
         return True
 
 

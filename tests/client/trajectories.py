@@ -15,6 +15,8 @@ def same(one: Any, other: Any) -> bool:
         if one.dtype == object:
             return one.shape == other.shape and all(map(same, one, other))
         return one.dtype == other.dtype and np.array_equal(one, other)
+    if hasattr(one, "numpy"):  # PyTorch's tensors
+        return type(one) is type(other) and same(one.numpy(), other.numpy())
     return bool(one == other)
 
 
