@@ -120,4 +120,5 @@ def test_others_models_and_none_are_refused(secured: Secured, trainer: Trainer) 
     asked = {"name": "x", "parent_model": "nothing"}
     refused = secured.ask("other", "POST", "/experiments", asked)
     assert refused.status == 422 and "there is no model" in refused.json["message"]
-    assert trainer.post("/experiments", {**asked, "parent_model": ["x"]}).status == 422
+    refused = trainer.post("/experiments", {**asked, "parent_model": ["x"]})
+    assert refused.status == 400 and "parent_model" in refused.json["message"], refused.body
