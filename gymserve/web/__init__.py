@@ -1,1 +1,1 @@
-"""All HTTP of ours, and the only room that knows Flask."""
+"""The HTTP server: views, pages and gunicorn. Only this package imports Flask."""

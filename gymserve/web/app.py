@@ -1,4 +1,4 @@
-"""The Flask application: the only place where the rooms are wired together."""
+"""The Flask application, the only place where the packages are wired together."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ from gymserve.web.dialects.runt.api import blueprint as runt
 from gymserve.web.http import access, browser, envelope, errors, parameters
 from gymserve.web.http.backend import KEY, Backend
 from gymserve.web.http.openapi import blueprint as openapi
-from gymserve.web.instances.lane import StepLane
+from gymserve.web.instances.lane import StepFastPath
 from gymserve.web.instances.stream import blueprint as stream
 from gymserve.web.instances.v1 import blueprint as v1
 from gymserve.web.models.api import blueprint as model_views
@@ -74,52 +74,52 @@ BLUEPRINTS = (
 
 
 def create_app(settings: Settings) -> Flask:
-    """The application. It keeps no state of instances, so any number of processes may run it side by side."""
+    """Create the application. It keeps no instance state, so any number of processes can run it side by side."""
     logs.configure(settings)
     app = Flask(__name__)
     app.request_class = parameters.Request
     app.config["MAX_CONTENT_LENGTH"] = settings.MAX_BODY_BYTES
-    # Old clients leave out trailing slashes or add some, and do not follow a redirected POST.
+    # Old clients omit trailing slashes or add extra ones, and do not follow a redirected POST.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     backend = Backend.of(settings)
     app.extensions[KEY] = backend
     app.secret_key = backend.accounts.secrets[0]
-    door = _door(backend)
+    guard = _guard(backend)
     errors.register(app)
     envelope.register(app, settings, backend.counts)
-    access.register(app, door)
+    access.register(app, guard)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     browser.register(app, hours=settings.LOGIN_HOURS, is_open=settings.AUTH == "open")
     app.view_functions["static"] = access.allow(access.PUBLIC)(app.view_functions["static"])
-    app.wsgi_app = _step_lane(app, backend, door)  # type: ignore[method-assign]
+    app.wsgi_app = _step_fast_path(app, backend, guard)  # type: ignore[method-assign]  # as Flask's documentation wraps it
     return app
 
 
-def _door(backend: Backend) -> access.Door:
+def _guard(backend: Backend) -> access.Guard:
     settings = backend.settings
-    return access.Door(
+    return access.Guard(
         backend.accounts.entrance,
         backend.accounts.rates,
         is_open=settings.AUTH == "open",
         requests_per_minute=settings.REQUESTS_PER_MINUTE,
         origins=settings.CORS_ORIGINS,
         participant=backend.grading.participant,
-        takes_participants=backend.grading.is_reported,
+        accepts_participants=backend.grading.is_reported,
     )
 
 
-def _step_lane(app: Flask, backend: Backend, door: access.Door) -> StepLane:
-    """The lane around the application, behind as many proxies as the settings name."""
+def _step_fast_path(app: Flask, backend: Backend, guard: access.Guard) -> StepFastPath:
+    """Wrap the application in the fast path of steps, behind the number of proxies in the settings."""
     settings = backend.settings
     application: Any = app.wsgi_app
     if number := settings.PROXIES:
         application = ProxyFix(application, x_for=number, x_proto=number, x_host=number, x_prefix=number)
-    return StepLane(
+    return StepFastPath(
         application,
         backend.instances,
-        door,
+        guard,
         backend.counts,
         max_body_bytes=settings.MAX_BODY_BYTES,
         hosts=envelope.trusted_hosts(settings),

@@ -17,7 +17,7 @@ from gymserve.web.http.errors import with_detail
 from gymserve.web.http.openapi import documented
 from gymserve.web.training.projects import project_rows
 
-blueprint = Blueprint("users", scope="account", tag="Accounts", refusal=with_detail)
+blueprint = Blueprint("users", scope="account", tag="Accounts", on_error=with_detail)
 OTHERS = (401, 403)
 
 

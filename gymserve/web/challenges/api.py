@@ -62,7 +62,7 @@ def _entrant(name: str | None) -> str:
     return name
 
 
-def asked_for(env_id: str, *, by_key: bool) -> Held | None:
+def requested_challenge(env_id: str, *, by_key: bool) -> Held | None:
     """The challenge that a creation asks for: `challenge:<name>`, or, of the old grader's clients, its environment's id."""
     if env_id.startswith(PREFIX):
         return grading().competition.find(env_id.removeprefix(PREFIX))

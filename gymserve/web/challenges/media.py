@@ -9,12 +9,12 @@ from gymserve.recording.artefacts import TYPES
 from gymserve.store.models import Submission
 from gymserve.web.challenges import schemas
 from gymserve.web.challenges.api import find_submission
-from gymserve.web.http.access import HOW, ORGANISER, PUBLIC, actor, allow, caller, check_scope, identity
+from gymserve.web.http.access import CREDENTIALS_NEEDED, ORGANISER, PUBLIC, actor, allow, caller, check_scope, identity
 from gymserve.web.http.answers import json_answer
 from gymserve.web.http.backend import backend, grading
 from gymserve.web.http.blueprint import Blueprint
-from gymserve.web.http.files import sent
-from gymserve.web.http.openapi import documented, in_parts
+from gymserve.web.http.files import send
+from gymserve.web.http.openapi import documented, ranges
 
 blueprint = Blueprint("media", scope="submissions", tag="Media")
 
@@ -40,7 +40,7 @@ def _asked_for(submission_id: str) -> tuple[Submission, Held]:
         return find_submission(submission_id, who, public=True)
     except errors.NotFound:
         if who is None:
-            raise errors.Unauthenticated(HOW) from None
+            raise errors.Unauthenticated(CREDENTIALS_NEEDED) from None
         raise
 
 
@@ -74,10 +74,10 @@ def make_media(submission_id: str) -> Response:
 
 @blueprint.get("/submissions/<submission_id>/media/<kind>")
 @allow(PUBLIC)
-@documented("video/webm", also=in_parts("video/webm"), media=tuple(TYPES.values()), errors=(401, 403, 409, 416))
+@documented("video/webm", also=ranges("video/webm"), media=tuple(TYPES.values()), errors=(401, 403, 409, 416))
 def fetch(submission_id: str, kind: str) -> Response:
     """Get a video or a picture of a submission: `video.webm`, `video.mp4`, `video.gif`, `poster.jpg`, `thumbnail.mp4` or
     `thumbnail.jpg`; ranges and ETags work."""
     row, held = _asked_for(submission_id)
     check_shown(row, held, caller())
-    return sent(backend().media.open(row.name, kind), kind, row.name)
+    return send(backend().media.open(row.name, kind), kind, row.name)

@@ -97,7 +97,7 @@ def submission_file(name: str, submission_id: str, kind: str) -> Response:
     who = visitor()
     row, held = find_submission(submission_id, who, public=True)
     check_shown(row, held, who)
-    return files.sent(backend().media.open(row.name, kind), kind, row.name)
+    return files.send(backend().media.open(row.name, kind), kind, row.name)
 
 
 @blueprint.post("/<name>/submissions/<submission_id>")

@@ -1,1 +1,1 @@
-"""What all views share: access, errors, parameters, descriptions."""
+"""What all views share: access control, errors, parameters, the API description."""

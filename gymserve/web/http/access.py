@@ -1,4 +1,4 @@
-"""Who may call what: each view says which role it needs, and this is where it is enforced."""
+"""Access control: each view declares the role it needs, and the guard enforces it."""
 
 import functools
 from collections.abc import Callable, Iterable
@@ -19,37 +19,40 @@ from gymserve.web.http.blueprint import Blueprint
 View = TypeVar("View", bound=Callable[..., Any])
 PUBLIC = "public"
 PARTICIPANT, ORGANISER, ADMIN = "participant", "organiser", "admin"
-STRANGERS_BYTES = 1 << 16  # of a body whose sender is not known
-BODY_BYTES = 1 << 20  # of one that is not said to be large
-HOW = "send Authorization: Bearer <an API key, or a token from /token>"
+ANONYMOUS_BODY_BYTES = 1 << 16  # the limit for senders that are not authenticated
+BODY_BYTES = 1 << 20  # the limit for views that are not marked `large`
+CREDENTIALS_NEEDED = "send Authorization: Bearer <an API key, or a token from /token>"
 PREFLIGHT = "OPTIONS"
 
 
 def caller() -> Identity | None:
-    """Who sends the current request; None: nobody has said, which PUBLIC views answer as well."""
+    """Return who sends the current request, or None if it is anonymous, which PUBLIC views allow."""
     who: Identity | None = g.identity
     return who
 
 
 def identity() -> Identity:
-    """Who sends the current request.
+    """Return who sends the current request.
 
     Raises:
-        Unauthenticated: nobody has said.
+        Unauthenticated: the request is anonymous.
     """
     if (who := caller()) is None:
-        raise errors.Unauthenticated(HOW)
+        raise errors.Unauthenticated(CREDENTIALS_NEEDED)
     return who
 
 
 def mark(view: View, name: str, value: object) -> View:
-    """Notes `value` at a view, where what is made around it with `functools.wraps` has it, too."""
+    """Set an attribute on a view; `functools.wraps` copies it to the functions that wrap the view."""
     setattr(view, f"__{name}__", value)
     return view
 
 
 def allow(role: str) -> Callable[[View], View]:
-    """Says who may call a view: accounts of `role` or a higher one, or PUBLIC. Participants, where nothing is said."""
+    """Declare who may call a view: accounts with `role` or a higher one, or anybody (PUBLIC).
+
+    Views without this declaration need a participant.
+    """
 
     def note(view: View) -> View:
         return mark(view, "access", role)
@@ -57,13 +60,13 @@ def allow(role: str) -> Callable[[View], View]:
     return note
 
 
-def acts(view: View) -> View:
-    """Says that a GET of this view changes something, so that pages of other sites may not ask for it."""
-    return mark(view, "acts", True)
+def changes_state(view: View) -> View:
+    """Declare that a GET of this view changes something, so pages of other sites may not request it."""
+    return mark(view, "changes_state", True)
 
 
 def ticketed(view: View) -> View:
-    """Says that a ticket in the query lets somebody in at this view, which pages open without headers."""
+    """Declare that this view accepts a ticket in its query, since pages open it without headers."""
     return mark(view, "ticketed", True)
 
 
@@ -72,7 +75,7 @@ def is_ticketed(view: Callable[..., Any]) -> bool:
 
 
 def key_in_body(name: str) -> Callable[[View], View]:
-    """Says that old clients, which know of no header, send their key to this view as the parameter `name`."""
+    """Declare that old clients, which send no header, send their key to this view as the parameter `name`."""
 
     def note(view: View) -> View:
         return mark(view, "key_in_body", name)
@@ -81,24 +84,24 @@ def key_in_body(name: str) -> Callable[[View], View]:
 
 
 def large(view: View) -> View:
-    """Says that bodies of this view may have MAX_BODY_BYTES, of whoever is known."""
+    """Declare that authenticated callers may send this view bodies of up to MAX_BODY_BYTES."""
     return mark(view, "large", True)
 
 
 def role_for(app: Flask, endpoint: str) -> str:
-    """The role that an endpoint needs."""
+    """Return the role that an endpoint needs."""
     return getattr(app.view_functions[endpoint], "__access__", PARTICIPANT)
 
 
-class Door:
-    """Tells who asks, and keeps out who may not come in. The step's fast lane and Flask's views share it.
+class Guard:
+    """Identifies callers and refuses requests that they may not make. Flask's views and the fast path share it.
 
     Args:
-        is_open: everybody may do everything.
-        requests_per_minute: of an account or address; 0: any number.
-        origins: of pages elsewhere that may call this server.
-        participant: the id of a challenge server's participant with a key; raises InvalidRequest.
-        takes_participants: there is such a server.
+        is_open: whether everybody may do everything.
+        requests_per_minute: the limit for each account or address; 0 means no limit.
+        origins: the origins of other sites' pages that may call this server.
+        participant: returns the id of the challenge server's participant with a key, or raises InvalidRequest.
+        accepts_participants: whether an external challenge server is configured.
     """
 
     def __init__(
@@ -110,17 +113,17 @@ class Door:
         requests_per_minute: int,
         origins: Iterable[str],
         participant: Callable[[str], str],
-        takes_participants: bool,
+        accepts_participants: bool,
     ) -> None:
         self.entrance, self.rates = entrance, rates
         self.open, self.requests_per_minute, self.origins = is_open, requests_per_minute, frozenset(origins)
-        self.participant, self.takes_participants = participant, takes_participants
+        self.participant, self.accepts_participants = participant, accepts_participants
 
     def identify(self, authorization: str | None) -> Identity | None:
-        """Who sends this `Authorization`; None: nobody has said.
+        """Return the sender of an `Authorization` header, or None without one.
 
         Raises:
-            Unauthenticated: what was said is not believed.
+            Unauthenticated: the credentials are not valid.
         """
         if self.open:
             return EVERYBODY
@@ -131,32 +134,36 @@ class Door:
         kind, _, secret = authorization.partition(" ")
         secret = secret.strip()
         if kind.lower() == "token" and secret.startswith("token="):
-            return self.entrance.identify(secret[6:].strip('"'))  # as graders on other machines send it
+            return self.entrance.identify(secret[6:].strip('"'))  # the form that external graders send
         if kind.lower() != "bearer":
-            raise errors.Unauthenticated(HOW)
+            raise errors.Unauthenticated(CREDENTIALS_NEEDED)
         return self.entrance.identify(secret)
 
     def check_instance(self, who: Identity | None, token: str) -> None:
-        """Whether `who` may use the instance with this token.
+        """Check that `who` may use the instance with this token.
 
         Raises:
-            Unauthenticated: nobody has said who asks, and the token alone does not suffice.
-            NotFound: it would be another account's, if there is one.
+            Unauthenticated: the request is anonymous, and the token alone does not suffice.
+            NotFound: the token belongs to another account, whether or not the instance exists.
         """
         if self.open:
             return
         if who is None:
             if not folders.suffices(token):
-                raise errors.Unauthenticated(HOW)
+                raise errors.Unauthenticated(CREDENTIALS_NEEDED)
             return
         if "environments" not in who.scopes:
             check_scope(who, "environments")
-        # In a token a dot stands before its account's number and nowhere else; a tilde likewise.
+        # In a token, a dot or a tilde occurs only before the account's number.
         if f".{who.account_id}-" not in token and f"~{who.account_id}-" not in token and not who.sees_all:
             raise errors.NotFound(f"Instance_id {token:.100} unknown")
 
-    def check_pace(self, who: Identity | None, address: str) -> None:
-        """Raises: TooFast: too many requests of this account or address."""
+    def check_rate(self, who: Identity | None, address: str) -> None:
+        """Count a request against its account's rate limit, or against its address's if it is anonymous.
+
+        Raises:
+            TooFast: the account or address has exceeded its limit.
+        """
         if self.open or not self.requests_per_minute:
             return
         rate = self.requests_per_minute / 60
@@ -166,10 +173,10 @@ class Door:
             raise errors.TooFast(f"more than REQUESTS_PER_MINUTE = {self.requests_per_minute} requests", wait)
 
     def check_origin(self, origin: str | None, host: str) -> None:
-        """Keeps out pages of other sites, which a visitor's browser may send here without being asked.
+        """Refuse requests that a page of another site makes through a visitor's browser.
 
         Raises:
-            Forbidden: a page of a site that is not in CORS_ORIGINS.
+            Forbidden: the page's origin is not in CORS_ORIGINS.
         """
         if origin is None or origin in self.origins or "*" in self.origins:
             return
@@ -177,8 +184,8 @@ class Door:
             raise errors.Forbidden("pages of other sites may not call this server: see CORS_ORIGINS")
 
 
-def register(app: Flask, door: Door) -> None:
-    """Asks at the door before each view."""
+def register(app: Flask, guard: Guard) -> None:
+    """Check every request of `app` with the guard before its view runs."""
 
     @app.before_request
     def authorise() -> None:
@@ -188,44 +195,44 @@ def register(app: Flask, door: Door) -> None:
         text.check(request.path)
         view, needed = app.view_functions[request.endpoint], role_for(app, request.endpoint)
         if request.method not in ("GET", "HEAD") or request.headers.get("Upgrade"):
-            door.check_origin(request.headers.get("Origin"), request.host)
-        elif getattr(view, "__acts__", False):
-            door.check_origin(_origin(), request.host)
+            guard.check_origin(request.headers.get("Origin"), request.host)
+        elif getattr(view, "__changes_state__", False):
+            guard.check_origin(_origin(), request.host)
         try:
-            g.identity = who = _by_ticket(app, door) or door.identify(request.headers.get("Authorization"))
+            g.identity = who = _identity_by_ticket(app, guard) or guard.identify(request.headers.get("Authorization"))
         except errors.Unauthenticated:
             if needed != PUBLIC:
-                door.check_pace(None, request.remote_addr or "")
+                guard.check_rate(None, request.remote_addr or "")
                 raise
             who = None
         _limit_body(app, view, who)
         key = getattr(view, "__key_in_body__", None)
-        if key is not None and (who is None or (door.open and door.takes_participants)):
-            g.identity = who = _of_body(door, key) or who
+        if key is not None and (who is None or (guard.open and guard.accepts_participants)):
+            g.identity = who = _identity_by_body(guard, key) or who
         if request.endpoint != "static":
-            door.check_pace(who, request.remote_addr or "")
+            guard.check_rate(who, request.remote_addr or "")
         if needed == PUBLIC:
             return
         token = (request.view_args or {}).get("instance_id")
         if token is not None:
-            door.check_instance(who, token)
+            guard.check_instance(who, token)
         elif who is None:
-            raise errors.Unauthenticated(HOW)
+            raise errors.Unauthenticated(CREDENTIALS_NEEDED)
         elif not who.has_role(needed):
-            raise errors.Forbidden(f"this is for the role {needed}: you have the role {who.role}")
+            raise errors.Forbidden(f"this needs the role {needed}: you have the role {who.role}")
         blueprint = app.blueprints.get(request.blueprint or "")
         if who is not None and isinstance(blueprint, Blueprint) and blueprint.scope is not None:
             check_scope(who, blueprint.scope)
 
 
-def _by_ticket(app: Flask, door: Door) -> Identity | None:
-    """Who has sent a ticket instead of a key; None: nobody.
+def _identity_by_ticket(app: Flask, guard: Guard) -> Identity | None:
+    """Return the sender of a ticket, or None if the request has none or its view accepts none.
 
     Raises:
-        Unauthenticated: it is not good for this.
+        Unauthenticated: the ticket is not valid for this path.
     """
     ticket = request.args.get("ticket")
-    if ticket is None or door.open or "Authorization" in request.headers or request.method != "GET":
+    if ticket is None or guard.open or "Authorization" in request.headers or request.method != "GET":
         return None
     if not is_ticketed(app.view_functions[str(request.endpoint)]):
         return None
@@ -233,14 +240,14 @@ def _by_ticket(app: Flask, door: Door) -> Identity | None:
 
 
 def _limit_body(app: Flask, view: Callable[..., Any], who: Identity | None) -> None:
-    """Before anything of the body is read."""
+    """Set the limit of the body's size, before any of it is read."""
     if who is None or not getattr(view, "__large__", False):
-        most = STRANGERS_BYTES if who is None else BODY_BYTES
-        request.max_content_length = min(app.config["MAX_CONTENT_LENGTH"], most)
+        limit = ANONYMOUS_BODY_BYTES if who is None else BODY_BYTES
+        request.max_content_length = min(app.config["MAX_CONTENT_LENGTH"], limit)
 
 
 def _origin() -> str | None:
-    """Where the page comes from that has a browser ask, also where browsers send no `Origin`, as for pictures."""
+    """Return the origin of the page behind a request, even for images, where browsers send no `Origin`."""
     origin = request.headers.get("Origin")
     if origin is not None or request.headers.get("Sec-Fetch-Site") not in ("cross-site", "same-site"):
         return origin
@@ -248,32 +255,36 @@ def _origin() -> str | None:
     return f"{scheme}://{rest.partition('/')[0]}"
 
 
-def _of_body(door: Door, name: str) -> Identity | None:
-    """Who sends their key as a parameter, as old clients do, which know of no header."""
+def _identity_by_body(guard: Guard, name: str) -> Identity | None:
+    """Return the owner of the key that an old client, which sends no header, sends as a parameter."""
     try:
-        asked = wire.read_json(request.get_data()) if request.is_json else None
+        payload = wire.read_json(request.get_data()) if request.is_json else None
     except errors.InvalidRequest:
-        return None  # which the view will say
-    key = asked.get(name) if isinstance(asked, dict) else None
-    if not isinstance(key, str) or not (key := key.strip()):  # one read from a file ends with its line
+        return None  # the view reports it
+    key = payload.get(name) if isinstance(payload, dict) else None
+    if not isinstance(key, str) or not (key := key.strip()):  # a key read from a file ends with a newline
         return None
     g.by_body = True
     try:
-        return door.entrance.identify(key)
+        return guard.entrance.identify(key)
     except errors.Unauthenticated:
-        door.check_pace(None, request.remote_addr or "")
+        guard.check_rate(None, request.remote_addr or "")
     scopes = frozenset(("environments", "submissions"))
-    return Identity(0, f"{REMOTE_PREFIX}{door.participant(key):.80}", PARTICIPANT, scopes, remote_key=key)
+    return Identity(0, f"{REMOTE_PREFIX}{guard.participant(key):.80}", PARTICIPANT, scopes, remote_key=key)
 
 
 def check_scope(who: Identity, scope: Scope) -> None:
-    """Raises: Forbidden: the key is not good for this."""
+    """Check that the caller's key has a scope.
+
+    Raises:
+        Forbidden: it does not.
+    """
     if scope not in who.scopes:
-        raise errors.Forbidden(f"this key is not good for {scope}: it was made for {', '.join(sorted(who.scopes))}")
+        raise errors.Forbidden(f"this key lacks the scope {scope}: its scopes are {', '.join(sorted(who.scopes))}")
 
 
 def actor() -> Actor:
-    """Who makes the current request, for the audit log."""
+    """Return who makes the current request, for the audit log."""
     who = caller()
     address, request_id = request.remote_addr or "", request.environ.get("gymserve.request_id", "")
     if who is None:
@@ -282,7 +293,7 @@ def actor() -> Actor:
 
 
 def owner_only(view: Callable[..., Response]) -> Callable[..., Response]:
-    """For views below `/users/<user_id>/`: only the account itself and administrators; for others there is nothing."""
+    """Restrict a view below `/users/<user_id>/` to the account itself and administrators; others get a 404."""
 
     @functools.wraps(view)
     def guarded(*, user_id: int, **more: Any) -> Response:

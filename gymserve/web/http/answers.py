@@ -1,4 +1,4 @@
-"""Answers that views share."""
+"""Responses that views share."""
 
 from typing import Any
 
@@ -8,17 +8,17 @@ from gymserve.protocol import wire
 
 
 def json_answer(body: Any) -> Response:
-    """`body`, or the JSON text that it is already."""
+    """Respond with `body` as JSON; bytes are JSON already."""
     text = body if isinstance(body, bytes) else wire.write_json(body)
     return Response(text, content_type="application/json")
 
 
 def no_content() -> Response:
-    """204, with the content type that one old client insists on."""
+    """Respond with 204, and with the content type that one old client insists on."""
     return Response(status=204, content_type="text/html; charset=utf-8")
 
 
 def event(name: str, body: dict[str, Any], number: int | None = None) -> bytes:
-    """A server-sent event; whoever comes back says after which `number`."""
+    """Encode a server-sent event. Clients that reconnect send the last `number` they received."""
     head = f"id: {number}\n" if number is not None else ""
     return f"{head}event: {name}\ndata: ".encode() + wire.write_json(body) + b"\n\n"

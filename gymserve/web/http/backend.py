@@ -1,4 +1,4 @@
-"""The running parts behind the views, made once for each application."""
+"""The objects behind the views, made once for each application."""
 
 import dataclasses
 from collections.abc import Callable
@@ -43,7 +43,7 @@ KEY = "gymserve"  # in the application's extensions
 
 @dataclass(frozen=True, kw_only=True)
 class Grading:
-    """Challenges, and what becomes of submissions to them."""
+    """The parts for challenges and their submissions."""
 
     competition: Competition
     submissions: Submissions
@@ -66,15 +66,15 @@ class Grading:
 
     @property
     def is_reported(self) -> bool:
-        """Whether a challenge server elsewhere hears of submissions."""
+        """Whether submissions are reported to an external challenge server."""
         return self.submissions.outbox.server is not None
 
     def participant(self, key: str) -> str:
-        """The id of that server's participant with this key.
+        """Return the id of the external challenge server's participant with this key.
 
         Raises:
-            InvalidRequest: there is none.
-            Unavailable: the server does not say.
+            InvalidRequest: there is no such server, or it does not know the key.
+            Unavailable: the server did not answer.
         """
         if (server := self.submissions.outbox.server) is None:
             raise InvalidRequest(KEY_UNKNOWN)
@@ -83,7 +83,7 @@ class Grading:
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """Experiments, their models, and who asks those."""
+    """The parts for experiments and their models."""
 
     projects: Projects
     dry_runs: DryRuns
@@ -102,7 +102,7 @@ class Training:
     def of(
         cls, settings: Settings, accounts: Accounts, instances: Instances, media: Media, wake: Callable[[], None]
     ) -> "Training":
-        """`wake` is called when there may be work for a process in the background."""
+        """Make the parts; `wake` is called when there may be work for a background process."""
         data, database = instances.pool.data, accounts.database
         dry_runs = DryRuns(data / DRY_RUNS, wake)
         runners = programs.read(settings.RUNNERS)
@@ -142,13 +142,13 @@ class Training:
         )
 
     def has_work(self) -> bool:
-        """Whether there is anything for the scheduler."""
+        """Whether the scheduler has anything to do."""
         return self.dry_runs.has_work() or self.experiments.has_work()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Backend:
-    """Every running part that views call."""
+    """Every part that views call."""
 
     settings: Settings
     accounts: Accounts
@@ -161,7 +161,7 @@ class Backend:
 
     @classmethod
     def of(cls, settings: Settings) -> "Backend":
-        """Makes the parts; processes in the background start when the first one is needed."""
+        """Make the parts; background processes start when the first one is needed."""
         background = Background()
         instances = Instances(settings, environments.Catalogue.of(settings))
         accounts = Accounts(settings)
@@ -170,7 +170,7 @@ class Backend:
         training = Training.of(settings, accounts, instances, media, background.wake)
         background.duties = (
             *_processes(instances.pool.settings, grading, training, media),
-            _sweeping(instances.pool.settings, accounts, grading),
+            _cleanup(instances.pool.settings, accounts, grading),
         )
         return cls(
             settings=settings,
@@ -185,8 +185,8 @@ class Backend:
 
 
 def _processes(settings: Settings, grading: Grading, training: Training, media: Media) -> tuple[Process, ...]:
-    """What runs beside the server. Processes that run environments get no more secrets than they need."""
-    bare, barer = (
+    """List the background processes. Those that run environments get no more secrets than they need."""
+    without_most_secrets, without_secrets = (
         dataclasses.replace(settings, **{name: type(getattr(settings, name))() for name in names})
         for names in (SECRET - {"S3_ACCESS_KEY", "S3_SECRET_KEY"}, SECRET)
     )
@@ -199,43 +199,43 @@ def _processes(settings: Settings, grading: Grading, training: Training, media: 
         Process(
             "gymserve.training.scheduling.scheduler", lease="training", has_work=training.has_work, settings=settings
         ),
-        Process("gymserve.recording.worker", lease="filming", has_work=media.has_work, settings=bare),
+        Process("gymserve.recording.worker", lease="filming", has_work=media.has_work, settings=without_most_secrets),
         Process(
             "gymserve.training.inference.server",
             lease="answering",
             has_work=training.inference.has_work,
-            settings=barer,
+            settings=without_secrets,
         ),
         Process(
             "gymserve.training.playing.player",
             lease="playing-lease",
             has_work=training.assignments.has_work,
-            settings=barer,
+            settings=without_secrets,
         ),
     )
 
 
-def _sweeping(settings: Settings, accounts: Accounts, grading: Grading) -> Chore:
-    """What ends what no other process ends."""
+def _cleanup(settings: Settings, accounts: Accounts, grading: Grading) -> Chore:
+    """Make the chore that removes old records, which no other process does."""
 
-    def sweep() -> None:
+    def clean_up() -> None:
         audit.remove_old(accounts.database, settings.AUDIT_DAYS)
         grading.submissions.storage.sweep()
 
-    return Chore("what is too old", sweep, lease=Path(settings.DATA) / "sweeping")
+    return Chore("what is too old", clean_up, lease=Path(settings.DATA) / "sweeping")
 
 
 def backend() -> Backend:
-    """The current application's parts."""
+    """Return the current application's parts."""
     parts: Backend = current_app.extensions[KEY]
     return parts
 
 
 def grading() -> Grading:
-    """The current application's parts for challenges."""
+    """Return the current application's parts for challenges."""
     return backend().grading
 
 
 def training() -> Training:
-    """The current application's parts for training."""
+    """Return the current application's parts for training."""
     return backend().training

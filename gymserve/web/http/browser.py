@@ -1,4 +1,4 @@
-"""What all pages for people share: cookies, forms with CSRF tokens, and who looks at them. The API never looks at cookies."""
+"""What all HTML pages share: cookies, forms with CSRF tokens, and their visitors. The API ignores cookies."""
 
 import functools
 from collections.abc import Callable
@@ -20,52 +20,52 @@ csrf = CSRFProtect()
 POLICY = "default-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 
-class Sessions(SecureCookieSessionInterface):
-    """Cookies go over TLS only wherever the page came over TLS."""
+class CookieSessions(SecureCookieSessionInterface):
+    """Session cookies that are marked `Secure` if the page was requested over TLS."""
 
     def get_cookie_secure(self, app: Flask) -> bool:
         return request.is_secure
 
 
 def register(app: Flask, *, hours: float, is_open: bool) -> None:
-    """Gives `app` the pages, whose sessions last `hours`. `is_open`: there are no accounts."""
-    app.session_interface = Sessions()
+    """Configure the pages of `app`: logins last `hours`, and with `is_open` there are no accounts."""
+    app.session_interface = CookieSessions()
     app.config |= {
         "SESSION_COOKIE_NAME": "gymserve",
         "SESSION_COOKIE_SAMESITE": "Strict",
         "PERMANENT_SESSION_LIFETIME": hours * 3600,
-        "WTF_CSRF_CHECK_DEFAULT": False,  # only these pages have cookies
-        "WTF_CSRF_TIME_LIMIT": None,  # as long as the session
+        "WTF_CSRF_CHECK_DEFAULT": False,  # only `Pages` use cookies
+        "WTF_CSRF_TIME_LIMIT": None,  # valid for as long as the session
     }
     app.jinja_env.globals["is_open"] = is_open
     csrf.init_app(app)
 
 
-def _safe(response: Response) -> Response:
+def _add_policy(response: Response) -> Response:
     response.headers.setdefault("Content-Security-Policy", POLICY)
     return response
 
 
-def _refused(error: GymserveError) -> tuple[str, int]:
+def _error_page(error: GymserveError) -> tuple[str, int]:
     return render_template("refused.html", message=str(error)), wire.status(error)
 
 
-def _forged(error: CSRFError) -> tuple[str, int]:
-    return render_template("refused.html", message="the form has expired: go back, reload it and send it again"), 400
+def _csrf_error_page(error: CSRFError) -> tuple[str, int]:
+    return render_template("refused.html", message="this form has expired: go back, reload it and send it again"), 400
 
 
 class Pages(Blueprint):
-    """Pages for people: their forms are checked, their answers carry the policy, their refusals are pages, too."""
+    """A blueprint of HTML pages: it checks CSRF tokens, sets the security policy and shows errors as pages."""
 
     def __init__(self, name: str, *, url_prefix: str | None = None) -> None:
-        super().__init__(name, scope=None, tag="Pages", url_prefix=url_prefix, refusal=_refused)
+        super().__init__(name, scope=None, tag="Pages", url_prefix=url_prefix, on_error=_error_page)
         self.before_request(csrf.protect)
-        self.after_request(_safe)
-        self.register_error_handler(CSRFError, _forged)
+        self.after_request(_add_policy)
+        self.register_error_handler(CSRFError, _csrf_error_page)
 
 
 def current() -> Account | None:
-    """Whose session this is."""
+    """Return the account that is logged in, or None."""
     if "account" not in session:
         return None
     try:
@@ -79,7 +79,7 @@ def current() -> Account | None:
 
 
 def visitor() -> Identity | None:
-    """Who looks at a page: by its cookie alone."""
+    """Return the identity of a page's visitor, by the cookie alone, or None without a login."""
     if backend().settings.AUTH == "open":
         return EVERYBODY
     account = current()
@@ -87,8 +87,10 @@ def visitor() -> Identity | None:
 
 
 def for_accounts(view: Callable[..., Any]) -> Callable[..., Any]:
-    """For pages of an account's own things: whoever looks becomes the request's `identity`; strangers are led to the login, and
-    back from it."""
+    """Restrict a page to logged-in visitors, who become the request's `identity`.
+
+    Others are redirected to the login page, which leads them back.
+    """
 
     @functools.wraps(view)
     def guarded(**more: Any) -> Any:

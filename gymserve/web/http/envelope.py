@@ -1,4 +1,4 @@
-"""What goes around every request: an id, the time that it took, headers that keep browsers safe, a line in the log."""
+"""What every request gets: an id, its duration, security headers and a line in the log."""
 
 import functools
 import ipaddress
@@ -17,7 +17,7 @@ from gymserve.settings import Settings
 from gymserve.web.http.counts import Counts
 
 ID, BEGAN = "gymserve.request_id", "gymserve.began"  # in the WSGI environment
-SAFE = [
+SECURITY_HEADERS = [
     ("X-Content-Type-Options", "nosniff"),
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
     ("Referrer-Policy", "same-origin"),
@@ -36,22 +36,22 @@ log = logging.getLogger("gymserve.requests")
 
 
 def begin(environ: dict[str, Any]) -> str:
-    """Notes when a request began, and gives it an id, or keeps the one that it brought."""
+    """Record when a request began and return its id: the client's `X-Request-Id` if it is well formed, or a new one."""
     global _process
     environ[BEGAN] = time.perf_counter()
-    given = environ.get("HTTP_X_REQUEST_ID")
-    if given is None or not _ID.fullmatch(given):
+    request_id: str | None = environ.get("HTTP_X_REQUEST_ID")
+    if request_id is None or not _ID.fullmatch(request_id):
         _process = _process or secrets.token_hex(6)
-        given = f"{_process}-{next(_numbers)}"
-    environ[ID] = given
-    return given
+        request_id = f"{_process}-{next(_numbers)}"
+    environ[ID] = request_id
+    return request_id
 
 
 def trusted_hosts(settings: Settings) -> list[str] | None:
-    """The names that the server answers to; None: any.
+    """Return the host names that the server answers to, or None for any.
 
-    A server that is open to all on this machine answers to this machine's names only, or a page elsewhere could have
-    its own name lead here (DNS rebinding) and use the server through its visitors' browsers.
+    A server that is open to everybody on this machine answers to this machine's names only. Otherwise a page elsewhere
+    could resolve its own name to this address (DNS rebinding) and use the server through its visitors' browsers.
     """
     if settings.TRUSTED_HOSTS or settings.AUTH == "token" or settings.FORCE_OPEN:
         return settings.TRUSTED_HOSTS or None
@@ -61,8 +61,8 @@ def trusted_hosts(settings: Settings) -> list[str] | None:
 @functools.lru_cache(256)
 def is_trusted(host: str, hosts: tuple[str, ...]) -> bool:
     """Whether a `Host` header names one of `hosts`."""
-    if address := _IPV6.fullmatch(host):  # Werkzeug cuts each of `hosts` at its first colon
-        return _address(address[1]) in {_address(one.strip("[]")) for one in hosts if ":" in one}
+    if match := _IPV6.fullmatch(host):  # Werkzeug cuts each of `hosts` at its first colon
+        return _address(match[1]) in {_address(name.strip("[]")) for name in hosts if ":" in name}
     return host_is_trusted(host, hosts)
 
 
@@ -85,12 +85,13 @@ def is_local(peer: str) -> bool:
     return address.is_loopback
 
 
-EXPOSED = "X-Request-Id, X-Process-Time, Retry-After, X-Total-Count, ETag"  # to pages of other sites
-ALLOWED = "Authorization, Content-Type, Idempotency-Key, X-Request-Id, If-None-Match, Last-Event-ID"
+# The headers that pages of other sites may read and send.
+EXPOSED_HEADERS = "X-Request-Id, X-Process-Time, Retry-After, X-Total-Count, ETag"
+ALLOWED_HEADERS = "Authorization, Content-Type, Idempotency-Key, X-Request-Id, If-None-Match, Last-Event-ID"
 
 
 def register(app: Flask, settings: Settings, counts: Counts) -> None:
-    """Checks what every request of `app` is addressed to, and completes every answer."""
+    """Check the `Host` of every request of `app`, add headers to every response, and log it."""
     origins = frozenset(settings.CORS_ORIGINS)
     hosts = trusted_hosts(settings)
 
@@ -105,19 +106,19 @@ def register(app: Flask, settings: Settings, counts: Counts) -> None:
         headers["X-Request-Id"] = environ.get(ID, "")
         seconds = time.perf_counter() - environ.get(BEGAN, time.perf_counter())
         headers["X-Process-Time"] = f"{seconds:.6f}"
-        for name, value in SAFE:
+        for name, value in SECURITY_HEADERS:
             headers.setdefault(name, value)
         if request.endpoint != "static":
             headers.setdefault("Cache-Control", "no-store")
         if request.is_secure:
             headers.setdefault("Strict-Transport-Security", "max-age=31536000")
         _allow_origin(response, origins)
-        _note(response, seconds, counts)
+        _record(response, seconds, counts)
         return response
 
 
 def _allow_origin(response: Response, origins: frozenset[str]) -> None:
-    """CORS, by https://fetch.spec.whatwg.org: for the origins of the settings, and never with cookies."""
+    """Add CORS headers (https://fetch.spec.whatwg.org) for the origins in the settings, and never for cookies."""
     if not origins:
         return
     response.vary.add("Origin")
@@ -125,21 +126,22 @@ def _allow_origin(response: Response, origins: frozenset[str]) -> None:
     if origin is None or (origin not in origins and "*" not in origins):
         return
     response.headers["Access-Control-Allow-Origin"] = origin
-    response.headers["Access-Control-Expose-Headers"] = EXPOSED
+    response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
     if request.method == "OPTIONS":
         response.headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, PATCH, DELETE"
-        response.headers["Access-Control-Allow-Headers"] = ALLOWED
+        response.headers["Access-Control-Allow-Headers"] = ALLOWED_HEADERS
         response.headers["Access-Control-Max-Age"] = "600"
 
 
-def _note(response: Response, seconds: float, counts: Counts) -> None:
+def _record(response: Response, seconds: float, counts: Counts) -> None:
+    """Count the request, and log it."""
     endpoint = request.endpoint or "none"
     counts.add(request.method, endpoint, response.status_code, seconds)
     who = g.get("identity")
     log.info(
         "%s %s %d",
         request.method,
-        request.url_rule.rule if request.url_rule else "(unknown path)",  # the path itself may hold secrets
+        request.url_rule.rule if request.url_rule else "(unknown path)",  # the path itself may contain secrets
         response.status_code,
         extra={
             "request_id": request.environ.get(ID, ""),

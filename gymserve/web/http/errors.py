@@ -1,4 +1,4 @@
-"""Errors as HTTP answers: JSON `{"message", "error"}` and a status."""
+"""Errors as HTTP responses: a status, and JSON with `message` and `error`."""
 
 import errno
 import logging
@@ -22,18 +22,18 @@ from gymserve.protocol.errors import (
 )
 
 RETRY_SECONDS = 1
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # what the system says of a disk
-SHORT = (errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE)  # and of memory, processes, open files
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+OUT_OF_RESOURCES = (errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE)  # memory, processes, open files
 log = logging.getLogger("gymserve.web")
 
 
 def answer(error: GymserveError) -> tuple[int, dict[str, str], bytes]:
-    """(status, headers, body) for an error of ours; `wire.STATUS` is the table."""
+    """Return (status, headers, body) for an error; `wire.STATUS` has the statuses."""
     headers = {"Content-Type": "application/json"}
     body: dict[str, Any] = {"message": str(error), "error": type(error).__name__}
     if isinstance(error, TooFast):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
-        body["retry_after"] = error.retry_after  # the header knows whole seconds only
+        body["retry_after"] = error.retry_after  # the header has whole seconds only
     elif isinstance(error, (LimitReached, Unavailable)):
         headers["Retry-After"] = str(RETRY_SECONDS)
     elif isinstance(error, Unauthenticated):
@@ -41,69 +41,71 @@ def answer(error: GymserveError) -> tuple[int, dict[str, str], bytes]:
     return wire.status(error), headers, wire.write_json(body)
 
 
-def _of_method(error: HTTPException) -> HTTPException:
-    """Of a path without its trailing slash, Werkzeug says that there is none where only the method is another."""
+def _correct_status(error: HTTPException) -> HTTPException:
+    """Turn a 404 into a 405 where Werkzeug errs: for a wrong method on a path without its trailing slash."""
     if isinstance(error, NotFound) and request.url_rule is None:
         adapter = current_app.create_url_adapter(request)
         try:
             if adapter is not None:
                 adapter.match(f"{request.path}/")
-        except MethodNotAllowed as found:
-            return found
+        except MethodNotAllowed as not_allowed:
+            return not_allowed
         except HTTPException:
             pass
     return error
 
 
 def response(error: GymserveError, **more: Any) -> Response:
-    """An error of ours, with what else clients of a view look for."""
+    """Make the response for an error, with additional keys that a view's clients expect."""
     status, headers, body = answer(error)
     return Response(wire.write_json(wire.read_json(body) | more) if more else body, status, headers)
 
 
 def with_detail(error: GymserveError) -> Response:
-    """An error as the TJU platform's clients read it: its text is repeated as `detail`."""
+    """Make the response that the TJU platform's clients expect: the message is repeated as `detail`."""
     return response(error, detail=str(error))
 
 
 def with_timestamp(error: GymserveError) -> Response:
-    """An error as the RL Agent Training API's clients read it: with details and a timestamp, and 400 for a conflict."""
-    made = response(error, details={}, timestamp=datetime.now(UTC).isoformat(timespec="seconds"))
-    made.status_code = 400 if made.status_code == 409 else made.status_code
-    return made
+    """Make the response that the RL Agent Training API's clients expect: details, a timestamp, 400 for a conflict."""
+    answer = response(error, details={}, timestamp=datetime.now(UTC).isoformat(timespec="seconds"))
+    answer.status_code = 400 if answer.status_code == 409 else answer.status_code
+    return answer
 
 
 def register(app: Flask) -> None:
-    """Makes `app` answer every error as JSON."""
+    """Make `app` respond to every error with JSON."""
     app.register_error_handler(GymserveError, response)
 
     @app.errorhandler(HTTPException)
-    def of_http(error: HTTPException) -> Any:
-        error = _of_method(error)
-        answered = error.get_response()
-        answered.data = wire.write_json({"message": error.description, "error": error.name.replace(" ", "")})
-        answered.content_type = "application/json"
-        return answered
+    def handle_http_error(error: HTTPException) -> Any:
+        error = _correct_status(error)
+        answer = error.get_response()
+        answer.data = wire.write_json({"message": error.description, "error": error.name.replace(" ", "")})
+        answer.content_type = "application/json"
+        return answer
 
     @app.errorhandler(ParseException)
     @app.errorhandler(NoMoreData)
-    def damaged(error: Exception) -> Response:
-        return response(InvalidRequest(f"the request's body is damaged: {error}"))
+    def handle_body_error(error: Exception) -> Response:
+        return response(InvalidRequest(f"the request body is malformed: {error}"))
 
     @app.errorhandler(OSError)
-    def of_system(error: OSError) -> Response:
-        if error.errno not in (*FULL, *SHORT):
-            return unknown(error)
+    def handle_system_error(error: OSError) -> Response:
+        if error.errno not in (*DISK_FULL, *OUT_OF_RESOURCES):
+            return handle_unexpected_error(error)
         log.warning("a request failed: %s", error)
-        if error.errno in FULL:
+        if error.errno in DISK_FULL:
             return response(StorageFull("the server's disk is full"))
         return response(Unavailable("the server is short of memory"))
 
     @app.errorhandler(Exception)
-    def unknown(error: Exception) -> Response:
+    def handle_unexpected_error(error: Exception) -> Response:
         log.exception("a request failed")
         return Response(
-            wire.write_json({"message": "the server failed to answer; its log says why", "error": "ServerError"}),
+            wire.write_json(
+                {"message": "internal server error; the server's log has the cause", "error": "ServerError"}
+            ),
             500,
             content_type="application/json",
         )

@@ -1,4 +1,4 @@
-"""Files as answers: whole, in parts, or only where they have changed."""
+"""Responses with files, with support for ranges and ETags."""
 
 from typing import IO, Any
 
@@ -8,14 +8,15 @@ from werkzeug.wsgi import FileWrapper
 from gymserve.recording.artefacts import TYPES
 
 
-def sent(opened: tuple[IO[bytes], int], kind: str, name: str) -> Response:
-    """A file, or the part of it that is asked for.
+def send(sized_file: tuple[IO[bytes], int], kind: str, name: str) -> Response:
+    """Respond with a file, or with the range of it that the request names.
 
     Args:
-        opened: (the file, its size in bytes).
-        name: whose it is.
+        sized_file: (the file, its size in bytes).
+        kind: a key of TYPES.
+        name: the submission or experiment it belongs to, for the ETag.
     """
-    file, size = opened
+    file, size = sized_file
     response: Any = Response(FileWrapper(file), content_type=TYPES[kind], direct_passthrough=True)
     response.content_length = size
     response.headers["Cache-Control"] = "private, no-cache"

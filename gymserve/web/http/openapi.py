@@ -1,4 +1,4 @@
-"""The API's description (OpenAPI 3.1), read off the views, and two pages that show it."""
+"""The API description (OpenAPI 3.1), generated from the views, and the two pages that show it."""
 
 import functools
 import re
@@ -21,7 +21,7 @@ blueprint = Blueprint("openapi", scope="operations", tag="Server")
 View = TypeVar("View", bound=Callable[..., Any])
 ALWAYS = (400, 404, 405, 413, 503)
 IN_INSTANCE = (409, 422, 500, 504, 507)
-LEVELS = (401, 403, 429)  # where an account is needed
+ACCESS = (401, 403, 429)  # of views that need an account
 SECURITY = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "an API key, or a token from /token"},
     "password": {"type": "oauth2", "flows": {"password": {"tokenUrl": "/token", "scopes": {}}}},
@@ -34,9 +34,9 @@ _PLACE = re.compile(r"<(\w+:)?(\w+)>")
 
 
 class Documentation(NamedTuple):
-    """What a view takes and answers, beside what its docstring says."""
+    """What the API description says of a view, beside its docstring."""
 
-    answers: dict[int, Any]  # status → a msgspec type, a media type, or None: nothing
+    answers: dict[int, Any]  # status → a msgspec type, a media type, or None for no content
     media: tuple[str, ...]
     many: bool
     body: type[msgspec.Struct] | None
@@ -61,12 +61,20 @@ def documented(
     headers: dict[str, str] | None = None,
     query: dict[str, str] | None = None,
 ) -> Callable[[View], View]:
-    """Notes for the API's description what a view takes and answers.
+    """Declare a view's requests and responses for the API description.
 
     Args:
-        also: what it answers with other statuses.
-        media: other media types of its answers.
-        many: the answer is a list of it.
+        answer: the body of a successful response: a struct, a media type, or None for no content.
+        status: the status of a successful response.
+        also: the bodies of responses with other statuses.
+        media: further media types of the response.
+        many: whether the response is a list of `answer`.
+        body: the JSON parameters.
+        body_needed: whether a body is required.
+        form: the same parameters as a form.
+        errors: the statuses of its errors, beside those that any view has.
+        headers: request headers and their meanings.
+        query: query parameters and their meanings.
     """
 
     def note(view: View) -> View:
@@ -78,27 +86,27 @@ def documented(
 
 
 def path_of(rule: Rule) -> str:
-    """A route's path, as the description names it."""
+    """Return a route's path in OpenAPI's syntax."""
     return _PLACE.sub(r"{\2}", rule.rule)
 
 
-def in_parts(media: str) -> dict[int, str | None]:
-    """`also`, of a file of which a part may be asked for, or only what has changed."""
+def ranges(media: str) -> dict[int, str | None]:
+    """Return the `also` of a file that can be requested in ranges and by ETag."""
     return {206: media, 304: None, 412: None}
 
 
 def describe(app: Flask, prefix: str = "/") -> dict[str, Any]:
-    """The OpenAPI document of all documented views of `app`, whose paths begin behind `prefix`."""
+    """Return the OpenAPI document of all documented views of `app`; its paths are relative to `prefix`."""
     notes = {
         name: view.__documentation__ for name, view in app.view_functions.items() if hasattr(view, "__documentation__")
     }
-    named = {kind for note in notes.values() for kind in (*note.answers.values(), note.body, note.form)}
-    types = {kind for kind in named if isinstance(kind, type)}
+    kinds = {kind for note in notes.values() for kind in (*note.answers.values(), note.body, note.form)}
+    types = {kind for kind in kinds if isinstance(kind, type)}
     types = {kind for kind in types if issubclass(kind, msgspec.Struct)} | {schemas.Error}
     ordered = sorted(types, key=lambda kind: kind.__name__)
-    found, components = msgspec.json.schema_components(ordered, ref_template="#/components/schemas/{name}")
+    schema_references, components = msgspec.json.schema_components(ordered, ref_template="#/components/schemas/{name}")
     _complete(components)
-    references = dict(zip(ordered, found, strict=True))
+    references = dict(zip(ordered, schema_references, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for rule in app.url_map.iter_rules():
         if rule.endpoint in notes:
@@ -120,7 +128,7 @@ def describe(app: Flask, prefix: str = "/") -> dict[str, Any]:
 
 
 def _complete(schema: Any) -> None:
-    """Says of lists and objects of anything that they are such, which msgspec leaves out and makers of clients ask for."""
+    """Give untyped lists and objects an explicit schema, which msgspec omits and client generators need."""
     if isinstance(schema, dict):
         if schema.get("type") == "array" and "prefixItems" not in schema:
             schema.setdefault("items", {})
@@ -145,10 +153,10 @@ def _operation(app: Flask, rule: Rule, note: Documentation, references: dict[typ
         {"name": name, "in": "path", "required": True, "schema": {"type": "integer" if kind == "int:" else "string"}}
         for kind, name in _PLACE.findall(rule.rule)
     ]
-    for place, given in (("header", note.headers), ("query", note.query)):
+    for place, meanings in (("header", note.headers), ("query", note.query)):
         parameters += [
             {"name": name, "in": place, "description": meaning, "schema": {"type": "string"}}
-            for name, meaning in given.items()
+            for name, meaning in meanings.items()
         ]
     if parameters:
         operation["parameters"] = parameters
@@ -159,7 +167,7 @@ def _operation(app: Flask, rule: Rule, note: Documentation, references: dict[typ
     if content := {media: {"schema": references[kind]} for media, kind in bodies.items() if kind is not None}:
         operation["requestBody"] = {"required": note.body_needed, "content": content}
     error = {"application/json": {"schema": references[schemas.Error]}}
-    failures = {*ALWAYS, *note.errors, *(() if public else LEVELS)}
+    failures = {*ALWAYS, *note.errors, *(() if public else ACCESS)}
     contents = dict.fromkeys(failures, error) | {
         status: _content(answer, note, references) for status, answer in note.answers.items()
     }
@@ -171,26 +179,26 @@ def _operation(app: Flask, rule: Rule, note: Documentation, references: dict[typ
 
 
 def _content(answer: Any, note: Documentation, references: dict[type, Any]) -> dict[str, Any]:
-    """Media type → schema."""
+    """Return media type → schema."""
     if answer is None:
         return {}
-    others = {media: _bytes_of(media) for media in note.media}
+    others = {media: _schema_of(media) for media in note.media}
     if isinstance(answer, str):
-        return {answer: _bytes_of(answer), **others}
+        return {answer: _schema_of(answer), **others}
     schema = references[answer]
     return {"application/json": {"schema": {"type": "array", "items": schema} if note.many else schema}, **others}
 
 
-def _bytes_of(media: str) -> dict[str, Any]:
+def _schema_of(media: str) -> dict[str, Any]:
     return {"schema": {"type": "string"} if media.startswith("text/") else {}}
 
 
 @blueprint.get("/openapi.json")
 @allow(PUBLIC)
 def document() -> Response:
-    """The API's description."""
+    """Get the API description."""
     app: Flask = cast(Any, current_app)._get_current_object()
-    answer = Response(_written(app, request.script_root), content_type="application/json")
+    answer = Response(_encoded(app, request.script_root), content_type="application/json")
     answer.add_etag()
     answer.cache_control.no_cache = True
     answer.make_conditional(request)
@@ -198,27 +206,29 @@ def document() -> Response:
 
 
 @functools.lru_cache(8)
-def _written(app: Flask, prefix: str) -> bytes:
+def _encoded(app: Flask, prefix: str) -> bytes:
     return wire.write_json(describe(app, prefix or "/"))
 
 
 @blueprint.get("/docs")
 @allow(PUBLIC)
 def swagger() -> Response:
-    """The API's description in Swagger UI, where it can be tried."""
+    """Show the API description in Swagger UI, where requests can be tried."""
     return _page("swagger.html")
 
 
 @blueprint.get("/redoc")
 @allow(PUBLIC)
 def redoc() -> Response:
-    """The API's description in ReDoc, to be read."""
+    """Show the API description in ReDoc, for reading."""
     return _page("redoc.html")
 
 
 def _page(template: str) -> Response:
-    """A page that can fetch nothing from elsewhere. ReDoc makes style elements, which it fills as it goes; these are
-    allowed by the hashes of what they hold at first."""
+    """Render a page that can load nothing from other sites.
+
+    ReDoc creates style elements and fills them later; the policy allows them by the hashes of their initial contents.
+    """
     styles = " ".join(f"'sha256-{digest}'" for digest in REDOC_STYLES)
     policy = f"default-src 'self'; img-src 'self' data:; style-src 'self' {styles}; worker-src 'self' blob:"
     return Response(render_template(template), headers={"Content-Security-Policy": policy})

@@ -1,4 +1,4 @@
-"""The parameters of a request: a JSON object, read strictly."""
+"""The parameters of a request: a strictly parsed JSON object, form or query."""
 
 import codecs
 import sys
@@ -14,18 +14,22 @@ from gymserve.protocol import params, text, wire
 from gymserve.protocol.errors import InvalidRequest
 from gymserve.protocol.params import Params
 
-PAGE = {"skip": "how many to leave out at the start", "limit": "how many at most, to 1000"}
-STRINGS = ("title", "algorithm", "environment")  # parameters of a query that are no JSON
+PAGE = {"skip": "how many entries to skip", "limit": "how many entries to return at most, up to 1000"}
+STRINGS = ("title", "algorithm", "environment")  # query parameters that are not JSON
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 NOT_JSON = "Request is not a valid json"
 
 
 class Request(flask.Request):
-    """A request whose query and form hold no text that cannot be kept; `wire.read_json` sees to JSON."""
+    """A request whose query and form contain only text that can be stored; `wire.read_json` checks JSON."""
 
     @cached_property
     def args(self) -> Any:
-        """Raises: InvalidRequest: it holds such text."""
+        """The query's parameters.
+
+        Raises:
+            InvalidRequest: one contains text that cannot be stored.
+        """
         return _checked(super().args)
 
     def _load_form_data(self) -> None:
@@ -47,10 +51,10 @@ def is_json(content_type: str) -> bool:
 
 
 def read(body: bytes, content_type: str) -> dict[str, Any]:
-    """The object in `body`.
+    """Parse the JSON object in `body`.
 
     Raises:
-        InvalidRequest: it is not a JSON object, or not announced as JSON.
+        InvalidRequest: the body is not a JSON object, or its content type is not JSON.
     """
     if not is_json(content_type):
         raise InvalidRequest(f"{NOT_JSON}: send an object with Content-Type: application/json")
@@ -61,28 +65,28 @@ def read(body: bytes, content_type: str) -> dict[str, Any]:
 
 
 def body() -> bytes:
-    """The current request's body, whole.
+    """Return the current request's whole body.
 
     Raises:
-        RequestEntityTooLarge: it is longer than MAX_BODY_BYTES.
-        UnsupportedMediaType: it is compressed.
+        RequestEntityTooLarge: the body is longer than its limit.
+        UnsupportedMediaType: the body is compressed.
     """
     if (encoding := request.headers.get("Content-Encoding", "identity")) != "identity":
-        raise UnsupportedMediaType(f"Content-Encoding {encoding!r:.50} is not read here: send the body as it is")
+        raise UnsupportedMediaType(f"Content-Encoding {encoding!r:.50} is not supported: send the body uncompressed")
     data = request.get_data()
-    # Of a body without a length, such as a chunked one, Werkzeug gives the first MAX_CONTENT_LENGTH bytes.
+    # Werkzeug truncates a body without a length, such as a chunked one, at `max_content_length`.
     if request.content_length is None and len(data) >= (request.max_content_length or sys.maxsize):
         raise RequestEntityTooLarge
     return data
 
 
 def of_request() -> dict[str, Any]:
-    """The current request's parameters, where some are needed."""
+    """Return the current request's parameters, for views that need some."""
     return read(body(), request.content_type or "")
 
 
 def optional_of_request() -> dict[str, Any]:
-    """The current request's parameters, where none is needed: old clients send null, "", [], or no JSON at all."""
+    """Return the current request's parameters, if any: old clients send null, "", [] or no JSON at all for none."""
     data = body()
     if not request.is_json or not data.lstrip().startswith(b"{"):
         return {}
@@ -90,22 +94,22 @@ def optional_of_request() -> dict[str, Any]:
 
 
 def parse(kind: type[Params], *, needed: bool = True) -> Params:
-    """The current request's parameters, as the struct that describes them.
+    """Return the current request's parameters as a struct.
 
     Args:
-        needed: whether there must be any.
+        needed: whether a body is required.
 
     Raises:
-        InvalidRequest: one is missing or no good.
+        InvalidRequest: a parameter is missing or invalid.
     """
     return params.parse(of_request() if needed else optional_of_request(), kind)
 
 
-def sent(kind: type[Params], *, needed: bool = True) -> dict[str, Any]:
-    """The current request's parameters that were sent, checked as by `parse`: for where what is left out has no default here.
+def parse_partial(kind: type[Params], *, needed: bool = True) -> dict[str, Any]:
+    """Return the parameters that the current request contains, checked against `kind`, without adding defaults.
 
     Raises:
-        InvalidRequest: one is missing or no good.
+        InvalidRequest: a parameter is missing or invalid.
     """
     values = of_request() if needed else optional_of_request()
     params.parse(values, kind)
@@ -113,52 +117,53 @@ def sent(kind: type[Params], *, needed: bool = True) -> dict[str, Any]:
 
 
 def parse_form(kind: type[Params]) -> Params:
-    """The current request's form, in which what is left empty is missing.
+    """Return the current request's form as a struct; empty fields count as missing.
 
     Raises:
-        InvalidRequest: a field is missing or no good.
+        InvalidRequest: a field is missing or invalid.
     """
     if request.mimetype not in FORMS:
-        raise InvalidRequest(f"Request is not a form: send one with Content-Type: {FORMS[0]}")
+        raise InvalidRequest(f"Request is not a form: send it with Content-Type: {FORMS[0]}")
     return params.parse({name: value for name, value in request.form.items() if value}, kind)
 
 
 def parse_texts(kind: type[Params]) -> Params:
-    """The current request's form and query, where the body is a file: strings as they are, all else as JSON.
+    """Return the form and query of a file upload as a struct; values are JSON, apart from those named in STRINGS.
 
     Raises:
-        InvalidRequest: a field is missing or no good.
+        InvalidRequest: a field is missing or invalid.
     """
     texts = request.form.to_dict() | request.args.to_dict()
     names = [field.name for field in msgspec.structs.fields(kind) if field.name in texts]
-    return params.parse({name: texts[name] if name in STRINGS else _of_json(name, texts[name]) for name in names}, kind)
+    values = {name: texts[name] if name in STRINGS else _parse_json(name, texts[name]) for name in names}
+    return params.parse(values, kind)
 
 
-def _of_json(name: str, given: str) -> Any:
+def _parse_json(name: str, value: str) -> Any:
     try:
-        return wire.read_json(given.encode())
+        return wire.read_json(value.encode())
     except InvalidRequest as error:
-        raise InvalidRequest(f"{name} must be JSON, not {given!r:.50}") from error
+        raise InvalidRequest(f"{name} must be JSON, not {value!r:.50}") from error
 
 
 def page() -> tuple[int, int]:
-    """(skip, limit) of the current request's query.
+    """Return (skip, limit) from the current request's query.
 
     Raises:
-        InvalidRequest: one is no number, or out of range.
+        InvalidRequest: one is not an integer, or out of range.
     """
     return of_query("skip", 0, 0, 2**31) or 0, of_query("limit", 100, 1, 1000) or 0
 
 
 def of_query(name: str, default: int | None, least: int, most: int) -> int | None:
-    """A number of the current request's query.
+    """Return an integer from the current request's query.
 
     Raises:
-        InvalidRequest: it is none, or out of range.
+        InvalidRequest: it is not an integer, or out of range.
     """
-    given = request.args.get(name)
-    if given is None:
+    value = request.args.get(name)
+    if value is None:
         return default
-    if not (given.isascii() and given.isdecimal() and len(given) <= 19 and least <= int(given) <= most):
-        raise InvalidRequest(f"{name} must be an integer from {least} to {most}, not {given!r:.50}")
-    return int(given)
+    if not (value.isascii() and value.isdecimal() and len(value) <= 19 and least <= int(value) <= most):
+        raise InvalidRequest(f"{name} must be an integer from {least} to {most}, not {value!r:.50}")
+    return int(value)

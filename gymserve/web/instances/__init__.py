@@ -1,1 +1,1 @@
-"""Instances over HTTP and WebSocket: the v1 API."""
+"""The v1 API: instances over HTTP and WebSocket."""

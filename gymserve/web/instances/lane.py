@@ -1,7 +1,7 @@
-"""The fast lane: `POST /v1/envs/<id>/step/` without Flask's routing and request objects, which cost more than the step.
+"""The fast path of steps: `POST /v1/envs/<id>/step/` without Flask's routing and requests, which cost more than a step.
 
-It shares the door, the parameters, the instances and the errors with the view in `v1.py`, and leaves to it whatever is
-unusual: bodies of unknown length, calls from pages, host names that were not seen before.
+It shares the guard, the parameters, the instances and the errors with the view in `v1.py`, and passes unusual requests
+on to it: bodies of unknown length, requests from web pages, unknown host names.
 """
 
 import time
@@ -11,7 +11,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from gymserve.hosts.pool.instances import Instances
 from gymserve.protocol.errors import Forbidden, GymserveError
 from gymserve.web.http import envelope, errors
-from gymserve.web.http.access import Door
+from gymserve.web.http.access import Guard
 from gymserve.web.http.counts import Counts
 from gymserve.web.instances import parameters as instance_parameters
 
@@ -23,19 +23,19 @@ _REASONS = {
 }  # fmt: skip
 
 
-class StepLane:
-    """WSGI middleware around the Flask application.
+class StepFastPath:
+    """WSGI middleware that serves ordinary steps, and passes all other requests to the Flask application.
 
     Args:
-        hosts: names that the server answers to; None: any.
-        local: answer to this machine alone, however the server was started.
+        hosts: the host names that the server answers to, or None for any.
+        local: whether to refuse requests from other machines, even if the server listens for them.
     """
 
     def __init__(
         self,
         app: WSGIApplication,
         instances: Instances,
-        door: Door,
+        guard: Guard,
         counts: Counts,
         *,
         max_body_bytes: int,
@@ -43,7 +43,7 @@ class StepLane:
         local: bool,
     ) -> None:
         self.app = app
-        self.instances, self.door, self.counts = instances, door, counts
+        self.instances, self.guard, self.counts = instances, guard, counts
         self.max_body_bytes, self.local = max_body_bytes, local
         self.hosts = None if hosts is None else tuple(hosts)
 
@@ -58,15 +58,15 @@ class StepLane:
             return self.app(environ, start_response)
         token = path[len(_PREFIX) :].rstrip("/")
         length = environ.get("CONTENT_LENGTH") or ""
-        if not token.endswith(_SUFFIX) or not self._usual(environ, length):
+        if not token.endswith(_SUFFIX) or not self._is_ordinary(environ, length):
             return self.app(environ, start_response)
         token = token[: -len(_SUFFIX)]
         try:
-            who = self.door.identify(environ.get("HTTP_AUTHORIZATION"))
+            who = self.guard.identify(environ.get("HTTP_AUTHORIZATION"))
         except GymserveError:
-            return self.app(environ, start_response)  # where wrong keys are counted
+            return self.app(environ, start_response)  # the application counts invalid keys
         try:
-            self.door.check_instance(who, token)
+            self.guard.check_instance(who, token)
             params = instance_parameters.step(
                 environ["wsgi.input"].read(int(length)), environ.get("CONTENT_TYPE") or ""
             )
@@ -85,7 +85,7 @@ class StepLane:
         start_response(line, headers)
         return [body]
 
-    def _usual(self, environ: WSGIEnvironment, length: str) -> bool:
+    def _is_ordinary(self, environ: WSGIEnvironment, length: str) -> bool:
         return (
             length.isdecimal()
             and int(length) <= self.max_body_bytes

@@ -1,4 +1,4 @@
-"""The parameters of v1's requests, with what its old clients send oddly put right."""
+"""The parameters of v1's requests, with the quirks of its old clients normalized."""
 
 from typing import Any
 
@@ -10,60 +10,64 @@ from gymserve.web.http import parameters
 from gymserve.web.instances.schemas import Step
 
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
-_LONG = b"0" * 19  # digits of what may be an integer beyond 64 bits
-_SHORT = 30  # bytes of a body; a shorter one has no such integer
+_LONG_INTEGER = b"0" * 19  # an integer of so many digits may not fit into 64 bits
+_SHORT_BODY = 30  # bytes; a shorter body has no room for such an integer
 
 
 class _Step(Step, kw_only=True):
-    render: Any = None  # whatever old clients send
+    render: Any = None  # old clients send any value
 
 
 _decode = msgspec.json.Decoder(_Step).decode
 
 
 def parse(kind: type[Params], *, needed: bool = True) -> Params:
-    """The current request's parameters.
+    """Return the current request's parameters as a struct.
 
     Args:
-        needed: whether there must be any; see `parameters.optional_of_request`.
+        needed: whether a body is required; see `parameters.optional_of_request`.
 
     Raises:
-        InvalidRequest: they are no good.
+        InvalidRequest: a parameter is missing or invalid.
     """
     values = parameters.of_request() if needed else parameters.optional_of_request()
-    return params.parse(plain(values), kind)
+    return params.parse(normalized(values), kind)
 
 
-def plain(values: dict[str, Any]) -> dict[str, Any]:
-    """What is left of `values` without "" and [], which the server of openai/gym-http-api takes as missing, and with
-    booleans where old Lua clients send strings. What was ever sent for `render` has no effect."""
+def normalized(values: dict[str, Any]) -> dict[str, Any]:
+    """Return `values` without the quirks of old clients.
+
+    Drop "" and [], which openai/gym-http-api's server takes as missing, and `render`, which has no effect; turn the
+    strings that old Lua clients send for booleans into booleans.
+    """
     kept = {name: value for name, value in values.items() if value != "" and value != [] and name != "render"}
     for name in ("force", "resume", "video_callable"):
         if isinstance(value := kept.get(name), str) and value.lower() in ("true", "false"):
             kept[name] = value.lower() == "true"
     if "token" in kept:
-        kept.setdefault("directory", "monitor")  # osim-rl's grader was told a key instead
+        kept.setdefault("directory", "monitor")  # clients of osim-rl's grader send a key instead
     return kept
 
 
 def step(body: bytes, content_type: str) -> Step:
-    """The parameters of a step; the hot path.
+    """Return the parameters of a step. This is the hot path.
 
-    Most bodies are read without `wire.read_json`, which is slower by far, when it is certain that it would find nothing
-    in them: no name twice, no integer beyond 64 bits, no odd characters.
+    Most bodies are decoded without `wire.read_json`, which is far slower, because they cannot contain what it refuses:
+    duplicate names, integers beyond 64 bits, invalid characters.
 
     Raises:
-        InvalidRequest: they are no good.
+        InvalidRequest: a parameter is missing or invalid.
     """
     if body.isascii() and b"\\" not in body and parameters.is_json(content_type):
         if len(body) > text.MAX_DEPTH:
             text.check_size(body)
         try:
-            found = _decode(body)
+            payload = _decode(body)
         except (msgspec.MsgspecError, RecursionError):
-            found = None
-        if found is not None and found.action is not None and found.action != "" and found.action != []:
-            names = 1 + (found.seq is not None) + (b'"render":' in body)
-            if body.count(b":") == names and (len(body) < _SHORT or _LONG not in body.translate(_DIGITS)):
-                return found
-    return params.parse(plain(parameters.read(body, content_type)), Step)
+            payload = None
+        if payload is not None and payload.action is not None and payload.action != "" and payload.action != []:
+            names = 1 + (payload.seq is not None) + (b'"render":' in body)
+            short = len(body) < _SHORT_BODY
+            if body.count(b":") == names and (short or _LONG_INTEGER not in body.translate(_DIGITS)):
+                return payload
+    return params.parse(normalized(parameters.read(body, content_type)), Step)

@@ -1,4 +1,4 @@
-"""What requests and answers about instances and the catalogue hold, as the API's description tells it."""
+"""Schemas of requests and responses about instances and the catalogue, for the API description."""
 
 from typing import Annotated, Any, Literal
 
@@ -13,26 +13,28 @@ from gymserve.web.challenges.schemas import Entrant
 
 
 class Wrapper(recipe.Wrapper, frozen=True):
-    """One of Gymnasium's wrappers, which the server puts around the environment."""
+    """One of Gymnasium's wrappers, to apply to the environment."""
 
+    # Types ignored: the names are only known at run time.
     name: Annotated[Literal[ALLOWED], Meta(description="as in gymnasium.wrappers")]  # type: ignore[valid-type]
     kwargs: Annotated[dict[str, Any], Meta(description="its arguments")] = {}
 
 
 class Create(Struct):
-    """How to make an instance."""
+    """The options of a new instance."""
 
-    env_id: Annotated[str, Meta(description="an id of the catalogue, such as CartPole-v1", examples=["CartPole-v1"])]
-    seed: Annotated[Seed | None, Meta(description="of the first reset")] = None
-    kwargs: Annotated[dict[str, Any], Meta(description="the environment's own, as the catalogue allows them")] = {}
+    env_id: Annotated[str, Meta(description="an id of the catalogue, e.g. CartPole-v1", examples=["CartPole-v1"])]
+    seed: Annotated[Seed | None, Meta(description="the seed of the first reset")] = None
+    kwargs: Annotated[dict[str, Any], Meta(description="the environment's arguments that the catalogue allows")] = {}
     max_episode_steps: Annotated[int, Meta(ge=1, lt=2**31)] | None = None
-    render_mode: Annotated[str | None, Meta(description="such as rgb_array")] = None
-    num_envs: Annotated[int, Meta(ge=1, description="more than 1: a vector instance")] = 1
+    render_mode: Annotated[str | None, Meta(description="e.g. rgb_array")] = None
+    num_envs: Annotated[int, Meta(ge=1, description="the number of copies; more than 1 makes a vector instance")] = 1
     autoreset_mode: Annotated[
-        Literal["NextStep", "SameStep", "Disabled"] | None, Meta(description="with one copy, a vector of it")
+        Literal["NextStep", "SameStep", "Disabled"] | None,
+        Meta(description="of a vector instance; makes one even with a single copy"),
     ] = None
     wrappers: Annotated[
-        list[Wrapper], Meta(max_length=MOST, description="around the environment, innermost first")
+        list[Wrapper], Meta(max_length=MOST, description="wrappers of the environment, innermost first")
     ] = []
     entrant: Entrant = None
 
@@ -43,11 +45,11 @@ class Created(Struct):
 
 
 class Instances(Struct):
-    all_envs: Annotated[dict[str, str], Meta(description="token → environment, as asked for")]
+    all_envs: Annotated[dict[str, str], Meta(description="token → environment id, as requested")]
 
 
 class Latency(Struct):
-    """Mean time of a step, in µs."""
+    """The mean time of a step, in µs."""
 
     environment: float
     journal: float
@@ -56,11 +58,11 @@ class Latency(Struct):
 
 class Instance(Struct):
     instance_id: str
-    env_id: Annotated[str, Meta(description="as asked for")]
+    env_id: Annotated[str, Meta(description="the id, as requested")]
     environment: str
     num_envs: int
     kwargs: dict[str, Any]
-    action_space: Annotated[dict[str, Any], Meta(description="of one copy, if there are several")]
+    action_space: Annotated[dict[str, Any], Meta(description="of a single copy")]
     observation_space: dict[str, Any]
     metadata: dict[str, Any]
     render_mode: str | None
@@ -68,7 +70,7 @@ class Instance(Struct):
     reward_threshold: float | None
     autoreset_mode: str | None
     wrappers: list[Wrapper]
-    offers: Annotated[list[str], Meta(description="what can be asked of the environment itself on a stream")]
+    offers: Annotated[list[str], Meta(description="the environment's own requests that a stream accepts")]
     age_seconds: float
     idle_seconds: float
     steps: int
@@ -87,7 +89,7 @@ class Observation(Struct):
 
 class Step(calls.Step, kw_only=True):
     action: Annotated[Any, Meta(description="in the action space; null, an empty string and [] count as missing")]
-    render: Annotated[bool, Meta(description="taken and ignored: servers have no screen")] = False
+    render: Annotated[bool, Meta(description="accepted and ignored: servers have no screen")] = False
 
 
 class Stepped(Struct):
@@ -102,7 +104,7 @@ class Stepped(Struct):
 
 
 class Space(Struct):
-    info: Annotated[dict[str, Any], Meta(description="name, and the keys that this kind of space has")]
+    info: Annotated[dict[str, Any], Meta(description="the name and the keys of this kind of space")]
 
 
 class Action(Struct):
@@ -114,16 +116,17 @@ class Member(Struct):
 
 
 class MonitorStart(Struct):
-    directory: Annotated[str, Meta(min_length=1, description="a label; never a path of the server")]
+    directory: Annotated[str, Meta(min_length=1, description="a label, not a path on the server")]
     force: Annotated[bool, Meta(description="delete earlier results")] = False
     resume: Annotated[bool, Meta(description="keep earlier results")] = False
     video_callable: Annotated[
-        bool | Annotated[int, Meta(ge=0)], Meta(description="false, true, or every how many episodes")
+        bool | Annotated[int, Meta(ge=0)],
+        Meta(description="true to record all episodes, or a number to record every n-th one"),
     ] = False
 
 
 class Finished(Struct):
-    """What a submission came to."""
+    """The result of a submission."""
 
     reward: float | None
     submission_id: str
@@ -131,30 +134,30 @@ class Finished(Struct):
 
 
 class Upload(Struct):
-    training_dir: Annotated[str, Meta(min_length=1, description="the directory of a monitor")]
+    training_dir: Annotated[str, Meta(min_length=1, description="the directory with which monitoring was started")]
     api_key: Annotated[str, Meta(min_length=1)]
     algorithm_id: str | None = None
 
 
 class Description(Struct):
-    """Any keys of a space's description, to be compared with its own."""
+    """Any keys of a space's description, to be compared with those of the instance."""
 
     name: str | None = None
     shape: list[int] | None = None
 
 
 class Row(Struct):
-    """An environment of the catalogue; what stands behind `missing` is told only where nothing is."""
+    """An environment of the catalogue. The fields after `install` are only set if nothing is missing."""
 
     id: str
-    aliases: Annotated[list[str], Meta(description="old ids that lead here")]
+    aliases: Annotated[list[str], Meta(description="old ids of the same environment")]
     kind: Annotated[str, Meta(description="shared or dedicated: whether its instances share a host")]
     max_episode_steps: int | None
     reward_threshold: float | None
     vector_entry_point: bool
-    missing: Annotated[str | None, Meta(description="what is needed to make it")]
-    install: Annotated[str | None, Meta(description="the command that brings it")]
-    kwargs: Annotated[list[str], Meta(description="those that may be given")] = []
+    missing: Annotated[str | None, Meta(description="the package that it needs and that is not installed")]
+    install: Annotated[str | None, Meta(description="the command that installs the package")]
+    kwargs: Annotated[list[str], Meta(description="the arguments that it accepts")] = []
     render_modes: list[str] = []
     action_space: dict[str, Any] = {}
     observation_space: dict[str, Any] = {}

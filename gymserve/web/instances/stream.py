@@ -1,4 +1,4 @@
-"""The door to the stream: Flask checks the handshake, then the agent's socket goes to the instance's host."""
+"""The stream's handshake: Flask checks it, then the agent's socket is handed to the instance's host."""
 
 import base64
 import binascii
@@ -21,7 +21,7 @@ SILENT_SECONDS = 120.0
 
 
 @blueprint.get("/envs/<instance_id>/stream", websocket=True)
-@blueprint.get("/envs/<instance_id>/stream", endpoint="no_handshake")  # answered with what is missing
+@blueprint.get("/envs/<instance_id>/stream", endpoint="no_handshake")  # without an upgrade: an error says so
 @ticketed
 @documented(status=101, errors=IN_INSTANCE, query={"compression": "zstd or lz4, for binary messages"})
 def attach(instance_id: str) -> Response:
@@ -51,10 +51,10 @@ def attach(instance_id: str) -> Response:
 
 
 def _handshake() -> bytes:
-    """The `101` that accepts the current request.
+    """Return the `101` that accepts the current request.
 
     Raises:
-        InvalidRequest: it is no WebSocket handshake of version 13.
+        InvalidRequest: the request is not a WebSocket handshake of version 13.
     """
     headers = request.headers
     tokens = [token.strip().lower() for token in headers.get("Connection", "").split(",")]
@@ -78,11 +78,11 @@ def _handshake() -> bytes:
 
 
 def relay(agent: Any, host: socket.socket) -> None:
-    """Carries bytes both ways until either side ends: where a socket cannot be handed over, such as one with TLS."""
+    """Relay bytes both ways until either side closes, for sockets that cannot be handed over, e.g. with TLS."""
     agent.settimeout(SILENT_SECONDS)
     while True:
-        waiting = getattr(agent, "pending", lambda: 0)()
-        readable = [agent] if waiting else select.select([agent, host], [], [], SILENT_SECONDS)[0]
+        buffered = getattr(agent, "pending", lambda: 0)()  # decrypted bytes, which `select` does not see
+        readable = [agent] if buffered else select.select([agent, host], [], [], SILENT_SECONDS)[0]
         if not readable:
             return
         try:

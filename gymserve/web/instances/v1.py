@@ -1,4 +1,4 @@
-"""The v1 API: environment instances over HTTP, as openai/gym-http-api's clients call them, and what came since."""
+"""The v1 API: environment instances over HTTP, compatible with openai/gym-http-api's clients."""
 
 import time
 
@@ -30,17 +30,17 @@ blueprint = Blueprint("v1", scope="environments", tag="Instances", url_prefix="/
     schemas.Created,
     body=schemas.Create,
     errors=(422, 500, 507),
-    headers={"Idempotency-Key": "the same key again gives the same instance"},
+    headers={"Idempotency-Key": "repeating a key returns the same instance"},
 )
 def create() -> Response:
-    """Create an instance; of `challenge:<name>`: begin a submission."""
+    """Create an instance, or begin a submission if `env_id` is `challenge:<name>`."""
     params = parse(schemas.Create)
     by_key = g.get("by_body", False)
-    if (held := challenges.asked_for(params.env_id, by_key=by_key)) is not None:
+    if (record := challenges.requested_challenge(params.env_id, by_key=by_key)) is not None:
         check_scope(identity(), "submissions")
-        return json_answer(challenges.submit(held, identity(), entrant=params.entrant, by_key=by_key))
+        return json_answer(challenges.submit(record, identity(), entrant=params.entrant, by_key=by_key))
     if identity().remote_key is not None:
-        raise Closed(NOT_OPEN)  # such accounts are here for challenges
+        raise Closed(NOT_OPEN)  # accounts of a challenge server may only submit
     token = backend().instances.create(
         params.env_id,
         seed=params.seed,
@@ -60,7 +60,7 @@ def create() -> Response:
 @blueprint.get("/envs/")
 @documented(schemas.Instances)
 def list_all() -> Response:
-    """List one's own instances, or all for administrators."""
+    """List your instances; administrators see all."""
     return json_answer({"all_envs": backend().instances.list(None if identity().sees_all else identity().account_id)})
 
 
@@ -68,10 +68,10 @@ def list_all() -> Response:
 @documented(
     schemas.Instance,
     errors=IN_INSTANCE,
-    query={"bounds": "short: bounds that are the same for all elements of a Box are one number, not a list"},
+    query={"bounds": "short: give a Box's bounds as one number if they are the same for all elements"},
 )
 def describe(instance_id: str) -> Response:
-    """Describe an instance: what it is and how it is doing."""
+    """Describe an instance and its current state."""
     return json_answer(backend().instances.describe(instance_id, short=request.args.get("bounds") == "short"))
 
 
@@ -88,8 +88,8 @@ def reset(instance_id: str) -> Response:
 @large
 @documented(schemas.Stepped, body=schemas.Step, errors=IN_INSTANCE)
 def step(instance_id: str) -> Response:
-    """Act once."""
-    # Requests of the usual form never get here: they take the fast lane (`lane.py`).
+    """Take one step."""
+    # Ordinary requests never get here: the fast path (`fast_path.py`) serves them.
     params = instance_parameters.step(parameters.body(), request.content_type or "")
     return json_answer(backend().instances.step(instance_id, params.action, seq=params.seq, at=time.monotonic()))
 
@@ -97,7 +97,7 @@ def step(instance_id: str) -> Response:
 @blueprint.get("/envs/<instance_id>/render")
 @documented("image/png", media=("text/plain", "application/json"), errors=IN_INSTANCE)
 def render(instance_id: str) -> Response:
-    """Draw the current state: a PNG, or what the instance's render mode gives, such as the text of `ansi`."""
+    """Render the current state: as a PNG, or as its render mode produces it, e.g. as text for `ansi`."""
     kind, body = backend().instances.render(instance_id)
     return Response(body, content_type=kind)
 
@@ -112,14 +112,14 @@ def action_space(instance_id: str) -> Response:
 @blueprint.get("/envs/<instance_id>/action_space/sample")
 @documented(schemas.Action, errors=IN_INSTANCE)
 def sample(instance_id: str) -> Response:
-    """Draw a random action."""
+    """Sample a random action."""
     return json_answer({"action": backend().instances.sample(instance_id)})
 
 
 @blueprint.get("/envs/<instance_id>/action_space/contains/<path:x>")
 @documented(schemas.Member, errors=IN_INSTANCE)
 def contains(instance_id: str, x: str) -> Response:
-    """Ask whether something is an action."""
+    """Check whether a value is in the action space."""
     return json_answer({"member": backend().instances.contains(instance_id, x)})
 
 
@@ -134,7 +134,7 @@ def observation_space(instance_id: str) -> Response:
 @large
 @documented(schemas.Member, body=schemas.Description, errors=IN_INSTANCE)
 def observation_space_contains(instance_id: str) -> Response:
-    """Ask whether the observation space is described by these keys."""
+    """Check whether the observation space has these keys and values."""
     params = parameters.of_request()
     return json_answer(
         {"member": spaces.member(backend().instances.describe(instance_id)["observation_space"], params)}
@@ -166,7 +166,7 @@ def monitor_start(instance_id: str) -> Response:
 @blueprint.post("/envs/<instance_id>/monitor/close/")
 @documented(status=204, also={200: schemas.Finished}, errors=IN_INSTANCE)
 def monitor_close(instance_id: str) -> Response:
-    """Stop monitoring; the instance stays. A submission ends with it, and its score is the answer's `reward`."""
+    """Stop monitoring; the instance stays. For a submission this ends it, and returns its score as `reward`."""
     if (row := grading().submissions.with_token(instance_id)) is not None:
         row = grading().submissions.finish(row)
         backend().background.wake()
@@ -179,7 +179,7 @@ def monitor_close(instance_id: str) -> Response:
 @blueprint.post("/envs/<instance_id>/close/")
 @documented(status=204, errors=IN_INSTANCE)
 def close(instance_id: str) -> Response:
-    """Close the instance; a submission ends as it stands."""
+    """Close the instance; a submission ends with what it has so far."""
     if (row := grading().submissions.with_token(instance_id)) is not None:
         grading().submissions.leave(row)
         backend().background.wake()
@@ -192,7 +192,7 @@ def close(instance_id: str) -> Response:
 @key_in_body("api_key")
 @documented(status=204, body=schemas.Upload)
 def upload() -> Response:
-    """Keep the results of a monitored run."""
+    """Store the results of a monitored run."""
     params = parse(schemas.Upload)
     directory = monitor.label(params.training_dir)
     account = 0 if identity().sees_all else identity().account_id
@@ -215,7 +215,7 @@ def shutdown() -> Response:
 @blueprint.get("/environments/")
 @documented(schemas.Catalogue)
 def environments() -> Response:
-    """List the catalogue."""
+    """List the catalogue's environments."""
     return json_answer({"environments": backend().instances.listing.rows()})
 
 

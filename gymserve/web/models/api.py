@@ -14,7 +14,7 @@ from gymserve.web.http.access import identity, large
 from gymserve.web.http.answers import json_answer, no_content
 from gymserve.web.http.backend import backend, training
 from gymserve.web.http.blueprint import Blueprint
-from gymserve.web.http.openapi import documented, in_parts
+from gymserve.web.http.openapi import documented, ranges
 from gymserve.web.models import schemas
 from gymserve.web.training import schemas as training_schemas
 from gymserve.web.training.experiments import check_role, created
@@ -147,7 +147,7 @@ def graph(model_id: str) -> Response:
 
 
 @blueprint.get("/<model_id>/file")
-@documented("application/zip", also=in_parts("application/zip"), errors=(*OTHERS, 416))
+@documented("application/zip", also=ranges("application/zip"), errors=(*OTHERS, 416))
 def file(model_id: str) -> Response:
     """Download a model, as Stable-Baselines3 loads it."""
     return file_of(mine(model_id))
@@ -161,7 +161,7 @@ def file_of(row: Policy) -> Response:
 
 
 @blueprint.get("/<model_id>/onnx")
-@documented("application/octet-stream", also=in_parts("application/octet-stream"), errors=(*OTHERS, 409, 416))
+@documented("application/octet-stream", also=ranges("application/octet-stream"), errors=(*OTHERS, 409, 416))
 def onnx(model_id: str) -> Response:
     """Download a model's deterministic policy as ONNX, with its averages inside; it is made when it is first asked for."""
     row = mine(model_id)
@@ -187,7 +187,7 @@ def push(model_id: str) -> Response:
 def retrain(model_id: str) -> Response:
     """Create an experiment that goes on from a model, in its own environment or in another one with equal spaces."""
     check_role()
-    row, asked = mine(model_id), parameters.sent(schemas.RetrainOrder, needed=False)
+    row, asked = mine(model_id), parameters.parse_partial(schemas.RetrainOrder, needed=False)
     return created({**asked, "title": asked.get("name") or row.title}, parent=training().models.parent(row))
 
 

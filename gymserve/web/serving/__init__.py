@@ -1,1 +1,1 @@
-"""gunicorn: how it is configured, and its worker."""
+"""gunicorn: its configuration and our worker class."""

@@ -1,11 +1,12 @@
-"""Taking a request's socket away from the web server, so that another process may answer the client from then on.
+"""Detach a request's socket from the web server, so that another process can answer the client from then on.
 
-    client = handover.client_socket(request.environ)      # None: it cannot be handed away, relay instead
-    link.send(…, handover.early_bytes(request.environ)), socket.send_fds(…, [client.fileno()]), acknowledged
+    client = handover.client_socket(request.environ)  # None if it cannot be handed over: relay instead
+    link.send(…, handover.early_bytes(request.environ))
+    socket.send_fds(…, [client.fileno()])  # and wait for the acknowledgement
     handover.release(request.environ)
-    return Response(status=101)                            # for the access log; it reaches nobody
+    return Response(status=101)  # for the access log; it is never sent
 
-Works under gunicorn's sync, gthread and own worker and under Werkzeug's development server.
+This works under gunicorn's sync and gthread workers, our own worker, and Werkzeug's development server.
 """
 
 import os
@@ -16,35 +17,35 @@ from wsgiref.types import WSGIEnvironment
 
 
 def client_socket(environ: WSGIEnvironment) -> socket.socket | None:
-    """The request's socket, or None where the bare descriptor is not the whole connection (TLS, HTTP/2, other servers)."""
-    found = _connection(environ)
+    """Return the request's socket, or None if its descriptor is not the whole connection (TLS, HTTP/2, other servers)."""
+    sock = _connection(environ)
     over_http2 = environ.get("HTTP_VERSION") == "2"
-    return None if over_http2 or not isinstance(found, socket.socket) or isinstance(found, ssl.SSLSocket) else found
+    return None if over_http2 or not isinstance(sock, socket.socket) or isinstance(sock, ssl.SSLSocket) else sock
 
 
 def early_bytes(environ: WSGIEnvironment) -> bytes:
-    """Take what the client sent behind its request and the server has read already."""
-    arrived = environ["wsgi.input"]
+    """Take the bytes after the request that the server has already read."""
+    stream = environ["wsgi.input"]
     if "werkzeug.socket" in environ:
         client = environ["werkzeug.socket"]
-        patience = client.gettimeout()
+        timeout = client.gettimeout()
         client.settimeout(0.0)
-        early = arrived.read1() if hasattr(arrived, "read1") else b""
-        client.settimeout(patience)
+        early = stream.read1() if hasattr(stream, "read1") else b""
+        client.settimeout(timeout)
         return early
-    unreader = getattr(getattr(arrived, "reader", None), "unreader", None)
+    unreader = getattr(getattr(stream, "reader", None), "unreader", None)
     return unreader.take_buffered() if unreader else b""
 
 
 def release(environ: WSGIEnvironment) -> None:
-    """Make the web server forget the connection, without a byte to the client and without shutting it down.
+    """Detach the connection from the web server, without sending a byte to the client or shutting it down.
 
-    The descriptor is pointed at a connection that has ended: whatever the server still does to it, writing an answer,
-    shutting it down, closing it, ends there, in the ways that servers are used to.
+    The server's descriptor then refers to a closed connection, so writing a response to it, shutting it down and
+    closing it all fail in the ways that servers handle anyway.
     """
-    ended, other_end = socket.socketpair()
-    with ended, other_end:
-        os.dup2(ended.fileno(), _connection(environ).fileno(), inheritable=False)
+    closed, other_end = socket.socketpair()
+    with closed, other_end:
+        os.dup2(closed.fileno(), _connection(environ).fileno(), inheritable=False)
 
 
 def _connection(environ: WSGIEnvironment) -> Any:

@@ -1,4 +1,4 @@
-"""How the server runs under gunicorn: one set of values for `gunicorn gym_http_server:app` and for our own start."""
+"""gunicorn's configuration, for both `gunicorn gym_http_server:app` and our own command."""
 
 import contextlib
 import importlib
@@ -20,9 +20,9 @@ from gymserve.settings import Settings
 from gymserve.store import schema
 from gymserve.system import imports
 
-THREADS = 64  # requests that a worker can have waiting for hosts; with 256 busy ones some agents waited for seconds
+THREADS = 64  # requests of a worker that can wait for hosts at a time; with 256 some agents waited for seconds
 CONNECTIONS = 4096
-ARBITER = "GYMSERVE_ARBITER"  # the variable that holds the arbiter's process id
+ARBITER = "GYMSERVE_ARBITER"  # the environment variable with the arbiter's process id
 
 
 def options(
@@ -35,7 +35,7 @@ def options(
     header_bytes: int = 8190,
     **more: Any,
 ) -> dict[str, Any]:
-    """gunicorn's settings, by gunicorn's names; `more` adds or replaces some. One worker a core unless told otherwise."""
+    """Return gunicorn's settings by their gunicorn names; `more` adds or replaces some. The default is a worker per core."""
     values = {
         "bind": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
         "worker_class": "gymserve.web.serving.worker.Worker",
@@ -44,15 +44,15 @@ def options(
         "worker_connections": CONNECTIONS + threads,
         "backlog": 2048,
         "keepalive": 75,
-        # For a worker's main loop, not for a request: the hosts have deadlines of their own.
+        # This limits a worker's main loop, not a request: the hosts have deadlines of their own.
         "timeout": 30,
         "graceful_timeout": stop_seconds,
         "limit_request_line": header_bytes,
         "limit_request_fields": 64,
         "limit_request_field_size": header_bytes,
-        # Threads and links to hosts do not survive a fork: each worker makes its own application.
+        # Threads and links to hosts do not survive a fork, so each worker makes its own application.
         "preload_app": False,
-        # A port that two servers share by mistake sends half of the agents to the wrong one.
+        # If two servers shared a port by mistake, half of the agents would reach the wrong one.
         "reuse_port": False,
         "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,
         "control_socket_disable": True,
@@ -63,10 +63,10 @@ def options(
 
 
 def check_reach(settings: Settings, host: str) -> None:
-    """Refuses to serve everybody where other machines reach the server.
+    """Refuse to serve without authentication on an address that other machines can reach.
 
     Raises:
-        SettingsError: AUTH is "open", and `host` is no address of this machine alone.
+        SettingsError: AUTH is "open", and `host` is not a loopback address.
     """
     if settings.AUTH == "open" and not settings.FORCE_OPEN and not _is_loopback(host):
         raise SettingsError(
@@ -76,13 +76,13 @@ def check_reach(settings: Settings, host: str) -> None:
 
 
 def check_listeners(settings: Settings) -> None:
-    """`check_reach` for the addresses that this process listens on already, as where another program's command serves.
+    """Apply `check_reach` to the addresses on which this process listens already, if another program started it.
 
     Raises:
         SettingsError: see `check_reach`.
     """
     for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):  # that of the listing itself, which is closed by now
+        with contextlib.suppress(OSError):  # the descriptor of the listing itself is closed by now
             if not stat.S_ISSOCK(os.fstat(int(name)).st_mode):
                 continue
             with socket.socket(fileno=os.dup(int(name))) as sock:
@@ -93,28 +93,30 @@ def check_listeners(settings: Settings) -> None:
 
 
 def prepare(settings: Settings, address: str) -> str:
-    """Makes the database ready, before workers are forked; returns how to make the administrator where there is none yet.
+    """Prepare the database before workers are forked.
+
+    Returns: how to create the first administrator, or "" if there is one.
 
     Raises:
-        SettingsError: the database is of another version.
-        Unavailable: it cannot be reached.
+        SettingsError: the database has another version.
+        Unavailable: the database cannot be reached.
     """
     accounts = Accounts(settings)
     schema.ensure(accounts.database, Path(settings.DATA))
     secret = accounts.directory.invite_administrator() if settings.AUTH == "token" else None
     accounts.database.close()  # its connections do not survive a fork
-    return f"To make the administrator, open this once: http://{address}/setup/{secret}" if secret else ""
+    return f"To create the administrator, open this once: http://{address}/setup/{secret}" if secret else ""
 
 
 def stop() -> None:
-    """Asks gunicorn's arbiter, or the only process there is, to end in order."""
+    """Ask gunicorn's arbiter, or this process if it is the only one, to shut down gracefully."""
     os.kill(int(os.environ.get(ARBITER) or os.getpid()), signal.SIGTERM)
 
 
 def import_application() -> None:
-    """Imports the application's modules, before workers are forked: each then starts sooner, and shares their memory.
+    """Import the application's modules before workers are forked, so they start sooner and share memory.
 
-    The application itself is made in each worker. Not for `--reload`, where a new worker is to import what has changed.
+    Each worker makes its own application. Do not use this with `--reload`, where new workers import changed modules.
     """
     importlib.import_module("gymserve.web.app")
     imports.freeze()
@@ -128,7 +130,7 @@ def _is_loopback(host: str) -> bool:
 
 
 class Server(BaseApplication):
-    """gunicorn, started from Python: `Server(load, options(…)).run()`. `load` makes the application, in each worker."""
+    """gunicorn, started from Python: `Server(load, options(…)).run()`. Each worker calls `load` to make its application."""
 
     def __init__(self, load: Callable[[], WSGIApplication], values: dict[str, Any]) -> None:
         self.make, self.values = load, values

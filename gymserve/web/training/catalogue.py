@@ -18,7 +18,7 @@ from gymserve.web.http.errors import with_timestamp
 from gymserve.web.http.openapi import documented
 from gymserve.web.training import schemas
 
-blueprint = Blueprint("training", scope="training", tag="Training", refusal=with_timestamp)
+blueprint = Blueprint("training", scope="training", tag="Training", on_error=with_timestamp)
 OTHERS = (401, 403)
 
 

@@ -18,11 +18,11 @@ from gymserve.web.http.backend import training
 from gymserve.web.http.blueprint import Blueprint
 from gymserve.web.http.errors import with_timestamp
 from gymserve.web.http.openapi import documented
-from gymserve.web.http.places import Places
+from gymserve.web.http.places import ConcurrencyLimit
 from gymserve.web.training import schemas
 from gymserve.web.training.experiments import OTHERS, mine
 
-blueprint = Blueprint("curves", scope="training", tag="Experiments", url_prefix="/experiments", refusal=with_timestamp)
+blueprint = Blueprint("curves", scope="training", tag="Experiments", url_prefix="/experiments", on_error=with_timestamp)
 RANGE = {
     "from_timestep": "the first timestep",
     "to_timestep": "the last timestep",
@@ -30,7 +30,7 @@ RANGE = {
     "points": f"at most so many timesteps, to {MOST_POINTS}; where there are more, means of equal parts of the range",
 }
 MOST_EXPERIMENTS = 20
-VIEWERS = Places(16, each=4)  # each takes one of the worker's threads
+VIEWERS = ConcurrencyLimit(16, each=4)  # each takes one of the worker's threads
 LOOK_SECONDS = 0.5
 KEEP_ALIVE_SECONDS = 15.0
 LIVE_SECONDS = 3600.0  # then a viewer asks anew, where it was

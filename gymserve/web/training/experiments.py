@@ -20,11 +20,11 @@ from gymserve.web.http.backend import backend, training
 from gymserve.web.http.blueprint import Blueprint
 from gymserve.web.http.errors import with_timestamp
 from gymserve.web.http.openapi import documented
-from gymserve.web.http.places import Places
+from gymserve.web.http.places import ConcurrencyLimit
 from gymserve.web.training import schemas
 
 blueprint = Blueprint(
-    "experiments", scope="training", tag="Experiments", url_prefix="/experiments", refusal=with_timestamp
+    "experiments", scope="training", tag="Experiments", url_prefix="/experiments", on_error=with_timestamp
 )
 OTHERS = (401, 403)
 FILTERS = {
@@ -36,7 +36,7 @@ FILTERS = {
     "search": "only those with this text in their name or description",
 }
 LOG_BYTES = 65_536
-WAITING = Places(16, each=4)  # each takes one of the worker's threads
+WAITING = ConcurrencyLimit(16, each=4)  # each takes one of the worker's threads
 
 
 def experiment_row(row: Experiment) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def settled(row: Experiment) -> Experiment:
 def create() -> Response:
     """Create an experiment, which is started by a call of its own."""
     check_role()
-    asked = parameters.sent(schemas.NewExperiment)
+    asked = parameters.parse_partial(schemas.NewExperiment)
     return created({**asked, "title": asked["name"]}, parent=parent_of(asked.get("parent_model")))
 
 

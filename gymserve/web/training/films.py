@@ -13,12 +13,12 @@ from gymserve.web.http.answers import json_answer
 from gymserve.web.http.backend import backend, training
 from gymserve.web.http.blueprint import Blueprint
 from gymserve.web.http.errors import with_timestamp
-from gymserve.web.http.files import sent
-from gymserve.web.http.openapi import documented, in_parts
+from gymserve.web.http.files import send
+from gymserve.web.http.openapi import documented, ranges
 from gymserve.web.training import schemas
 from gymserve.web.training.experiments import OTHERS, mine
 
-blueprint = Blueprint("films", scope="training", tag="Experiments", url_prefix="/experiments", refusal=with_timestamp)
+blueprint = Blueprint("films", scope="training", tag="Experiments", url_prefix="/experiments", on_error=with_timestamp)
 FORMATS = {"webm": WEBM, "mp4": MP4}
 WHEN = "it is made of the final evaluation's best episode, once the experiment is completed"
 
@@ -52,7 +52,7 @@ def results(experiment_id: str) -> Response:
 @blueprint.get("/<experiment_id>/video")
 @documented(
     "video/webm",
-    also=in_parts("video/webm"),
+    also=ranges("video/webm"),
     media=("video/mp4",),
     errors=(*OTHERS, 416),
     query={"format": "webm or mp4"},
@@ -73,4 +73,4 @@ def sent_film(row: Experiment) -> Response:
         raise errors.NotFound(
             f"there is no video of experiment {row.name}: {film['state']}: {film['reason'] or 'wait'}"
         )
-    return sent(backend().media.open(row.name, FORMATS[form], EXPERIMENT), FORMATS[form], row.name)
+    return send(backend().media.open(row.name, FORMATS[form], EXPERIMENT), FORMATS[form], row.name)

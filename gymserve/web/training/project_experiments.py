@@ -23,7 +23,7 @@ blueprint = Blueprint(
     scope="training",
     tag="Experiments",
     url_prefix="/users/<int:user_id>/projects/<int:project_id>/experiments",
-    refusal=with_detail,
+    on_error=with_detail,
 )
 OTHERS = (401, 403)
 POINTS = 1000  # of each metric

@@ -17,7 +17,7 @@ from gymserve.web.training import schemas
 from gymserve.web.training.project_experiments import row_of
 
 blueprint = Blueprint(
-    "projects", scope="training", tag="Projects", url_prefix="/users/<int:user_id>/projects", refusal=with_detail
+    "projects", scope="training", tag="Projects", url_prefix="/users/<int:user_id>/projects", on_error=with_detail
 )
 OTHERS = (401, 403)
 

@@ -345,7 +345,9 @@ def test_viewers_are_bounded_and_places_come_back(racer: Racer) -> None:
     name = racer.session("crowd", agent={"num_episodes": 10_000}, environment={"car_speed": 2})
     streams = [racer.stream(name) for _ in range(8)]
     refused = racer.api("GET", "stream", session_id=name)
-    assert refused.status == 429 and "too many look" in refused.json["message"] and refused.headers["Retry-After"]
+    assert (
+        refused.status == 429 and "too many live requests" in refused.json["message"] and refused.headers["Retry-After"]
+    )
     experiment = racer.experiment_of(name)
     racer.until_steps(experiment, 1)
     for each in streams:

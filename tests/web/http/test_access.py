@@ -332,7 +332,7 @@ def test_a_key_is_good_for_its_scopes_only(secured: Secured) -> None:
         server.post(f"/users/{mine}/keys/", {"name": "more"}, **narrow),
         server.get(f"/users/{mine}/projects/", **narrow),
     ):
-        assert answer.status == 403 and "not good for" in answer.json["message"]
+        assert answer.status == 403 and "lacks the scope" in answer.json["message"]
     training = secured.ask("participant", "POST", f"/users/{mine}/keys/", {"name": "t", "scopes": ["account"]})
     limited = {"Authorization": f"Bearer {training.json['key']}"}
     assert server.post("/v1/envs/", {"env_id": "CartPole-v1"}, **limited).status == 403

@@ -70,7 +70,7 @@ def parts_of(node: Any) -> Iterator[dict[str, Any]]:
         yield from parts_of(each)
 
 
-ELSEWHERE_CHECKED = {"v1.step", "v1.observation_space_contains"}  # by the lane's own reader; of any keys
+ELSEWHERE_CHECKED = {"v1.step", "v1.observation_space_contains"}  # the fast path has its own parser; accepts any keys
 
 
 def test_a_view_checks_its_request_by_the_struct_that_describes_it() -> None:

@@ -3,11 +3,11 @@
 import pytest
 
 from gymserve.protocol.errors import LimitReached
-from gymserve.web.http.places import Places
+from gymserve.web.http.places import ConcurrencyLimit
 
 
 def test_no_account_takes_the_places_of_others() -> None:
-    places = Places(5, each=2)
+    places = ConcurrencyLimit(5, each=2)
     leave = [places.enter(1) for _ in range(2)]
     for account, left in ((1, False), (2, True), (2, True), (2, False), (3, True), (4, False)):
         if left:
@@ -22,7 +22,7 @@ def test_no_account_takes_the_places_of_others() -> None:
 
 
 def test_without_accounts_there_are_as_many_as_there_are() -> None:
-    places = Places(3, each=1)
+    places = ConcurrencyLimit(3, each=1)
     leave = [places.enter(0) for _ in range(3)]
     with pytest.raises(LimitReached):
         places.enter(0)

@@ -16,7 +16,7 @@ JSON = "application/json"
 
 
 def slowly(body: bytes) -> Step:
-    return params.parse(instance_parameters.plain(parameters.read(body, JSON)), Step)
+    return params.parse(instance_parameters.normalized(parameters.read(body, JSON)), Step)
 
 
 READ = (

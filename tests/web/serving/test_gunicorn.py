@@ -104,16 +104,16 @@ def test_a_connection_is_parsed_from_an_unreader_of_ours(threads: ThreadWorker, 
     assert conn.wait_for_data(1.0) is True
     conn.init()
     assert conn.initialized and conn.parser.req_count == 0 and conn.parser.unreader.take_buffered() == b""
-    places = worker.Places(1)
-    conn.parser.unreader = arrivals = worker.Arrivals(conn.sock, b"", places, places)
-    assert arrivals.gather() and arrivals.started()
+    permits = worker.Permits(1)
+    conn.parser.unreader = reader = worker.RequestReader(conn.sock, b"", permits, permits)
+    assert reader.read_request() and reader.started()
     request = next(conn.parser)
     assert (request.method, request.uri, request.body.read()) == ("POST", "/echo", b"body")
-    assert conn.parser.req_count == 1 and not arrivals.started()
+    assert conn.parser.req_count == 1 and not reader.started()
 
 
 def test_an_unreader_keeps_its_shape(conn: TConn) -> None:
-    assert parameters(SocketUnreader.chunk) == parameters(worker.Arrivals.chunk) == ["self", "size_hint"]
+    assert parameters(SocketUnreader.chunk) == parameters(worker.RequestReader.chunk) == ["self", "size_hint"]
     assert SocketUnreader(conn.sock, 7).mxchunk == 7
 
 

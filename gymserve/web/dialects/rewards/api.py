@@ -14,7 +14,7 @@ from gymserve.training.sessions import parameters as checks
 from gymserve.training.sessions.records import dated
 from gymserve.web.dialects.rewards import pictures, schemas
 from gymserve.web.http import parameters
-from gymserve.web.http.access import acts, identity, ticketed
+from gymserve.web.http.access import changes_state, identity, ticketed
 from gymserve.web.http.answers import json_answer
 from gymserve.web.http.backend import backend, training
 from gymserve.web.http.blueprint import Blueprint
@@ -175,7 +175,7 @@ def get_all_tracks() -> Response:
 
 
 @blueprint.get("/stream")
-@acts
+@changes_state
 @ticketed
 @documented(
     pictures.MIXED, errors=(*OTHERS, 409, 422), query={**SESSION, "retrain": "true: go on learning with its last model"}
@@ -192,7 +192,7 @@ def stream() -> Response:
 
 
 @blueprint.get("/stop")
-@acts
+@changes_state
 @documented(schemas.Said, errors=OTHERS, query=SESSION)
 def stop() -> Response:
     """Stop a session's training; the answer waits until its processes are dead."""
@@ -211,7 +211,7 @@ def _stop(row: TrainingSession) -> bool:
 
 @blueprint.get("/evaluate")
 @blueprint.post("/evaluate", endpoint="order_evaluation")
-@acts
+@changes_state
 @documented(
     pictures.MIXED, body=schemas.EvaluationOrder, body_needed=False, errors=(*OTHERS, 409, 500), query=EVALUATION
 )

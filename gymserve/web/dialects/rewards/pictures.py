@@ -14,11 +14,11 @@ from gymserve.training.plan.stored import plan_of
 from gymserve.training.runners.folder import Folder
 from gymserve.training.sessions import driving
 from gymserve.training.sessions.driving import Drive
-from gymserve.web.http.places import Places
+from gymserve.web.http.places import ConcurrencyLimit
 
 MIXED = "multipart/x-mixed-replace"
 BOUNDARY = b"--frame"
-VIEWERS = Places(8, each=3)  # each takes one of the worker's threads, and a tenth of a core
+VIEWERS = ConcurrencyLimit(8, each=3)  # each takes one of the worker's threads, and a tenth of a core
 LOOK_SECONDS = 0.5
 LIVE_SECONDS = 3600.0  # then a viewer asks anew
 
