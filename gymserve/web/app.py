@@ -22,7 +22,7 @@ from gymserve.web.dialects.runt.api import blueprint as runt
 from gymserve.web.http import access, browser, envelope, errors, parameters
 from gymserve.web.http.backend import KEY, Backend
 from gymserve.web.http.openapi import blueprint as openapi
-from gymserve.web.instances.lane import StepFastPath
+from gymserve.web.instances.fast_path import StepFastPath
 from gymserve.web.instances.stream import blueprint as stream
 from gymserve.web.instances.v1 import blueprint as v1
 from gymserve.web.models.api import blueprint as model_views

@@ -16,9 +16,9 @@ from gymserve.web.http.access import identity, ticketed
 from gymserve.web.http.answers import event, json_answer
 from gymserve.web.http.backend import training
 from gymserve.web.http.blueprint import Blueprint
+from gymserve.web.http.concurrency import ConcurrencyLimit
 from gymserve.web.http.errors import with_timestamp
 from gymserve.web.http.openapi import documented
-from gymserve.web.http.places import ConcurrencyLimit
 from gymserve.web.training import schemas
 from gymserve.web.training.experiments import OTHERS, mine
 

@@ -18,9 +18,9 @@ from gymserve.web.http.access import identity
 from gymserve.web.http.answers import json_answer, no_content
 from gymserve.web.http.backend import backend, training
 from gymserve.web.http.blueprint import Blueprint
+from gymserve.web.http.concurrency import ConcurrencyLimit
 from gymserve.web.http.errors import with_timestamp
 from gymserve.web.http.openapi import documented
-from gymserve.web.http.places import ConcurrencyLimit
 from gymserve.web.training import schemas
 
 blueprint = Blueprint(

@@ -14,7 +14,7 @@ from gymserve.training.plan.stored import plan_of
 from gymserve.training.runners.folder import Folder
 from gymserve.training.sessions import driving
 from gymserve.training.sessions.driving import Drive
-from gymserve.web.http.places import ConcurrencyLimit
+from gymserve.web.http.concurrency import ConcurrencyLimit
 
 MIXED = "multipart/x-mixed-replace"
 BOUNDARY = b"--frame"
