@@ -1,1 +1,1 @@
-"""Accounts over HTTP: users, keys, logins, tickets."""
+"""Views and pages of accounts, keys, logins and tickets."""

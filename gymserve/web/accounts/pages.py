@@ -1,4 +1,4 @@
-"""Pages for people: the first administrator's set-up, login, and an account with its keys."""
+"""The home page and the pages of accounts: set-up of the first administrator, login, account and keys."""
 
 import contextlib
 from typing import Any
@@ -19,57 +19,59 @@ from gymserve.web.http.browser import Pages, current
 blueprint = Pages("pages")
 
 
-def _enter(account: Account) -> AnyResponse:
-    wanted = session.get("wanted") or url_for("pages.show_account")
+def _log_in(account: Account) -> AnyResponse:
+    """Start a session for an account, and redirect to the page that it wanted."""
+    target = session.get("wanted") or url_for("pages.show_account")
     session.clear()
     session.permanent = True
     session.update(account=account.id, generation=account.generation)
-    return redirect(wanted, 303)
+    return redirect(target, 303)
 
 
-def _by(account: Account | None = None) -> Actor:
+def _actor(account: Account | None = None) -> Actor:
+    """Return who makes the current request, for the audit log."""
     address, request_id = request.remote_addr or "", request.environ.get("gymserve.request_id", "")
     return Actor(account.id if account else None, account.email if account else "stranger", address, request_id)
 
 
-def _again(template: str, error: GymserveError, **values: Any) -> tuple[str, int]:
-    """The form once more, with what was wrong."""
+def _form_again(template: str, error: GymserveError, **values: Any) -> tuple[str, int]:
+    """Show a form again, with an error message."""
     return render_template(template, message=str(error), **values), wire.status(error)
 
 
 @blueprint.get("/")
 @allow(PUBLIC)
 def home() -> str:
-    """What this is, and where to go."""
+    """Show the home page."""
     return render_template("home.html", version=gymserve.__version__, account=current(), challenges=_challenges())
 
 
 def _challenges() -> list[dict[str, str]]:
-    """The challenges that take submissions."""
+    """List the challenges that accept submissions."""
     at = now()
     return [
-        {"name": held.challenge.name, "title": held.challenge.title}
-        for held in grading().competition.list()
-        if held.may_submit(at)
+        {"name": record.challenge.name, "title": record.challenge.title}
+        for record in grading().competition.list()
+        if record.may_submit(at)
     ]
 
 
 @blueprint.route("/setup/<secret>", methods=["GET", "POST"])
 @allow(PUBLIC)
 def setup(secret: str) -> Any:
-    """Make the first administrator."""
+    """Create the first administrator."""
     backend().accounts.directory.invited(secret)
     if request.method == "GET":
         return render_template("setup.html")
-    by, email = _by(), request.form.get("email", "")
+    by, email = _actor(), request.form.get("email", "")
     try:
         password = request.form.get("password", "")
-        made = backend().accounts.directory.accept(
+        account = backend().accounts.directory.accept(
             secret, email, password, address=by.address, request_id=by.request_id
         )
     except InvalidRequest as error:
-        return _again("setup.html", error, email=email)
-    return _enter(made)
+        return _form_again("setup.html", error, email=email)
+    return _log_in(account)
 
 
 @blueprint.route("/login", methods=["GET", "POST"])
@@ -78,21 +80,21 @@ def login() -> Any:
     """Log in."""
     if request.method == "GET":
         return render_template("login.html")
-    by, email = _by(), request.form.get("email", "")
+    by, email = _actor(), request.form.get("email", "")
     try:
         password = request.form.get("password", "")
         account = backend().accounts.entrance.log_in(email, password, address=by.address, request_id=by.request_id)
     except GymserveError as error:
-        return _again("login.html", error, email=email)
-    return _enter(account)
+        return _form_again("login.html", error, email=email)
+    return _log_in(account)
 
 
 @blueprint.post("/logout")
 @allow(PUBLIC)
 def logout() -> AnyResponse:
-    """Log out: all of the account's logins end, in case somebody has copied one."""
+    """Log out, and end all of the account's logins in case one was copied."""
     if (account := current()) is not None:
-        backend().accounts.directory.log_out(account.id, by=_by(account))
+        backend().accounts.directory.log_out(account.id, by=_actor(account))
     session.clear()
     return redirect(url_for("pages.home"), 303)
 
@@ -100,7 +102,7 @@ def logout() -> AnyResponse:
 @blueprint.get("/account")
 @allow(PUBLIC)
 def show_account() -> Any:
-    """One's own account and keys."""
+    """Show the visitor's account and keys."""
     account = current()
     if account is None:
         return redirect(url_for("pages.login"), 303)
@@ -114,16 +116,16 @@ def _account_page(account: Account, **more: Any) -> str:
 @blueprint.post("/account/keys")
 @allow(PUBLIC)
 def create_key() -> Any:
-    """Make a key, and show it this once."""
+    """Create an API key, which is shown only once."""
     account = current()
     if account is None:
         return redirect(url_for("pages.login"), 303)
     days: Any = request.form.get("days") or None
-    with contextlib.suppress(ValueError, TypeError):  # what is no number is refused below
+    with contextlib.suppress(ValueError, TypeError):  # `params.parse` refuses what is not a number
         days = float(days)
     try:
         order = params.parse({"name": request.form.get("name"), "days": days}, KeyOrder)
-        _, secret = backend().accounts.keys.create(account.id, order, by=_by(account))
+        _, secret = backend().accounts.keys.create(account.id, order, by=_actor(account))
     except GymserveError as error:
         return _account_page(account, message=str(error)), 400
     return _account_page(account, secret=secret)
@@ -132,11 +134,11 @@ def create_key() -> Any:
 @blueprint.post("/account/keys/<int:key_id>/revoke")
 @allow(PUBLIC)
 def revoke_key(key_id: int) -> AnyResponse:
-    """Revoke a key."""
+    """Revoke an API key."""
     account = current()
     if account is None:
         return redirect(url_for("pages.login"), 303)
-    backend().accounts.keys.revoke(account.id, key_id, by=_by(account))
+    backend().accounts.keys.revoke(account.id, key_id, by=_actor(account))
     return redirect(url_for("pages.show_account"), 303)
 
 
@@ -148,7 +150,7 @@ def change_name() -> Any:
     if account is None:
         return redirect(url_for("pages.login"), 303)
     try:
-        backend().accounts.directory.change(account.id, name=request.form.get("name", "").strip(), by=_by(account))
+        backend().accounts.directory.change(account.id, name=request.form.get("name", "").strip(), by=_actor(account))
     except GymserveError as error:
         return _account_page(account, message=str(error)), wire.status(error)
     return redirect(url_for("pages.show_account"), 303)
@@ -157,15 +159,15 @@ def change_name() -> Any:
 @blueprint.post("/account/password")
 @allow(PUBLIC)
 def change_password() -> Any:
-    """Change one's password; other sessions end."""
+    """Change the password, which ends the account's other sessions."""
     account = current()
     if account is None:
         return redirect(url_for("pages.login"), 303)
-    by = _by(account)
+    by = _actor(account)
     try:
         old, new = request.form.get("old", ""), request.form.get("new", "")
         backend().accounts.entrance.log_in(account.email, old, address=by.address, request_id=by.request_id)
         changed = backend().accounts.directory.change(account.id, password=new, by=by)
     except GymserveError as error:
         return _account_page(account, message=str(error)), wire.status(error)
-    return _enter(changed)
+    return _log_in(changed)

@@ -1,4 +1,4 @@
-"""What requests and answers about accounts hold, as the API's description tells it."""
+"""Schemas of requests and responses about accounts, for the API description."""
 
 from typing import Annotated, Literal
 
@@ -10,11 +10,11 @@ from gymserve.store.models import ROLES
 from gymserve.web.training.schemas import Project
 
 Email = Annotated[str, Meta(min_length=1, max_length=254, description="an email, or any other name")]
-Role = Literal[ROLES]  # type: ignore[valid-type]
+Role = Literal[ROLES]  # type: ignore[valid-type]  # the roles are only known at run time
 
 
 class Login(Struct):
-    """What the OAuth2 password flow sends. What is empty counts as left out."""
+    """The form of the OAuth2 password flow. Empty fields count as missing."""
 
     username: Annotated[str, Meta(min_length=1, description="the account's email")]
     password: Secret
@@ -25,38 +25,40 @@ class Login(Struct):
 
 
 class Token(Struct):
-    access_token: Annotated[str, Meta(description="to be sent as Authorization: Bearer")]
+    access_token: Annotated[str, Meta(description="the token to send as Authorization: Bearer")]
     token_type: str
     expires_in: Annotated[int, Meta(description="seconds")]
 
 
 class NewTicket(Struct):
-    path: Annotated[str, Meta(description="of the stream, such as /experiments/{id}/metrics/stream")]
+    path: Annotated[str, Meta(description="the stream's path, e.g. /experiments/{id}/metrics/stream")]
 
 
 class Ticket(Struct):
-    ticket: Annotated[str, Meta(description="to be sent once, as `ticket` in the stream's query")]
+    ticket: Annotated[str, Meta(description="the ticket to send once, as `ticket` in the stream's query")]
     expires_in: Annotated[int, Meta(description="seconds")]
 
 
 class NewUser(Struct):
     email: Email
     password: Secret
-    role: Annotated[Role, Meta(description="any but participant: given by administrators only")] = "participant"
+    role: Annotated[Role, Meta(description="only administrators may create other roles")] = "participant"
 
 
 class ChangedUser(Struct):
     email: Email | None = None
-    name: Annotated[str | None, Meta(description='which others see, of at most 60 characters; "": none')] = None
+    name: Annotated[str | None, Meta(description='the public name, of at most 60 characters; "" removes it')] = None
     password: Secret | None = None
-    current_password: Annotated[Secret | None, Meta(description="of the owner, who changes the account")] = None
+    current_password: Annotated[Secret | None, Meta(description="the password of the owner who makes the change")] = (
+        None
+    )
     role: Role | None = None
     is_active: bool | None = None
 
 
 class User(Struct):
     email: str
-    name: Annotated[str, Meta(description="which others see")]
+    name: Annotated[str, Meta(description="the public name")]
     id: int
     is_active: bool
     role: str
@@ -67,11 +69,11 @@ class User(Struct):
 class Key(Struct):
     id: int
     name: str
-    hint: Annotated[str, Meta(description="how the key begins")]
+    hint: Annotated[str, Meta(description="the beginning of the key")]
     scopes: list[str] | None
     created_at: str
     expires_at: str | None
 
 
 class NewKey(Key):
-    key: Annotated[str, Meta(description="the key, shown this once")] = ""
+    key: Annotated[str, Meta(description="the key, which is shown only once")] = ""

@@ -1,4 +1,4 @@
-"""Tickets over HTTP, for pages that open a stream: EventSource, WebSocket and `img` send no header."""
+"""Views of tickets, for pages that open streams with EventSource, WebSocket or `img`, which send no headers."""
 
 from flask import Response, current_app
 from werkzeug.exceptions import HTTPException
@@ -19,11 +19,11 @@ blueprint = Blueprint("tickets", scope=None, tag="Tickets", url_prefix="/tickets
 @blueprint.post("/")
 @documented(schemas.Ticket, status=201, body=schemas.NewTicket, errors=(401, 403))
 def create() -> Response:
-    """Make a ticket for one stream, to be sent once as `ticket` in its query."""
+    """Create a ticket for one stream, to send once as `ticket` in its query."""
     path = parameters.parse(schemas.NewTicket).path
     if not _is_stream(path):
         raise errors.InvalidRequest(
-            f"path must be that of a stream, such as /experiments/…/metrics/stream, not {path!r:.100}"
+            f"path must be the path of a stream, such as /experiments/…/metrics/stream, not {path!r:.100}"
         )
     answer = json_answer({"ticket": backend().accounts.tickets.issue(identity(), path), "expires_in": int(SECONDS)})
     answer.status_code = 201

@@ -1,4 +1,4 @@
-"""Accounts over HTTP: `/token`, `/users/…` as the TJU platform's clients call them, and API keys."""
+"""Views of accounts and API keys: `/token` and `/users/…`, as the TJU platform's clients call them."""
 
 from typing import Any
 
@@ -21,10 +21,10 @@ blueprint = Blueprint("users", scope="account", tag="Accounts", on_error=with_de
 OTHERS = (401, 403)
 
 
-def account_rows(found: list[Account]) -> list[dict[str, Any]]:
-    """Accounts as they are answered."""
-    theirs = training().projects.of_all([account.id for account in found])
-    rows = project_rows([project for each in theirs.values() for project in each])
+def account_rows(accounts: list[Account]) -> list[dict[str, Any]]:
+    """Return accounts as the API shows them."""
+    projects_by_account = training().projects.of_all([account.id for account in accounts])
+    rows = project_rows([project for projects in projects_by_account.values() for project in projects])
     return [
         {
             "email": account.email,
@@ -35,7 +35,7 @@ def account_rows(found: list[Account]) -> list[dict[str, Any]]:
             "created_at": account.created_at.isoformat(),
             "projects": [row for row in rows if row["owner_id"] == account.id],
         }
-        for account in found
+        for account in accounts
     ]
 
 
@@ -69,22 +69,22 @@ def token() -> Response:
 @allow(PUBLIC)
 @documented(schemas.User, body=schemas.NewUser, errors=(401, 403, 429))
 def create() -> Response:
-    """Create an account: one's own where sign-up is open, anybody's for administrators."""
+    """Create an account: your own if sign-up is open, or anybody's as an administrator."""
     by = actor()
     who = caller()
     administrator = who is not None and who.has_role(ADMIN)
     if not administrator:
         if not backend().settings.SIGN_UP:
             if who is not None:
-                raise errors.Forbidden("administrators make accounts here")
+                raise errors.Forbidden("only administrators create accounts here")
             raise errors.Unauthenticated("sign-up is closed (SIGN_UP): ask an administrator for an account")
-        most = backend().settings.SIGN_UPS_PER_HOUR
-        wait = backend().accounts.rates.take("SIGN_UPS_PER_HOUR", by.address, rate=most / 3600, burst=most)
+        limit = backend().settings.SIGN_UPS_PER_HOUR
+        wait = backend().accounts.rates.take("SIGN_UPS_PER_HOUR", by.address, rate=limit / 3600, burst=limit)
         if wait:
-            raise errors.TooFast(f"more than SIGN_UPS_PER_HOUR = {most} accounts from this address", wait)
+            raise errors.TooFast(f"more than SIGN_UPS_PER_HOUR = {limit} accounts from this address", wait)
     params = parameters.parse(schemas.NewUser)
     if params.role != "participant" and not administrator:
-        raise errors.Forbidden("only administrators give roles")
+        raise errors.Forbidden("only administrators assign roles")
     account = backend().accounts.directory.create(
         params.email, params.password, role=params.role, by=by if administrator else None
     )
@@ -94,18 +94,18 @@ def create() -> Response:
 @blueprint.get("/users/")
 @documented(schemas.User, many=True, errors=OTHERS, query=parameters.PAGE)
 def list_all() -> Response:
-    """List the accounts that one may see: one's own, or all for administrators."""
+    """List the accounts that you may see: your own, or all as an administrator."""
     skip, limit = parameters.page()
     if identity().sees_all:
         return json_answer(account_rows(backend().accounts.directory.list(skip=skip, limit=limit)))
-    mine = [backend().accounts.directory.find(identity().account_id)]
-    return json_answer(account_rows(mine[skip : skip + limit]))
+    own = [backend().accounts.directory.find(identity().account_id)]
+    return json_answer(account_rows(own[skip : skip + limit]))
 
 
 @blueprint.get("/users/me")
 @documented(schemas.User, errors=OTHERS)
 def me() -> Response:
-    """Show one's own account."""
+    """Show your account."""
     return json_answer(account_rows([backend().accounts.directory.find(identity().account_id)])[0])
 
 
@@ -121,8 +121,11 @@ def show(user_id: int) -> Response:
 @documented(schemas.User, body=schemas.ChangedUser, errors=(*OTHERS, 409, 429))
 @owner_only
 def change(user_id: int) -> Response:
-    """Change an account: the name that others see, or, with the owner's present password, email or password. Roles and
-    whether it is active are for administrators to say."""
+    """Change an account's name, email, password, role or active state.
+
+    Owners need their current password to change the email or the password. Only administrators change the role and the
+    active state.
+    """
     params = parameters.parse(schemas.ChangedUser)
     if not identity().has_role(ADMIN) and (params.role is not None or params.is_active is not None):
         raise errors.Forbidden("only administrators change roles and disable accounts")
@@ -159,11 +162,11 @@ def remove(user_id: int) -> Response:
 @documented(schemas.NewKey, body=schemas.KeyOrder, errors=(*OTHERS, 429))
 @owner_only
 def create_key(user_id: int) -> Response:
-    """Create an API key, which is shown this once."""
+    """Create an API key, which is shown only once."""
     params = parameters.parse(schemas.KeyOrder)
     backend().accounts.directory.find(user_id)
     if not identity().scopes.issuperset(params.scopes or SCOPES):
-        raise errors.Forbidden("a key cannot make one that may do more than itself")
+        raise errors.Forbidden("a key cannot create one with more scopes than its own")
     key, secret = backend().accounts.keys.create(user_id, params, by=actor())
     return json_answer({**key_row(key), "key": secret})
 
@@ -180,6 +183,6 @@ def list_keys(user_id: int) -> Response:
 @documented(status=204, errors=OTHERS)
 @owner_only
 def revoke_key(user_id: int, key_id: int) -> Response:
-    """Revoke an API key, at once."""
+    """Revoke an API key, effective immediately."""
     backend().accounts.keys.revoke(user_id, key_id, by=actor())
     return no_content()

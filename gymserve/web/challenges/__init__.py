@@ -1,1 +1,1 @@
-"""Challenges, submissions and leaderboards over HTTP."""
+"""Views and pages of challenges, submissions and leaderboards."""

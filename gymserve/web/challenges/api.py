@@ -1,4 +1,4 @@
-"""Challenges and submissions over HTTP."""
+"""Views of challenges and submissions."""
 
 from typing import Any
 
@@ -19,22 +19,22 @@ from gymserve.web.http.openapi import documented
 
 blueprint = Blueprint("challenges", scope="submissions", tag="Challenges")
 OTHERS = (401, 403)
-PREFIX = "challenge:"  # before a challenge's name, where v1 asks for an environment's id
+PREFIX = "challenge:"  # before a challenge's name, when v1 clients send it as an environment's id
 
 
-def submit(held: Held, who: Identity, *, entrant: str | None = None, by_key: bool = False) -> dict[str, Any]:
-    """Begins a submission of `who`; what a creation answers of it.
+def submit(record: Held, who: Identity, *, entrant: str | None = None, by_key: bool = False) -> dict[str, Any]:
+    """Begin a submission of `who`, and return the response's payload.
 
     Args:
-        by_key: an old client asks, whose key stands in the body: of a script that died it has lost the token, so what
-            that has left under way is ended, as the old grader did.
+        by_key: whether an old client sends its key in the body. If its script died, the token is lost, so this ends the
+            script's open submissions, as the old grader did.
     """
     if who.account_id and entrant:
-        raise errors.InvalidRequest("entrant is for servers without accounts: yours is your account's name")
+        raise errors.InvalidRequest("entrant is for servers without accounts: here you enter under your account's name")
     name = who.name if who.remote_key else f"{ACCOUNT_PREFIX}{who.account_id}" if who.account_id else _entrant(entrant)
     key = request.headers.get("Idempotency-Key")
-    row, left = grading().submissions.submit(
-        held,
+    row, remaining = grading().submissions.submit(
+        record,
         account_id=who.account_id or None,
         entrant=name,
         alone=by_key,
@@ -47,23 +47,26 @@ def submit(held: Held, who: Identity, *, entrant: str | None = None, by_key: boo
         "instance_id": row.token,
         "token": row.token,
         "submission_id": row.name,
-        "challenge": held.challenge.name,
+        "challenge": record.challenge.name,
         "phase": row.phase,
-        "submissions_remaining": left,
+        "submissions_remaining": remaining,
     }
 
 
 def _entrant(name: str | None) -> str:
-    """What an entrant is called where there are no accounts."""
+    """Return the name of an entrant on a server without accounts."""
     if name is None:
         return "everybody"
     if not name.isprintable() or name.startswith((ACCOUNT_PREFIX, TEAM_PREFIX, REMOTE_PREFIX)):
-        raise errors.InvalidRequest(f"entrant must be printable, and no account's or team's, not {name!r:.50}")
+        raise errors.InvalidRequest(f"entrant must be printable, and not a name of accounts or teams: {name!r:.50}")
     return name
 
 
 def requested_challenge(env_id: str, *, by_key: bool) -> Held | None:
-    """The challenge that a creation asks for: `challenge:<name>`, or, of the old grader's clients, its environment's id."""
+    """Return the challenge that a new instance is for, or None if it is an ordinary one.
+
+    Clients name it as `challenge:<name>`; those of the old grader send the id of its environment.
+    """
     if env_id.startswith(PREFIX):
         return grading().competition.find(env_id.removeprefix(PREFIX))
     if not by_key:
@@ -71,14 +74,14 @@ def requested_challenge(env_id: str, *, by_key: bool) -> Held | None:
     catalogue = backend().instances.catalogue
     environment = catalogue.resolve(env_id).id
     at = now()
-    for held in grading().competition.list():
-        if held.may_submit(at) and _leads_to(held.challenge.environment) == environment:
-            return held
+    for record in grading().competition.list():
+        if record.may_submit(at) and _catalogue_id(record.challenge.environment) == environment:
+            return record
     return None
 
 
-def _leads_to(env_id: str) -> str | None:
-    """The id in the catalogue; None for an environment that is not installed (any more)."""
+def _catalogue_id(env_id: str) -> str | None:
+    """Return an environment's id in the catalogue, or None if it is not installed."""
     try:
         resolved: str = backend().instances.catalogue.resolve(env_id).id
     except errors.UnknownEnvironment:
@@ -87,9 +90,13 @@ def _leads_to(env_id: str) -> str | None:
 
 
 def submission_row(row: Submission, challenge: str, entrant: str) -> dict[str, Any]:
-    """A submission as its owner sees it; never seeds or options of trials. `entrant`: what that is called."""
+    """Return a submission as its owner sees it, without seeds or options of trials.
+
+    Args:
+        entrant: the display name of the submission's entrant.
+    """
     standing = grading().submissions.standing(row)
-    told: dict[str, Any] = {
+    payload: dict[str, Any] = {
         "submission_id": row.name,
         "challenge": challenge,
         "phase": row.phase,
@@ -110,15 +117,15 @@ def submission_row(row: Submission, challenge: str, entrant: str) -> dict[str, A
         "report": grading().submissions.outbox.told(row.id),
     }
     if standing is not None:
-        told["progress"] = {
+        payload["progress"] = {
             "state": standing.state,
             "trial": standing.trial,
             "trials": standing.trials,
             "steps": standing.steps,
             "idle_seconds": standing.idle_seconds,
         }
-        told["steps"] = standing.steps
-    return told
+        payload["steps"] = standing.steps
+    return payload
 
 
 @blueprint.get("/challenges/")
@@ -126,33 +133,35 @@ def submission_row(row: Submission, challenge: str, entrant: str) -> dict[str, A
 @documented(schemas.Challenges)
 def list_all() -> Response:
     """List the challenges."""
-    return json_answer({"challenges": [grading().competition.describe(held) for held in grading().competition.list()]})
+    return json_answer(
+        {"challenges": [grading().competition.describe(record) for record in grading().competition.list()]}
+    )
 
 
 @blueprint.post("/challenges/")
 @allow(ORGANISER)
-@documented(schemas.Challenge, body=schemas.ChallengeOrder, errors=OTHERS)
+@documented(schemas.Challenge, body=schemas.NewChallenge, errors=OTHERS)
 def define() -> Response:
-    """Define a challenge, or change one's own: as TOML, or as an object of the same shape."""
-    params = parameters.parse(schemas.ChallengeOrder)
+    """Define a challenge, or change one of yours: as TOML, or as an object of the same shape."""
+    params = parameters.parse(schemas.NewChallenge)
     definition = params.toml or params.definition
     if not definition:
         raise errors.InvalidRequest("A required request parameter 'toml' or 'definition' was not provided")
-    held = grading().competition.define(
+    record = grading().competition.define(
         definition,
         owner_id=identity().account_id or None,
         sees_all=identity().sees_all,
         check=lambda challenge: backend().instances.catalogue.resolve(challenge.environment),
     )
-    backend().accounts.note(actor(), "challenge defined", held.challenge.name)
-    return json_answer(grading().competition.describe(held))
+    backend().accounts.note(actor(), "challenge defined", record.challenge.name)
+    return json_answer(grading().competition.describe(record))
 
 
 @blueprint.get("/challenges/<name>/")
 @allow(PUBLIC)
 @documented(schemas.Challenge)
 def show(name: str) -> Response:
-    """Describe a challenge: rules, phases, commitments to their seeds, and the seeds' keys once they are over."""
+    """Describe a challenge: its rules, its phases with commitments to their seeds, and the keys of past phases' seeds."""
     return json_answer(grading().competition.describe(grading().competition.find(name)))
 
 
@@ -160,7 +169,7 @@ def show(name: str) -> Response:
 @allow(ORGANISER)
 @documented(schemas.Challenge, errors=OTHERS)
 def open_one(name: str) -> Response:
-    """Open a challenge, within its phases' dates."""
+    """Open a challenge to submissions, within the dates of its phases."""
     return _set_open(name, True)
 
 
@@ -173,66 +182,66 @@ def close_one(name: str) -> Response:
 
 
 def _set_open(name: str, is_open: bool) -> Response:
-    held = grading().competition.set_open(
+    record = grading().competition.set_open(
         name, is_open, owner_id=identity().account_id or None, sees_all=identity().sees_all
     )
     backend().accounts.note(actor(), "challenge opened" if is_open else "challenge closed", name)
-    return json_answer(grading().competition.describe(held))
+    return json_answer(grading().competition.describe(record))
 
 
 @blueprint.post("/challenges/<name>/submissions/")
-@documented(schemas.Submitted, body=schemas.SubmissionOrder, body_needed=False, errors=(*OTHERS, 409, 422, 500, 507))
+@documented(schemas.Submitted, body=schemas.NewSubmission, body_needed=False, errors=(*OTHERS, 409, 422, 500, 507))
 def begin(name: str) -> Response:
-    """Begin a submission: the answer's token addresses a graded instance."""
-    params = parameters.parse(schemas.SubmissionOrder, needed=False)
+    """Begin a submission: the returned token addresses a graded instance."""
+    params = parameters.parse(schemas.NewSubmission, needed=False)
     return json_answer(submit(grading().competition.find(name), identity(), entrant=params.entrant))
 
 
 @blueprint.get("/challenges/<name>/submissions/")
 @documented(schemas.SubmissionRow, many=True, errors=OTHERS, query=parameters.PAGE)
 def list_submissions(name: str) -> Response:
-    """List one's own submissions in a challenge; its organiser: all."""
-    held = grading().competition.find(name)
+    """List your submissions in a challenge; its organiser sees all."""
+    record = grading().competition.find(name)
     skip, limit = parameters.page()
-    mine = None if held.is_overseen_by(caller()) else identity().account_id
-    rows = grading().submissions.list(held, account_id=mine, skip=skip, limit=limit)
-    called = grading().submissions.called(rows)
-    return json_answer([submission_row(row, held.challenge.name, called[row.entrant]) for row in rows])
+    account_id = None if record.is_overseen_by(caller()) else identity().account_id
+    rows = grading().submissions.list(record, account_id=account_id, skip=skip, limit=limit)
+    names = grading().submissions.called(rows)
+    return json_answer([submission_row(row, record.challenge.name, names[row.entrant]) for row in rows])
 
 
 def find_submission(submission_id: str, who: Identity | None, *, public: bool = False) -> tuple[Submission, Held]:
-    """A submission that `who` may see.
+    """Find a submission that `who` may see, with its challenge.
 
     Args:
-        public: what is asked for is for everybody once the phase is over.
+        public: whether the requested part is public once the phase is over.
 
     Raises:
-        NotFound: there is none, or it is somebody else's.
+        NotFound: the submission does not exist, or `who` may not see it.
     """
     row, visibility = grading().submissions.find(submission_id), grading().submissions.visibility
-    held = grading().competition.with_id(row.challenge_id)
-    if not (visibility.may_see if public else visibility.may_follow)(held, row, who):
+    record = grading().competition.with_id(row.challenge_id)
+    if not (visibility.may_see if public else visibility.may_follow)(record, row, who):
         raise errors.NotFound(f"there is no submission {submission_id:.100}")
-    return row, held
+    return row, record
 
 
 @blueprint.get("/submissions/<submission_id>/")
 @documented(schemas.SubmissionRow, errors=OTHERS)
 def show_submission(submission_id: str) -> Response:
-    """Tell how a submission is doing, or what it got."""
-    row, held = find_submission(submission_id, caller())
-    told = submission_row(row, held.challenge.name, grading().submissions.called([row])[row.entrant])
+    """Show a submission's progress or score."""
+    row, record = find_submission(submission_id, caller())
+    payload = submission_row(row, record.challenge.name, grading().submissions.called([row])[row.entrant])
     if row.score is not None:
-        told["rank"] = _rank(held, row)
-    return json_answer(told)
+        payload["rank"] = _rank(record, row)
+    return json_answer(payload)
 
 
-def _rank(held: Held, row: Submission) -> int | None:
-    """The place of the submission's entrant."""
+def _rank(record: Held, row: Submission) -> int | None:
+    """Return the rank of the submission's entrant."""
     try:
-        board = grading().leaderboard.of(held, row.phase, sees_hidden=held.is_overseen_by(caller()))
+        board = grading().leaderboard.of(record, row.phase, sees_hidden=record.is_overseen_by(caller()))
     except errors.GymserveError:
-        return None  # the board is hidden, or the phase is no more
+        return None  # the board is hidden, or the phase was removed
     return board.places.rank(row.entrant)
 
 
@@ -242,7 +251,7 @@ def receipt(submission_id: str) -> Response:
     """Get a graded submission's receipt, signed by the server."""
     row, _ = find_submission(submission_id, caller())
     if not row.receipt:
-        raise errors.Conflict(f"the submission is {row.state}: its receipt comes with its verification")
+        raise errors.Conflict(f"the submission is {row.state}: it gets its receipt when it is verified")
     return json_answer(row.receipt.encode())
 
 
@@ -250,7 +259,7 @@ def receipt(submission_id: str) -> Response:
 @allow(PUBLIC)
 @documented("application/zip", errors=(409,))
 def bundle(submission_id: str) -> Response:
-    """Get all that anyone needs to verify a submission, once its phase is over."""
+    """Download everything needed to verify a submission, once its phase is over."""
     row = grading().submissions.find(submission_id)
     name = f'attachment; filename="{row.name}.zip"'
     return Response(
@@ -262,6 +271,6 @@ def bundle(submission_id: str) -> Response:
 @allow(PUBLIC)
 @documented(schemas.SigningKey)
 def signing_key() -> Response:
-    """Get the public key that this server signs receipts with."""
+    """Get the public key of this server's receipts."""
     key = grading().submissions.judge.public_key
     return json_answer({"algorithm": "Ed25519", "key": key, "fingerprint": signing.fingerprint(key)})

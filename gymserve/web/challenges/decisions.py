@@ -1,4 +1,4 @@
-"""An organiser's decision about a submission that cannot be replayed."""
+"""Views for an organiser's decision about a submission that cannot be replayed."""
 
 from flask import Response
 
@@ -21,7 +21,7 @@ ERRORS = (401, 403, 409)
 @allow(ORGANISER)
 @documented(schemas.SubmissionRow, errors=ERRORS)
 def accept(submission_id: str) -> Response:
-    """Let a submission that cannot be replayed count all the same."""
+    """Accept a submission that cannot be replayed."""
     return _answer(submission_id, accept=True)
 
 
@@ -29,20 +29,24 @@ def accept(submission_id: str) -> Response:
 @allow(ORGANISER)
 @documented(schemas.SubmissionRow, errors=ERRORS)
 def void(submission_id: str) -> Response:
-    """Void a submission that cannot be replayed, and give its slot back."""
+    """Void a submission that cannot be replayed; its entrant may submit once more."""
     return _answer(submission_id, accept=False)
 
 
 def _answer(submission_id: str, *, accept: bool) -> Response:
-    row, held = decide(submission_id, accept=accept)
-    return json_answer(submission_row(row, held.challenge.name, grading().submissions.called([row])[row.entrant]))
+    row, record = decide(submission_id, accept=accept)
+    return json_answer(submission_row(row, record.challenge.name, grading().submissions.called([row])[row.entrant]))
 
 
 def decide(submission_id: str, *, accept: bool) -> tuple[Submission, Held]:
-    """The submission as it is after the decision."""
-    row, held = find_submission(submission_id, identity())
-    if not held.is_overseen_by(identity()):
-        raise errors.Forbidden("only the challenge's organiser decides about its submissions")
+    """Record the organiser's decision, and return the submission after it.
+
+    Raises:
+        Forbidden: the caller is not the challenge's organiser.
+    """
+    row, record = find_submission(submission_id, identity())
+    if not record.is_overseen_by(identity()):
+        raise errors.Forbidden("only the challenge's organiser may accept or void its submissions")
     grading().submissions.judge.decide(row, accept=accept)
     backend().accounts.note(actor(), "submission accepted" if accept else "submission voided", row.name)
-    return grading().submissions.find(row.name), held
+    return grading().submissions.find(row.name), record

@@ -1,4 +1,4 @@
-"""This server as a challenge server: crowdAI's protocol for graders on other machines, with all parameters in the query."""
+"""The challenge server's protocol for external graders (crowdAI's), with all parameters in the query."""
 
 import re
 from typing import Any
@@ -19,27 +19,31 @@ from gymserve.web.http.openapi import documented
 blueprint = Blueprint("external", scope="submissions", tag="External", url_prefix="/api")
 ERRORS = (401, 403)
 QUERY = {
-    "challenge_client_name": "the challenge's name; of 2017: challenge_id",
+    "challenge_client_name": "the challenge's name; graders of 2017 send it as challenge_id",
     "api_key": "the participant's key",
     "grading_status": "submitted, initiated, graded or failed",
-    "score": "of a graded one",
-    "score_secondary": "",
-    "grading_message": "needed of a failed one",
-    "media_large": "with media_thumbnail and media_content_type, or none",
-    "media_thumbnail": "",
-    "media_content_type": "",
-    "meta[submission]": "what the grader calls it: the same again is the same submission",
+    "score": "the score, if the submission is graded",
+    "score_secondary": "the secondary score",
+    "grading_message": "a message; required if grading failed",
+    "media_large": "the video; send it with media_thumbnail and media_content_type",
+    "media_thumbnail": "the small video",
+    "media_content_type": "the videos' content type",
+    "meta[submission]": "the grader's id of the submission; repeating it refers to the same submission",
 }
 UNKNOWN = {"message": KEY_UNKNOWN, "error": "NotFound", "participant_id": None}
 
 
 def _participant(key: str) -> Identity:
-    """Raises: Unauthenticated: nobody has this key."""
-    found: Identity = backend().accounts.entrance.identify(key)
-    return found
+    """Return the participant with this key.
+
+    Raises:
+        Unauthenticated: nobody has this key.
+    """
+    owner: Identity = backend().accounts.entrance.identify(key)
+    return owner
 
 
-def _asked_participant() -> Identity:
+def _participant_of_request() -> Identity:
     try:
         return _participant(request.args.get("api_key", ""))
     except errors.Unauthenticated:
@@ -63,8 +67,8 @@ def _number(name: str) -> float | None:
         raise errors.InvalidRequest(f"{name} must be a finite number, not {text!r:.50}") from None
 
 
-def _said() -> Said:
-    """What the query says of a submission."""
+def _report() -> Said:
+    """Return what the query reports about a submission."""
     meta = {
         match[1]: value for name, value in request.args.items() if (match := re.fullmatch(r"meta\[(\w{1,50})\]", name))
     }
@@ -78,12 +82,12 @@ def _said() -> Said:
     )
 
 
-# What the two views take stands at one place of their paths, so it has one name: the description has each path once.
+# The two views share a path with one parameter name, since the API description lists each path once.
 @blueprint.get("/external_graders/<key_or_submission>")
 @allow(ORGANISER)
 @documented(schemas.Participant, errors=ERRORS)
 def participant(key_or_submission: str) -> Response:
-    """Tell whose key this is."""
+    """Find the participant with a key."""
     try:
         who = _participant(key_or_submission)
     except errors.Unauthenticated:
@@ -98,23 +102,23 @@ def participant(key_or_submission: str) -> Response:
 @documented(schemas.Entered, status=202, errors=ERRORS, query=QUERY)
 def enter() -> Response:
     """Begin a participant's submission that is graded elsewhere."""
-    row, left = grading().embedded.enter(identity(), _asked_participant(), _challenge(), _said())
+    row, remaining = grading().embedded.enter(identity(), _participant_of_request(), _challenge(), _report())
     backend().accounts.note(actor(), "submission entered", f"{row.name} of {row.entrant}")
-    return _entered("Submission has been accepted.", row.id, left, "reset_dttm")
+    return _accepted("Submission has been accepted.", row.id, remaining, "reset_dttm")
 
 
 @blueprint.route("/external_graders/<key_or_submission>", methods=["PATCH"])
 @allow(ORGANISER)
 @documented(schemas.Entered, status=202, errors=ERRORS, query=QUERY)
 def update(key_or_submission: str) -> Response:
-    """Say what became of a submission that is graded elsewhere."""
-    row = grading().embedded.update(identity(), key_or_submission, _said())
-    return _entered(f"Submission {row.id} updated", row.id, None, "reset_date")
+    """Update a submission that is graded elsewhere."""
+    row = grading().embedded.update(identity(), key_or_submission, _report())
+    return _accepted(f"Submission {row.id} updated", row.id, None, "reset_date")
 
 
-def _entered(message: str, submission_id: int, left: int | None, reset: str) -> Response:
-    told: dict[str, Any] = {"message": message, "submission_id": submission_id, "submissions_remaining": left}
-    answer = json_answer(told | {reset: grading().embedded.resets_at().isoformat()})
+def _accepted(message: str, submission_id: int, remaining: int | None, reset: str) -> Response:
+    payload: dict[str, Any] = {"message": message, "submission_id": submission_id, "submissions_remaining": remaining}
+    answer = json_answer(payload | {reset: grading().embedded.resets_at().isoformat()})
     answer.status_code = 202
     return answer
 
@@ -123,7 +127,7 @@ def _entered(message: str, submission_id: int, left: int | None, reset: str) -> 
 @allow(ORGANISER)
 @documented(schemas.ExternalSubmission, errors=ERRORS)
 def show(submission_id: str) -> Response:
-    """Show a submission that one's grader has entered."""
+    """Show a submission of your grader."""
     return json_answer(grading().embedded.show(identity(), submission_id))
 
 
@@ -136,9 +140,9 @@ def show(submission_id: str) -> Response:
     query={name: QUERY[name] for name in ("challenge_client_name", "grading_status", "meta[submission]")},
 )
 def list_submissions() -> Response:
-    """List the submissions that one's grader has entered in a challenge."""
-    asked = request.args
-    found = grading().embedded.list(
-        identity(), _challenge(), status=asked.get("grading_status"), mark=asked.get("meta[submission]")
+    """List your grader's submissions in a challenge."""
+    query = request.args
+    rows = grading().embedded.list(
+        identity(), _challenge(), status=query.get("grading_status"), mark=query.get("meta[submission]")
     )
-    return json_answer(found)
+    return json_answer(rows)

@@ -1,4 +1,4 @@
-"""Leaderboards over HTTP."""
+"""Views of leaderboards."""
 
 from flask import Response, request
 
@@ -14,7 +14,7 @@ from gymserve.web.http.blueprint import Blueprint
 from gymserve.web.http.openapi import documented
 
 blueprint = Blueprint("leaderboards", scope="submissions", tag="Leaderboards")
-PHASE = {"phase": "the present or last one, where none is named"}
+PHASE = {"phase": "the phase; by default the current or last one"}
 
 
 @blueprint.get("/challenges/<name>/leaderboard")
@@ -27,19 +27,23 @@ PHASE = {"phase": "the present or last one, where none is named"}
     query={**PHASE, "format": "json or csv", **parameters.PAGE},
 )
 def show_leaderboard(name: str) -> Response:
-    """Show the leaderboard of a phase, as JSON or CSV, with an ETag."""
-    held = grading().competition.find(name)
-    board = grading().leaderboard.of(held, request.args.get("phase") or None, sees_hidden=held.is_overseen_by(caller()))
-    form = request.args.get("format", "json")
-    if form not in ("json", "csv"):
-        raise errors.InvalidRequest("format must be json or csv")
+    """Show the leaderboard of a phase as JSON or CSV, with an ETag."""
+    record = grading().competition.find(name)
+    board = grading().leaderboard.of(
+        record, request.args.get("phase") or None, sees_hidden=record.is_overseen_by(caller())
+    )
+    format_ = request.args.get("format", "json")
+    if format_ not in ("json", "csv"):
+        raise errors.InvalidRequest(f"format must be json or csv, not {format_!r:.50}")
     skip, limit = parameters.page()
     tag, rows = (
-        grading().leaderboard.shown(board) if form == "csv" else grading().leaderboard.shown(board, skip, skip + limit)
+        grading().leaderboard.shown(board)
+        if format_ == "csv"
+        else grading().leaderboard.shown(board, skip, skip + limit)
     )
     if request.if_none_match.contains(tag):
         answer = Response(status=304)
-    elif form == "csv":
+    elif format_ == "csv":
         answer = Response(to_csv(rows), content_type="text/csv; charset=utf-8")
     else:
         answer = json_answer({"challenge": name, "phase": board.phase, "total": len(board.places), "places": rows})
@@ -54,14 +58,14 @@ def show_leaderboard(name: str) -> Response:
     schemas.History,
     errors=(409,),
     query={
-        "entrant": "as the leaderboard calls it; one's own account, where none is named",
+        "entrant": "the entrant, as named on the leaderboard; by default your account",
         **PHASE,
         **parameters.PAGE,
     },
 )
 def show_history(name: str) -> Response:
-    """Show the scores of one entrant in a phase, the newest first."""
-    held = grading().competition.find(name)
+    """Show the scores of one entrant in a phase, newest first."""
+    record = grading().competition.find(name)
     who = caller()
     own = f"{ACCOUNT_PREFIX}{who.account_id}" if who is not None and who.account_id else ""
     entrant = request.args.get("entrant") or own
@@ -70,6 +74,6 @@ def show_history(name: str) -> Response:
     phase = request.args.get("phase") or None
     skip, limit = parameters.page()
     entrant, phase, rows = grading().leaderboard.history(
-        held, entrant, phase, sees_hidden=held.is_overseen_by(caller()), skip=skip, limit=limit
+        record, entrant, phase, sees_hidden=record.is_overseen_by(caller()), skip=skip, limit=limit
     )
     return json_answer({"challenge": name, "phase": phase, "entrant": entrant, "submissions": rows})

@@ -1,4 +1,4 @@
-"""Videos and pictures of submissions: over the API, and on a submission's page."""
+"""Views of submissions' videos and images."""
 
 from flask import Response
 
@@ -19,19 +19,23 @@ from gymserve.web.http.openapi import documented, ranges
 blueprint = Blueprint("media", scope="submissions", tag="Media")
 
 
-def check_shown(row: Submission, held: Held, who: Identity | None) -> None:
-    """Raises: Conflict: the submission's pictures show secret variants of trials that its account may play again."""
-    secret = any(variant.options or variant.kwargs for variant in held.challenge.trials.variants)
-    if secret and not held.is_overseen_by(who) and not grading().submissions.judge.is_over(row):
-        raise errors.Conflict("pictures show what sets the trials apart, which is secret until the phase is over")
-
-
-def _asked_for(submission_id: str) -> tuple[Submission, Held]:
-    """What the API's caller asks for.
+def check_shown(row: Submission, record: Held, who: Identity | None) -> None:
+    """Check that `who` may see a submission's videos and images.
 
     Raises:
-        Unauthenticated: nobody has said who asks, and it is not for everybody.
-        Forbidden: the key is not good for submissions.
+        Conflict: they show secret variants of trials, which its account may play again.
+    """
+    secret = any(variant.options or variant.kwargs for variant in record.challenge.trials.variants)
+    if secret and not record.is_overseen_by(who) and not grading().submissions.judge.is_over(row):
+        raise errors.Conflict("videos show how the trials differ, which is secret until the phase is over")
+
+
+def _requested_submission(submission_id: str) -> tuple[Submission, Held]:
+    """Find the submission that the request is for, with its challenge.
+
+    Raises:
+        Unauthenticated: the request is anonymous, and the submission is not public.
+        Forbidden: the key lacks the scope `submissions`.
     """
     who = caller()
     if who is not None:
@@ -48,8 +52,8 @@ def _asked_for(submission_id: str) -> tuple[Submission, Held]:
 @allow(PUBLIC)
 @documented(schemas.Media, errors=(401, 403))
 def show_media(submission_id: str) -> Response:
-    """Tell which videos and pictures there are of a submission, and how far they are."""
-    row, _ = _asked_for(submission_id)
+    """List a submission's videos and images, or their progress."""
+    row, _ = _requested_submission(submission_id)
     return json_answer({"submission_id": row.name, **backend().media.standing(row.name)})
 
 
@@ -57,15 +61,15 @@ def show_media(submission_id: str) -> Response:
 @allow(ORGANISER)
 @documented(schemas.Media, errors=(401, 403, 409, 507))
 def make_media(submission_id: str) -> Response:
-    """Have a submission's videos made anew: after a failure, or where there were none."""
-    row, held = find_submission(submission_id, who := identity(), public=True)
-    if not (who.sees_all or held.owner_id == who.account_id):
+    """Make a submission's videos again, e.g. after a failure."""
+    row, record = find_submission(submission_id, who := identity(), public=True)
+    if not (who.sees_all or record.owner_id == who.account_id):
         raise errors.NotFound(f"there is no submission {submission_id:.100}")
     if not row.receipt:
-        raise errors.Conflict(f"the submission is {row.state}: videos are made of what was graded")
+        raise errors.Conflict(f"the submission is {row.state}: videos are made of graded submissions")
     if not backend().media.is_on:
         raise errors.Conflict(backend().media.standing(row.name)["reason"])
-    title = held.challenge.name
+    title = record.challenge.name
     backend().media.order_submission(row.name, title=title, challenge=row.challenge_id, again=True)
     backend().accounts.note(actor(), "videos ordered", row.name)
     backend().background.wake()
@@ -76,8 +80,10 @@ def make_media(submission_id: str) -> Response:
 @allow(PUBLIC)
 @documented("video/webm", also=ranges("video/webm"), media=tuple(TYPES.values()), errors=(401, 403, 409, 416))
 def fetch(submission_id: str, kind: str) -> Response:
-    """Get a video or a picture of a submission: `video.webm`, `video.mp4`, `video.gif`, `poster.jpg`, `thumbnail.mp4` or
-    `thumbnail.jpg`; ranges and ETags work."""
-    row, held = _asked_for(submission_id)
-    check_shown(row, held, caller())
+    """Download a submission's video or image, whole or in ranges.
+
+    Its kind is `video.webm`, `video.mp4`, `video.gif`, `poster.jpg`, `thumbnail.mp4` or `thumbnail.jpg`.
+    """
+    row, record = _requested_submission(submission_id)
+    check_shown(row, record, caller())
     return send(backend().media.open(row.name, kind), kind, row.name)

@@ -1,4 +1,4 @@
-"""Pages of challenges: a leaderboard, and a submission with its video and what its organiser may decide."""
+"""Pages of challenges: the leaderboard, and a submission with its video and its organiser's decision."""
 
 from typing import Any
 
@@ -25,52 +25,53 @@ BOARD_PAGE = 100  # places on a page
 @blueprint.get("/<name>")
 @allow(PUBLIC)
 def board_page(name: str) -> str:
-    """The leaderboard for people."""
-    held = grading().competition.find(name)
-    asked, entrant = request.args.get("phase") or None, request.args.get("entrant") or ""
+    """Show the leaderboard."""
+    record = grading().competition.find(name)
+    phase_name, entrant = request.args.get("phase") or None, request.args.get("entrant") or ""
     board: Board | None = None
-    message = called = ""
+    message = entrant_name = ""
     history: list[dict[str, Any]] = []
     try:
-        board = grading().leaderboard.of(held, asked)
-        called, _, history = grading().leaderboard.history(held, entrant, asked) if entrant else ("", "", [])
+        board = grading().leaderboard.of(record, phase_name)
+        if entrant:
+            entrant_name, _, history = grading().leaderboard.history(record, entrant, phase_name)
     except errors.GymserveError as error:
         message = str(error)
     page = min(max(1, request.args.get("page", 1, int)), 10**6)
-    phase = next((each for each in held.challenge.phases if board and each.name == board.phase), None)
+    phase = next((each for each in record.challenge.phases if board and each.name == board.phase), None)
     who = visitor()
     values = {
-        "challenge": grading().competition.describe(held),
+        "challenge": grading().competition.describe(record),
         "board": board,
         "rows": grading().leaderboard.shown(board, (page - 1) * BOARD_PAGE, page * BOARD_PAGE)[1] if board else [],
         "page": page,
         "pages": -(-len(board.places) // BOARD_PAGE) if board else 1,
         "message": message,
         "entrant": entrant,
-        "called": called,
+        "entrant_name": entrant_name,
         "history": history,
         "account": current(),
-        "linked": grading().submissions.visibility.entrants(held, phase, who),
-        "undecided": _undecided(held) if held.is_overseen_by(who) else [],
+        "linked": grading().submissions.visibility.entrants(record, phase, who),
+        "undecided": _undecided(record) if record.is_overseen_by(who) else [],
     }
     return render_template("board.html", **values)
 
 
-def _undecided(held: Held) -> list[tuple[Submission, str]]:
-    """The submissions that wait for the organiser's decision, with what their entrants are called."""
-    rows = grading().submissions.list(held, state=SubmissionState.NOT_REPLAYABLE)
-    called = grading().submissions.called(rows)
-    return [(row, called[row.entrant]) for row in rows]
+def _undecided(record: Held) -> list[tuple[Submission, str]]:
+    """List the submissions that await the organiser's decision, with their entrants' names."""
+    rows = grading().submissions.list(record, state=SubmissionState.NOT_REPLAYABLE)
+    names = grading().submissions.called(rows)
+    return [(row, names[row.entrant]) for row in rows]
 
 
 @blueprint.get("/<name>/submissions/<submission_id>")
 @allow(PUBLIC)
 def submission_page(name: str, submission_id: str) -> Any:
-    """A submission for people: its score, its trials, its video."""
+    """Show a submission: its score, its trials, its video."""
     who = visitor()
     try:
-        row, held = find_submission(submission_id, who, public=True)
-        if held.challenge.name != name:
+        row, record = find_submission(submission_id, who, public=True)
+        if record.challenge.name != name:
             raise errors.NotFound(f"there is no submission {submission_id:.100} in {name:.100}")
     except errors.NotFound:
         if who is None:
@@ -80,12 +81,12 @@ def submission_page(name: str, submission_id: str) -> Any:
         "submission.html",
         row=row,
         entrant=grading().submissions.called([row])[row.entrant],
-        challenge=held.challenge,
+        challenge=record.challenge,
         trials=wire.read_json(row.trials.encode()),
         media=backend().media.standing(row.name),
         standing=grading().submissions.standing(row),
         report=grading().submissions.outbox.told(row.id),
-        decides=row.state == SubmissionState.NOT_REPLAYABLE and held.is_overseen_by(who),
+        decides=row.state == SubmissionState.NOT_REPLAYABLE and record.is_overseen_by(who),
         account=current(),
     )
 
@@ -93,20 +94,20 @@ def submission_page(name: str, submission_id: str) -> Any:
 @blueprint.get("/<name>/submissions/<submission_id>/<kind>")
 @allow(PUBLIC)
 def submission_file(name: str, submission_id: str, kind: str) -> Response:
-    """A video or a picture, for the page."""
+    """Send a video or an image to the submission's page."""
     who = visitor()
-    row, held = find_submission(submission_id, who, public=True)
-    check_shown(row, held, who)
+    row, record = find_submission(submission_id, who, public=True)
+    check_shown(row, record, who)
     return files.send(backend().media.open(row.name, kind), kind, row.name)
 
 
 @blueprint.post("/<name>/submissions/<submission_id>")
 @for_accounts
 def decide(name: str, submission_id: str) -> AnyResponse:
-    """Do what the organiser's button on a submission's page says."""
+    """Accept or void a submission, by the organiser's button on its page."""
     verb = request.form.get("verb")
     if verb not in ("accept", "void"):
         raise errors.InvalidRequest("verb must be accept or void")
-    _, held = decisions.decide(submission_id, accept=verb == "accept")
-    address = url_for("board_pages.submission_page", name=held.challenge.name, submission_id=submission_id)
+    _, record = decisions.decide(submission_id, accept=verb == "accept")
+    address = url_for("board_pages.submission_page", name=record.challenge.name, submission_id=submission_id)
     return redirect(address, 303)

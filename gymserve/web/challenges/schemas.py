@@ -1,4 +1,4 @@
-"""What requests and answers about challenges and submissions hold, as the API's description tells it."""
+"""Schemas of requests and responses about challenges and submissions, for the API description."""
 
 from typing import Annotated, Any
 
@@ -10,8 +10,8 @@ Entrant = Annotated[
 ]
 
 
-class ChallengeOrder(Struct):
-    """One of the two."""
+class NewChallenge(Struct):
+    """A challenge's definition, in one of two forms."""
 
     toml: Annotated[str | None, Meta(description="the challenge as TOML, see docs/challenges/organisers.md")] = None
     definition: Annotated[dict[str, Any] | None, Meta(description="the same as an object")] = None
@@ -24,17 +24,17 @@ class Challenge(Struct):
     environment: str
     kwargs: dict[str, Any]
     max_episode_steps: int | None
-    actions: Annotated[str, Meta(description="what becomes of one outside of the action space: refuse or clip")]
+    actions: Annotated[str, Meta(description="what happens to actions outside of the action space: refuse or clip")]
     tolerance: float
     trials: dict[str, Any]
     scoring: dict[str, Any]
     ranking: dict[str, Any]
     limits: dict[str, Any]
-    phases: Annotated[list[dict[str, Any]], Meta(description="each with a commitment to its seeds")]
+    phases: Annotated[list[dict[str, Any]], Meta(description="the phases, each with a commitment to its seeds")]
     baselines: list[dict[str, Any]]
     teams: dict[str, Any]
-    is_open: Annotated[bool, Meta(description="whether it takes submissions now")]
-    phase: Annotated[str | None, Meta(description="the one that does")]
+    is_open: Annotated[bool, Meta(description="whether it accepts submissions now")]
+    phase: Annotated[str | None, Meta(description="the phase that accepts submissions now")]
     digest: Annotated[str, Meta(description="SHA-256 of the definition")]
 
 
@@ -42,35 +42,35 @@ class Challenges(Struct):
     challenges: list[Challenge]
 
 
-class TeamOrder(Struct):
-    """One of the two."""
+class TeamRequest(Struct):
+    """The name of a new team, or the code of a team to join."""
 
-    name: Annotated[Annotated[str, Meta(min_length=1)] | None, Meta(description="of a team to make")] = None
-    code: Annotated[str | None, Meta(description="of a team to join, from its invitation")] = None
+    name: Annotated[Annotated[str, Meta(min_length=1)] | None, Meta(description="the name of a new team")] = None
+    code: Annotated[str | None, Meta(description="the code from a team's invitation, to join it")] = None
 
 
 class Team(Struct):
     name: str
-    entrant: Annotated[str, Meta(description="what it is called on the leaderboard")]
+    entrant: Annotated[str, Meta(description="its name on the leaderboard")]
     members: list[str]
-    fixed: Annotated[bool, Meta(description="it has submitted, so nobody leaves it any more")]
+    fixed: Annotated[bool, Meta(description="whether it has submitted, so members can no longer leave")]
 
 
 class TeamInvitation(Struct):
     code: str
 
 
-class SubmissionOrder(Struct):
+class NewSubmission(Struct):
     entrant: Entrant = None
 
 
 class Submitted(Struct):
     instance_id: str
-    token: Annotated[str, Meta(description="of the graded instance: reset and step it as any other")]
+    token: Annotated[str, Meta(description="the token of the graded instance, which you reset and step like any other")]
     submission_id: str
     challenge: str
     phase: str
-    submissions_remaining: Annotated[int | None, Meta(description="today; null: any number")]
+    submissions_remaining: Annotated[int | None, Meta(description="the number left today; null means no limit")]
 
 
 class SubmissionRow(Struct):
@@ -85,21 +85,23 @@ class SubmissionRow(Struct):
     reason: str
     score: float | None
     secondary: float | None
-    spread: Annotated[float | None, Meta(description="standard deviation of the trials' values")]
+    spread: Annotated[float | None, Meta(description="the standard deviation of the trials' values")]
     standard_error: float | None
     steps: int
     verdict: Annotated[
         str, Meta(description="pending, verified, not replayable, mismatch, or reported by another grader")
     ]
     verdict_reason: str
-    trials: Annotated[list[dict[str, Any]], Meta(description="number, state, return, steps, seconds and value of each")]
+    trials: Annotated[
+        list[dict[str, Any]], Meta(description="the number, state, return, steps, seconds and value of each trial")
+    ]
     created_at: str
     finished_at: str | None
-    progress: Annotated[dict[str, Any] | None, Meta(description="while it goes on: trial of trials, steps, idle time")]
-    rank: Annotated[int | None, Meta(description="of its entrant")] = None
-    report: Annotated[dict[str, Any] | None, Meta(description="to a challenge server elsewhere: how it is doing")] = (
-        None
-    )
+    progress: Annotated[dict[str, Any] | None, Meta(description="while it runs: trial, trials, steps, idle time")]
+    rank: Annotated[int | None, Meta(description="the rank of its entrant")] = None
+    report: Annotated[
+        dict[str, Any] | None, Meta(description="the state of its report to an external challenge server")
+    ] = None
 
 
 class Participant(Struct):
@@ -110,8 +112,10 @@ class Participant(Struct):
 class Entered(Struct):
     message: str
     submission_id: int
-    submissions_remaining: Annotated[int | None, Meta(description="today; null: any number")]
-    reset_dttm: Annotated[str | None, Meta(description="when today's are given anew; of an update: reset_date")] = None
+    submissions_remaining: Annotated[int | None, Meta(description="the number left today; null means no limit")]
+    reset_dttm: Annotated[
+        str | None, Meta(description="when the daily limit resets; an update has reset_date instead")
+    ] = None
     reset_date: str | None = None
 
 
@@ -131,39 +135,39 @@ class ExternalSubmission(Struct):
 
 
 class Media(Struct):
-    """A submission's videos and pictures. What follows `files` is told once they are made."""
+    """A submission's videos and images. The fields after `files` are set once the videos are made."""
 
     submission_id: str
     state: Annotated[str, Meta(description="none, waiting, being made, made or failed")]
-    reason: Annotated[str, Meta(description="why there are none, or what they wait for")]
+    reason: Annotated[str, Meta(description="why there are none yet")]
     files: Annotated[dict[str, int], Meta(description="name → bytes; each is at …/media/<name>")]
     width: int | None = None
     height: int | None = None
     frames: int | None = None
     frames_per_second: float | None = None
     seconds: float | None = None
-    speed: Annotated[int | None, Meta(description="how much faster than life")] = None
-    shown: Annotated[list[int] | None, Meta(description="the trials that are shown, from 1")] = None
-    episodes: Annotated[int | None, Meta(description="of so many")] = None
-    complete: Annotated[bool | None, Meta(description="all trials are shown to their ends")] = None
-    agrees: Annotated[bool | None, Meta(description="every answer was replayed as it was recorded")] = None
+    speed: Annotated[int | None, Meta(description="the playback speed, as a multiple of real time")] = None
+    shown: Annotated[list[int] | None, Meta(description="the numbers of the trials in the video, from 1")] = None
+    episodes: Annotated[int | None, Meta(description="the number of all trials")] = None
+    complete: Annotated[bool | None, Meta(description="whether all trials are shown to their ends")] = None
+    agrees: Annotated[bool | None, Meta(description="whether the replay is identical to the recorded run")] = None
 
 
 class Receipt(Struct):
     statement: dict[str, Any]
-    signature: Annotated[str, Meta(description="Ed25519, in base64, of the statement as canonical JSON")]
+    signature: Annotated[str, Meta(description="the Ed25519 signature of the statement as canonical JSON, in base64")]
 
 
 class SigningKey(Struct):
     algorithm: str
     key: Annotated[str, Meta(description="the public key, in base64")]
-    fingerprint: Annotated[str, Meta(description="16 digits of its SHA-256, which `python -m grader verify` names")]
+    fingerprint: Annotated[str, Meta(description="16 digits of its SHA-256, which `python -m grader verify` prints")]
 
 
 class Place(Struct):
     rank: int | None
-    entrant: Annotated[str, Meta(description="what it is called")]
-    entrant_id: Annotated[str, Meta(description="what its submissions are kept under, whatever it is called")]
+    entrant: Annotated[str, Meta(description="the entrant's display name")]
+    entrant_id: Annotated[str, Meta(description="the entrant's id, which does not change with the name")]
     score: float
     secondary: float | None
     spread: float | None
@@ -181,7 +185,7 @@ class Place(Struct):
 class Leaderboard(Struct):
     challenge: str
     phase: str
-    total: Annotated[int, Meta(description="places, baselines included")]
+    total: Annotated[int, Meta(description="the number of places, including baselines")]
     places: list[Place]
 
 
@@ -200,4 +204,4 @@ class History(Struct):
     challenge: str
     phase: str
     entrant: str
-    submissions: Annotated[list[Scored], Meta(description="those with a score, the newest first")]
+    submissions: Annotated[list[Scored], Meta(description="the submissions that have a score, newest first")]

@@ -1,4 +1,4 @@
-"""Teams of a challenge over HTTP."""
+"""Views of a challenge's teams."""
 
 from flask import Response
 
@@ -18,20 +18,20 @@ ERRORS = (401, 403, 409)
 @blueprint.get("/challenges/<name>/team/")
 @documented(schemas.Team, errors=ERRORS)
 def show(name: str) -> Response:
-    """Show one's team in a challenge."""
+    """Show your team in a challenge."""
     return json_answer(grading().teams.of(grading().competition.find(name), identity().account_id or None)._asdict())
 
 
 @blueprint.post("/challenges/<name>/team/")
-@documented(schemas.Team, body=schemas.TeamOrder, errors=ERRORS)
+@documented(schemas.Team, body=schemas.TeamRequest, errors=ERRORS)
 def enter(name: str) -> Response:
-    """Make a team, by its name; or join one, by the code that a member has from its invitation."""
-    params = parameters.parse(schemas.TeamOrder)
-    held, account_id = grading().competition.find(name), identity().account_id or None
+    """Create a team with a name, or join one with the code from its invitation."""
+    params = parameters.parse(schemas.TeamRequest)
+    record, account_id = grading().competition.find(name), identity().account_id or None
     if params.code is not None:
-        team = grading().teams.join(held, account_id, params.code)
+        team = grading().teams.join(record, account_id, params.code)
     elif params.name is not None:
-        team = grading().teams.create(held, account_id, params.name)
+        team = grading().teams.create(record, account_id, params.name)
     else:
         raise InvalidRequest("A required request parameter 'name' or 'code' was not provided")
     return json_answer(team._asdict())
@@ -40,7 +40,7 @@ def enter(name: str) -> Response:
 @blueprint.post("/challenges/<name>/team/invitation")
 @documented(schemas.TeamInvitation, errors=ERRORS)
 def invite(name: str) -> Response:
-    """Get a new code with which others join one's team; the one before is void."""
+    """Get a new code for joining your team; the previous code becomes invalid."""
     return json_answer(
         {"code": grading().teams.invite(grading().competition.find(name), identity().account_id or None)}
     )
@@ -49,6 +49,6 @@ def invite(name: str) -> Response:
 @blueprint.delete("/challenges/<name>/team/")
 @documented(status=204, errors=ERRORS)
 def leave(name: str) -> Response:
-    """Leave one's team, as long as it has not submitted."""
+    """Leave your team, if it has not submitted yet."""
     grading().teams.leave(grading().competition.find(name), identity().account_id or None)
     return no_content()

@@ -123,7 +123,7 @@ def parse_form(kind: type[Params]) -> Params:
         InvalidRequest: a field is missing or invalid.
     """
     if request.mimetype not in FORMS:
-        raise InvalidRequest(f"Request is not a form: send it with Content-Type: {FORMS[0]}")
+        raise InvalidRequest(f"Request is not a form: send one with Content-Type: {FORMS[0]}")
     return params.parse({name: value for name, value in request.form.items() if value}, kind)
 
 

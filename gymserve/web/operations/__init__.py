@@ -1,1 +1,1 @@
-"""What operators look at: health, figures, the machine."""
+"""Views for operators: health, metrics, the machine."""

@@ -1,4 +1,4 @@
-"""Whether the server lives and is ready, for people and load balancers; and its figures, for Prometheus."""
+"""Views of the server's health, for people and load balancers, and of its metrics, for Prometheus."""
 
 import contextlib
 import shutil
@@ -20,14 +20,14 @@ from gymserve.web.http.openapi import documented
 from gymserve.web.operations import prometheus, schemas
 
 blueprint = Blueprint("health", scope="operations", tag="Server")
-LEAST_DISK = 64 * 2**20  # bytes
+MINIMUM_DISK = 64 * 2**20  # bytes
 
 
 @blueprint.get("/health")
 @allow(PUBLIC)
 @documented(schemas.Health)
 def show() -> Response:
-    """Tell whether the server is healthy."""
+    """Show the server's health."""
     status = backend().instances.pool.supervisor.ask(GetStatus())
     body = {
         "status": "healthy",
@@ -47,7 +47,7 @@ def show() -> Response:
 @allow(PUBLIC)
 @documented(schemas.Live)
 def live() -> Response:
-    """Tell that this process answers."""
+    """Check that this process responds."""
     return Response(wire.write_json({"status": "live"}), content_type="application/json")
 
 
@@ -55,14 +55,14 @@ def live() -> Response:
 @allow(PUBLIC)
 @documented(schemas.Ready, also={503: schemas.Ready})
 def ready() -> Response:
-    """Tell whether the database, the hosts and the disk are there: 200, or 503 with what is missing."""
-    checks = {name: _checked(check) for name, check in CHECKS.items()}
-    good = all(check["ok"] for check in checks.values())
-    body = {"status": "ready" if good else "not ready", "checks": checks}
-    return Response(wire.write_json(body), 200 if good else 503, content_type="application/json")
+    """Check the database, the hosts and the disk: 200 if all are available, or 503 with the reasons."""
+    checks = {name: _run_check(check) for name, check in CHECKS.items()}
+    is_ready = all(check["ok"] for check in checks.values())
+    body = {"status": "ready" if is_ready else "not ready", "checks": checks}
+    return Response(wire.write_json(body), 200 if is_ready else 503, content_type="application/json")
 
 
-def _checked(check: Callable[[], str | None]) -> dict[str, Any]:
+def _run_check(check: Callable[[], str | None]) -> dict[str, Any]:
     try:
         reason = check()
     except GymserveError as error:
@@ -83,7 +83,7 @@ def _hosts() -> str | None:
 
 def _disk() -> str | None:
     free = shutil.disk_usage(backend().instances.pool.data).free
-    return None if free >= LEAST_DISK else f"only {free // 2**20} MB are free"
+    return None if free >= MINIMUM_DISK else f"only {free // 2**20} MB are free"
 
 
 CHECKS = {"database": _database, "hosts": _hosts, "disk": _disk}
@@ -93,7 +93,7 @@ CHECKS = {"database": _database, "hosts": _hosts, "disk": _disk}
 @allow(ADMIN)
 @documented("text/plain")
 def show_metrics() -> Response:
-    """Tell the server's figures in Prometheus' text format."""
+    """Show the server's metrics in Prometheus' text format."""
     backend().counts.flush()
     status = backend().instances.pool.supervisor.ask(GetStatus())
     submissions = grading().submissions

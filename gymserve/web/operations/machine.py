@@ -1,4 +1,4 @@
-"""What the server's machine has and uses, as the TJU platform's clients ask for it."""
+"""The view of the server's machine and its load, as the TJU platform's clients request it."""
 
 from typing import Any
 
@@ -19,13 +19,13 @@ GIB = 2**30
 @allow(ADMIN)
 @documented(schemas.Machine, errors=(401, 403))
 def show() -> Response:
-    """Tell the machine's processors, memory and GPUs, and how much of them is in use."""
+    """Show the machine's processors, memory and GPUs, and their use."""
     processors, memory, gpus = machine.processors(), machine.memory(), machine.gpus()
     return json_answer({"cpu": processors, "memory": memory, "gpus": gpus, **_as_text(processors, memory, gpus)})
 
 
 def _as_text(processors: dict[str, Any], memory: dict[str, Any], gpus: list[dict[str, Any]]) -> dict[str, Any]:
-    """The same as that platform's pages show it."""
+    """Return the same figures as the texts that the TJU platform's pages show."""
     return {
         "cpu_count": f"{processors['count']} 个核",
         "cpu_percent": f"cpu利用率: {processors['percent']}%",

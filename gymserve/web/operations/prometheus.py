@@ -1,4 +1,4 @@
-"""The server's figures in Prometheus' format. All workers and hosts count together, in the supervisor."""
+"""The server's metrics in Prometheus' format. The supervisor adds up the counts of all workers and hosts."""
 
 from collections.abc import Iterable, Iterator
 
@@ -18,12 +18,12 @@ PARTS = {"environment": "environment_seconds", "journal": "journal_seconds", "to
 
 
 def text(status: Status, waiting: dict[str, int], queues: dict[str, int]) -> bytes:
-    """The figures as text.
+    """Return the metrics as text.
 
     Args:
-        status: the supervisor's.
-        waiting: how many submissions are in which state.
-        queues: how many wait in each of QUEUES.
+        status: the supervisor's status.
+        waiting: the number of unfinished submissions by state.
+        queues: the lengths of QUEUES.
     """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(status, waiting, queues))

@@ -1,4 +1,4 @@
-"""What answers about the server and its machine hold, as the API's description tells it."""
+"""Schemas of responses about the server and its machine, for the API description."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ class Health(Struct):
     uptime_seconds: float
     instances: int
     hosts: int
-    active_experiments: Annotated[int | None, Meta(description="null: the database does not answer")] = None
+    active_experiments: Annotated[int | None, Meta(description="null if the database does not respond")] = None
 
 
 class Check(Struct):
@@ -32,7 +32,7 @@ class Live(Struct):
 class Processors(Struct):
     count: int
     percent: float
-    load: Annotated[list[float], Meta(description="of the last 1, 5 and 15 minutes")]
+    load: Annotated[list[float], Meta(description="the load averages of the last 1, 5 and 15 minutes")]
 
 
 class Memory(Struct):
@@ -48,7 +48,7 @@ class Gpu(Struct):
 
 
 class Machine(Struct):
-    """The texts are the TJU platform's."""
+    """The machine's figures, as numbers and as the texts of the TJU platform."""
 
     cpu: Processors
     memory: Memory

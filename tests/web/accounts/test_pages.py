@@ -1,4 +1,4 @@
-"""The pages, in a real browser: from the one-time link to a key that works; narrow, by keyboard, without scripts."""
+"""The pages in a real browser, from the one-time link to a working key: narrow, by keyboard, without scripts."""
 
 import re
 import subprocess
@@ -22,29 +22,29 @@ from tests.support.servers import PASSWORD, Server, wait_for
 def test_from_the_link_to_a_key_that_works(start: Any, page: Page) -> None:
     server: Server = start(AUTH="token")
     link = wait_for(lambda: re.search(r"http://\S+/setup/\S+", "".join(server.output)))[0]
-    trouble: list[str] = []
-    outside: list[str] = []
-    page.on("console", lambda message: trouble.append(message.text) if message.type in ("error", "warning") else None)
-    page.on("request", lambda request: outside.append(request.url) if server.url not in request.url else None)
+    problems: list[str] = []
+    other_sites: list[str] = []
+    page.on("console", lambda message: problems.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("request", lambda request: other_sites.append(request.url) if server.url not in request.url else None)
 
     page.goto(link)
-    expect(page.get_by_label("Email")).to_be_focused()  # or the first key would be lost
+    expect(page.get_by_label("Email")).to_be_focused()  # otherwise the first key would be lost
     page.keyboard.type("me@example.org")
     page.keyboard.press("Tab")
     page.keyboard.type("short")
     page.keyboard.press("Enter")
     assert "password must be a string of 6" in page.get_by_role("alert").inner_text()
-    trouble.clear()  # the browser notes the 400
+    problems.clear()  # the browser logs the 400
     page.get_by_label("Password").fill(PASSWORD)
     page.keyboard.press("Enter")
     page.wait_for_url("**/account")
     assert page.get_by_role("heading", level=1).inner_text() == "me@example.org"
     assert page.goto(link).status == 404
-    trouble.clear()
+    problems.clear()
 
     page.goto(f"{server.url}/account")
-    page.get_by_label("Name of a new key").fill("<script>alert(1)</script>")
-    page.get_by_role("button", name="Make a key").click()
+    page.get_by_label("Name of the new key").fill("<script>alert(1)</script>")
+    page.get_by_role("button", name="Create key").click()
     key = page.get_by_role("status").locator("code").inner_text()
     assert page.get_by_role("rowheader").inner_text() == "<script>alert(1)</script>"
     bearer = {"Authorization": f"Bearer {key}"}
@@ -56,9 +56,9 @@ def test_from_the_link_to_a_key_that_works(start: Any, page: Page) -> None:
     page.wait_for_load_state()
     assert server.get("/users/me", **bearer).status == 401
 
-    page.get_by_label("Present password").fill(PASSWORD)
+    page.get_by_label("Current password").fill(PASSWORD)
     page.get_by_label("New password").fill("another horse")
-    page.get_by_role("button", name="Change it").click()
+    page.get_by_role("button", name="Change password").click()
     page.wait_for_url("**/account")
     page.get_by_role("button", name="Log out").click()
     page.wait_for_url(f"{server.url}/")
@@ -70,29 +70,29 @@ def test_from_the_link_to_a_key_that_works(start: Any, page: Page) -> None:
     page.wait_for_url("**/account")
     cookies = {cookie["name"]: cookie for cookie in page.context.cookies()}
     assert cookies["gymserve"]["httpOnly"] and cookies["gymserve"]["sameSite"] == "Strict"
-    assert not trouble and not outside
+    assert not problems and not other_sites
 
 
 @pytest.mark.parametrize(
     "path", ["/", "/login", *(pytest.param(path, marks=pytest.mark.long) for path in ("/docs", "/redoc"))]
 )
-def test_a_page_loads_without_trouble(secured: Secured, page: Page, path: str) -> None:
-    trouble: list[str] = []
-    outside: list[str] = []
-    page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
-    page.on("request", lambda asked: outside.append(asked.url) if "127.0.0.1" not in asked.url else None)
+def test_a_page_loads_without_errors(secured: Secured, page: Page, path: str) -> None:
+    problems: list[str] = []
+    other_sites: list[str] = []
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.on("request", lambda request: other_sites.append(request.url) if "127.0.0.1" not in request.url else None)
     page.goto(f"{secured.server.url}{path}")
     page.wait_for_load_state("networkidle")
     assert len(page.locator("main").first.inner_text()) > 20
-    # ReDoc asks for a picture of its makers, which the policy keeps from being fetched.
-    assert not [text for text in trouble if "cdn.redoc.ly/redoc/logo-mini.svg" not in text]
+    # ReDoc requests an image of its makers, which the policy blocks.
+    assert not [text for text in problems if "cdn.redoc.ly/redoc/logo-mini.svg" not in text]
     assert not [
-        url for url in outside if not url.startswith(("data:", "blob:", "https://cdn.redoc.ly/redoc/logo-mini"))
+        url for url in other_sites if not url.startswith(("data:", "blob:", "https://cdn.redoc.ly/redoc/logo-mini"))
     ]
 
 
 class Browser:
-    """Cookies and forms, without a browser's own care."""
+    """Cookies and forms, without the protections of a real browser."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -109,10 +109,10 @@ class Browser:
         except urllib.error.HTTPError as error:
             return error.code
 
-    def ticket(self, path: str) -> str:
-        found = re.search(r'name="csrf_token" value="([^"]+)"', self.get(path))
-        assert found
-        return found[1]
+    def csrf_token(self, path: str) -> str:
+        match = re.search(r'name="csrf_token" value="([^"]+)"', self.get(path))
+        assert match
+        return match[1]
 
 
 @pytest.mark.guarantee("another site sends a page's form, a title is a script")
@@ -121,14 +121,14 @@ def test_a_form_of_another_site_is_refused(secured: Secured) -> None:
     login = {"email": "other@example.org", "password": PASSWORD}
     assert browser.send("/login", **login) == 400
     assert browser.send("/login", **login, csrf_token="forged") == 400
-    assert browser.send("/login", **login, csrf_token=browser.ticket("/login")) == 200
-    elsewhere = Browser(secured.server).ticket("/login")
+    assert browser.send("/login", **login, csrf_token=browser.csrf_token("/login")) == 200
+    elsewhere = Browser(secured.server).csrf_token("/login")
     assert browser.send("/account/keys", name="stolen", csrf_token=elsewhere) == 400
     assert browser.send("/account/keys", name="stolen") == 400
     assert "stolen" not in browser.get("/account")
-    assert browser.send("/account/keys", name="mine", csrf_token=browser.ticket("/account")) == 200
+    assert browser.send("/account/keys", name="mine", csrf_token=browser.csrf_token("/account")) == 200
     assert "mine" in browser.get("/account")
-    with pytest.raises(urllib.error.HTTPError, match="401"):  # the API does not look at cookies
+    with pytest.raises(urllib.error.HTTPError, match="401"):  # the API ignores cookies
         browser.opener.open(f"{secured.server.url}/users/me")
 
 
@@ -136,7 +136,7 @@ def test_a_session_ends_with_the_password_and_with_the_account(secured: Secured)
     number, _ = secured.server.account("leaving@example.org")
     browser = Browser(secured.server)
     form = {"email": "leaving@example.org", "password": PASSWORD}
-    assert browser.send("/login", **form, csrf_token=browser.ticket("/login")) == 200
+    assert browser.send("/login", **form, csrf_token=browser.csrf_token("/login")) == 200
     assert "leaving@example.org" in browser.get("/account")
     assert secured.ask("admin", "PATCH", f"/users/{number}/", {"is_active": False}).status == 200
     assert "leaving@example.org" not in browser.get("/account")
@@ -146,17 +146,17 @@ def test_a_copied_cookie_ends_with_the_logout(secured: Secured) -> None:
     _, key = secured.server.account("copied@example.org")
     browser, thief = Browser(secured.server), Browser(secured.server)
     form = {"email": "copied@example.org", "password": PASSWORD}
-    assert browser.send("/login", **form, csrf_token=browser.ticket("/login")) == 200
+    assert browser.send("/login", **form, csrf_token=browser.csrf_token("/login")) == 200
     for cookie in browser.cookies:
         thief.cookies.set_cookie(cookie)
     assert "copied@example.org" in thief.get("/account")
-    assert browser.send("/logout", csrf_token=browser.ticket("/account")) == 200
+    assert browser.send("/logout", csrf_token=browser.csrf_token("/account")) == 200
     assert "copied@example.org" not in thief.get("/account")
-    assert secured.server.get("/users/me", Authorization=f"Bearer {key}").status == 200  # keys go on
+    assert secured.server.get("/users/me", Authorization=f"Bearer {key}").status == 200  # keys stay valid
 
 
 @pytest.mark.long
-def test_the_link_is_printed_until_there_is_an_administrator(start: Any) -> None:
+def test_the_link_is_printed_until_an_administrator_exists(start: Any) -> None:
     server: Server = start(AUTH="token")
     first = wait_for(lambda: re.search(r"/setup/\S+", "".join(server.output)))[0]
     server.stop()
@@ -182,7 +182,7 @@ def test_the_link_is_printed_until_there_is_an_administrator(start: Any) -> None
     assert "/setup/" not in "".join(server.output)
 
 
-def test_every_page_can_be_read_aloud() -> None:
+def test_every_page_is_accessible() -> None:
     """Each form field has a label, each page a language, a title, one main part and one first heading."""
     for template in (ROOT / "gymserve/web/templates").glob("*.html"):
         html = template.read_text()

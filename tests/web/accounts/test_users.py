@@ -1,4 +1,4 @@
-"""Accounts and projects as the TJU platform's document prints its requests, and what it lacked."""
+"""Accounts and projects: the requests that the TJU platform's document prints, and our additions."""
 
 import subprocess
 from typing import Any
@@ -73,25 +73,27 @@ def test_sign_up_is_a_setting(secured: Secured) -> None:
     assert (made.status, made.json["role"]) == (200, "organiser")
 
 
-def test_pages_of_lists(secured: Secured) -> None:
-    mine = secured.ids["other"]
+def test_lists_have_pages(secured: Secured) -> None:
+    own_id = secured.ids["other"]
     for number in range(3):
-        assert secured.ask("other", "POST", f"/users/{mine}/projects/", {**PROJECT, "title": f"{number}"}).status == 200
+        assert (
+            secured.ask("other", "POST", f"/users/{own_id}/projects/", {**PROJECT, "title": f"{number}"}).status == 200
+        )
 
     def titles(query: str) -> list[str]:
-        return [row["title"] for row in secured.ask("other", "GET", f"/users/{mine}/projects/{query}").json]
+        return [row["title"] for row in secured.ask("other", "GET", f"/users/{own_id}/projects/{query}").json]
 
     assert (titles("?limit=2"), titles("?skip=2"), titles("?skip=9")) == (["0", "1"], ["2"], [])
     for query in ("?limit=0", "?limit=1001", "?skip=-1", "?skip=x", "?limit=%D9%A1", "?skip=99999999999999999999"):
-        assert secured.ask("other", "GET", f"/users/{mine}/projects/{query}").status == 400
-    assert [row["id"] for row in secured.ask("other", "GET", "/users/").json] == [mine]
+        assert secured.ask("other", "GET", f"/users/{own_id}/projects/{query}").status == 400
+    assert [row["id"] for row in secured.ask("other", "GET", "/users/").json] == [own_id]
     assert len(secured.ask("admin", "GET", "/users/?limit=2").json) == 2
 
 
 def test_a_project_is_changed_and_deleted_by_its_owner(secured: Secured) -> None:
-    mine = secured.ids["participant"]
-    made = secured.ask("participant", "POST", f"/users/{mine}/projects/", PROJECT).json
-    path = f"/users/{mine}/projects/{made['id']}"
+    own_id = secured.ids["participant"]
+    made = secured.ask("participant", "POST", f"/users/{own_id}/projects/", PROJECT).json
+    path = f"/users/{own_id}/projects/{made['id']}"
     assert secured.ask("other", "PATCH", path, {"title": "x"}).status == 404
     assert secured.ask("participant", "PATCH", path, {"title": "x"}).json == {**made, "title": "x"}
     for wrong in (
@@ -105,7 +107,7 @@ def test_a_project_is_changed_and_deleted_by_its_owner(secured: Secured) -> None
     assert secured.ask("other", "DELETE", path).status == 404
     assert secured.ask("participant", "DELETE", path).status == 204
     assert secured.ask("participant", "GET", path).status == 404
-    later = secured.ask("participant", "POST", f"/users/{mine}/projects/", PROJECT).json
+    later = secured.ask("participant", "POST", f"/users/{own_id}/projects/", PROJECT).json
     assert later["id"] > made["id"]
     assert secured.ask("admin", "GET", f"/users/{2**40}/projects/{2**70}").status == 404
 
@@ -113,21 +115,21 @@ def test_a_project_is_changed_and_deleted_by_its_owner(secured: Secured) -> None
 def test_an_account_changes_itself_with_its_password(secured: Secured) -> None:
     server = secured.server
     number, key = server.account("changing@example.org")
-    mine = {"Authorization": f"Bearer {key}"}
+    bearer = {"Authorization": f"Bearer {key}"}
     path = f"/users/{number}/"
-    assert server.request("PATCH", path, {"password": "a new one"}, **mine).status == 400
-    wrong = server.request("PATCH", path, {"password": "a new one", "current_password": "wrong"}, **mine)
+    assert server.request("PATCH", path, {"password": "a new one"}, **bearer).status == 400
+    wrong = server.request("PATCH", path, {"password": "a new one", "current_password": "wrong"}, **bearer)
     assert (wrong.status, wrong.json["message"]) == (403, "current_password is wrong")
     for more in ({"role": "admin"}, {"is_active": True}):
-        refused = server.request("PATCH", path, {"current_password": PASSWORD, **more}, **mine)
+        refused = server.request("PATCH", path, {"current_password": PASSWORD, **more}, **bearer)
         assert refused.status == 403 and "administrators" in refused.json["message"]
-    changed = server.request("PATCH", path, {"email": "changed", "current_password": PASSWORD}, **mine)
+    changed = server.request("PATCH", path, {"email": "changed", "current_password": PASSWORD}, **bearer)
     assert (changed.status, changed.json["email"]) == (200, "changed")
-    assert server.get("/users/me", **mine).json["email"] == "changed"
+    assert server.get("/users/me", **bearer).json["email"] == "changed"
     promoted = secured.ask("admin", "PATCH", path, {"role": "organiser"})
-    assert promoted.json["role"] == server.get(path, **mine).json["role"] == "organiser"
+    assert promoted.json["role"] == server.get(path, **bearer).json["role"] == "organiser"
     assert secured.ask("admin", "PATCH", path, {"is_active": False}).status == 200
-    assert server.get(path, **mine).status == 401
+    assert server.get(path, **bearer).status == 401
     assert secured.ask("admin", "DELETE", path).status == 204
     assert secured.ask("admin", "GET", path).status == 404
 
@@ -166,20 +168,20 @@ def test_a_login_is_a_form(secured: Secured) -> None:
 
 @pytest.mark.guarantee("a key is revoked")
 def test_keys_are_shown_once_and_revoked_at_once(secured: Secured) -> None:
-    mine, server = secured.ids["other"], secured.server
-    made = secured.ask("other", "POST", f"/users/{mine}/keys/", {"name": "laptop", "days": 30})
+    own_id, server = secured.ids["other"], secured.server
+    made = secured.ask("other", "POST", f"/users/{own_id}/keys/", {"name": "laptop", "days": 30})
     key = {"Authorization": f"Bearer {made.json['key']}"}
     assert made.headers["Cache-Control"] == "no-store"
-    listed = secured.ask("other", "GET", f"/users/{mine}/keys/")
+    listed = secured.ask("other", "GET", f"/users/{own_id}/keys/")
     assert made.json["key"] not in listed.body.decode()
     assert {"laptop", "test"} <= {row["name"] for row in listed.json}
-    assert all(server.get("/users/me", **key).status == 200 for _ in range(8))  # all workers remember it
-    assert secured.ask("participant", "DELETE", f"/users/{mine}/keys/{made.json['id']}").status == 404
-    assert secured.ask("other", "DELETE", f"/users/{mine}/keys/{made.json['id']}").status == 204
+    assert all(server.get("/users/me", **key).status == 200 for _ in range(8))  # all workers cache the key
+    assert secured.ask("participant", "DELETE", f"/users/{own_id}/keys/{made.json['id']}").status == 404
+    assert secured.ask("other", "DELETE", f"/users/{own_id}/keys/{made.json['id']}").status == 204
     assert all(server.get("/users/me", **key).status == 401 for _ in range(8))
-    assert secured.ask("other", "DELETE", f"/users/{mine}/keys/{2**60}").status == 404
+    assert secured.ask("other", "DELETE", f"/users/{own_id}/keys/{2**60}").status == 404
     for wrong in ({}, {"name": "\n"}, {"name": "x", "days": 0}, {"name": "x", "scopes": ["root"]}):
-        assert secured.ask("other", "POST", f"/users/{mine}/keys/", wrong).status == 400, wrong
+        assert secured.ask("other", "POST", f"/users/{own_id}/keys/", wrong).status == 400, wrong
 
 
 def test_an_account_chooses_the_name_that_others_see(secured: Secured) -> None:

@@ -287,7 +287,7 @@ def test_seeds_are_told_when_the_phase_is_over_and_not_before(secured: Secured, 
     assert early.status == 409 and "when the phase is over" in early.json["message"]
     video = f"/submissions/{made['submission_id']}/media/video.webm"
     hidden = secured.ask("participant", "GET", video)
-    assert hidden.status == 409 and "what sets the trials apart" in hidden.json["message"]
+    assert hidden.status == 409 and "how the trials differ" in hidden.json["message"]
     assert secured.ask("organiser", "GET", video).status != 409
 
     key = secured.server.get("/signing-key").json["key"]

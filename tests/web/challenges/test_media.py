@@ -200,7 +200,7 @@ def test_the_page_tells_what_became_of_the_video(filming: Secured, page: Page) -
     elsewhere = page.goto(f"{filming.server.url}/boards/filmed/submissions/{found}")
     assert elsewhere is not None and elsewhere.status == 404
     page.goto(f"{filming.server.url}/boards/hidden/submissions/{found}")
-    assert "There is no video: Hidden-v0 makes no pictures." in page.locator("main").inner_text()
+    assert "No video: Hidden-v0 makes no pictures." in page.locator("main").inner_text()
 
 
 @pytest.mark.long
@@ -211,4 +211,4 @@ def test_a_server_without_media_says_so(server: Server) -> None:
     told = server.get(f"/submissions/{made['submission_id']}/media/").json
     assert told["state"] == "none" and "MEDIA is off" in told["reason"]
     html = server.get(f"/boards/unfilmed/submissions/{made['submission_id']}").body.decode()
-    assert re.search(r"There is no video: the server makes no videos: MEDIA is off", html)
+    assert re.search(r"No video: the server makes no videos: MEDIA is off", html)
