@@ -1,1 +1,1 @@
-"""The requests of older systems, each in a module of its own: thin, over the rooms that everything else uses."""
+"""The requests of older systems: one package each, a thin layer over the same code as all other views."""

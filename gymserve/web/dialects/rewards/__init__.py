@@ -1,1 +1,1 @@
-"""rewards-api's requests."""
+"""The requests of rewards-api."""

@@ -1,4 +1,4 @@
-"""rewards-api: sessions that train a car to drive, as its clients call them; `session_id` stands in the query or the body."""
+"""rewards-api: sessions that train a car to drive. Its clients send `session_id` in the query or in the body."""
 
 import time
 from typing import Any
@@ -23,52 +23,54 @@ from gymserve.web.training.experiments import account_id, check_role, settled, w
 
 blueprint = Blueprint("rewards", scope="training", tag="rewards-api", url_prefix="/api/v1")
 OTHERS = (401, 403)
-POINTS = 100  # of the scores of each session in a list
+POINTS = 100  # the length of each session's curve in a list of sessions
 SESSION = {"session_id": "the session's name"}
 EVALUATION = {
     **SESSION,
-    "mode": "training or evaluation, which counts on the leaderboard",
-    "track_num": "1 to 3; the session's own, if none is given",
+    "mode": "training, or evaluation, which counts on the leaderboard",
+    "track_num": "1 to 3; by default the session's track",
 }
-SEEDS = {"training": range(5), "evaluation": range(1000, 1005)}  # where trials begin
+SEEDS = {"training": range(5), "evaluation": range(1000, 1005)}  # each seed is a trial's start
 NO_PICTURE = "data:image/gif;base64,R0lGODlhAQABAAAAACw="
 ENVIRONMENTS = [
     {
         "name": "Car Racer",
         "id": "car_racer",
-        "description": "A car learns to drive a lap without leaving the road, by what five radars tell.",
+        "description": "A car learns to drive a lap without leaving the road, using five radars.",
         "isReleased": True,
     }
 ]
 
 
-def _asked() -> dict[str, Any]:
-    """The request's parameters, from its query and its body.
+def _payload() -> dict[str, Any]:
+    """Return the request's parameters, from its query and its body.
 
     Raises:
-        InvalidRequest: the body is no JSON object, or says otherwise than the query.
+        InvalidRequest: the body is not a JSON object, or it contradicts the query.
     """
     query, data = request.args.to_dict(), parameters.body()
     if request.mimetype in parameters.FORMS:
-        given: dict[str, Any] = request.form.to_dict()
+        fields: dict[str, Any] = request.form.to_dict()
     else:
-        given = parameters.read(data, request.content_type or "") if data else {}
-    for name in set(query) & set(given):
-        if query[name] != str(given[name]):
-            raise errors.InvalidRequest(f"{name:.50} is {query[name]!r:.50} in the query, and another one in the body")
-    return {**query, **given}
+        fields = parameters.read(data, request.content_type or "") if data else {}
+    for name in set(query) & set(fields):
+        if query[name] != str(fields[name]):
+            raise errors.InvalidRequest(f"{name:.50} is {query[name]!r:.50} in the query, but differs in the body")
+    return {**query, **fields}
 
 
-def _name(asked: dict[str, Any]) -> str:
-    return params.parse(asked, checks.Named).session_id
+def _session_name(payload: dict[str, Any]) -> str:
+    return params.parse(payload, checks.Named).session_id
 
 
-def _session(asked: dict[str, Any]) -> TrainingSession:
-    """Raises:
-    InvalidRequest: no session is named, or none can be called so.
-    NotFound: there is none, or it is another account's.
+def _session(payload: dict[str, Any]) -> TrainingSession:
+    """Find the session that the request names.
+
+    Raises:
+        InvalidRequest: the request names no session, or the name is invalid.
+        NotFound: the session does not exist, or belongs to another account.
     """
-    return training().sessions.find(account_id(), _name(asked))
+    return training().sessions.find(account_id(), _session_name(payload))
 
 
 @blueprint.post("/create_session")
@@ -76,7 +78,7 @@ def _session(asked: dict[str, Any]) -> TrainingSession:
 def create_session() -> Response:
     """Create a session."""
     check_role()
-    row = training().sessions.create(account_id(), _name(_asked()))
+    row = training().sessions.create(account_id(), _session_name(_payload()))
     created, root = dated(row.created_at), f"sessions/{row.id}"
     return json_answer(
         {
@@ -93,21 +95,21 @@ def create_session() -> Response:
 
 
 @blueprint.post("/delete_session")
-@documented(schemas.Said, body=schemas.SessionName, body_needed=False, errors=(*OTHERS, 409), query=SESSION)
+@documented(schemas.RewardsMessage, body=schemas.SessionName, body_needed=False, errors=(*OTHERS, 409), query=SESSION)
 def delete_session() -> Response:
-    """Delete a session, with what it has trained; a training that runs is stopped first."""
-    row = _session(_asked())
+    """Delete a session with all that it has trained. A running training is stopped first."""
+    row = _session(_payload())
     _stop(row)
     training().sessions.remove(row)
     return json_answer({"status": 200, "message": f"Session {row.name} deleted successfully"})
 
 
 @blueprint.post("/write_env_params")
-@documented(schemas.Written, body=schemas.EnvironmentParameters, errors=OTHERS, query=SESSION)
+@documented(schemas.RewardsWritten, body=schemas.EnvironmentParameters, errors=OTHERS, query=SESSION)
 def write_env_params() -> Response:
-    """Say where a session drives."""
-    asked = _asked()
-    training().sessions.write(_session(asked), "environment", checks.environment(asked))
+    """Set the environment's parameters of a session."""
+    payload = _payload()
+    training().sessions.write(_session(payload), "environment", checks.environment(payload))
     return json_answer({"status": 200, "response": "saved all the environment configurations successfully"})
 
 
@@ -115,31 +117,31 @@ def write_env_params() -> Response:
 @blueprint.post("/write_agent_params", endpoint="write_agent_params")
 @documented(schemas.RewardsHistory, body=schemas.AgentParameters, errors=OTHERS, query=SESSION)
 def write_agent_parameters() -> Response:
-    """Say what a session's network is, how it learns, and for how many episodes."""
-    asked = _asked()
-    row = training().sessions.write(_session(asked), "agent", checks.agent(asked))
+    """Set a session's network, hyperparameters and number of episodes."""
+    payload = _payload()
+    row = training().sessions.write(_session(payload), "agent", checks.agent(payload))
     _, agent, reward = training().sessions.documents(row)
     return json_answer({**training().records.history(row), "notes": checks.notes(agent, reward)})
 
 
 @blueprint.post("/write_training_params")
-@documented(schemas.Written, body=schemas.TrainingParameters, errors=OTHERS, query=SESSION)
+@documented(schemas.RewardsWritten, body=schemas.TrainingParameters, errors=OTHERS, query=SESSION)
 def write_training_params() -> Response:
-    """Say by which algorithm a session learns, and what is rewarded; what the reward language has not is refused."""
-    asked = _asked()
-    training().sessions.write(_session(asked), "training", checks.training(asked))
+    """Set a session's algorithm and reward function. Functions outside of the reward language are refused."""
+    payload = _payload()
+    training().sessions.write(_session(payload), "training", checks.training(payload))
     return json_answer({"status": 200, "response": "ok"})
 
 
 @blueprint.post("/write_reward_fn")
-@documented(schemas.Written, body=schemas.RewardFunction, errors=OTHERS, query=SESSION)
+@documented(schemas.RewardsWritten, body=schemas.RewardFunction, errors=OTHERS, query=SESSION)
 def write_reward_fn() -> Response:
-    """Say what is rewarded from a session's next training on."""
-    asked = _asked()
-    row = _session(asked)
+    """Set the reward function of a session's next training."""
+    payload = _payload()
+    row = _session(payload)
     reward = training().sessions.documents(row)[2]
     training().sessions.write(
-        row, "training", checks.rewarded(reward, params.parse(asked, schemas.RewardFunction).reward_function)
+        row, "training", checks.rewarded(reward, params.parse(payload, schemas.RewardFunction).reward_function)
     )
     return json_answer({"status": 200, "response": "ok"})
 
@@ -147,14 +149,14 @@ def write_reward_fn() -> Response:
 @blueprint.get("/get_all_params")
 @documented(schemas.Parameters, errors=OTHERS, query=SESSION)
 def get_all_params() -> Response:
-    """Show all that is known of a session: its parameters, metrics, history, and its model's card."""
-    return json_answer({"status": 200, **training().records.everything(_session(_asked()))})
+    """Show a session's parameters, metrics and history, and its model's card."""
+    return json_answer({"status": 200, **training().records.everything(_session(_payload()))})
 
 
 @blueprint.get("/get_all_sessions")
 @documented("application/json", errors=OTHERS)
 def get_all_sessions() -> Response:
-    """Show all of one's sessions, by their names, the newest first."""
+    """Show all of your sessions by name, newest first."""
     return json_answer(
         {row.name: training().records.everything(row, POINTS) for row in training().sessions.of(account_id())}
     )
@@ -170,7 +172,7 @@ def get_all_envs() -> Response:
 @blueprint.post("/get_all_tracks")
 @documented("application/json", errors=OTHERS)
 def get_all_tracks() -> Response:
-    """List the tracks, as the old front end calls their pictures."""
+    """List the tracks by the old front end's names of their images."""
     return json_answer([f"track-{number}.png" for number in TRACKS])
 
 
@@ -178,30 +180,35 @@ def get_all_tracks() -> Response:
 @changes_state
 @ticketed
 @documented(
-    pictures.MIXED, errors=(*OTHERS, 409, 422), query={**SESSION, "retrain": "true: go on learning with its last model"}
+    pictures.MIXED,
+    errors=(*OTHERS, 409, 422),
+    query={**SESSION, "retrain": "true to continue training the session's last model"},
 )
 def stream() -> Response:
-    """Train a session's agent, or look at a training that runs: JPEG pictures until it ends. It goes on without viewers."""
+    """Start training a session's agent, or watch its running training, as JPEG images.
+
+    The training continues when the viewer leaves.
+    """
     check_role()
-    asked = _asked()
-    row = _session(asked)
-    with pictures.place(identity().account_id) as leave:
-        experiment = training().sessions.train(row, retrain=params.parse(checks.plain(asked), checks.Start).retrain)
+    payload = _payload()
+    row = _session(payload)
+    with pictures.viewer(identity().account_id) as leave:
+        experiment = training().sessions.train(row, retrain=params.parse(checks.plain(payload), checks.Start).retrain)
         wake()
         return pictures.answer(pictures.of_training(training().experiments, experiment), leave)
 
 
 @blueprint.get("/stop")
 @changes_state
-@documented(schemas.Said, errors=OTHERS, query=SESSION)
+@documented(schemas.RewardsMessage, errors=OTHERS, query=SESSION)
 def stop() -> Response:
-    """Stop a session's training; the answer waits until its processes are dead."""
-    stopped = _stop(_session(_asked()))
+    """Stop a session's training, and wait until its processes have exited."""
+    stopped = _stop(_session(_payload()))
     return json_answer({"status": 200, "message": "Training stopped" if stopped else "Nothing is being trained"})
 
 
 def _stop(row: TrainingSession) -> bool:
-    """Whether there was anything to stop."""
+    """Stop a session's training, and return whether one was running."""
     experiment = training().sessions.experiment(row)
     if experiment is None or not ExperimentState(experiment.state).is_active:
         return False
@@ -213,21 +220,21 @@ def _stop(row: TrainingSession) -> bool:
 @blueprint.post("/evaluate", endpoint="order_evaluation")
 @changes_state
 @documented(
-    pictures.MIXED, body=schemas.EvaluationOrder, body_needed=False, errors=(*OTHERS, 409, 500), query=EVALUATION
+    pictures.MIXED, body=schemas.EvaluationParameters, body_needed=False, errors=(*OTHERS, 409, 500), query=EVALUATION
 )
 def evaluate() -> Response:
-    """Let a session's model drive from fixed starts, note how well it did, and show it: JPEG pictures."""
-    asked = _asked()
-    row = _session(asked)
+    """Evaluate a session's model from fixed starts, record its score, and show the drives as JPEG images."""
+    payload = _payload()
+    row = _session(payload)
     environment = training().sessions.documents(row)[0]
-    mode, track = checks.evaluation(asked, environment)
-    with pictures.place(identity().account_id) as leave:
-        drives = _driven(row, mode, track)
+    mode, track = checks.evaluation(payload, environment)
+    with pictures.viewer(identity().account_id) as leave:
+        drives = _evaluate(row, mode, track)
         return pictures.answer(pictures.of_trials(track, drives, environment["car_speed"]), leave)
 
 
-def _driven(row: TrainingSession, mode: str, track: int) -> list[driving.Drive]:
-    """Trials of the session's model; what came of them is noted."""
+def _evaluate(row: TrainingSession, mode: str, track: int) -> list[driving.Drive]:
+    """Run the trials of a session's model, and record the result."""
     model, began = training().sessions.model(row).name, time.monotonic()
 
     def act(observations: list[Any]) -> list[int]:
@@ -244,9 +251,9 @@ def _driven(row: TrainingSession, mode: str, track: int) -> list[driving.Drive]:
 @blueprint.get("/final_eval_score")
 @documented(schemas.Scores, errors=OTHERS, query=SESSION)
 def final_eval_score() -> Response:
-    """Show the leaderboard: everybody's sessions by their evaluations' mean over all tracks; and a session's own place."""
-    asked = _asked()
-    own = _session(asked) if "session_id" in asked else None
+    """Show the leaderboard: all users' sessions by their mean evaluation over all tracks, and one session's rank."""
+    payload = _payload()
+    own = _session(payload) if "session_id" in payload else None
     rows = [_score(rank, row) for rank, row in enumerate(training().sessions.best(), 1)]
     return json_answer(
         {"status": 200, "session": own and _score(training().sessions.rank(own), own), "leaderboard": rows}
@@ -262,24 +269,24 @@ def _score(rank: int | None, row: TrainingSession) -> dict[str, Any]:
 @blueprint.get("/get_user_list")
 @documented(schemas.Users, errors=OTHERS, query=parameters.PAGE)
 def get_user_list() -> Response:
-    """List the users that one may see, oneself, or all for administrators; and the leaderboard, as the front end shows it."""
+    """List the users that you may see, and the leaderboard in the old front end's form."""
     skip, limit = parameters.page()
     directory = backend().accounts.directory
     rows = directory.list(skip=skip, limit=limit) if identity().sees_all else [directory.find(identity().account_id)]
-    board = [{"user": _shown(_score(None, row)["user"]), "score": row.score} for row in training().sessions.best()]
+    board = [{"user": _user(_score(None, row)["user"]), "score": row.score} for row in training().sessions.best()]
     users = [{"id": row.id, "name": row.email} for row in rows]
     return json_answer({"status": 200, "users": users, "leaderboard_data": board})
 
 
-def _shown(name: str) -> dict[str, Any]:
-    """A user in the form of the front end's own log-in service; nobody's address is told, and there are no pictures."""
+def _user(name: str) -> dict[str, Any]:
+    """Return a user in the form of the front end's login service, without an email address or a picture."""
     return {"name": name, "identities": [{"identity_data": {"full_name": name, "email": "", "avatar_url": NO_PICTURE}}]}
 
 
 @blueprint.post("/push_model")
 @documented(schemas.RewardsPushed, body=schemas.SessionName, body_needed=False, errors=(*OTHERS, 409), query=SESSION)
 def push_model() -> Response:
-    """Copy a session's model into the server's bucket."""
-    row = _session(_asked())
+    """Copy a session's model to the server's bucket."""
+    row = _session(_payload())
     model = training().sessions.model(row)
     return json_answer({"status": 200, "response": "ok", "model_id": model.name, "keys": training().models.push(model)})

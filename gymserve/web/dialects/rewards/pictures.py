@@ -1,4 +1,4 @@
-"""Pictures that follow one another, as browsers show them in an `<img>`: `multipart/x-mixed-replace`."""
+"""Streams of images that a browser shows in an `<img>`: `multipart/x-mixed-replace`."""
 
 import contextlib
 import time
@@ -18,17 +18,17 @@ from gymserve.web.http.concurrency import ConcurrencyLimit
 
 MIXED = "multipart/x-mixed-replace"
 BOUNDARY = b"--frame"
-VIEWERS = ConcurrencyLimit(8, each=3)  # each takes one of the worker's threads, and a tenth of a core
-LOOK_SECONDS = 0.5
-LIVE_SECONDS = 3600.0  # then a viewer asks anew
+VIEWERS = ConcurrencyLimit(8, each=3)  # each occupies one of the worker's threads, and a tenth of a core
+POLL_SECONDS = 0.5
+STREAM_SECONDS = 3600.0  # then a viewer has to reconnect
 
 
 @contextlib.contextmanager
-def place(account: int) -> Iterator[Callable[[], None]]:
-    """Takes a viewer's place, and gives what leaves it, which `answer` does when its pictures have ended or the viewer is gone.
+def viewer(account: int) -> Iterator[Callable[[], None]]:
+    """Count a viewer, and yield the function that ends it, for `answer` to call when the stream ends or breaks.
 
     Raises:
-        LimitReached: there are too many already.
+        LimitReached: there are too many viewers.
     """
     leave = VIEWERS.enter(account)
     try:
@@ -39,7 +39,7 @@ def place(account: int) -> Iterator[Callable[[], None]]:
 
 
 def answer(pictures: Iterable[bytes], leave: Callable[[], None]) -> Response:
-    """The pictures, for whom a place was taken."""
+    """Respond with a stream of images; `leave` is called when it ends."""
     response = Response(_parts(pictures), content_type=f"{MIXED}; boundary=frame")
     response.call_on_close(leave)
     response.headers["X-Accel-Buffering"] = "no"
@@ -47,7 +47,7 @@ def answer(pictures: Iterable[bytes], leave: Callable[[], None]) -> Response:
 
 
 def _parts(pictures: Iterable[bytes]) -> Iterator[bytes]:
-    deadline = time.monotonic() + LIVE_SECONDS
+    deadline = time.monotonic() + STREAM_SECONDS
     for picture in pictures:
         head = f"\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
         yield BOUNDARY + head.encode() + picture + b"\r\n"
@@ -57,11 +57,11 @@ def _parts(pictures: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def of_training(experiments: Any, row: Experiment) -> Iterator[bytes]:
-    """Episodes as the training has them, one at a time, at `car_speed` steps a second, until it has ended."""
+    """Yield the images of a training's latest episodes, at `car_speed` steps per second, until it ends."""
     kwargs = plan_of(row).env_kwargs
     track, pause = kwargs["track"], 1.0 / kwargs["car_speed"]
     folder, known = Folder(experiments.folder / row.name), None
-    clock = Clock(LOOK_SECONDS)
+    state_is_due = Interval(POLL_SECONDS)
     yield (picture := driving.start(track))
     while True:
         episode = folder.shown()
@@ -70,30 +70,31 @@ def of_training(experiments: Any, row: Experiment) -> Iterator[bytes]:
             for picture in driving.episode(track, episode):
                 yield picture
                 time.sleep(pause)
-                if clock.strikes() and _is_over(experiments, row):
+                if state_is_due.elapsed() and _is_over(experiments, row):
                     return
         elif _is_over(experiments, row):
             return
         else:
-            time.sleep(LOOK_SECONDS)
-            yield picture  # or nobody would notice that the viewer has left
+            time.sleep(POLL_SECONDS)
+            yield picture  # only sending something shows whether the viewer has left
 
 
 def of_trials(track: int, drives: Iterable[Drive], speed: int) -> Iterator[bytes]:
-    """Trials, one after another, at `speed` steps a second."""
+    """Yield the images of trials, one after another, at `speed` steps per second."""
     for drive in drives:
         for picture in driving.trial(track, drive):
             yield picture
             time.sleep(1.0 / speed)
 
 
-class Clock:
-    """Says when so many seconds have passed since the last time that it said so."""
+class Interval:
+    """A timer for something that is due every `seconds`."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds, self._next = seconds, time.monotonic() + seconds
 
-    def strikes(self) -> bool:
+    def elapsed(self) -> bool:
+        """Whether the interval has elapsed; if so, the next one begins."""
         if time.monotonic() < self._next:
             return False
         self._next = time.monotonic() + self.seconds

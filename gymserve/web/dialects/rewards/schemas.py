@@ -1,4 +1,4 @@
-"""What requests and answers of rewards-api hold, as the API's description tells it."""
+"""Schemas of rewards-api's requests and responses, for the API description."""
 
 from typing import Annotated, Any
 
@@ -17,16 +17,16 @@ class RewardsSession(Struct):
     session_id: str
     session_creation_date: str
     session_creation_time: str
-    dir_paths: Annotated[dict[str, str], Meta(description="names, not places on the server's disk")]
+    dir_paths: Annotated[dict[str, str], Meta(description="names, not paths on the server's disk")]
     json_paths: dict[str, str]
 
 
-class Said(Struct):
+class RewardsMessage(Struct):
     status: int
     message: str
 
 
-class Written(Struct):
+class RewardsWritten(Struct):
     status: int
     response: str
 
@@ -40,23 +40,25 @@ class AgentParameters(session_parameters.Agent):
 
 
 class TrainingParameters(SessionName):
-    learning_algorithm: Annotated[Any, Meta(description="DQN, QRDQN, PPO or A2C; a number: DQN")] = "DQN"
-    enable_wandb: Annotated[Any, Meta(description="has no effect: metrics stay here")] = False
-    reward_function: Annotated[str | None, Meta(description="in the reward language; none: 1 for each step")] = None
+    learning_algorithm: Annotated[Any, Meta(description="DQN, QRDQN, PPO or A2C; a number means DQN")] = "DQN"
+    enable_wandb: Annotated[Any, Meta(description="has no effect: metrics stay on this server")] = False
+    reward_function: Annotated[
+        str | None, Meta(description="a function in the reward language; by default 1 for each step")
+    ] = None
 
 
 class RewardFunction(SessionName, kw_only=True):
-    reward_function: Annotated[str, Meta(description="in the reward language")]
+    reward_function: Annotated[str, Meta(description="a function in the reward language")]
 
 
-class EvaluationOrder(session_parameters.Evaluation):
+class EvaluationParameters(session_parameters.Evaluation):
     session_id: Name | None = None
 
 
 class RewardsHistory(Struct):
     last_created: dict[str, Any]
     last_trained: dict[str, Any]
-    notes: Annotated[list[str], Meta(description="what of the parameters has no effect here")] = []
+    notes: Annotated[list[str], Meta(description="the parameters that have no effect here")] = []
 
 
 class Parameters(Struct):
@@ -78,10 +80,10 @@ class DialectEnvironment(Struct):
 
 
 class Score(Struct):
-    rank: Annotated[int | None, Meta(description="null: it was not evaluated")]
+    rank: Annotated[int | None, Meta(description="null if the session was not evaluated")]
     session_id: str
     user: str
-    score: Annotated[float | None, Meta(description="steps that its trials live, the mean over all tracks")]
+    score: Annotated[float | None, Meta(description="the mean over all tracks of the steps that its trials last")]
 
 
 class Scores(Struct):
@@ -96,7 +98,7 @@ class DialectUser(Struct):
 
 
 class RankedUser(Struct):
-    user: Annotated[dict[str, Any], Meta(description="name, and identities as the front end reads them")]
+    user: Annotated[dict[str, Any], Meta(description="the name, and identities in the front end's form")]
     score: float
 
 
@@ -110,4 +112,4 @@ class RewardsPushed(Struct):
     status: int
     response: str
     model_id: str
-    keys: Annotated[list[str], Meta(description="where it is in the bucket")]
+    keys: Annotated[list[str], Meta(description="the model's keys in the bucket")]

@@ -1,1 +1,1 @@
-"""RUNT's requests."""
+"""The requests of RUNT."""

@@ -1,7 +1,7 @@
-"""RUNT's requests: mobile-edge offloading trained over HTTP. Its models are experiments with the tag `runt`.
+"""RUNT's requests: training for mobile-edge offloading. Its models are experiments with the tag `runt`.
 
-Answers, errors too, are `{"status", "message", "data"}`. Its `GET /models/` and `POST /login/` share their paths with our own
-API and page: `claim` takes RUNT's requests before those views see them.
+Responses, including errors, are `{"status", "message", "data"}`. `GET /models/` and `POST /login/` share their paths with
+our own API and page: `intercept` answers RUNT's requests before those views see them.
 """
 
 import contextlib
@@ -37,13 +37,13 @@ from gymserve.web.training.experiments import account_id, check_role, settled, w
 blueprint = Blueprint("runt", scope="training", tag="RUNT")
 OTHERS = (401, 403)
 TAG = "runt"
-PATHS = ("login", "models", "stop-train", "testmodel", "train", "trainingassistent")  # begin with these
+PATHS = ("login", "models", "stop-train", "testmodel", "train", "trainingassistent")  # their first segments
 KWARGS = {name: each.default for name, each in inspect.signature(Offloading).parameters.items()}
 TUNABLE = ("learning_rate", "batch_size", "gamma")
 SHOWN = (*TUNABLE, "buffer_size")
-FITTED = {"n_steps": 10, "learning_starts": 10, "target_update_interval": 20, "buffer_size": 1}  # parts of a run
-KEPT = 0.95  # of the reward that was smoothed so far
-WRONG = "用户名或密码错误"
+RUN_FRACTIONS = {"n_steps": 10, "learning_starts": 10, "target_update_interval": 20, "buffer_size": 1}  # run / limit
+SMOOTHING = 0.95  # the weight of the previous smoothed reward
+WRONG_PASSWORD = "用户名或密码错误"
 DATES = "%Y-%m-%d %H:%M:%S"
 
 
@@ -55,9 +55,9 @@ def _success(message: str, data: Any = None, **more: Any) -> Response:
 
 
 @blueprint.before_app_request
-def claim() -> Response | None:
+def intercept() -> Response | None:
     """Answer RUNT's requests to paths that have views of our own."""
-    if request.endpoint == "pages.login" and _asks_to_log_in():
+    if request.endpoint == "pages.login" and _is_login():
         return _log_in()
     if (
         request.endpoint == "models.list_all"
@@ -70,7 +70,7 @@ def claim() -> Response | None:
 
 @blueprint.after_app_request
 def envelope(answer: Response) -> Response:
-    """Give errors of RUNT's paths the form that its clients look for; they know no 422."""
+    """Give errors on RUNT's paths the form that its clients expect, and 400 instead of 422."""
     if answer.status_code < 400 or not answer.is_json or request.path.lstrip("/").partition("/")[0] not in PATHS:
         return answer
     body = wire.read_json(answer.get_data()) | {"status": "error", "data": None}
@@ -83,21 +83,21 @@ def envelope(answer: Response) -> Response:
     return answer
 
 
-def _asks_to_log_in() -> bool:
-    """Whether a POST to the login page is from RUNT's client: JSON, or a form with a `username`, which the page's has not."""
+def _is_login() -> bool:
+    """Whether a POST to the login page is from RUNT's client: JSON, or a form with `username`, unlike the page's."""
     return request.method == "POST" and (request.is_json or "username" in request.form)
 
 
 def _log_in() -> Response:
-    """Checks a name and a password. It gives a token and never a cookie, so that no page of another site gains by it."""
+    """Check a name and a password, and issue a token; never a cookie, which pages of other sites could exploit."""
     try:
-        asked, by = parameters.of_request(), actor()
-        name, password = (str(asked.get(each) or "") for each in ("username", "password"))
+        payload, by = parameters.of_request(), actor()
+        name, password = (str(payload.get(field) or "") for field in ("username", "password"))
         account = backend().accounts.entrance.log_in(name, password, address=by.address, request_id=by.request_id)
     except errors.Unauthenticated:
-        return json_answer({"status": "error", "message": WRONG, "data": None})  # 200, as that system answers
+        return json_answer({"status": "error", "message": WRONG_PASSWORD, "data": None})  # RUNT answers with 200
     except errors.GymserveError as error:
-        return response(error)  # as JSON, where the page's errors are pages
+        return response(error)  # as JSON: the login page would answer with HTML
     issued = backend().accounts.logins.issue(account.id, account.email, account.generation)
     return _success("登录成功", {"access_token": issued, "token_type": "bearer", "username": account.email})
 
@@ -114,65 +114,74 @@ def train() -> Response:
     check_role()
     row = training().experiments.begin(account_id(), _experiment(parameters.of_request()))
     wake()
-    made = _success("训练任务创建成功", {"id": row.id, "experiment_id": row.name}, id=row.id)
-    made.status_code = 201
-    return made
+    answer = _success("训练任务创建成功", {"id": row.id, "experiment_id": row.name}, id=row.id)
+    answer.status_code = 201
+    return answer
 
 
-def _experiment(asked: dict[str, Any]) -> dict[str, Any]:
-    """What an experiment is told, for what RUNT's client asks.
+def _experiment(payload: dict[str, Any]) -> dict[str, Any]:
+    """Translate RUNT's parameters into those of an experiment.
 
     Raises:
-        InvalidRequest: something is missing or no good.
+        InvalidRequest: a parameter is missing or invalid.
     """
-    algorithm = algorithms.find(parameters.required(asked, "algorithm"))
-    parameters.required(asked, "target_episode")
-    episodes = integer("target_episode", parameters.integer(asked, "target_episode"), 1, 10**6)
+    algorithm = algorithms.find(parameters.required(payload, "algorithm"))
+    parameters.required(payload, "target_episode")
+    episodes = integer("target_episode", parameters.integer(payload, "target_episode"), 1, 10**6)
     environment = CONTINUOUS if "Box" in algorithm.actions else DISCRETE
     tuned = tuned_values().get(environment, {}).get(algorithm.name, {}).get("hyperparameters", {})
-    known, steps = algorithm.defaults | tuned, episodes * EPISODE_STEPS
-    fitted = {name: max(1, min(known[name], steps // part)) for name, part in FITTED.items() if name in known}
-    given = {name: _read(asked, name) for name in TUNABLE if name in known}
-    shown = {name: known[name] for name in SHOWN if name in known}
-    kwargs = {name: _read(asked, name) for name in KWARGS}
+    defaults, steps = algorithm.defaults | tuned, episodes * EPISODE_STEPS
+    fitted = {
+        name: max(1, min(defaults[name], steps // fraction))
+        for name, fraction in RUN_FRACTIONS.items()
+        if name in defaults
+    }
+    chosen = {name: _number(payload, name) for name in TUNABLE if name in defaults}
+    shown = {name: defaults[name] for name in SHOWN if name in defaults}
+    kwargs = {name: _number(payload, name) for name in KWARGS}
     return {
         "title": f"RUNT {algorithm.name}", "tags": [TAG], "algorithm": algorithm.name, "environment": environment,
-        "seed": parameters.integer(asked, "seed"), "total_episodes": episodes,
-        "hyperparameters": {**tuned, **shown, **fitted, **_told(given)}, "env_kwargs": {**KWARGS, **_told(kwargs)},
+        "seed": parameters.integer(payload, "seed"), "total_episodes": episodes,
+        "hyperparameters": {**tuned, **shown, **fitted, **_without_none(chosen)},
+        "env_kwargs": {**KWARGS, **_without_none(kwargs)},
     }  # fmt: skip
 
 
-def _read(asked: dict[str, Any], name: str) -> float | int | None:
-    return (parameters.integer if name in ("n_UE", "batch_size") else parameters.number)(asked, name)
+def _number(payload: dict[str, Any], name: str) -> float | int | None:
+    return (parameters.integer if name in ("n_UE", "batch_size") else parameters.number)(payload, name)
 
 
-def _told(values: dict[str, Any]) -> dict[str, Any]:
+def _without_none(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
 @blueprint.post("/stop-train/")
 @documented(schemas.RuntAnswer, body=schemas.RuntModelName, form=schemas.RuntModelName, errors=(*OTHERS, 409))
 def stop() -> Response:
-    """Stop a training; the answer waits until its processes are dead. One that has ended stays as it is."""
-    row = _asked_for(parameters.of_request())
+    """Stop a training and wait until its processes have exited. A training that has ended stays as it is."""
+    row = _requested_experiment(parameters.of_request())
     if not ExperimentState(row.state).is_final:
         row = settled(training().experiments.stop(row))
     return _success("训练已停止", {"id": row.id, "state": row.state, "wish": row.wish})
 
 
-def _asked_for(asked: dict[str, Any]) -> Experiment:
-    """The experiment that `model_id` names.
+def _requested_experiment(payload: dict[str, Any]) -> Experiment:
+    """Find the experiment that `model_id` names.
 
     Raises:
-        InvalidRequest: it is no number.
-        NotFound: there is none, or it is another account's.
+        InvalidRequest: `model_id` is not an integer.
+        NotFound: the experiment does not exist, or belongs to another account.
     """
-    parameters.required(asked, "model_id")
-    return _mine(parameters.integer(asked, "model_id") or 0)
+    parameters.required(payload, "model_id")
+    return _find_experiment(parameters.integer(payload, "model_id") or 0)
 
 
-def _mine(number: int) -> Experiment:
-    """Raises: NotFound: there is none, or it is another account's."""
+def _find_experiment(number: int) -> Experiment:
+    """Find the experiment with this id, among those with RUNT's tag.
+
+    Raises:
+        NotFound: the experiment does not exist, or belongs to another account.
+    """
     with contextlib.suppress(errors.NotFound):
         row = training().experiments.find(number, account_id(), sees_all=identity().sees_all)
         if TAG in tags_of(row):
@@ -180,28 +189,28 @@ def _mine(number: int) -> Experiment:
     raise errors.NotFound(f"模型ID {number} 不存在 (there is no model {number})")
 
 
-# --- what came of it ----------------------------------------------------------------------------------------------------
+# --- results ------------------------------------------------------------------------------------------------------------
 
 
 def _models() -> dict[str, Any]:
-    """RUNT's part of the answer to `GET /models/`: its experiments, the newest first, one page of them.
+    """Return RUNT's part of the response to `GET /models/`: a page of its experiments, newest first.
 
     Raises:
-        InvalidRequest: the page is none.
+        InvalidRequest: the query's page is invalid.
     """
-    first, size = parameters.page(10)
-    whose: dict[str, Any] = {"sees_all": identity().sees_all, "filters": {"tag": TAG}}
-    _, total = training().experiments.list(account_id(), **whose, limit=1)
-    place = parameters.paged(total, first, size)
-    rows, _ = training().experiments.list(account_id(), **whose, skip=(place["page"] - 1) * size, limit=size)
+    number, size = parameters.page(10)
+    scope: dict[str, Any] = {"sees_all": identity().sees_all, "filters": {"tag": TAG}}
+    _, total = training().experiments.list(account_id(), **scope, limit=1)
+    page = parameters.paged(total, number, size)
+    rows, _ = training().experiments.list(account_id(), **scope, skip=(page["page"] - 1) * size, limit=size)
     episodes = training().metrics.episodes([row.id for row in rows])
-    data = {**place, "models": [_model(row, episodes[row.id]) for row in rows]}
+    data = {**page, "models": [_model(row, episodes[row.id]) for row in rows]}
     return {"status": "success", "message": "查询成功", "data": data}
 
 
 def _model(row: Experiment, episodes: int) -> dict[str, Any]:
     plan = plan_of(row)
-    given, kwargs = plan.hyperparameters, plan.env_kwargs
+    hyperparameters, kwargs = plan.hyperparameters, plan.env_kwargs
     changed = row.completed_at or row.started_at or row.queued_at or row.created_at
     return {
         "id": row.id,
@@ -212,7 +221,7 @@ def _model(row: Experiment, episodes: int) -> dict[str, Any]:
         "status_text": "训练完成" if ExperimentState(row.state).is_final else "训练中",
         **{name: kwargs.get(name) for name in KWARGS},
         "seed": row.seed,
-        **{name: given.get(name) for name in SHOWN},
+        **{name: hyperparameters.get(name) for name in SHOWN},
         "create_time": row.created_at.strftime(DATES),
         "update_time": changed.strftime(DATES),
         "state": row.state,
@@ -224,82 +233,86 @@ def _model(row: Experiment, episodes: int) -> dict[str, Any]:
 @blueprint.get("/models/<int:model_id>/train-data/")
 @documented(schemas.RuntAnswer, errors=OTHERS, query=parameters.PAGE)
 def train_data(model_id: int) -> Response:
-    """Tell the rewards of a training's episodes, and the same smoothed.
+    """List the rewards of a training's episodes, raw and smoothed.
 
-    Metrics keep no clock: an episode's date is an estimate, from its timestep and the seconds that the run took.
+    Metrics have no timestamps: an episode's time is estimated from its timestep and the duration of the run.
     """
-    row = _mine(model_id)
-    first, size = parameters.page(20)
-    place = parameters.paged(training().metrics.episodes([row.id])[row.id], first, size)
-    end = place["page"] * size
-    found = training().metrics.returns(row.id, end)
-    smooth = smoothed([value for _, value in found])
-    began, pace = row.started_at or row.created_at, row.seconds / max(1, row.timesteps)
+    row = _find_experiment(model_id)
+    number, size = parameters.page(20)
+    page = parameters.paged(training().metrics.episodes([row.id])[row.id], number, size)
+    end = page["page"] * size
+    returns = training().metrics.returns(row.id, end)
+    smooth = smoothed([value for _, value in returns])
+    began, seconds_per_step = row.started_at or row.created_at, row.seconds / max(1, row.timesteps)
     entries = [
         {
-            "id": number, "episode": number, "reward": value, "smoothed_reward": smooth[number - 1],
-            **dict.fromkeys(("create_time", "update_time"), (began + timedelta(seconds=step * pace)).strftime(DATES)),
+            "id": episode, "episode": episode, "reward": value, "smoothed_reward": smooth[episode - 1],
+            **dict.fromkeys(
+                ("create_time", "update_time"), (began + timedelta(seconds=step * seconds_per_step)).strftime(DATES)
+            ),
         }
-        for number, (step, value) in enumerate(found, 1)
+        for episode, (step, value) in enumerate(returns, 1)
     ]  # fmt: skip
-    data = {"model_id": row.id, "model_algorithm": row.algorithm, **place, "train_data": entries[end - size :]}
+    data = {"model_id": row.id, "model_algorithm": row.algorithm, **page, "train_data": entries[end - size :]}
     return _success("查询成功", data)
 
 
 def smoothed(values: list[float | None]) -> list[float | None]:
-    """Each value's part of 0.05 in what came before; one that is missing changes nothing."""
-    found: list[float | None] = []
+    """Return the exponential moving average, in which each new value weighs 0.05; missing values are skipped."""
+    averages: list[float | None] = []
     last: float | None = None
     for value in values:
         if value is not None:
-            last = value if last is None else KEPT * last + (1 - KEPT) * value
-        found.append(last)
-    return found
+            last = value if last is None else SMOOTHING * last + (1 - SMOOTHING) * value
+        averages.append(last)
+    return averages
 
 
 @blueprint.post("/testmodel/")
 @documented(schemas.RuntRollout, body=schemas.RuntTest, form=schemas.RuntTest, errors=(*OTHERS, 409, 500))
 def try_model() -> Response:
-    """Let what a training has learnt act for 100 steps, from an observation; of one that runs, its last checkpoint."""
-    asked = parameters.of_request()
-    row, observation = _asked_for(asked), parameters.numbers(asked, "observation")
+    """Run a training's model for 100 steps from an observation; a running training uses its last checkpoint."""
+    payload = parameters.of_request()
+    row, observation = _requested_experiment(payload), parameters.numbers(payload, "observation")
     users = plan_of(row).env_kwargs.get("n_UE", KWARGS["n_UE"])
     if len(observation) != 4 * users + 4:
         text = f"observation数组大小不匹配，预期大小为{4 * users + 4}，实际大小为{len(observation)}"
         raise errors.InvalidRequest(f"{text} (it must have 4 n_UE + 4 = {4 * users + 4} numbers)")
-    clipped = [min(1.0, max(0.0, each)) for each in observation]  # that system's own client sends from -1 to 2
+    clipped = [min(1.0, max(0.0, each)) for each in observation]  # RUNT's own client sends values from -1 to 2
     question = {
         "what": "rollout", "model": EXPERIMENT + row.name, "seed": row.seed, "observation": clipped,
         "steps": EPISODE_STEPS, "deterministic": True,
     }  # fmt: skip
-    found = training().inference.ask(question)
-    actions = found["actions"]
+    rollout = training().inference.ask(question)
+    actions = rollout["actions"]
     if row.environment == DISCRETE:
         actions = joint_actions(users)[actions].tolist()
-    done = {"observation": found["observations"], "action": actions, "rewards": found["rewards"]}
-    return json_answer({"status": "success", "message": "推理完成", **done})
+    data = {"observation": rollout["observations"], "action": actions, "rewards": rollout["rewards"]}
+    return json_answer({"status": "success", "message": "推理完成", **data})
 
 
 @blueprint.post("/trainingassistent/")
 @documented("text/plain", body=schemas.RuntQuestion, form=schemas.RuntQuestion, errors=OTHERS)
 def advise() -> Response:
-    """Say what hyper-parameters and rewards show, and what to change: Markdown in four parts, sent as it is written."""
-    asked = parameters.of_request()
-    given, rewards = parameters.plain(asked, "hyperparameters"), parameters.numbers(asked, "rewards")
-    if not isinstance(given, dict):
+    """Analyse hyperparameters and rewards, and advise what to change: Markdown in four parts, sent as it is written."""
+    payload = parameters.of_request()
+    hyperparameters, rewards = parameters.decoded(payload, "hyperparameters"), parameters.numbers(payload, "rewards")
+    if not isinstance(hyperparameters, dict):
         raise errors.InvalidRequest("hyperparameters必须是有效的JSON对象 (must be an object)")
-    name = str(given.get("algorithm")).lower()
+    name = str(hyperparameters.get("algorithm")).lower()
     algorithm = next((each for each in algorithms.everything() if each.name.lower() == name), None)
-    known, kind = (algorithm.defaults, algorithm.name) if algorithm else ({}, "")
-    values = {name: value for name, each in given.items() if (value := parameters.as_number(each))}  # 0: not told
-    told = {
+    defaults, kind = (algorithm.defaults, algorithm.name) if algorithm else ({}, "")
+    values = {  # RUNT's page sends 0 for what is not set
+        name: value for name, each in hyperparameters.items() if (value := parameters.as_number(each))
+    }
+    chosen = {
         name: int(value) if value.is_integer() else value
         for name, value in values.items()
-        if algorithm is None or name in known  # RUNT's page sends those of other algorithms, too
+        if algorithm is None or name in defaults  # RUNT's page also sends those of other algorithms
     }
     steps = [EPISODE_STEPS * number for number in range(1, len(rewards) + 1)]
     total = max(int(values.get("target_episode", 0)) * EPISODE_STEPS, steps[-1])
     curves = {"reward": (steps, rewards)}
-    found = assistant.findings(kind, known | told, curves, total_timesteps=total, language=assistant.CHINESE)
+    findings = assistant.findings(kind, defaults | chosen, curves, total_timesteps=total, language=assistant.CHINESE)
     title = f"训练指导：{kind}" if kind else "训练指导"
-    return Response(assistant.report(title, found, assistant.CHINESE), content_type="text/plain; charset=utf-8")
+    return Response(assistant.report(title, findings, assistant.CHINESE), content_type="text/plain; charset=utf-8")

@@ -1,4 +1,4 @@
-"""The parameters of RUNT's requests, from JSON and from forms, and its texts about those that are no good."""
+"""The parameters of RUNT's requests, from JSON and from forms, and RUNT's messages about invalid ones."""
 
 import math
 import re
@@ -12,31 +12,39 @@ from gymserve.web.http import parameters
 
 _INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-PAGE = {"page": "from 1 on; the last one, where it is beyond that", "page_size": "entries of a page, to 10000"}
-MOST_PAGE = 10_000
+PAGE = {"page": "the page, from 1; beyond the last page, the last one", "page_size": "entries per page, up to 10000"}
+MOST_PAGE_SIZE = 10_000
 
 
 def of_request() -> dict[str, Any]:
-    """The current request's parameters: a JSON object's members, or a form's fields as texts.
+    """Return the current request's parameters: a JSON object's members, or a form's fields as strings.
 
     Raises:
-        InvalidRequest: it is neither.
+        InvalidRequest: the body is neither.
     """
     if (request.mimetype or "").endswith(("x-www-form-urlencoded", "form-data")):
         return request.form.to_dict()
     return parameters.of_request()
 
 
-def required(asked: dict[str, Any], name: str) -> Any:
-    """Raises: InvalidRequest: there is none, or an empty one."""
-    if asked.get(name) is None or asked[name] in ("", [], {}):
+def required(payload: dict[str, Any], name: str) -> Any:
+    """Return a required parameter.
+
+    Raises:
+        InvalidRequest: it is missing or empty.
+    """
+    if payload.get(name) is None or payload[name] in ("", [], {}):
         raise InvalidRequest(f"{name}参数不能为空 (a required parameter '{name}' was not provided)")
-    return asked[name]
+    return payload[name]
 
 
-def integer(asked: dict[str, Any], name: str) -> int | None:
-    """Raises: InvalidRequest: it is none."""
-    value = asked.get(name)
+def integer(payload: dict[str, Any], name: str) -> int | None:
+    """Return an optional integer, or None if it is missing.
+
+    Raises:
+        InvalidRequest: it is not an integer.
+    """
+    value = payload.get(name)
     if value is None or value == "":
         return None
     if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
@@ -48,18 +56,22 @@ def integer(asked: dict[str, Any], name: str) -> int | None:
     return value
 
 
-def number(asked: dict[str, Any], name: str) -> float | None:
-    """Raises: InvalidRequest: it is none, or not finite."""
-    value = asked.get(name)
+def number(payload: dict[str, Any], name: str) -> float | None:
+    """Return an optional number, or None if it is missing.
+
+    Raises:
+        InvalidRequest: it is not a finite number.
+    """
+    value = payload.get(name)
     if value is None or value == "":
         return None
-    if (found := as_number(value)) is None:
+    if (parsed := as_number(value)) is None:
         raise InvalidRequest(f"数值参数格式错误: {name} (must be a number, not {value!r:.50})")
-    return found
+    return parsed
 
 
 def as_number(value: Any) -> float | None:
-    """`value` as a finite number; None: it is none."""
+    """Return `value` as a float, or None if it is not a finite number."""
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
@@ -67,29 +79,29 @@ def as_number(value: Any) -> float | None:
     return float(value)
 
 
-def numbers(asked: dict[str, Any], name: str) -> list[float]:
-    """A list of numbers, in a form as JSON text.
+def numbers(payload: dict[str, Any], name: str) -> list[float]:
+    """Return a list of numbers, which a form contains as JSON.
 
     Raises:
-        InvalidRequest: it is none, or one of them is no finite number.
+        InvalidRequest: it is missing or not a list, or an element is not a finite number.
     """
-    value = plain(asked, name)
+    value = decoded(payload, name)
     if not isinstance(value, list):
         raise InvalidRequest(f"{name}必须是浮点数数组 (must be a list of numbers)")
-    found = [as_number(each) for each in value]
-    if None in found:
-        where = found.index(None)
-        raise InvalidRequest(f"{name}数组中的元素必须是有效的数值 (its element {where} is {value[where]!r:.50})")
-    return [each for each in found if each is not None]
+    elements = [as_number(each) for each in value]
+    if None in elements:
+        index = elements.index(None)
+        raise InvalidRequest(f"{name}数组中的元素必须是有效的数值 (its element {index} is {value[index]!r:.50})")
+    return [each for each in elements if each is not None]
 
 
-def plain(asked: dict[str, Any], name: str) -> Any:
-    """What a form holds as JSON text, a list or an object, or what JSON holds as it is.
+def decoded(payload: dict[str, Any], name: str) -> Any:
+    """Return a list or an object, which a form contains as JSON.
 
     Raises:
-        InvalidRequest: there is none, or the text is no JSON.
+        InvalidRequest: it is missing, or not valid JSON.
     """
-    value = required(asked, name)
+    value = required(payload, name)
     try:
         return wire.read_json(value) if isinstance(value, str) else value
     except InvalidRequest as error:
@@ -97,16 +109,17 @@ def plain(asked: dict[str, Any], name: str) -> Any:
 
 
 def page(default: int) -> tuple[int, int]:
-    """(page, page_size) of the current request's query.
+    """Return (page, page_size) from the current request's query.
 
     Raises:
-        InvalidRequest: one is no number, or out of range.
+        InvalidRequest: one is not an integer, or out of range.
     """
-    first, size = parameters.of_query("page", 1, 1, 2**31), parameters.of_query("page_size", default, 1, MOST_PAGE)
-    return first or 1, size or default
+    number = parameters.of_query("page", 1, 1, 2**31)
+    size = parameters.of_query("page_size", default, 1, MOST_PAGE_SIZE)
+    return number or 1, size or default
 
 
-def paged(total: int, first: int, size: int) -> dict[str, int]:
-    """What an answer says of its page: the last one there is, where it would be beyond."""
+def paged(total: int, number: int, size: int) -> dict[str, int]:
+    """Return what a response says about its page; beyond the last page, it is the last one."""
     pages = max(1, math.ceil(total / size))
-    return {"total": total, "page": min(first, pages), "page_size": size, "total_pages": pages}
+    return {"total": total, "page": min(number, pages), "page_size": size, "total_pages": pages}

@@ -1,4 +1,4 @@
-"""What requests and answers of RUNT's clients hold, as the API's description tells it."""
+"""Schemas of RUNT's requests and responses, for the API description."""
 
 from typing import Annotated, Any
 
@@ -6,14 +6,14 @@ from msgspec import Meta, Struct
 
 
 class RuntTraining(Struct):
-    """Numbers may be texts, as forms send them."""
+    """A training's parameters. Numbers may be strings, as in forms."""
 
-    algorithm: Annotated[str, Meta(description="as /algorithms has it")]
-    target_episode: Annotated[int, Meta(ge=1, le=10**6, description="it ends after so many episodes of 100 steps")]
+    algorithm: Annotated[str, Meta(description="a name from /algorithms")]
+    target_episode: Annotated[int, Meta(ge=1, le=10**6, description="the number of episodes, of 100 steps each")]
     task_size_average: Annotated[float | None, Meta(description="kilobytes")] = None
     task_comsumption_average: Annotated[float | None, Meta(description="millions of cycles")] = None
     task_time_average: Annotated[float | None, Meta(description="seconds")] = None
-    task_arrival_rate: Annotated[float | None, Meta(description="the probability of a task, a user and slot")] = None
+    task_arrival_rate: Annotated[float | None, Meta(description="the probability of a task per user and slot")] = None
     n_UE: Annotated[int | None, Meta(description="users, 1 to 100")] = None
     UE_computation_capacity: Annotated[float | None, Meta(description="MHz of each user")] = None
     MEC_computation_capacity: Annotated[float | None, Meta(description="MHz of the server")] = None
@@ -24,17 +24,17 @@ class RuntTraining(Struct):
 
 
 class RuntModelName(Struct):
-    model_id: Annotated[int, Meta(description="as /train answered it")]
+    model_id: Annotated[int, Meta(description="the id that /train returned")]
 
 
 class RuntTest(Struct):
-    model_id: Annotated[int, Meta(description="as /train answered it")]
-    observation: Annotated[list[float], Meta(description="4 n_UE + 4 numbers; what is not within 0 to 1 is clipped")]
+    model_id: Annotated[int, Meta(description="the id that /train returned")]
+    observation: Annotated[list[float], Meta(description="4 n_UE + 4 numbers, which are clipped to 0 to 1")]
 
 
 class RuntQuestion(Struct):
-    hyperparameters: Annotated[dict[str, Any], Meta(description="algorithm, learning_rate, …; 0 means not told")]
-    rewards: Annotated[list[float], Meta(description="of the episodes")]
+    hyperparameters: Annotated[dict[str, Any], Meta(description="algorithm, learning_rate, …; 0 means not set")]
+    rewards: Annotated[list[float], Meta(description="the episodes' rewards")]
 
 
 class RuntAnswer(Struct):
@@ -44,7 +44,7 @@ class RuntAnswer(Struct):
 
 
 class RuntStarted(RuntAnswer):
-    id: Annotated[int | None, Meta(description="by which the other requests name it")] = None
+    id: Annotated[int | None, Meta(description="the id for the other requests")] = None
 
 
 class RuntRollout(Struct):
