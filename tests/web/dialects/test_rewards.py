@@ -164,7 +164,7 @@ def test_session_and_values_may_stand_in_body_form_or_query(racer: Racer) -> Non
     assert (found["agent_params"]["learning_rate"], found["agent_params"]["gamma"]) == (0.001, 95)
     assert (found["env_params"]["environment_world"], found["env_params"]["car_speed"]) == (0, 30)
     refused = racer.post("/api/v1/write_env_params?session_id=b", {"session_id": "c"})
-    assert refused.status == 400 and "in the query, and another one in the body" in refused.json["message"]
+    assert refused.status == 400 and "in the query, but differs in the body" in refused.json["message"]
 
 
 LABELS = [
