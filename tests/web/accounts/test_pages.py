@@ -109,7 +109,7 @@ class Browser:
         except urllib.error.HTTPError as error:
             return error.code
 
-    def csrf_token(self, path: str) -> str:
+    def ticket(self, path: str) -> str:
         match = re.search(r'name="csrf_token" value="([^"]+)"', self.get(path))
         assert match
         return match[1]
@@ -121,12 +121,12 @@ def test_a_form_of_another_site_is_refused(secured: Secured) -> None:
     login = {"email": "other@example.org", "password": PASSWORD}
     assert browser.send("/login", **login) == 400
     assert browser.send("/login", **login, csrf_token="forged") == 400
-    assert browser.send("/login", **login, csrf_token=browser.csrf_token("/login")) == 200
-    elsewhere = Browser(secured.server).csrf_token("/login")
+    assert browser.send("/login", **login, csrf_token=browser.ticket("/login")) == 200
+    elsewhere = Browser(secured.server).ticket("/login")
     assert browser.send("/account/keys", name="stolen", csrf_token=elsewhere) == 400
     assert browser.send("/account/keys", name="stolen") == 400
     assert "stolen" not in browser.get("/account")
-    assert browser.send("/account/keys", name="mine", csrf_token=browser.csrf_token("/account")) == 200
+    assert browser.send("/account/keys", name="mine", csrf_token=browser.ticket("/account")) == 200
     assert "mine" in browser.get("/account")
     with pytest.raises(urllib.error.HTTPError, match="401"):  # the API ignores cookies
         browser.opener.open(f"{secured.server.url}/users/me")
@@ -136,7 +136,7 @@ def test_a_session_ends_with_the_password_and_with_the_account(secured: Secured)
     number, _ = secured.server.account("leaving@example.org")
     browser = Browser(secured.server)
     form = {"email": "leaving@example.org", "password": PASSWORD}
-    assert browser.send("/login", **form, csrf_token=browser.csrf_token("/login")) == 200
+    assert browser.send("/login", **form, csrf_token=browser.ticket("/login")) == 200
     assert "leaving@example.org" in browser.get("/account")
     assert secured.ask("admin", "PATCH", f"/users/{number}/", {"is_active": False}).status == 200
     assert "leaving@example.org" not in browser.get("/account")
@@ -146,11 +146,11 @@ def test_a_copied_cookie_ends_with_the_logout(secured: Secured) -> None:
     _, key = secured.server.account("copied@example.org")
     browser, thief = Browser(secured.server), Browser(secured.server)
     form = {"email": "copied@example.org", "password": PASSWORD}
-    assert browser.send("/login", **form, csrf_token=browser.csrf_token("/login")) == 200
+    assert browser.send("/login", **form, csrf_token=browser.ticket("/login")) == 200
     for cookie in browser.cookies:
         thief.cookies.set_cookie(cookie)
     assert "copied@example.org" in thief.get("/account")
-    assert browser.send("/logout", csrf_token=browser.csrf_token("/account")) == 200
+    assert browser.send("/logout", csrf_token=browser.ticket("/account")) == 200
     assert "copied@example.org" not in thief.get("/account")
     assert secured.server.get("/users/me", Authorization=f"Bearer {key}").status == 200  # keys stay valid
 

@@ -1,4 +1,4 @@
-"""An organiser decides about submissions that cannot be replayed, on their pages, in a real browser."""
+"""An organiser accepts or voids submissions that cannot be replayed, on their pages, in a real browser."""
 
 import contextlib
 import sqlite3
@@ -7,13 +7,13 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.conftest import Secured
-from tests.web.challenges.test_challenges import begin, define, play, settled
+from tests.web.challenges.playing import begin, define, play, settled
 from tests.web.challenges.test_media import log_in
 from tests.web.training.test_pages import visitor
 
 
 def undecided(secured: Secured, challenge: str) -> str:
-    """A submission that is called not replayable; how one comes to be is a test of challenges."""
+    """Make a submission that is marked as not replayable; `test_challenges.py` tests how that happens."""
     made = begin(secured, challenge)
     play(secured, made["token"])
     secured.ask("participant", "POST", f"/v1/envs/{made['token']}/close/")
@@ -25,7 +25,7 @@ def undecided(secured: Secured, challenge: str) -> str:
 
 
 def actions(secured: Secured, submission: str) -> list[tuple[str, str]]:
-    """The audit log's (actor, action) about a submission."""
+    """Return the audit log's (actor, action) about a submission."""
     with contextlib.closing(sqlite3.connect(secured.server.data / "gymserve.db")) as database:
         return list(database.execute("SELECT actor, action FROM audit WHERE subject = ?", (submission,)))
 
@@ -49,7 +49,7 @@ def test_the_organiser_accepts_one_and_voids_another(secured: Secured, page: Pag
     expect(page.get_by_role("heading", name="Waiting for your decision")).to_have_count(0)
 
 
-def test_nobody_else_is_shown_the_buttons_or_may_use_them(secured: Secured) -> None:
+def test_only_the_organiser_sees_and_uses_the_buttons(secured: Secured) -> None:
     define(secured, name="foreign")
     submission = undecided(secured, "foreign")
     path = f"/boards/foreign/submissions/{submission}"

@@ -1,4 +1,4 @@
-"""Two servers, one grading for the other; and a challenge server's calls as graders elsewhere make them."""
+"""A server that grades for another one, and the challenge server's protocol for external graders."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ CHALLENGE = {"max_episode_steps": 5, "trials": {"number": 2}, "scoring": {"worst
 
 
 class Pair:
-    """`home` has the accounts and the leaderboard, `grader` the environments of one challenge of both."""
+    """Two servers with the same challenge: `home` has the accounts and the leaderboard, `grader` the environments."""
 
     def __init__(self, home: Secured, grader: Server, name: str, environment: str = "CartPole-v1") -> None:
         self.home, self.grader, self.name, self.environment = home, grader, name, environment
@@ -32,7 +32,7 @@ class Pair:
         return self.post("/v1/envs/", body)
 
     def play(self, token: str) -> float:
-        """The old client's sequence; the score that it is told."""
+        """Play as the old client does, and return the score that it receives."""
         path = f"/v1/envs/{token}"
         assert self.post(f"{path}/monitor/start/", {"directory": "tmp", "force": True}).status == 204
         while self.post(f"{path}/reset/").json["observation"] is not None:
@@ -45,8 +45,8 @@ class Pair:
     def post(self, path: str, body: Any = None) -> Answer:
         return self.grader.request("POST", path, body, Authorization="")
 
-    def told(self, submission: str) -> dict[str, Any]:
-        """What the grader says of a submission."""
+    def show(self, submission: str) -> dict[str, Any]:
+        """Return the grader's record of a submission."""
         return dict(self.grader.get(f"/submissions/{submission}/").json)
 
     def places(self) -> list[dict[str, Any]]:
@@ -54,7 +54,7 @@ class Pair:
 
 
 class Grading(NamedTuple):
-    """A server that grades for `secured`, and what lies between the two."""
+    """A server that grades for `secured`, and the gate between the two."""
 
     server: Server
     gate: Gate
@@ -71,19 +71,19 @@ def grading(secured: Secured, tmp_path_factory: pytest.TempPathFactory) -> Itera
     gate.close()
 
 
-def grades_for(pair: Pair) -> str:
-    """A submission from its beginning until its score has been reported; its id."""
+def submit_and_report(pair: Pair) -> str:
+    """Make a submission, wait until its score has been reported, and return its id."""
     made = pair.submit()
     assert made.status == 200, made.body
     score = pair.play(made.json["token"])
     (place,) = wait_for(pair.places)
     seen = (place["entrant"], place["score"], place["verdict"], place["rank"])
     assert seen == (f"account {pair.home.ids['participant']}", score, "reported", 1)
-    own = pair.told(made.json["submission_id"])
+    own = pair.show(made.json["submission_id"])
     assert own["verdict"] == "verified" and own["entrant"].startswith("participant ")
-    wait_for(lambda: pair.told(made.json["submission_id"])["report"]["state"] == "sent")
-    assert pair.told(made.json["submission_id"])["report"]["what"] == "what became of it"
-    # Without slots left, the grader says so in the challenge server's words, and its own slots stay as they were.
+    wait_for(lambda: pair.show(made.json["submission_id"])["report"]["state"] == "sent")
+    assert pair.show(made.json["submission_id"])["report"]["what"] == "what became of it"
+    # If no slots are left, the grader passes on the challenge server's message, and its own slots stay unchanged.
     second = pair.submit()
     assert second.status == 200
     refused = pair.submit()
@@ -103,7 +103,7 @@ def test_one_server_grades_for_another(secured: Secured, grading: Grading) -> No
     assert "trial 0 of 2, 0 steps" in page and "that it has begun: sent" in page
     assert pair.post(f"/v1/envs/{begun['token']}/close/").status == 204
     pair = Pair(secured, grading.server, "run", "Acrobot-v1")
-    graded = grades_for(pair)
+    graded = submit_and_report(pair)
     page = pair.grader.get(f"/boards/run/submissions/{graded}").body.decode()
     assert "Report to the challenge server" in page and "what became of it: sent since" in page
 
@@ -113,22 +113,22 @@ def test_one_server_with_accounts_grades_for_another(secured: Secured, start: An
     settings = {"CHALLENGE_SERVER_URL": f"{secured.server.url}/api"}
     grader: Server = start(AUTH="token", CHALLENGE_SERVER_TOKEN=secured.keys["organiser"], **settings)
     grader.key = grader.account("o", "organiser")[1]
-    grades_for(Pair(secured, grader, "with-accounts"))
+    submit_and_report(Pair(secured, grader, "with-accounts"))
 
 
-def graded_but_not_reported(pair: Pair, submission: str) -> None:
-    """Waits until the grader has tried in vain to report a score."""
+def wait_until_unreported(pair: Pair, submission: str) -> None:
+    """Wait until the grader has failed to report a score."""
 
     def tried() -> bool:
-        told = pair.told(submission)
-        return bool(told["state"] == "graded" and told["report"]["attempts"] > 0)
+        row = pair.show(submission)
+        return bool(row["state"] == "graded" and row["report"]["attempts"] > 0)
 
     wait_for(tried)
-    assert pair.told(submission)["report"]["state"] == "waiting"
+    assert pair.show(submission)["report"]["state"] == "waiting"
 
 
 @pytest.mark.guarantee("the grader, its reporter or the challenge server is killed")
-def test_a_score_survives_the_death_of_the_grader_while_its_challenge_server_is_away(
+def test_a_score_survives_a_killed_grader_and_an_unreachable_challenge_server(
     secured: Secured, grading: Grading
 ) -> None:
     pair = Pair(secured, grading.server, "survives", "MountainCar-v0")
@@ -137,7 +137,7 @@ def test_a_score_survives_the_death_of_the_grader_while_its_challenge_server_is_
     score = pair.play(made["token"])
     refused = pair.submit()
     assert refused.status == 503 and refused.headers["Retry-After"]
-    graded_but_not_reported(pair, made["submission_id"])
+    wait_until_unreported(pair, made["submission_id"])
     for pid in pair.grader.background("grader.server.reports.reporter"):
         os.kill(pid, signal.SIGKILL)
     pair.grader.kill()
@@ -145,7 +145,7 @@ def test_a_score_survives_the_death_of_the_grader_while_its_challenge_server_is_
     pair.grader.start()
     (place,) = wait_for(pair.places)
     assert place["score"] == score and place["tries"] == 1
-    assert pair.submit().status == 200  # the one that was refused has used up no slot
+    assert pair.submit().status == 200  # the refused one has not used a slot
 
 
 @pytest.mark.long
@@ -159,11 +159,11 @@ def test_a_score_survives_the_death_of_either_side(start: Any) -> None:
     made = pair.submit().json
     server.kill()
     score = pair.play(made["token"])
-    graded_but_not_reported(pair, made["submission_id"])
+    wait_until_unreported(pair, made["submission_id"])
     for pid in grader.background("grader.server.reports.reporter"):
         os.kill(pid, signal.SIGKILL)
     grader.kill()
-    server.keeps_port = True  # where the other looks for it
+    server.keeps_port = True  # the grader's settings name it
     server.start()
     grader.start()
     (place,) = wait_for(pair.places)
@@ -171,7 +171,7 @@ def test_a_score_survives_the_death_of_either_side(start: Any) -> None:
 
 
 @pytest.mark.long
-def test_a_challenge_server_that_is_away_at_the_start_costs_no_slot(start: Any) -> None:
+def test_an_unreachable_challenge_server_costs_no_slot(start: Any) -> None:
     away = ChallengeServer("500")
     server: Server = start(CHALLENGE_SERVER_URL=away.url, CHALLENGE_SERVER_TOKEN="secret-token")
     server.post("/challenges/", {"definition": {**CHALLENGE, "name": "walk", "environment": "CartPole-v1"}})
@@ -202,12 +202,12 @@ def home(secured: Secured) -> Secured:
 
 
 def call(home: Secured, method: str, path: str, who: str = "organiser", **query: str) -> Answer:
-    asked = {
+    params = {
         name.replace("meta_", "meta[") + ("]" if name.startswith("meta_") else ""): value
         for name, value in query.items()
     }
     return home.server.request(
-        method, f"/api/{path}?{urlencode(asked)}", Authorization=f"Token token={home.keys[who]}",
+        method, f"/api/{path}?{urlencode(params)}", Authorization=f"Token token={home.keys[who]}",
         Content_Type="application/vnd.api+json",
     )  # fmt: skip
 
@@ -217,9 +217,9 @@ def enter(home: Secured, **query: str) -> Answer:
     return call(home, "POST", "external_graders", **defaults | query)
 
 
-def test_a_key_is_told_of(home: Secured) -> None:
-    found = call(home, "GET", f"external_graders/{home.keys['participant']}")
-    assert found.status == 200 and found.json["participant_id"] == home.ids["participant"]
+def test_a_key_identifies_its_participant(home: Secured) -> None:
+    answer = call(home, "GET", f"external_graders/{home.keys['participant']}")
+    assert answer.status == 200 and answer.json["participant_id"] == home.ids["participant"]
     unknown = call(home, "GET", "external_graders/gs_nobody")
     assert (
         unknown.status == 404 and unknown.json["participant_id"] is None and "did not match" in unknown.json["message"]
@@ -237,13 +237,13 @@ def test_a_submission_from_its_entry_to_its_score(home: Secured) -> None:
         assert done.status == 202 and done.json["reset_date"] and done.json["submission_id"] == number
     again = call(home, "PATCH", f"external_graders/{number}", grading_status="graded", score="99")
     assert again.status == 400 and "graded already" in again.json["message"]
-    told = call(home, "GET", f"submissions/{number}").json
-    assert (told["grading_status_cd"], told["score"], told["score_secondary"]) == ("graded", 12.5, 1.0)
+    row = call(home, "GET", f"submissions/{number}").json
+    assert (row["grading_status_cd"], row["score"], row["score_secondary"]) == ("graded", 12.5, 1.0)
     listed = call(home, "GET", "submissions", challenge_client_name="proto", grading_status="graded").json
     assert number in [row["id"] for row in listed]
 
 
-def test_the_same_entry_again_is_one_submission(home: Secured) -> None:
+def test_repeating_an_entry_makes_no_second_submission(home: Secured) -> None:
     first, again = (enter(home, meta_submission="abc").json["submission_id"] for _ in range(2))
     assert first == again and enter(home, meta_submission="abd").json["submission_id"] != first
 
@@ -263,12 +263,14 @@ def test_the_same_entry_again_is_one_submission(home: Secured) -> None:
         ({"media_large": "a.mp4"}, "media are all or none"),
     ],
 )
-def test_what_is_off_is_refused_in_the_old_servers_words(home: Secured, query: dict[str, str], message: str) -> None:
+def test_invalid_entries_are_refused_in_the_old_servers_words(
+    home: Secured, query: dict[str, str], message: str
+) -> None:
     refused = enter(home, **query)
     assert refused.status == 400 and message in refused.json["message"], refused.body
 
 
-def test_submissions_of_other_graders_and_of_our_own_are_none(home: Secured) -> None:
+def test_graders_see_only_their_own_submissions(home: Secured) -> None:
     number = enter(home).json["submission_id"]
     assert call(home, "GET", f"submissions/{number}", "admin").status == 404
     for name in (str(number), "0", "-1", "x", "9" * 30):

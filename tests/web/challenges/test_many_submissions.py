@@ -1,4 +1,4 @@
-"""Many submissions at once: all are scored, each once."""
+"""Many simultaneous submissions are all scored, each exactly once."""
 
 import concurrent.futures
 import json
@@ -16,7 +16,7 @@ CHALLENGE = {
 
 @pytest.mark.guarantee("two hundred submit at once")
 @pytest.mark.parametrize("number", [10, pytest.param(200, marks=pytest.mark.long)])
-def test_submissions_at_once_are_all_scored_and_none_twice(secured: Secured, number: int) -> None:
+def test_simultaneous_submissions_are_each_scored_once(secured: Secured, number: int) -> None:
     server, name = secured.server, f"many-{number}"
     keys = [server.account(f"{name} entrant {k}")[1] for k in range(number // 10 + 1)]
     made = secured.ask("organiser", "POST", "/challenges/", {"definition": {**CHALLENGE, "name": name}})

@@ -1,4 +1,4 @@
-"""A submission's video over HTTP and on its page: it appears, plays, and is for those alone who may see it."""
+"""A submission's video over HTTP and on its page: it is made, plays, and only those who may see it do."""
 
 import re
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from playwright.sync_api import Page
 from gymserve.journal import Reset, read
 from tests.conftest import Secured
 from tests.support.servers import PASSWORD, Server, wait_for
-from tests.web.challenges.test_challenges import begin, define, play, settled
+from tests.web.challenges.playing import begin, define, play, settled
 
 KINDS = {
     "video.webm": "video/webm", "video.mp4": "video/mp4", "video.gif": "image/gif", "poster.jpg": "image/jpeg",
@@ -25,12 +25,16 @@ def filming(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     started = Server(tmp_path_factory.mktemp("data"), MEDIA=True, AUTH="token", ENVIRONMENT_MODULES=modules)
     roles = {"participant": "participant", "other": "participant", "organiser": "organiser", "admin": "admin"}
     made = {name: started.account(f"{name}@example.org", role) for name, role in roles.items()}
-    yield Secured(started, {name: one[0] for name, one in made.items()}, {name: one[1] for name, one in made.items()})
+    yield Secured(
+        started,
+        {name: account[0] for name, account in made.items()},
+        {name: account[1] for name, account in made.items()},
+    )
     assert started.stop() == 0
 
 
-def submitted(filming: Secured, name: str, **challenge: Any) -> str:
-    """A graded submission of "participant"."""
+def submit(filming: Secured, name: str, **challenge: Any) -> str:
+    """Make a graded submission of "participant"."""
     define(filming, name=name, **challenge)
     made = begin(filming, name)
     play(filming, made["token"])
@@ -39,43 +43,43 @@ def submitted(filming: Secured, name: str, **challenge: Any) -> str:
     return str(made["submission_id"])
 
 
-def standing(filming: Secured, submission: str) -> dict[str, Any]:
-    """Of its media, when nothing more will happen to them."""
+def final_media(filming: Secured, submission: str) -> dict[str, Any]:
+    """Wait until a submission's media have their final state, and return it."""
 
-    def look() -> dict[str, Any] | None:
-        told = filming.ask("participant", "GET", f"/submissions/{submission}/media/").json
-        return told if told["state"] in ("made", "failed") else None
+    def poll() -> dict[str, Any] | None:
+        row = filming.ask("participant", "GET", f"/submissions/{submission}/media/").json
+        return row if row["state"] in ("made", "failed") else None
 
-    return dict(wait_for(look, 300))
+    return dict(wait_for(poll, 300))
 
 
 @pytest.fixture(scope="module")
 def submission(filming: Secured) -> str:
-    found = submitted(filming, "filmed")
-    assert standing(filming, found)["state"] == "made"
-    return found
+    name = submit(filming, "filmed")
+    assert final_media(filming, name)["state"] == "made"
+    return name
 
 
 @pytest.mark.long
 @pytest.mark.guarantee("videos are searched for seeds and dates")
 def test_a_graded_submission_has_its_video(filming: Secured, submission: str) -> None:
-    told = standing(filming, submission)
-    assert told["agrees"] and told["complete"] and told["shown"] == [1, 2, 3] and told["episodes"] == 3
-    assert set(told["files"]) == set(KINDS)
+    row = final_media(filming, submission)
+    assert row["agrees"] and row["complete"] and row["shown"] == [1, 2, 3] and row["episodes"] == 3
+    assert set(row["files"]) == set(KINDS)
     journal = filming.server.data / "submissions" / submission
     seeds = [str(record.seed).encode() for record in read(journal) if isinstance(record, Reset)]
     for kind, media_type in KINDS.items():
         answer = filming.ask("participant", "GET", f"/submissions/{submission}/media/{kind}")
         assert (answer.status, answer.headers["Content-Type"]) == (200, media_type)
-        assert len(answer.body) == told["files"][kind] == int(answer.headers["Content-Length"])
+        assert len(answer.body) == row["files"][kind] == int(answer.headers["Content-Length"])
         assert not any(seed in answer.body for seed in seeds)
-    assert not any(seed.decode() in str(told) for seed in seeds)
+    assert not any(seed.decode() in str(row) for seed in seeds)
     missing = filming.ask("participant", "GET", f"/submissions/{submission}/media/journal")
     assert missing.status == 404 and "video.webm" in missing.json["message"]
 
 
 @pytest.mark.long
-def test_a_part_can_be_fetched_and_what_is_known_is_not_sent_again(filming: Secured, submission: str) -> None:
+def test_videos_support_ranges_and_etags(filming: Secured, submission: str) -> None:
     path = f"/submissions/{submission}/media/video.mp4"
     whole = filming.ask("participant", "GET", path)
     part = filming.ask("participant", "GET", path, Range="bytes=100-199")
@@ -89,43 +93,43 @@ def test_a_part_can_be_fetched_and_what_is_known_is_not_sent_again(filming: Secu
 
 
 @pytest.mark.long
-def test_it_is_for_its_account_the_organiser_and_administrators(filming: Secured, submission: str) -> None:
+def test_the_owner_the_organiser_and_administrators_see_the_video(filming: Secured, submission: str) -> None:
     for path in (f"/submissions/{submission}/media/", f"/submissions/{submission}/media/video.webm"):
         for who, status in (("nobody", 401), ("other", 404), ("participant", 200), ("organiser", 200), ("admin", 200)):
             assert filming.ask(who, "GET", path).status == status, (who, path)
 
 
 @pytest.mark.long
-def test_it_is_for_everybody_once_the_phase_is_over(filming: Secured) -> None:
-    found = submitted(filming, "over")
-    standing(filming, found)
-    path = f"/submissions/{found}/media/video.webm"
+def test_everybody_sees_the_video_once_the_phase_is_over(filming: Secured) -> None:
+    submission = submit(filming, "over")
+    final_media(filming, submission)
+    path = f"/submissions/{submission}/media/video.webm"
     assert filming.ask("nobody", "GET", path).status == 401
     define(filming, name="over", phases=[{"name": "public", "closes": "2026-01-01T00:00:00+00:00"}])
     assert filming.ask("nobody", "GET", path).status == 200 and filming.ask("other", "GET", path).status == 200
 
 
 @pytest.mark.long
-def test_a_key_must_be_good_for_submissions(filming: Secured, submission: str) -> None:
-    asked = {"name": "narrow", "scopes": ["environments"]}
-    key = filming.ask("participant", "POST", f"/users/{filming.ids['participant']}/keys/", asked).json["key"]
+def test_a_key_needs_the_scope_of_submissions(filming: Secured, submission: str) -> None:
+    payload = {"name": "narrow", "scopes": ["environments"]}
+    key = filming.ask("participant", "POST", f"/users/{filming.ids['participant']}/keys/", payload).json["key"]
     narrow = Secured(filming.server, {}, {"narrow": key})
     assert narrow.ask("narrow", "GET", f"/submissions/{submission}/media/").status == 403
 
 
 @pytest.mark.long
-def test_a_video_that_cannot_be_made_says_why_and_can_be_asked_for_again(filming: Secured) -> None:
-    found = submitted(filming, "crash", environment="Crashing-v0")
-    told = standing(filming, found)
-    assert told["state"] == "failed" and "given up after 3 attempts" in told["reason"]
-    path = f"/submissions/{found}/media/"
+def test_a_failed_video_has_a_reason_and_can_be_made_again(filming: Secured) -> None:
+    submission = submit(filming, "crash", environment="Crashing-v0")
+    row = final_media(filming, submission)
+    assert row["state"] == "failed" and "given up after 3 attempts" in row["reason"]
+    path = f"/submissions/{submission}/media/"
     assert filming.ask("participant", "POST", path).status == 403
     again = filming.ask("organiser", "POST", path)
     assert again.status == 200 and again.json["state"] in ("waiting", "being made")
 
 
 @pytest.mark.long
-def test_what_is_not_graded_has_no_video_yet(filming: Secured) -> None:
+def test_an_ungraded_submission_has_no_video(filming: Secured) -> None:
     define(filming, name="fresh")
     made = begin(filming, "fresh")
     path = f"/submissions/{made['submission_id']}/media/"
@@ -147,8 +151,8 @@ def log_in(page: Page, server: Server, who: str) -> None:
 def test_the_page_plays_the_video(filming: Secured, submission: str, page: Page) -> None:
     server = filming.server
     log_in(page, server, "participant")
-    trouble: list[str] = []
-    page.on("console", lambda message: trouble.append(message.text) if message.type in ("error", "warning") else None)
+    problems: list[str] = []
+    page.on("console", lambda message: problems.append(message.text) if message.type in ("error", "warning") else None)
     page.goto(f"{server.url}/boards/filmed")
     page.get_by_role("link", name=f"account {filming.ids['participant']}", exact=True).last.click()
     page.wait_for_url(f"**/boards/filmed/submissions/{submission}")
@@ -156,9 +160,11 @@ def test_the_page_plays_the_video(filming: Secured, submission: str, page: Page)
     video.evaluate("video => video.play()")
     wait_for(lambda: video.evaluate("video => video.currentTime") > 0.2)
     assert video.evaluate("video => [video.videoWidth, video.videoHeight]") == [600, 448]
-    assert video.evaluate("video => video.duration") == pytest.approx(standing(filming, submission)["seconds"], abs=0.2)
+    assert video.evaluate("video => video.duration") == pytest.approx(
+        final_media(filming, submission)["seconds"], abs=0.2
+    )
     assert video.evaluate("video => video.currentSrc").endswith("video.webm")
-    for kind in ("video.mp4", "thumbnail.mp4"):  # does a browser without WebM have something to play?
+    for kind in ("video.mp4", "thumbnail.mp4"):  # for browsers without WebM
         playable = page.evaluate(
             """source => new Promise(done => {
                 const video = document.createElement("video");
@@ -172,11 +178,11 @@ def test_the_page_plays_the_video(filming: Secured, submission: str, page: Page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert "identical" in page.get_by_role("figure").inner_text()
     assert page.get_by_role("table").locator("tbody tr").count() == 3
-    assert not trouble
+    assert not problems
 
 
 @pytest.mark.long
-def test_the_page_is_for_those_who_may_see_the_video(filming: Secured, submission: str, page: Page) -> None:
+def test_the_page_has_the_same_restrictions_as_the_video(filming: Secured, submission: str, page: Page) -> None:
     server = filming.server
     path = f"{server.url}/boards/filmed/submissions/{submission}"
     page.context.clear_cookies()
@@ -192,14 +198,14 @@ def test_the_page_is_for_those_who_may_see_the_video(filming: Secured, submissio
 
 
 @pytest.mark.long
-def test_the_page_tells_what_became_of_the_video(filming: Secured, page: Page) -> None:
-    found = submitted(filming, "hidden", environment="Hidden-v0")
-    assert standing(filming, found)["state"] == "failed"
+def test_the_page_shows_why_there_is_no_video(filming: Secured, page: Page) -> None:
+    submission = submit(filming, "hidden", environment="Hidden-v0")
+    assert final_media(filming, submission)["state"] == "failed"
     log_in(page, filming.server, "participant")
-    page.goto(f"{filming.server.url}/boards/hidden/submissions/{found}")
-    elsewhere = page.goto(f"{filming.server.url}/boards/filmed/submissions/{found}")
+    page.goto(f"{filming.server.url}/boards/hidden/submissions/{submission}")
+    elsewhere = page.goto(f"{filming.server.url}/boards/filmed/submissions/{submission}")
     assert elsewhere is not None and elsewhere.status == 404
-    page.goto(f"{filming.server.url}/boards/hidden/submissions/{found}")
+    page.goto(f"{filming.server.url}/boards/hidden/submissions/{submission}")
     assert "No video: Hidden-v0 makes no pictures." in page.locator("main").inner_text()
 
 
@@ -208,7 +214,7 @@ def test_a_server_without_media_says_so(server: Server) -> None:
     definition = {"name": "unfilmed", "environment": "CartPole-v1", "max_episode_steps": 2, "trials": {"number": 1}}
     server.post("/challenges/", {"definition": definition})
     made = server.post("/challenges/unfilmed/submissions/").json
-    told = server.get(f"/submissions/{made['submission_id']}/media/").json
-    assert told["state"] == "none" and "MEDIA is off" in told["reason"]
+    row = server.get(f"/submissions/{made['submission_id']}/media/").json
+    assert row["state"] == "none" and "MEDIA is off" in row["reason"]
     html = server.get(f"/boards/unfilmed/submissions/{made['submission_id']}").body.decode()
     assert re.search(r"No video: the server makes no videos: MEDIA is off", html)

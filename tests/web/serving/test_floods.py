@@ -15,7 +15,7 @@ import pytest
 from gymserve.hosts.link import Connection
 from gymserve.hosts.messages import GetStatus
 from tests.support.servers import Server, wait_for
-from tests.web.challenges.test_challenges import bearer
+from tests.web.challenges.playing import bearer
 
 FLOOD = int(os.environ.get("FLOOD", "400"))  # creations in the long part
 CUT = int(os.environ.get("CUT", "40"))  # streams

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.support.servers import Answer, Server, wait_for
-from tests.web.challenges.test_challenges import bearer
+from tests.web.challenges.playing import bearer
 
 KILLS = int(os.environ.get("KILLS", "12"))
 AGENTS = 3
