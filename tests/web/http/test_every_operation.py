@@ -16,7 +16,7 @@ from tests.support.buckets import Moto
 from tests.support.description import Description
 from tests.support.servers import PASSWORD, Answer, wait_for
 from tests.training.experiments.test_project_experiments import CHECKOUT, ORDER
-from tests.web.dialects.test_rewards import Racer
+from tests.web.dialects.racers import Racer
 
 ROW = "every operation of `/openapi.json` is used as it is meant to be"
 FORM = "application/x-www-form-urlencoded"
