@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import Secured
 from tests.grader.server.challenge_server import ChallengeServer
 from tests.support.servers import Answer, Server, wait_for
-from tests.web.operations.test_operation import Gate
+from tests.support.proxies import Gate
 
 CHALLENGE = {"max_episode_steps": 5, "trials": {"number": 2}, "scoring": {"worst": 0}}
 

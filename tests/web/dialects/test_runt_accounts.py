@@ -20,9 +20,6 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trainer]:
     started.end_experiments()
 
 
-# --- accounts -----------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("kind", ["json", "form"])
 @pytest.mark.parametrize("path", ["/login", pytest.param("/login/", marks=pytest.mark.long)])
 def test_a_login_returns_a_token_for_all_other_requests(secured: Secured, kind: str, path: str) -> None:

@@ -1,4 +1,4 @@
-"""Every operation of the API's description is answered with success, as described, by a real server that has everything on."""
+"""Every operation in the API description succeeds as described, on a real server with all features enabled."""
 
 import sys
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ CHALLENGE = {
 
 
 class Recorder(Racer):
-    """A server, and what it has answered to an administrator."""
+    """A server, with a record of its responses to an administrator."""
 
     def __init__(self, data: Path, **settings: Any) -> None:
         self.answers: list[tuple[str, str, Answer]] = []
@@ -44,7 +44,7 @@ class Recorder(Racer):
         self.request("DELETE", path)
 
     def connect(self, path: str) -> None:
-        """The stream's handshake."""
+        """Open a stream, and record its handshake."""
         headers = {"Authorization": f"Bearer {self.key}"}
         with connect(f"ws://127.0.0.1:{self.port}{path}", additional_headers=headers) as stream:
             assert stream.response is not None
@@ -52,7 +52,7 @@ class Recorder(Racer):
 
 
 class Visitor(Recorder):
-    """The same of a server that runs already, and goes on."""
+    """The same for a server that is already running, and keeps running."""
 
     def __init__(self, secured: Secured) -> None:
         self.answers = []
@@ -75,14 +75,14 @@ def server(tmp_path: Path) -> Iterator[Recorder]:
 
 
 class Outcome(NamedTuple):
-    """Which operations succeeded at least once, and what the others answered last."""
+    """The operations that succeeded at least once, and the last responses of the others."""
 
     succeeded: set[tuple[str, str]]
     failed: dict[tuple[str, str], bytes]
 
 
 def outcome(server: Recorder, description: Description, folder: Path) -> Outcome:
-    """What became of all requests; fails where an answer is not as described."""
+    """Return the outcome of all requests; fail if a response is not as described."""
     routes = create_app(Settings(DATA=str(folder))).url_map.bind("")
     succeeded, last = set(), {}
     for method, path, answer in server.answers:
@@ -126,12 +126,12 @@ def test_every_operation_succeeds_as_it_is_described(server: Recorder, tmp_path:
     use_the_server(server)
     server.post("/v1/shutdown/")
 
-    found = outcome(server, description, tmp_path / "none")
-    missing = {each: found.failed.get(each, b"it was not asked") for each in description.operations - found.succeeded}
+    result = outcome(server, description, tmp_path / "none")
+    missing = {each: result.failed.get(each, b"not requested") for each in description.operations - result.succeeded}
     assert not missing, missing
 
 
-# --- what users do, room by room: requests that are no use to a later one are not looked at ------------------------------
+# --- what users do, by subject; only responses that a later request needs are checked -----------------------------------
 
 
 def use_the_server(server: Recorder) -> None:
@@ -140,34 +140,34 @@ def use_the_server(server: Recorder) -> None:
 
 
 def decide(server: Recorder) -> None:
-    """Submissions in an environment that does not replay, of which the organiser accepts one and voids the other."""
+    """Make two submissions in an environment that does not replay; the organiser accepts one and voids the other."""
     habit = {"environment": "Habitual-v0", "kwargs": {"habits": ["pid"]}, "max_episode_steps": 5}
     server.post("/challenges", {"definition": {**CHALLENGE, "name": "habit", **habit}})
     for verb in ("accept", "void"):
-        begun = server.post("/challenges/habit/submissions").json
-        token, one = begun["token"], f"/submissions/{begun['submission_id']}"
+        submission = server.post("/challenges/habit/submissions").json
+        token, path = submission["token"], f"/submissions/{submission['submission_id']}"
         server.post(f"/v1/envs/{token}/reset")
         while not server.post(f"/v1/envs/{token}/step", {"action": 1}).json["done"]:
             pass
         server.post(f"/v1/envs/{token}/close")
-        wait_for(lambda one=one: server.get(one).json["state"] == "not replayable")
-        assert server.post(f"{one}/{verb}").status == 200
+        wait_for(lambda path=path: server.get(path).json["state"] == "not replayable")
+        assert server.post(f"{path}/{verb}").status == 200
 
 
 def compete_by_hand(server: Recorder) -> None:
-    """A submission that is given up."""
+    """Make a submission and abandon it."""
     definition = {**CHALLENGE, "name": "by-hand"}
     server.post("/challenges", {"definition": definition})
     cart = "/challenges/by-hand"
-    begun = server.post(f"{cart}/submissions").json
-    closed = server.post(f"/v1/envs/{begun['token']}/monitor/close")
+    submission = server.post(f"{cart}/submissions").json
+    closed = server.post(f"/v1/envs/{submission['token']}/monitor/close")
     assert closed.status == 200, closed.body
     for path in (
         "/challenges",
         cart,
         f"{cart}/submissions",
         f"{cart}/leaderboard",
-        f"/submissions/{begun['submission_id']}",
+        f"/submissions/{submission['submission_id']}",
     ):
         server.get(path)
     for verb in ("close", "open"):
@@ -175,7 +175,7 @@ def compete_by_hand(server: Recorder) -> None:
 
 
 def begin_training(server: Recorder) -> tuple[str, dict[str, Any]]:
-    """An experiment that runs, and what RUNT's, which waits, is called; others wait no more."""
+    """Start an experiment and a training of RUNT's; return the experiment's id and the names of the training."""
     experiment = server.started(**SHORT)
     path = f"/experiments/{server.experiment()}"
     for verb in ("train", "pause", "resume", "stop", "retry", "stop"):
@@ -185,16 +185,16 @@ def begin_training(server: Recorder) -> tuple[str, dict[str, Any]]:
     server.get("/experiments?limit=10")
 
     projects = f"/users/{server.id}/projects"
-    one = f"{projects}/{server.post(projects, {'title': 'maps', 'project_type': 'pymarl'}).json['id']}"
-    server.post(f"{one}/experiments", ORDER)
-    server.post(f"{one}/experiments/1/stop")
-    for path in (f"{one}/experiments", f"{one}/experiments/1", projects, one):
+    project = f"{projects}/{server.post(projects, {'title': 'maps', 'project_type': 'pymarl'}).json['id']}"
+    server.post(f"{project}/experiments", ORDER)
+    server.post(f"{project}/experiments/1/stop")
+    for path in (f"{project}/experiments", f"{project}/experiments/1", projects, project):
         server.get(path)
-    server.request("PATCH", one, {"title": "other maps"})
-    server.delete(one)
+    server.request("PATCH", project, {"title": "other maps"})
+    server.delete(project)
 
-    order = {"algorithm": "PPO", "target_episode": 2, "n_UE": 1}
-    return experiment, server.post("/train", order).json["data"]
+    payload = {"algorithm": "PPO", "target_episode": 2, "n_UE": 1}
+    return experiment, server.post("/train", payload).json["data"]
 
 
 def use_accounts(server: Recorder) -> None:
@@ -211,18 +211,18 @@ def use_accounts(server: Recorder) -> None:
 
 def use_instances(server: Recorder) -> None:
     envs = "/v1/envs"
-    one = f"{envs}/{server.create('CartPole-v1', render_mode='rgb_array')}"
-    server.post(f"{one}/monitor/start", {"directory": "results"})
-    server.post(f"{one}/reset", {"seed": 1})
-    server.post(f"{one}/step", {"action": 0})
-    server.post(f"{one}/observation_space/contains", {"name": "Box"})
-    server.connect(f"{one}/stream")
+    instance = f"{envs}/{server.create('CartPole-v1', render_mode='rgb_array')}"
+    server.post(f"{instance}/monitor/start", {"directory": "results"})
+    server.post(f"{instance}/reset", {"seed": 1})
+    server.post(f"{instance}/step", {"action": 0})
+    server.post(f"{instance}/observation_space/contains", {"name": "Box"})
+    server.connect(f"{instance}/stream")
     spaces = ("action_space", "action_space/sample", "action_space/contains/1", "observation_space")
-    for path in (envs, one, f"{one}/render", *(f"{one}/{space}" for space in spaces)):
+    for path in (envs, instance, f"{instance}/render", *(f"{instance}/{space}" for space in spaces)):
         server.get(path)
-    server.post("/tickets", {"path": f"{one}/stream"})
-    server.post(f"{one}/monitor/close")
-    server.post(f"{one}/close")
+    server.post("/tickets", {"path": f"{instance}/stream"})
+    server.post(f"{instance}/monitor/close")
+    server.post(f"{instance}/close")
     server.post("/v1/upload", {"training_dir": "results", "api_key": "mine"})
     for path in ("/v1/environments", "/v1/environments/CartPole-v1"):
         server.get(path)
@@ -239,7 +239,7 @@ def grade_elsewhere(server: Recorder) -> None:
 
 
 def use_sessions(server: Recorder) -> None:
-    """rewards-api's; reading a stream waits for what it shows."""
+    """Use the sessions of rewards-api; reading a stream waits until it ends."""
     name = server.session("racer", agent={"num_episodes": 3}, environment={"car_speed": 240})
     server.post("/api/v1/write_agent_params", {"session_id": name, "num_episodes": 3})
     server.api("GET", "stream", session_id=name)
@@ -253,7 +253,7 @@ def use_sessions(server: Recorder) -> None:
 
 
 def offload(server: Recorder, training: dict[str, Any]) -> None:
-    """RUNT's requests of a training."""
+    """Send RUNT's requests about a training."""
     server.until(training["experiment_id"], "completed")
     number = training["id"]
     server.post("/testmodel", {"model_id": number, "observation": [0.5] * 8})
@@ -271,22 +271,22 @@ def read_training(server: Recorder, experiment: str) -> None:
 
 
 def use_models(server: Recorder, experiment: str) -> str:
-    """A model that stays."""
-    one = f"/models/{server.post('/models', {'experiment_id': experiment}).json['id']}"
-    for path in ("/models", one, f"{one}/graph", f"{one}/onnx"):
+    """Use models; return the id of one that is not deleted."""
+    model = f"/models/{server.post('/models', {'experiment_id': experiment}).json['id']}"
+    for path in ("/models", model, f"{model}/graph", f"{model}/onnx"):
         server.get(path)
-    file = server.get(f"{one}/file").body
+    file = server.get(f"{model}/file").body
     upload = "/models/upload?title=mine&algorithm=PPO&environment=CartPole-v1"
     other = server.post(upload, file, Content_Type="application/zip").json["id"]
-    server.request("PATCH", one, {"is_promoted": True})
-    for path, asked in (("push", None), ("retrain", {}), ("predict", {"observation": [0] * 4}), ("rollout", {})):
-        server.post(f"{one}/{path}", asked)
-    server.delete(one)
+    server.request("PATCH", model, {"is_promoted": True})
+    for verb, payload in (("push", None), ("retrain", {}), ("predict", {"observation": [0] * 4}), ("rollout", {})):
+        server.post(f"{model}/{verb}", payload)
+    server.delete(model)
     return str(other)
 
 
 def compete(server: Recorder, model: str) -> None:
-    """A team's submissions: one is given up, a model plays the other one, and is filmed."""
+    """Make a team's two submissions: one is abandoned, the other is played by a model, and gets a video."""
     server.post("/challenges", {"definition": CHALLENGE})
     cart = "/challenges/cart"
     for verb in ("close", "open"):

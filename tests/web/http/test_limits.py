@@ -1,4 +1,4 @@
-"""Limits of accounts: exact, right across workers and hosts, and the client waits where waiting helps."""
+"""Accounts' limits are exact across workers and hosts, and the client waits where waiting helps."""
 
 import itertools
 import socket
@@ -13,7 +13,7 @@ import pytest
 import client
 from tests.support.servers import PASSWORD, Answer, Server, wait_for
 
-pytestmark = pytest.mark.long  # a server whose limits hinder all else; test_floods.py has the guarantee's
+pytestmark = pytest.mark.long  # it needs a server with low limits; test_floods.py proves the guarantee
 
 
 def bearer(key: str) -> dict[str, str]:
@@ -62,13 +62,13 @@ def test_instances_and_storage_of_an_account(limited: Server) -> None:
     token = server.post("/v1/envs/", {"env_id": "CartPole-v1"}, **bearer(hoarder)).json["token"]
     (server.data / "instances" / token / "filler").write_bytes(b"x" * 2**21)
     server.stop()
-    server.start()  # what was placed before counts, and storage is measured first
+    server.start()  # earlier instances count, and storage is measured first
     create()
     assert answers[-1].status == 429
 
     def too_large() -> bool:
         answer = server.post("/v1/envs/", {"env_id": "CartPole-v1"}, **bearer(hoarder))
-        if answer.status == 200:  # not measured yet: the instance must not use up another limit
+        if answer.status == 200:  # storage is not measured yet, and the instance must not use up another limit
             server.post(f"/v1/envs/{answer.json['token']}/close/", **bearer(hoarder))
         return answer.status == 429 and "ACCOUNT_STORAGE_MB = 1" in answer.json["message"]
 
@@ -76,8 +76,8 @@ def test_instances_and_storage_of_an_account(limited: Server) -> None:
     assert server.post("/v1/envs/", {"env_id": "CartPole-v1"}, **bearer(thrifty)).status == 200
 
 
-def until_refused(ask: Callable[[], Answer]) -> tuple[int, Answer]:
-    """How many answers there were before the first refusal, and that: no more than 30 and one for each two seconds."""
+def count_until_refused(ask: Callable[[], Answer]) -> tuple[int, Answer]:
+    """Return the number of responses before the first refusal, at most 30 and one per two seconds, and the refusal."""
     began = time.monotonic()
     for number in itertools.count():
         answer = ask()
@@ -90,29 +90,29 @@ def until_refused(ask: Callable[[], Answer]) -> tuple[int, Answer]:
 def test_requests_of_an_account_are_counted_across_workers(limited: Server) -> None:
     server = limited
     (_, key), (_, other) = server.account("requests a"), server.account("requests b")
-    good, last = until_refused(lambda: server.get("/users/me", **bearer(key)))
+    good, last = count_until_refused(lambda: server.get("/users/me", **bearer(key)))
     assert good >= 30
     assert "REQUESTS_PER_MINUTE = 30" in last.json["message"] and 0 < last.json["retry_after"] <= 2
     assert last.json["error"] == "TooFast" and last.headers["Retry-After"] in ("1", "2")
     assert server.get("/users/me", **bearer(other)).status == 200
-    until_refused(lambda: server.get("/users/me"))
+    count_until_refused(lambda: server.get("/users/me"))
 
 
-def test_wrong_keys_are_slowed_on_the_way_of_steps_as_well(limited: Server) -> None:
+def test_wrong_keys_are_limited_in_steps(limited: Server) -> None:
     path = f"/v1/envs/s0.1-{'A' * 22}/step/"
-    _, last = until_refused(lambda: limited.post(path, {"action": 0}, **bearer("gs_wrong")))
+    _, last = count_until_refused(lambda: limited.post(path, {"action": 0}, **bearer("gs_wrong")))
     assert "REQUESTS_PER_MINUTE = 30" in last.json["message"]
 
 
 @pytest.mark.parametrize(("path", "name"), [("/v1/envs/", "token"), ("/v1/upload/", "api_key")])
-def test_wrong_keys_in_a_body_are_slowed_as_those_in_headers_are(limited: Server, path: str, name: str) -> None:
-    asked = {name: "wrong", "env_id": "CartPole-v1", "training_dir": "x"}
-    _, last = until_refused(lambda: limited.post(path, asked))
+def test_wrong_keys_in_bodies_are_limited(limited: Server, path: str, name: str) -> None:
+    payload = {name: "wrong", "env_id": "CartPole-v1", "training_dir": "x"}
+    _, last = count_until_refused(lambda: limited.post(path, payload))
     assert "REQUESTS_PER_MINUTE = 30" in last.json["message"]
 
 
-def test_steps_of_an_account_are_paced_over_http_and_streams_alike(start: Any) -> None:
-    rate = 4  # few enough that a slow machine is refused as well
+def test_an_accounts_steps_are_limited_over_http_and_streams(start: Any) -> None:
+    rate = 4  # low enough for a slow machine to exceed it
     server: Server = start(AUTH="token", STEPS_PER_SECOND=rate, REQUESTS_PER_MINUTE=0)
     _, key = server.account("a")
     tokens = [server.post("/v1/envs/", {"env_id": "Pendulum-v1"}, **bearer(key)).json["token"] for _ in range(3)]
@@ -134,12 +134,12 @@ def test_steps_of_an_account_are_paced_over_http_and_streams_alike(start: Any) -
     env.reset(seed=0)
     began = time.monotonic()
     for _ in range(3 * rate):
-        env.step(np.zeros(1, np.float32))  # waits by itself
-    assert time.monotonic() - began > 1.5  # the first second's steps may be there already
+        env.step(np.zeros(1, np.float32))  # the client waits by itself
+    assert time.monotonic() - began > 1.5  # the first second's steps may have accumulated
     env.close()
 
 
-def test_streams_of_an_account_and_in_all(limited: Server) -> None:
+def test_streams_are_limited_per_account_and_in_total(limited: Server) -> None:
     server = limited
     keys = [server.account(f"streams {name}")[1] for name in ("a", "b")]
     tokens = [server.post("/v1/envs/", {"env_id": "CartPole-v1"}, **bearer(key)).json["token"] for key in keys]
@@ -189,11 +189,11 @@ def test_bodies_and_heads(limited: Server) -> None:
 
 def test_sign_ups(limited: Server) -> None:
     def sign_up(email: str, **more: str) -> Answer:
-        """The answer, once strangers may ask again: other tests use up what they may."""
+        """Return the response, once anonymous requests are allowed again: other tests use up their limit."""
 
         def answer() -> Answer | None:
-            given = limited.post("/users/", {"email": email, "password": PASSWORD, **more})
-            return None if b"REQUESTS_PER_MINUTE" in given.body else given
+            response = limited.post("/users/", {"email": email, "password": PASSWORD, **more})
+            return None if b"REQUESTS_PER_MINUTE" in response.body else response
 
         return wait_for(answer)
 

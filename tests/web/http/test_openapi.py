@@ -1,4 +1,4 @@
-"""The API's description covers every route, validates, and is kept; its pages fetch nothing from elsewhere."""
+"""The API description is valid, complete and accurate, and its pages load nothing from other sites."""
 
 import functools
 import inspect
@@ -31,15 +31,15 @@ PAGES = {"/openapi.json", "/docs", "/redoc", "/static/{filename}", "/boards/{nam
 
 
 def routes() -> set[tuple[str, str]]:
-    """(method, path) of every route of the application."""
-    found = set()
+    """Return (method, path) of every route of the API."""
+    names = set()
     with tempfile.TemporaryDirectory() as data:
         rules = list(create_app(Settings(DATA=data)).url_map.iter_rules())
     for rule in rules:
-        if rule.endpoint.partition(".")[0].endswith("pages"):  # for people
+        if rule.endpoint.partition(".")[0].endswith("pages"):  # HTML
             continue
-        found |= {(method.lower(), path_of(rule)) for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}}
-    return {(method, path) for method, path in found if path not in PAGES}
+        names |= {(method.lower(), path_of(rule)) for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}}
+    return {(method, path) for method, path in names if path not in PAGES}
 
 
 def test_the_document_validates_and_covers_every_route(server: Server) -> None:
@@ -52,7 +52,7 @@ def test_the_document_validates_and_covers_every_route(server: Server) -> None:
             assert operation["summary"] and "400" in operation["responses"]
 
 
-def test_the_document_has_each_path_and_each_name_once(server: Server) -> None:
+def test_paths_and_names_in_the_document_are_unique(server: Server) -> None:
     document = server.get("/openapi.json").json
     shapes = [re.sub(r"{\w+}", "{}", path) for path in document["paths"]]
     assert len(shapes) == len(set(shapes))
@@ -73,7 +73,7 @@ def parts_of(node: Any) -> Iterator[dict[str, Any]]:
 ELSEWHERE_CHECKED = {"v1.step", "v1.observation_space_contains"}  # the fast path has its own parser; accepts any keys
 
 
-def test_a_view_checks_its_request_by_the_struct_that_describes_it() -> None:
+def test_views_validate_requests_with_their_documented_struct() -> None:
     with tempfile.TemporaryDirectory() as data:
         views = create_app(Settings(DATA=data)).view_functions
     checked = 0
@@ -83,18 +83,18 @@ def test_a_view_checks_its_request_by_the_struct_that_describes_it() -> None:
         if kind is None or endpoint in ELSEWHERE_CHECKED or endpoint.startswith(("runt.", "rewards.")):
             continue
         text = inspect.getsource(inspect.unwrap(view))
-        assert re.search(rf"(parse|parse_form|sent)\(schemas\.{kind.__name__}\b", text), endpoint
+        assert re.search(rf"(parse|parse_form|parse_partial)\(schemas\.{kind.__name__}\b", text), endpoint
         checked += 1
     assert checked > 20
 
 
-def test_the_document_is_sent_again_only_if_it_has_changed(server: Server) -> None:
+def test_the_document_has_an_etag(server: Server) -> None:
     tag = server.get("/openapi.json").headers["ETag"]
     assert server.get("/openapi.json", If_None_Match=tag).status == 304
 
 
 @pytest.mark.long
-def test_a_typed_client_for_python_is_made_of_it(secured: Secured, tmp_path: Path) -> None:
+def test_a_typed_python_client_is_generated_from_it(secured: Secured, tmp_path: Path) -> None:
     document = saved(secured.ask("nobody", "GET", "/openapi.json").json, tmp_path)
     config = ROOT / "examples" / "openapi-python-client.yaml"
     environment = {**os.environ, "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))}
@@ -113,21 +113,21 @@ client = Client(base_url=sys.argv[1], headers={"Authorization": "Bearer " + sys.
 made = v1_create.sync(client=client, body=Create(env_id="CartPole-v1"))
 print(len(v1_reset.sync(made.instance_id, client=client, body=Reset(seed=1)).observation))
 """
-    asked = [sys.executable, "-c", "import sys" + use, secured.server.url, secured.keys["participant"]]
-    used = subprocess.run(asked, cwd=tmp_path / "made", capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", "import sys" + use, secured.server.url, secured.keys["participant"]]
+    used = subprocess.run(command, cwd=tmp_path / "made", capture_output=True, text=True, check=False)
     assert used.stdout == "4\n", used.stderr
 
 
 @pytest.mark.long
 @pytest.mark.needs("openapi-typescript")
-def test_a_typed_client_for_typescript_is_made_of_it(secured: Secured, tmp_path: Path) -> None:
+def test_a_typed_typescript_client_is_generated_from_it(secured: Secured, tmp_path: Path) -> None:
     document = saved(secured.ask("nobody", "GET", "/openapi.json").json, tmp_path)
     make = [TYPESCRIPT / "openapi-typescript", document, "--default-non-nullable", "false"]
     subprocess.run([*make, "-o", tmp_path / "api.d.ts"], check=True)
     (tmp_path / "use.ts").write_text(
         'import type { paths } from "./api";\n'
         'type Body = paths["/v1/envs/"]["post"]["requestBody"]["content"]["application/json"];\n'
-        'export const asked: Body = { env_id: "CartPole-v1" };\n'
+        'export const body: Body = { env_id: "CartPole-v1" };\n'
     )
     subprocess.run([TYPESCRIPT / "tsc", "--noEmit", "--strict", "use.ts"], cwd=tmp_path, check=True)
 
@@ -140,11 +140,11 @@ def saved(document: Any, folder: Path) -> Path:
 def test_every_route_is_in_the_documentation() -> None:
     text = "".join((ROOT / "docs" / "agents" / name).read_text() for name in ("api.md", "dialects.md"))
     for method, path in routes():
-        assert f"{method.upper()} {path}" in text, f"neither page tells of {method.upper()} {path}"
+        assert f"{method.upper()} {path}" in text, f"neither page mentions {method.upper()} {path}"
 
 
 @pytest.mark.parametrize("page", ["/docs", "/redoc"])
-def test_a_page_names_nothing_outside(server: Server, page: str) -> None:
+def test_pages_reference_nothing_external(server: Server, page: str) -> None:
     answer = server.get(page)
     assert answer.status == 200 and "default-src 'self'" in answer.headers["Content-Security-Policy"]
     html = answer.body.decode()
@@ -153,47 +153,47 @@ def test_a_page_names_nothing_outside(server: Server, page: str) -> None:
         assert server.get(reference).status == 200, reference
 
 
-ELSEWHERE = {  # tests of their own: they end the server, leave HTTP, or begin a real training
+ELSEWHERE = {  # other tests cover these, which stop the server, leave HTTP, or start a real training
     ("post", "/v1/shutdown/"),
     ("get", "/v1/envs/{instance_id}/stream"),
     ("get", "/api/v1/stream"),
 }
 OPERATIONS = sorted(routes() - ELSEWHERE)
-FEW = 3  # requests to each operation by default
-EXAMPLES = int(os.environ.get("EXAMPLES", "20"))  # requests to each operation in the long part
+FEW = 3  # requests per operation in the default tests
+EXAMPLES = int(os.environ.get("EXAMPLES", "20"))  # requests per operation in the long tests
 
 
 class Api:
-    """A server and what it says of itself."""
+    """A server and its API description."""
 
     def __init__(self, server: Server) -> None:
         self.server, self.description = server, Description(server)
         self.schema = schemathesis.openapi.from_dict(self.description.document)
 
     def parameters(self, method: str, path: str, user: int, headers: dict[str, str]) -> dict[str, Any]:
-        """Values of the path's parameters that exist."""
-        found: dict[str, Any] = {}
+        """Return values of the path's parameters that exist."""
+        values: dict[str, Any] = {}
         begins = path.rpartition("/")[0].endswith(
             ("/train", "/resume", "/retry")
-        )  # a real training: tests of their own
+        )  # these start a real training, which other tests cover
         if "{instance_id}" in path:
-            found["instance_id"] = self.server.post("/v1/envs/", {"env_id": "CartPole-v1"}, **headers).json["token"]
+            values["instance_id"] = self.server.post("/v1/envs/", {"env_id": "CartPole-v1"}, **headers).json["token"]
         if "{experiment_id}" in path and not begins:
             recipe = {"name": "x", "algorithm": "PPO", "environment": "CartPole-v1"}
-            found["experiment_id"] = self.server.post("/experiments", recipe, **headers).json["id"]
+            values["experiment_id"] = self.server.post("/experiments", recipe, **headers).json["id"]
         if "{user_id}" in path and (method, path) != ("delete", "/users/{user_id}/"):
-            found["user_id"] = user
-        return found
+            values["user_id"] = user
+        return values
 
 
 @functools.cache
 def api_of(server: Server) -> Api:
-    """Made once for each server: reading its description takes longer than a few requests."""
+    """Return a server's description, cached because reading it takes longer than a few requests."""
     return Api(server)
 
 
 def send_anything(api: Api, method: str, path: str, number: int, user: int, headers: dict[str, str]) -> None:
-    """Sends `number` requests to an operation; about half name what exists, and have `headers`."""
+    """Send `number` requests to an operation; about half of them name existing things, and have `headers`."""
     operation, existing = api.schema[path][method], api.parameters(method, path, user, headers)
     seen = set()
 
@@ -216,21 +216,21 @@ def send_anything(api: Api, method: str, path: str, number: int, user: int, head
 
 @pytest.mark.guarantee("anything is sent to any operation of `/openapi.json`")
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-def test_nothing_that_is_sent_ends_in_an_unexplained_answer(server: Server, method: str, path: str) -> None:
+def test_random_requests_get_documented_responses(server: Server, method: str, path: str) -> None:
     send_anything(api_of(server), method, path, FEW, user=1, headers={})
 
 
 @pytest.mark.long
 @pytest.mark.guarantee("anything is sent to any operation of `/openapi.json`")
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-def test_nothing_of_many_requests_ends_in_an_unexplained_answer(server: Server, method: str, path: str) -> None:
+def test_many_random_requests_get_documented_responses(server: Server, method: str, path: str) -> None:
     send_anything(api_of(server), method, path, EXAMPLES, user=1, headers={})
 
 
 @pytest.mark.long
 @pytest.mark.guarantee("anything is sent to any operation of `/openapi.json`")
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-def test_with_accounts_no_request_ends_in_an_unexplained_answer(secured: Secured, method: str, path: str) -> None:
-    """A participant, who may delete the account, and is now and then nobody."""
+def test_random_requests_with_accounts_get_documented_responses(secured: Secured, method: str, path: str) -> None:
+    """They are sent by a participant, who may delete the account, and some are anonymous."""
     user, key = secured.server.account(f"{method} {path}")
     send_anything(api_of(secured.server), method, path, EXAMPLES, user, {"Authorization": f"Bearer {key}"})

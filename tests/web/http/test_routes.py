@@ -1,4 +1,4 @@
-"""What every route says of itself where it is made."""
+"""What every route declares: its scope and its tag."""
 
 from pathlib import Path
 
@@ -17,15 +17,15 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
     return create_app(Settings(DATA=str(tmp_path_factory.mktemp("data"))))
 
 
-def test_every_blueprint_says_its_scope_and_tag(app: Flask) -> None:
+def test_every_blueprint_has_a_scope_and_a_tag(app: Flask) -> None:
     for name, blueprint in app.blueprints.items():
         assert isinstance(blueprint, Blueprint), name
         assert blueprint.scope is None or blueprint.scope in SCOPES, name
         assert blueprint.tag, name
 
 
-def test_every_route_is_for_everybody_or_needs_a_scope(app: Flask) -> None:
-    """A ticket carries the scopes of the key that asks for it, so any key may ask."""
+def test_every_route_is_public_or_needs_a_scope(app: Flask) -> None:
+    """Tickets have the scopes of the key that requests them, so any key may request one."""
     for rule in app.url_map.iter_rules():
         blueprint = app.blueprints.get(rule.endpoint.rpartition(".")[0])
         scope = blueprint.scope if isinstance(blueprint, Blueprint) else None

@@ -1,4 +1,4 @@
-"""What keeps browsers, secrets and neighbours safe."""
+"""Protection of browsers, secrets and other users."""
 
 import json
 import logging
@@ -21,7 +21,7 @@ from tests import ROOT
 from tests.conftest import Secured
 from tests.support.servers import PASSWORD, Server, wait_for
 
-SAFE = {
+SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
@@ -30,23 +30,23 @@ SAFE = {
 
 
 @pytest.mark.parametrize("path", ["/", "/login", "/users/", "/health", "/v1/envs/", "/nothing", "/docs", "/redoc"])
-def test_every_answer_is_safe_for_browsers(secured: Secured, path: str) -> None:
+def test_every_response_has_security_headers(secured: Secured, path: str) -> None:
     answer = secured.ask("participant", "GET", path)
-    assert {name: answer.headers[name] for name in SAFE} == SAFE
+    assert {name: answer.headers[name] for name in SECURITY_HEADERS} == SECURITY_HEADERS
     policy = answer.headers["Content-Security-Policy"]
     assert "unsafe" not in policy
     assert re.match(r"default-src '(none|self)'", policy)
 
 
-def test_a_request_has_an_id_and_its_time(secured: Secured) -> None:
+def test_responses_have_a_request_id_and_a_duration(secured: Secured) -> None:
     made = secured.ask("participant", "POST", "/v1/envs/", {"env_id": "CartPole-v1"}).json["token"]
     seen = set()
     for method, path in (("GET", "/users/me"), ("POST", f"/v1/envs/{made}/reset/"), ("POST", f"/v1/envs/{made}/step/")):
         answer = secured.ask("participant", method, path, {"action": 1} if method == "POST" else None)
         assert answer.status == 200 and 0 < float(answer.headers["X-Process-Time"]) < 60
         seen.add(answer.headers["X-Request-Id"])
-        given = secured.ask("participant", method, path, {"action": 1}, X_Request_Id="my-id.1")
-        assert given.headers["X-Request-Id"] == "my-id.1"
+        kept = secured.ask("participant", method, path, {"action": 1}, X_Request_Id="my-id.1")
+        assert kept.headers["X-Request-Id"] == "my-id.1"
         refused = secured.ask("participant", method, path, {"action": 1}, X_Request_Id="a b")
         assert re.fullmatch(r"[0-9a-f]{12}-\d+", refused.headers["X-Request-Id"])
     assert len(seen) == 3
@@ -71,7 +71,7 @@ from gymnasium.envs.classic_control import CartPoleEnv
 
 
 class Spy(CartPoleEnv):
-    """Tells what an environment can see of its process."""
+    """Reports what an environment can see of its process."""
 
     def reset(self, **kwargs):
         observation, info = super().reset(**kwargs)
@@ -86,7 +86,7 @@ gymnasium.register("Spy-v0", Spy)
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with accounts, planted secrets, logs, and what its neighbours may do."""
+    """A server with accounts, planted secrets, logs, trusted hosts and allowed origins."""
     folder = tmp_path_factory.mktemp("guarded")
     (folder / "spy_environments.py").write_text(SPY)
     with pytest.MonkeyPatch.context() as patch:
@@ -129,11 +129,11 @@ def test_pages_of_allowed_sites_may_call(guarded: Server) -> None:
     answer = guarded.post("/v1/envs/", {"env_id": "CartPole-v1"}, **origin, **bearer)
     assert answer.status == 200 and answer.headers["Access-Control-Allow-Origin"] == "https://lab.example"
     assert "Access-Control-Allow-Credentials" not in answer.headers and "Origin" in answer.headers["Vary"]
-    asked = guarded.request("OPTIONS", "/v1/envs/", **origin, Access_Control_Request_Method="POST")
-    assert asked.status == 200
-    allowed = asked.headers["Access-Control-Allow-Headers"].split(", ")
+    preflight = guarded.request("OPTIONS", "/v1/envs/", **origin, Access_Control_Request_Method="POST")
+    assert preflight.status == 200
+    allowed = preflight.headers["Access-Control-Allow-Headers"].split(", ")
     assert {"Authorization", "If-None-Match", "Last-Event-ID"} <= set(allowed)
-    assert {"X-Total-Count", "ETag"} <= set(asked.headers["Access-Control-Expose-Headers"].split(", "))
+    assert {"X-Total-Count", "ETag"} <= set(preflight.headers["Access-Control-Expose-Headers"].split(", "))
     assert guarded.post("/v1/envs/", {"env_id": "CartPole-v1"}, **FOREIGN, **bearer).status == 403
 
 
@@ -147,8 +147,8 @@ def run(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.Com
 def test_an_open_server_stays_on_this_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for host in ("0.0.0.0", "::", "192.0.2.1"):
         assert gym_http_server.main(["-p", "0", "-l", host, "--data", str(tmp_path)]) == 1
-        told = capsys.readouterr().err
-        assert 'set AUTH = "token", or FORCE_OPEN = True' in told and len(told.splitlines()) == 1
+        message = capsys.readouterr().err
+        assert 'set AUTH = "token", or FORCE_OPEN = True' in message and len(message.splitlines()) == 1
     under_gunicorn = run(
         sys.executable, "-m", "gunicorn", "-b", "0.0.0.0:0", "gym_http_server:app", GYMSERVE_DATA=str(tmp_path)
     )
@@ -157,7 +157,7 @@ def test_an_open_server_stays_on_this_machine(tmp_path: Path, capsys: pytest.Cap
 
 @pytest.mark.long
 @pytest.mark.guarantee("an open server is started so that other machines reach it")
-def test_it_stays_there_also_where_gunicorn_does_not_find_its_settings(tmp_path: Path) -> None:
+def test_an_open_server_stays_local_without_gunicorns_settings(tmp_path: Path) -> None:
     ended = run(
         sys.executable, "-m", "gunicorn", "-b", "0.0.0.0:0", "gym_http_server:app",
         cwd=tmp_path, PYTHONPATH=str(ROOT), GYMSERVE_DATA=str(tmp_path),
@@ -166,18 +166,18 @@ def test_it_stays_there_also_where_gunicorn_does_not_find_its_settings(tmp_path:
 
 
 def logged(guarded: Server) -> list[dict[str, Any]]:
-    """What is in the server's logs."""
+    """Return the entries of the server's logs."""
     text = "".join(path.read_text() for path in Path(guarded.settings["LOG_DIR"]).iterdir())
     return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
 
 
 @pytest.mark.guarantee("secrets are planted and looked for")
-def test_secrets_are_nowhere_to_be_seen(guarded: Server) -> None:
-    """Planted secrets, passwords and keys are in no answer, log, error, process list or environment's sight."""
+def test_secrets_appear_nowhere(guarded: Server) -> None:
+    """Planted secrets, passwords and keys appear in no response, log, error or process list, and in no environment."""
     server = guarded
     _, key = server.account("a", "admin")
     bearer = {"Authorization": f"Bearer {key}"}
-    told = []
+    texts = []
     form = f"username=a&password={PASSWORD.replace(' ', '+')}".encode()
     form_type = {"Content_Type": "application/x-www-form-urlencoded"}
     login = server.request("POST", "/token", form, **form_type).json["access_token"]
@@ -194,18 +194,18 @@ def test_secrets_are_nowhere_to_be_seen(guarded: Server) -> None:
         server.get(f"/setup/{key}"),
         server.get(f"/no/such/path/{key}"),
     ):
-        told.append(answer.body.decode().replace(f"/no/such/path/{key}", ""))
-    assert "environ" in told[0]
-    server.get("/health", X_Request_Id="the-last")  # each is logged before it is answered
+        texts.append(answer.body.decode().replace(f"/no/such/path/{key}", ""))
+    assert "environ" in texts[0]
+    server.get("/health", X_Request_Id="the-last")  # requests are logged before they are answered
     wait_for(lambda: "the-last" in [entry.get("request_id") for entry in logged(server)])
     processes = [Path(f"/proc/{pid}/cmdline").read_bytes().decode() for pid in server.processes()]
     audit = run(sys.executable, "gym_http_server.py", "--data", str(server.data), "audit").stdout
     logs = [path.read_text() for path in Path(server.settings["LOG_DIR"]).iterdir()]
     assert audit and logs[0]
     for secret in (SECRET, PASSWORD, PASSWORD + "x", key, login, key + "x"):
-        for place in (*told, *processes, *logs, audit, "".join(server.output)):
+        for place in (*texts, *processes, *logs, audit, "".join(server.output)):
             assert secret not in place, place[:3000]
-    assert token not in "".join(logs)  # it lets nobody in, but need not be there either
+    assert token not in "".join(logs)  # it gives no access, but is not needed there either
 
 
 def test_logs_are_json_with_request_ids(guarded: Server) -> None:
@@ -216,7 +216,7 @@ def test_logs_are_json_with_request_ids(guarded: Server) -> None:
     assert today in [path.name for path in Path(guarded.settings["LOG_DIR"]).iterdir()]
 
 
-def test_errors_are_in_a_file_of_their_own(tmp_path: Path) -> None:
+def test_errors_have_their_own_log_file(tmp_path: Path) -> None:
     logs.configure(Settings(LOG_DIR=str(tmp_path)))
     try:
         for name in ("gymserve.web", "gymserve.training"):
@@ -224,13 +224,13 @@ def test_errors_are_in_a_file_of_their_own(tmp_path: Path) -> None:
             logging.getLogger(name).error("oh dear")
     finally:
         logs.configure(Settings())
-    found = {
+    messages = {
         path.name.partition(time.strftime("%Y"))[0]: [
             json.loads(line)["message"] for line in path.read_text().splitlines()
         ]
         for path in tmp_path.iterdir()
     }
-    assert found == {
+    assert messages == {
         "gymserve-": ["fine", "oh dear"] * 2, "training_": ["fine", "oh dear"], "errors_": ["oh dear"] * 2,
     }  # fmt: skip
 

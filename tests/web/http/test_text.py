@@ -1,4 +1,4 @@
-"""Text that cannot be kept or shown is refused wherever it can stand, and strangers' bodies are small."""
+"""Text that cannot be stored or displayed is refused everywhere, and anonymous bodies are limited."""
 
 import json
 import socket
@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import Secured
 
 HALF = "\ud800"
-UNFIT = {"NUL": "\0", "turned": "\u202e"}  # no others can stand in URLs and forms
+UNFIT = {"NUL": "\0", "turned": "\u202e"}  # URLs and forms can contain no others
 PAGES = ("/", "/challenges/", "/training", "/models/", "/users/")
 STRANGERS = 1 << 16
 
@@ -37,7 +37,7 @@ def test_no_field_of_any_operation_takes_half_a_character(secured: Secured) -> N
 
 
 def fields(described: dict[str, Any], operation: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Each member of an operation's body, with half a character in it."""
+    """Yield each member of an operation's body, with half a character in its value."""
     schema = operation["requestBody"]["content"]["application/json"]["schema"]
     schema = described["components"]["schemas"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
     for name in schema.get("properties", {}):
@@ -70,8 +70,8 @@ def test_queries_forms_paths_and_toml_are_checked_as_well(secured: Secured, unfi
     + [(path, "application/x-www-form-urlencoded") for path in ("/token", "/login", "/setup/x")],
 )
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_strangers_body_is_small(secured: Secured, path: str, kind: str, chunked: bool) -> None:
-    """It is refused by its length, or where that is not known, before more than so much was read."""
+def test_anonymous_bodies_are_limited(secured: Secured, path: str, kind: str, chunked: bool) -> None:
+    """They are refused by their length, or if it is unknown, once the limit has been read."""
     head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {kind}\r\n"
     body = b"a&" * STRANGERS if "form" in kind else b"[" + b'{"":0},' * STRANGERS
     with socket.create_connection(("127.0.0.1", secured.server.port), timeout=60) as sock:
@@ -80,11 +80,11 @@ def test_a_strangers_body_is_small(secured: Secured, path: str, kind: str, chunk
             sock.sendall(body[: STRANGERS + 2] + b"\r\n0\r\n\r\n")
         else:
             sock.sendall(f"{head}Content-Length: {1 << 24}\r\n\r\n".encode() + b"{")  # the rest is never sent
-        # Werkzeug cuts a chunked form: it is read no further, and then lacks its last fields.
+        # Werkzeug truncates a chunked form at the limit, so its last fields are missing.
         assert sock.recv(4000)[9:12] in (b"413", b"401", b"400" if chunked and "form" in kind else b"413")
 
 
-def test_small_requests_have_small_limits_and_large_ones_large_ones(secured: Secured) -> None:
+def test_only_views_for_large_bodies_accept_them(secured: Secured) -> None:
     body = json.dumps({"env_id": "CartPole-v1", "action": 0, "more": "x" * (2 << 20)}).encode()
     kind = {"Content_Type": "application/json"}
     assert secured.ask("participant", "POST", "/v1/envs/", body, **kind).status == 413

@@ -1,4 +1,4 @@
-"""A step's parameters are read the quick way, and are those that the slow way reads."""
+"""The fast parser of a step's parameters agrees with the slow one."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from gymserve.web.instances.schemas import Step
 JSON = "application/json"
 
 
-def slowly(body: bytes) -> Step:
+def parse_slowly(body: bytes) -> Step:
     return params.parse(instance_parameters.normalized(parameters.read(body, JSON)), Step)
 
 
@@ -31,7 +31,7 @@ READ = (
 
 
 @pytest.mark.parametrize(("action", "seq", "body"), READ)
-def test_a_step_is_what_it_says(action: Any, seq: int | None, body: bytes) -> None:
+def test_a_step_is_parsed(action: Any, seq: int | None, body: bytes) -> None:
     read = instance_parameters.step(body, JSON)
     assert (read.action, read.seq) == (action, seq) and type(read.action) is type(action)
 
@@ -55,13 +55,14 @@ TEXTS = st.text(alphabet='{}[]":,01e.- \\aNu', max_size=40).map('"action": 1, {}
 @example('"action": ""')
 @example('"action": [], "seq": 1')
 @example('"action": null')
-def test_the_quick_way_takes_nothing_that_the_slow_way_refuses(inside: str) -> None:
+def test_the_fast_parser_accepts_nothing_that_the_slow_one_refuses(inside: str) -> None:
     body = f"{{{inside}}}".encode()
     try:
         quick = instance_parameters.step(body, JSON)
     except InvalidRequest as error:
         with pytest.raises(InvalidRequest) as refused:
-            slowly(body)
+            parse_slowly(body)
         assert str(error) == str(refused.value)
     else:
-        assert (quick.action, quick.seq) == (slowly(body).action, slowly(body).seq)
+        slow = parse_slowly(body)
+        assert (quick.action, quick.seq) == (slow.action, slow.seq)

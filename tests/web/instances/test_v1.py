@@ -1,4 +1,4 @@
-"""The v1 API, as openai/gym-http-api's clients call it, and what came since."""
+"""The v1 API, as openai/gym-http-api's clients call it, and its later additions."""
 
 import gzip
 import http.client
@@ -25,17 +25,17 @@ GOLDEN = json.loads((Path(__file__).parent / "golden" / "v1.json").read_text())
 
 
 def test_golden(server: Server) -> None:
-    """In order: the later cases build on the earlier ones."""
+    """Check all cases in order, since later ones build on earlier ones."""
     instance = server.create("CartPole-v1")
     assert len(GOLDEN) > 50
     for case in GOLDEN:
         try:
-            answers_as_printed(server, instance, case)
+            check_case(server, instance, case)
         except AssertionError as error:
             raise AssertionError(case) from error
 
 
-def answers_as_printed(server: Server, instance: str, case: dict[str, Any]) -> None:
+def check_case(server: Server, instance: str, case: dict[str, Any]) -> None:
     method = "POST" if "post" in case else "GET"
     path = (case.get("post") or case["get"]).replace("INSTANCE", instance)
     content_type = case.get("type", "application/json")
@@ -53,18 +53,18 @@ def answers_as_printed(server: Server, instance: str, case: dict[str, Any]) -> N
 
 
 @pytest.mark.parametrize(
-    ("asked", "made"),
+    ("requested", "made"),
     [("FrozenLake-v0", "FrozenLake-v1"), ("Pendulum-v0", "Pendulum-v1"), ("LunarLander-v2", "LunarLander-v3")],
 )
-def test_old_ids_are_echoed_as_asked_for(server: Server, asked: str, made: str) -> None:
-    token = server.create(asked)
-    assert server.get("/v1/envs/").json["all_envs"][token] == asked
+def test_old_ids_are_echoed_as_requested(server: Server, requested: str, made: str) -> None:
+    token = server.create(requested)
+    assert server.get("/v1/envs/").json["all_envs"][token] == requested
     described = server.get(f"/v1/envs/{token}/").json
-    assert (described["env_id"], described["environment"]) == (asked, made)
+    assert (described["env_id"], described["environment"]) == (requested, made)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2**32 - 1])
-def test_a_seed_is_that_of_the_first_reset_alone(server: Server, seed: int) -> None:
+def test_a_seed_is_for_the_first_reset_only(server: Server, seed: int) -> None:
     token = server.create("CartPole-v1", seed=seed)
     env = gymnasium.make("CartPole-v1")
     assert server.post(f"/v1/envs/{token}/reset/").json["observation"] == env.reset(seed=seed)[0].tolist()
@@ -74,7 +74,7 @@ def test_a_seed_is_that_of_the_first_reset_alone(server: Server, seed: int) -> N
 @pytest.mark.parametrize(
     "env_id", ["CartPole-v1", "Pendulum-v1", "FrozenLake-v1", "Blackjack-v1", "Taxi-v4", "LunarLander-v3"]
 )
-def test_a_trajectory_is_that_of_the_local_environment(server: Server, env_id: str) -> None:
+def test_trajectories_match_the_local_environment(server: Server, env_id: str) -> None:
     token = server.create(env_id)
     env = gymnasium.make(env_id)
     env.action_space.seed(7)
@@ -91,7 +91,7 @@ def test_a_trajectory_is_that_of_the_local_environment(server: Server, env_id: s
             break
 
 
-def test_a_time_limit_is_told_as_old_clients_look_for_it(server: Server) -> None:
+def test_a_time_limit_is_reported_in_info_for_old_clients(server: Server) -> None:
     token = server.create("CartPole-v1", max_episode_steps=2)
     server.post(f"/v1/envs/{token}/reset/")
     assert "TimeLimit.truncated" not in server.post(f"/v1/envs/{token}/step/", {"action": 0}).json["info"]
@@ -106,7 +106,7 @@ def test_a_step_before_the_first_reset_is_a_conflict(server: Server) -> None:
     assert answer.status == 409 and "before its first step" in answer.json["message"]
 
 
-def test_a_vector_instance_answers_in_lists(server: Server) -> None:
+def test_a_vector_instance_returns_lists(server: Server) -> None:
     token = server.create("CartPole-v1", num_envs=3, autoreset_mode="SameStep")
     assert np.shape(server.post(f"/v1/envs/{token}/reset/", {"seed": 1}).json["observation"]) == (3, 4)
     answer = server.post(f"/v1/envs/{token}/step/", {"action": [0, 1, 0]}).json
@@ -130,7 +130,7 @@ def test_infinite_bounds_are_numbers(server: Server) -> None:
 
 
 @pytest.mark.parametrize("render_mode", [None, "rgb_array"])
-def test_a_picture_is_the_local_one(server: Server, render_mode: str | None) -> None:
+def test_rendered_images_match_the_local_environment(server: Server, render_mode: str | None) -> None:
     token = server.create("CartPole-v1", render_mode=render_mode)
     server.post(f"/v1/envs/{token}/reset/", {"seed": 3})
     server.post(f"/v1/envs/{token}/step/", {"action": 1})
@@ -142,7 +142,7 @@ def test_a_picture_is_the_local_one(server: Server, render_mode: str | None) -> 
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(answer.body))), env.render())
 
 
-def test_a_description_tells_how_the_instance_is_doing(server: Server) -> None:
+def test_a_description_has_the_instances_progress(server: Server) -> None:
     token = server.create("CartPole-v1")
     server.post(f"/v1/envs/{token}/reset/", {"seq": 4})
     server.post(f"/v1/envs/{token}/step/", {"action": 1, "seq": 5})
@@ -159,34 +159,34 @@ def test_an_idempotency_key_makes_one_instance(server: Server) -> None:
     assert other.status == 422 and "Idempotency-Key" in other.json["message"]
 
 
-def test_a_body_may_begin_with_a_mark_and_may_not_be_compressed(server: Server) -> None:
+def test_a_body_may_have_a_byte_order_mark_but_no_compression(server: Server) -> None:
     instance = server.create("CartPole-v1")
     assert server.post(f"/v1/envs/{instance}/reset/").status == 200
-    said = b'{"action": 1}'
-    marked = server.post(f"/v1/envs/{instance}/step/", b"\xef\xbb\xbf" + said, Content_Type="application/json")
+    payload = b'{"action": 1}'
+    marked = server.post(f"/v1/envs/{instance}/step/", b"\xef\xbb\xbf" + payload, Content_Type="application/json")
     assert marked.status == 200, marked.body
     for path in (f"/v1/envs/{instance}/step/", "/v1/envs/"):
-        packed = server.post(path, gzip.compress(said), Content_Type="application/json", Content_Encoding="gzip")
+        packed = server.post(path, gzip.compress(payload), Content_Type="application/json", Content_Encoding="gzip")
         assert packed.status == 415 and "gzip" in packed.json["message"]
 
 
-def test_a_step_limit_says_its_range(server: Server) -> None:
+def test_an_invalid_step_limit_is_refused_with_its_range(server: Server) -> None:
     for steps in (-1, 0, 10**12, 1.5):
         answer = server.post("/v1/envs/", {"env_id": "CartPole-v1", "max_episode_steps": steps})
         assert answer.status == 400 and "from 1 to 2**31 - 1" in answer.json["message"]
 
 
-def test_no_copies_are_no_vector(server: Server) -> None:
+def test_a_vector_needs_at_least_one_copy(server: Server) -> None:
     for copies in (0, -1, True, 2.0):
         answer = server.post("/v1/envs/", {"env_id": "CartPole-v1", "num_envs": copies})
         assert answer.status == 400 and f"num_envs must be an integer from 1, not {copies}" in answer.json["message"]
 
 
-def test_each_copy_may_have_a_seed_of_its_own_and_none_goes_without(server: Server) -> None:
+def test_each_copy_needs_its_own_seed_if_one_has_it(server: Server) -> None:
     token = server.create("Pendulum-v1", num_envs=3)
     answer = server.post(f"/v1/envs/{token}/reset/", {"seed": [3, 9, 3]}).json["observation"]
     assert answer[0] == answer[2] != answer[1]
-    # What is drawn for a copy without a seed is in no journal, so that its episode could not be replayed.
+    # A seed drawn for a copy without one is not in the journal, so its episode could not be replayed.
     for seed, text in (([3, None, 5], "seed[1] must be"), ([3, -1, 5], "seed[1] must be"), ([3], "has 1 elements")):
         refused = server.post(f"/v1/envs/{token}/reset/", {"seed": seed})
         assert refused.status == 400 and text in refused.json["message"]

@@ -1,4 +1,4 @@
-"""Health, figures, and a database that goes away."""
+"""Health, metrics, and a database that becomes unreachable."""
 
 import os
 import signal
@@ -17,19 +17,19 @@ from tests.support.servers import Server, wait_for
 from tests.support.stopped import Stoppable, stoppable
 
 
-def figures(server: Server, **headers: str) -> dict[tuple[str, ...], float]:
-    """(name, labels' values in the order of their names…) → value."""
+def metrics(server: Server, **headers: str) -> dict[tuple[str, ...], float]:
+    """Return (name, values of the labels in the order of their names…) → value."""
     answer = server.get("/metrics", **headers)
     assert answer.status == 200 and answer.headers["Content-Type"].startswith("text/plain")
-    found = {}
+    values = {}
     for family in text_string_to_metric_families(answer.body.decode()):
         for sample in family.samples:
-            found[(sample.name, *dict(sorted(sample.labels.items())).values())] = sample.value
-    return found
+            values[(sample.name, *dict(sorted(sample.labels.items())).values())] = sample.value
+    return values
 
 
 @pytest.mark.long
-def test_figures_add_up_over_workers_and_hosts(start: Any) -> None:
+def test_metrics_add_up_over_workers_and_hosts(start: Any) -> None:
     server: Server = start(WORKERS=3)
     tokens = [server.create(name) for name in ("CartPole-v1", "CartPole-v1", "Pendulum-v1")]
     for token in tokens:
@@ -41,25 +41,25 @@ def test_figures_add_up_over_workers_and_hosts(start: Any) -> None:
     server.post(f"/v1/envs/{tokens[0]}/step/", {"action": 7})
 
     def complete() -> dict[tuple[str, ...], float] | None:
-        told = figures(server)
-        good = told.get(("gymserve_request_seconds_count", "v1.step", "POST", "200")) == 15
-        return told if good and told.get(("gymserve_step_seconds_count", "CartPole-v1", "total")) == 10 else None
+        values = metrics(server)
+        good = values.get(("gymserve_request_seconds_count", "v1.step", "POST", "200")) == 15
+        return values if good and values.get(("gymserve_step_seconds_count", "CartPole-v1", "total")) == 10 else None
 
-    told = wait_for(complete)
-    assert told[("gymserve_request_seconds_count", "v1.step", "POST", "400")] == 1
-    assert told[("gymserve_request_seconds_count", "v1.create", "POST", "200")] == 3
-    assert told[("gymserve_step_seconds_count", "Pendulum-v1", "journal")] == 5
-    parts = [told[("gymserve_step_seconds_sum", "CartPole-v1", part)] for part in ("environment", "journal", "total")]
+    values = wait_for(complete)
+    assert values[("gymserve_request_seconds_count", "v1.step", "POST", "400")] == 1
+    assert values[("gymserve_request_seconds_count", "v1.create", "POST", "200")] == 3
+    assert values[("gymserve_step_seconds_count", "Pendulum-v1", "journal")] == 5
+    parts = [values[("gymserve_step_seconds_sum", "CartPole-v1", part)] for part in ("environment", "journal", "total")]
     assert min(parts) > 0 and parts[0] + parts[1] < parts[2] < 1
-    assert told[("gymserve_journal_bytes_total", "CartPole-v1")] > 100
-    assert (told[("gymserve_instances",)], told[("gymserve_streams",)], told[("gymserve_hosts",)]) == (3, 0, 2)
-    assert told[("gymserve_host_restarts_total",)] == 0
-    assert {told[("gymserve_submissions", state)] for state in ("created", "running", "verifying")} == {0}
-    assert told[("gymserve_media_orders",)] == 0
+    assert values[("gymserve_journal_bytes_total", "CartPole-v1")] > 100
+    assert (values[("gymserve_instances",)], values[("gymserve_streams",)], values[("gymserve_hosts",)]) == (3, 0, 2)
+    assert values[("gymserve_host_restarts_total",)] == 0
+    assert {values[("gymserve_submissions", state)] for state in ("created", "running", "verifying")} == {0}
+    assert values[("gymserve_media_orders",)] == 0
     os.kill(server.hosts()[0], signal.SIGKILL)
     for token in tokens:
         server.get(f"/v1/envs/{token}/")
-    wait_for(lambda: figures(server)[("gymserve_host_restarts_total",)] == 1)
+    wait_for(lambda: metrics(server)[("gymserve_host_restarts_total",)] == 1)
 
 
 def test_health(secured: Secured) -> None:
@@ -73,12 +73,12 @@ def test_health(secured: Secured) -> None:
 
 @pytest.mark.guarantee("the database is away")
 @pytest.mark.parametrize("database_url", ["postgresql", pytest.param("mariadb", marks=pytest.mark.long)], indirect=True)
-def test_while_the_database_is_away_stepping_goes_on(database_url: str, start: Any) -> None:
+def test_stepping_continues_while_the_database_is_unreachable(database_url: str, start: Any) -> None:
     with behind_a_gate(database_url) as (gate, url):
-        _goes_on(gate, url, start)
+        _step_while_unreachable(gate, url, start)
 
 
-def _goes_on(gate: Gate, url: str, start: Any) -> None:
+def _step_while_unreachable(gate: Gate, url: str, start: Any) -> None:
     server: Server = start(AUTH="token", DATABASE=url, WORKERS=1, PRELOAD=False)
     number, key = server.account("a")
     bearer = {"Authorization": f"Bearer {key}"}
@@ -107,28 +107,28 @@ def _goes_on(gate: Gate, url: str, start: Any) -> None:
 @pytest.mark.long
 @pytest.mark.guarantee("the database accepts and is silent")
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_while_the_database_is_silent_stepping_goes_on(database_url: str, start: Any) -> None:
+def test_stepping_continues_while_the_database_is_silent(database_url: str, start: Any) -> None:
     with behind_a_gate(database_url) as (gate, url):
-        _goes_on_in_silence(url, gate.silent, start)
+        _step_while_silent(url, gate.silent, start)
 
 
 @pytest.mark.long
 @pytest.mark.guarantee("the database accepts and is silent")
 @pytest.mark.needs("initdb")
-def test_while_its_processes_are_stopped_stepping_goes_on(start: Any) -> None:
+def test_stepping_continues_while_the_databases_processes_are_stopped(start: Any) -> None:
     with stoppable() as database:
-        _goes_on_in_silence(database.url, database, start)
+        _step_while_silent(database.url, database, start)
 
 
-def _goes_on_in_silence(url: str, silence: threading.Event | Stoppable, start: Any) -> None:
+def _step_while_silent(url: str, silence: threading.Event | Stoppable, start: Any) -> None:
     server: Server = start(AUTH="token", DATABASE=url, WORKERS=1, THREADS=8)
     number, key = server.account("a")
     bearer = {"Authorization": f"Bearer {key}"}
-    asked = {"env_id": "Pendulum-v1", "max_episode_steps": 10**6}
-    token = server.post("/v1/envs/", asked, **bearer).json["token"]
+    payload = {"env_id": "Pendulum-v1", "max_episode_steps": 10**6}
+    token = server.post("/v1/envs/", payload, **bearer).json["token"]
     assert server.post(f"/v1/envs/{token}/reset/", **bearer).status == 200
     silence.set()
-    with ThreadPoolExecutor(20) as others:  # more than there are threads or connections
+    with ThreadPoolExecutor(20) as others:  # more than there are threads or connections for them
         waiting = [others.submit(server.get, f"/users/{number}/projects/", **bearer) for _ in range(40)]
         forgotten = time.monotonic() + 2 * REMEMBERED_SECONDS
         while time.monotonic() < forgotten:
@@ -142,7 +142,7 @@ def _goes_on_in_silence(url: str, silence: threading.Event | Stoppable, start: A
 
 
 @pytest.mark.long
-def test_a_supervisor_that_is_stopped_is_told_at_once(start: Any) -> None:
+def test_a_stopped_supervisor_is_reported_at_once(start: Any) -> None:
     server: Server = start()
     os.kill(server.supervisor(), signal.SIGSTOP)
     try:

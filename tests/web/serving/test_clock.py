@@ -1,4 +1,4 @@
-"""The clock jumps by a day, forth and back, under a running server: time-outs do not care, dates follow."""
+"""If a running server's clock jumps by a day, timeouts are not affected, and dates follow the clock."""
 
 import datetime
 import email.utils
@@ -21,7 +21,7 @@ CHALLENGE = {
 
 
 class Clock:
-    """What a server takes for the time of day; libfaketime's own way breaks `time.sleep` of Python 3.11."""
+    """A server's time of day. libfaketime is not used, since it breaks `time.sleep` of Python 3.11."""
 
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
         library, self.file = folder / "clock.so", folder / "offset"
@@ -33,15 +33,15 @@ class Clock:
             patch.setenv(name, value)
 
     def jump(self, days: int) -> None:
-        """The server's time is the true one and so many days."""
+        """Set the server's time to the true one plus `days`."""
         with open(self.file, "r+b" if self.file.exists() else "wb") as file:
             file.write(struct.pack("=q", round(days * DAY.total_seconds())))
 
 
 def shift(server: Server) -> int:
-    """By how many days the server's clock is off, as its answers tell."""
-    told = email.utils.parsedate_to_datetime(str(server.get("/health/live").headers["Date"]))
-    return round((told - datetime.datetime.now(datetime.UTC)) / DAY)
+    """Return how many days the server's clock is off, from the `Date` of a response."""
+    date = email.utils.parsedate_to_datetime(str(server.get("/health/live").headers["Date"]))
+    return round((date - datetime.datetime.now(datetime.UTC)) / DAY)
 
 
 def play(server: Server, token: str) -> None:
@@ -71,12 +71,12 @@ def test_no_submission_or_instance_ends_when_the_clock_jumps(start: Any, tmp_pat
     assert server.post(f"/v1/envs/{made['token']}/close/").status == 204
 
     def graded() -> Any:
-        told = server.get(f"/submissions/{made['submission_id']}/").json
-        return told if told["state"] == "graded" else None
+        row = server.get(f"/submissions/{made['submission_id']}/").json
+        return row if row["state"] == "graded" else None
 
-    told = wait_for(graded)
-    assert told["verdict"] == "verified" and [trial["state"] for trial in told["trials"]] == ["played"] * 3
-    assert all(trial["seconds"] >= 0 for trial in told["trials"])
+    row = wait_for(graded)
+    assert row["verdict"] == "verified" and [trial["state"] for trial in row["trials"]] == ["played"] * 3
+    assert all(trial["seconds"] >= 0 for trial in row["trials"])
 
 
 @pytest.mark.long

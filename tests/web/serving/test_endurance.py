@@ -1,4 +1,4 @@
-"""What only shows after a while. SERVER_KILLS=1000 and SOAK_ROUNDS=5000 make these as long as one likes."""
+"""Problems that only show after a while. SERVER_KILLS=1000 and SOAK_ROUNDS=5000 make these tests longer."""
 
 import os
 import random
@@ -22,7 +22,7 @@ PATIENT = client.Limits(patience=120.0)
 
 
 class Player(threading.Thread):
-    """An agent that plays on through whatever happens, and keeps all that it was answered."""
+    """An agent that keeps playing whatever happens, and records all responses."""
 
     def __init__(self, env_id: str, server: str) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ def test_everything_killed_at_random_instants_loses_no_step(start: Callable[...,
 
 
 def usage(server: Server) -> dict[str, float]:
-    """Processes, open files, and memory in MB (what is shared counted once) of all of a server."""
+    """Return a server's processes, open files, and memory in MB (shared memory counts once)."""
     pids = server.processes()
     kilobytes = 0
     for pid in pids:
@@ -89,8 +89,8 @@ def usage(server: Server) -> dict[str, float]:
     return {"processes": len(pids), "files": files, "memory": kilobytes / 1024}
 
 
-def days_work(server: Server) -> None:
-    """Instances made, used over the stream and HTTP, closed, and left in all ways that there are."""
+def use_instances(server: Server) -> None:
+    """Create instances, use them over the stream and HTTP, and close or abandon them in various ways."""
     for env_id in ("CartPole-v1", "Pendulum-v1", "HalfCheetah-v5"):
         env = client.make(env_id, server=server.url, limits=PATIENT)
         env.reset(seed=0)
@@ -125,10 +125,10 @@ def days_work(server: Server) -> None:
 def test_memory_files_and_processes_stay_flat(start: Callable[..., Server], rounds: int, growth: float) -> None:
     server = start(PREPARED_HOSTS=0, WORKERS=2)
     for _ in range(min(8, 2 * rounds) if rounds < 24 else rounds // 3):
-        days_work(server)
+        use_instances(server)
     before = at_rest(server)
     for _ in range(rounds):
-        days_work(server)
+        use_instances(server)
     after = at_rest(server)
     print(before, after)
     assert after["processes"] == before["processes"] and after["files"] <= before["files"] * 1.05
@@ -136,7 +136,7 @@ def test_memory_files_and_processes_stay_flat(start: Callable[..., Server], roun
 
 
 def at_rest(server: Server) -> dict[str, float]:
-    """Its usage when the last instance and the last stream are gone."""
+    """Return the server's usage once its last instance and stream are gone."""
     wait_for(lambda: not server.get("/v1/envs/").json["all_envs"])
     seen: list[dict[str, float]] = []
 

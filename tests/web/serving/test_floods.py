@@ -1,6 +1,6 @@
-"""Accounts and agents that take all they can, and what cannot be digested: others do not notice, and places come back.
+"""Floods of requests and malformed bodies do not affect other accounts, and their instances and streams become free.
 
-FLOOD=10000 CUT=1000 python -m pytest -m '' tests/web/serving/test_floods.py    in THREATS' numbers; smaller ones otherwise
+FLOOD=10000 CUT=1000 python -m pytest -m '' tests/web/serving/test_floods.py    for full numbers; the defaults are smaller
 """
 
 import concurrent.futures
@@ -17,19 +17,19 @@ from gymserve.hosts.messages import GetStatus
 from tests.support.servers import Server, wait_for
 from tests.web.challenges.playing import bearer
 
-FLOOD = int(os.environ.get("FLOOD", "400"))  # creations in the long part
+FLOOD = int(os.environ.get("FLOOD", "400"))  # creations in the long test
 CUT = int(os.environ.get("CUT", "40"))  # streams
 PLACES = 5
 
 
 class Flooded:
-    """A server with two accounts: one that takes all it can, and one that works."""
+    """A server with two accounts: one that floods it, and one that works."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
         self.greedy, self.working = (server.account(name)[1] for name in ("greedy", "working"))
-        asked = {"env_id": "Pendulum-v1", "max_episode_steps": 10**6}
-        self.token = server.post("/v1/envs/", asked, **bearer(self.working)).json["token"]
+        payload = {"env_id": "Pendulum-v1", "max_episode_steps": 10**6}
+        self.token = server.post("/v1/envs/", payload, **bearer(self.working)).json["token"]
         server.post(f"/v1/envs/{self.token}/reset/", **bearer(self.working))
 
     def works(self) -> None:
@@ -47,7 +47,7 @@ def flooded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flooded]:
 
 @pytest.mark.guarantee("an account creates without end; streams are cut without a word; bodies cannot be digested")
 @pytest.mark.parametrize("number", [40, pytest.param(FLOOD, marks=pytest.mark.long)])
-def test_a_flood_of_creations_takes_an_accounts_places_and_no_others(flooded: Flooded, number: int) -> None:
+def test_a_flood_of_creations_is_limited_to_its_account(flooded: Flooded, number: int) -> None:
     server, key = flooded.server, bearer(flooded.greedy)
     for token in server.get("/v1/envs/", **key).json["all_envs"]:
         server.post(f"/v1/envs/{token}/close/", **key)
@@ -60,10 +60,10 @@ def test_a_flood_of_creations_takes_an_accounts_places_and_no_others(flooded: Fl
         flood = [attackers.submit(create) for _ in range(number)]
         while not all(each.done() for each in flood):
             flooded.works()
-    told = [each.result() for each in flood]
-    made = [text for status, text in told if status == 200]
+    answers = [each.result() for each in flood]
+    made = [text for status, text in answers if status == 200]
     assert len(made) == PLACES
-    refused = {answer for answer in told if answer[0] != 200}
+    refused = {answer for answer in answers if answer[0] != 200}
     assert refused == {(429, f"the account has ACCOUNT_INSTANCES = {PLACES} instances already: close one")}
     assert len(server.get("/v1/envs/", **key).json["all_envs"]) == PLACES
     for token in made:
@@ -72,7 +72,7 @@ def test_a_flood_of_creations_takes_an_accounts_places_and_no_others(flooded: Fl
 
 
 def attach(flooded: Flooded, token: str, sockets: contextlib.ExitStack) -> bytes:
-    """The status of a stream's handshake; `sockets` closes it."""
+    """Open a stream and return the status of its handshake; `sockets` closes it."""
     sock = sockets.enter_context(socket.create_connection(("127.0.0.1", flooded.server.port), timeout=60))
     sock.sendall(
         f"GET /v1/envs/{token}/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -83,8 +83,8 @@ def attach(flooded: Flooded, token: str, sockets: contextlib.ExitStack) -> bytes
 
 
 @pytest.mark.guarantee("an account creates without end; streams are cut without a word; bodies cannot be digested")
-def test_the_places_of_streams_that_are_cut_come_back(flooded: Flooded) -> None:
-    """From the server's side a cut cable is a socket that says nothing any more, not even that it is closed."""
+def test_broken_streams_stop_counting(flooded: Flooded) -> None:
+    """To the server, a cut cable is a socket that sends nothing any more, not even that it is closed."""
     key = bearer(flooded.greedy)
     listed = list(flooded.server.get("/v1/envs/", **key).json["all_envs"])
     token = listed[0] if listed else flooded.server.post("/v1/envs/", {"env_id": "CartPole-v1"}, **key).json["token"]
@@ -97,11 +97,11 @@ def test_the_places_of_streams_that_are_cut_come_back(flooded: Flooded) -> None:
 
 
 DEEP = 10**5
-INDIGESTIBLE = {
+MALFORMED = {
     "a hundred thousand lists": b'{"env_id": "CartPole-v1", "kwargs": ' + b"[" * DEEP + b"]" * DEEP + b"}",
     "a hundred thousand objects": b'{"action": ' + b'{"a":' * DEEP + b"1" + b"}" * DEEP + b"}",
     "an integer of a hundred thousand digits": b'{"action": ' + b"9" * DEEP + b"}",
-    "a number beyond all": b'{"action": 1e999, "env_id": 1e999}',
+    "a number beyond infinity": b'{"action": 1e999, "env_id": 1e999}',
     "half a character": b'{"action": "\\ud800", "env_id": "\xff"}',
     "a pickle": pickle.dumps({"action": 1, "env_id": "CartPole-v1"}),
     "a key twice": b'{"action": 0, "action": [], "env_id": "x", "env_id": "CartPole-v1", "num_envs": -1}',
@@ -109,15 +109,15 @@ INDIGESTIBLE = {
 
 
 @pytest.mark.guarantee("an account creates without end; streams are cut without a word; bodies cannot be digested")
-@pytest.mark.parametrize("what", INDIGESTIBLE)
-def test_what_cannot_be_digested_is_refused_and_ends_nothing(flooded: Flooded, what: str) -> None:
+@pytest.mark.parametrize("what", MALFORMED)
+def test_malformed_bodies_are_refused_and_end_nothing(flooded: Flooded, what: str) -> None:
     hosts = flooded.server.hosts()
     for path in ("/v1/envs/", f"/v1/envs/{flooded.token}/step/", f"/v1/envs/{flooded.token}/reset/"):
         answer = flooded.server.request(
-            "POST", path, INDIGESTIBLE[what], Content_Type="application/json", **bearer(flooded.working)
+            "POST", path, MALFORMED[what], Content_Type="application/json", **bearer(flooded.working)
         )
         assert answer.status in (200, 400), (path, answer.status, answer.body[:300])
-        assert answer.status != 200 or path.endswith("/reset/")  # which needs no body
+        assert answer.status != 200 or path.endswith("/reset/")  # a reset needs no body
     flooded.works()
     assert set(hosts) <= set(flooded.server.hosts())
 

@@ -1,4 +1,4 @@
-"""A disk without room: every kind of request is answered or refused, nothing that was acknowledged is lost, and it recovers."""
+"""On a full disk every kind of request is answered or refused, nothing acknowledged is lost, and the server recovers."""
 
 import contextlib
 import json
@@ -22,12 +22,12 @@ EXPERIMENT = {"name": "waits", "algorithm": "PPO", "environment": "CartPole-v1",
 PROJECT = {"title": "maps", "description": "", "project_type": "pymarl"}
 
 
-class Full:
-    """A server with accounts on a small disk, which it fills, and what was begun there."""
+class FullServer:
+    """A server on a small disk that can be filled, with an instance, a submission, an experiment and a project."""
 
     def __init__(self, disk: Path) -> None:
         self.disk = disk
-        # No experiment is run, and no video made: processes that train are another matter.
+        # No experiments run and no videos are made: other tests cover those processes.
         self.server = Server(
             disk / "data", AUTH="token", SIGN_UP=True, MAX_CONCURRENT_EXPERIMENTS=0, LOGIN_ATTEMPTS=1000
         )
@@ -56,7 +56,7 @@ class Full:
         (self.disk / "filler").unlink()
 
     def everything(self) -> Iterator[tuple[str, Answer]]:
-        """Each kind of request that writes, and all that only read, with what was answered."""
+        """Send each kind of request that writes, and all that only read, and yield their responses."""
         here, cart, experiment = f"/v1/envs/{self.token}", "/challenges/cart", f"/experiments/{self.experiment}"
         password = f"username=organiser@example.org&password={PASSWORD}".encode()
         for method, path, body in (
@@ -106,13 +106,13 @@ class Full:
 @pytest.mark.guarantee("the disk is full")
 def test_with_a_full_disk_every_kind_of_request_is_answered_or_refused(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", megabytes=8) as disk, contextlib.ExitStack() as stopping:
-        full = Full(disk)
+        full = FullServer(disk)
         stopping.callback(full.server.stop)
         workers, supervisor = full.server.workers(), full.server.supervisor()
         full.fill()
         refused = 0
         for what, answer in full.everything():
-            full.fill()  # what a request gave up must not serve the next one
+            full.fill()  # space that a request has freed must not help the next one
             assert answer.status < 500 or answer.status in (503, 507), (what, answer.status, answer.body)
             refused += answer.status == 507
             if answer.status >= 500 and what.startswith("POST"):
@@ -124,7 +124,7 @@ def test_with_a_full_disk_every_kind_of_request_is_answered_or_refused(tmp_path:
         full.empty()
         wait_for(lambda: full.ask("POST", f"/v1/envs/{full.token}/step/", {"action": [0.0]}).status == 200)
         for what, answer in full.everything():
-            ready = what == "GET /health/ready"  # which wants more than this disk has
+            ready = what == "GET /health/ready"  # it needs more space than this disk has
             assert answer.status < 500 or ready, (what, answer.status, answer.body)
         for name in ("one", "two"):
             made = full.ask("POST", f"/users/{full.user}/keys/", {"name": name})

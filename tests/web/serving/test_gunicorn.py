@@ -1,4 +1,4 @@
-"""What a new gunicorn must keep of its inner parts: where one of these fails, `gymserve.web.serving.worker` needs a look."""
+"""The internals of gunicorn that `gymserve.web.serving.worker` relies on; if one of these fails, the worker needs a change."""
 
 import inspect
 import os
@@ -37,7 +37,7 @@ OVERRIDDEN = (
 
 @pytest.fixture
 def threads() -> Iterator[ThreadWorker]:
-    """gunicorn's own worker, which runs nothing."""
+    """gunicorn's own worker, which is not running."""
     configuration = Config()
     made = ThreadWorker(1, os.getpid(), [], None, 30, configuration, Logger(configuration))
     made.poller = selectors.DefaultSelector()
@@ -59,7 +59,7 @@ def parameters(function: Any) -> list[str]:
     return list(inspect.signature(function).parameters)
 
 
-def test_the_version_is_the_one_that_the_worker_was_written_for() -> None:
+def test_the_worker_was_written_for_this_version() -> None:
     needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     (line,) = (each for each in needed if each.startswith("gunicorn"))
     assert line == f"gunicorn>={gunicorn.version_info[0]},<{gunicorn.version_info[0] + 1}"
@@ -67,39 +67,37 @@ def test_the_version_is_the_one_that_the_worker_was_written_for() -> None:
 
 
 @pytest.mark.parametrize("name", OVERRIDDEN)
-def test_each_overridden_method_is_there_and_takes_the_same(name: str) -> None:
+def test_overridden_methods_exist_with_the_same_parameters(name: str) -> None:
     theirs, ours = parameters(getattr(ThreadWorker, name)), parameters(getattr(worker.Worker, name))
     assert ours[: len(theirs)] == theirs
 
 
-def test_everything_that_the_worker_overrides_is_listed() -> None:
+def test_all_overridden_methods_are_listed() -> None:
     own = {name for name, value in vars(worker.Worker).items() if inspect.isfunction(value)} - {"__init__"}
     assert own & {name for name, _ in inspect.getmembers(ThreadWorker)} == set(OVERRIDDEN)
 
 
-def test_a_worker_has_what_ours_reads(threads: ThreadWorker) -> None:
+def test_a_worker_has_the_attributes_that_ours_reads(threads: ThreadWorker) -> None:
     for name in ("alive", "sockets", "tpool", "method_queue", "pending_conns", "nr_conns", "log", "wsgi", "cfg"):
         assert name == "wsgi" or hasattr(threads, name), name
     assert threads.alive is True and threads.nr_conns == 0 and not threads.pending_conns
 
 
-def test_settings_are_plain_attributes_once_they_are_copied(threads: ThreadWorker) -> None:
+def test_copied_settings_are_plain_attributes(threads: ThreadWorker) -> None:
     configuration = threads.cfg
     vars(configuration).update((name, setting.get()) for name, setting in configuration.settings.items())
     assert vars(configuration)["threads"] == configuration.threads == 1
     assert not configuration.is_ssl
 
 
-def test_a_deferred_connection_is_the_last_of_the_pending_ones_with_a_time_to_end(
-    threads: ThreadWorker, conn: TConn
-) -> None:
+def test_a_deferred_connection_is_the_last_pending_one_and_has_a_timeout(threads: ThreadWorker, conn: TConn) -> None:
     deferred: Future[bool] = Future()
     deferred.set_result(worker.DEFER)
     threads.finish_request(conn, deferred)
     assert threads.pending_conns[-1] is conn and isinstance(conn.timeout, float)
 
 
-def test_a_connection_is_parsed_from_an_unreader_of_ours(threads: ThreadWorker, conn: Any) -> None:
+def test_a_connection_is_parsed_from_our_reader(threads: ThreadWorker, conn: Any) -> None:
     assert (conn.initialized, conn.is_http2, conn.timeout, conn.parser) == (False, False, None, None)
     assert conn.wait_for_data(1.0) is True
     conn.init()
@@ -112,13 +110,13 @@ def test_a_connection_is_parsed_from_an_unreader_of_ours(threads: ThreadWorker, 
     assert conn.parser.req_count == 1 and not reader.started()
 
 
-def test_an_unreader_keeps_its_shape(conn: TConn) -> None:
+def test_our_reader_has_the_unreaders_interface(conn: TConn) -> None:
     assert parameters(SocketUnreader.chunk) == parameters(worker.RequestReader.chunk) == ["self", "size_hint"]
     assert SocketUnreader(conn.sock, 7).mxchunk == 7
 
 
 @pytest.mark.parametrize("headers", [[("Content-Length", "4")], []])
-def test_a_response_of_ours_is_made_and_differs_in_its_head_alone(
+def test_our_response_is_used_and_differs_only_in_its_head(
     threads: ThreadWorker, monkeypatch: pytest.MonkeyPatch, headers: list[tuple[str, str]]
 ) -> None:
     heads = []
@@ -137,7 +135,7 @@ def test_a_response_of_ours_is_made_and_differs_in_its_head_alone(
     assert re.sub(rb"Server: [^\r]+\r\n", b"", heads[0]) == heads[1]
 
 
-def test_refusals_are_written_by_a_function_that_ours_can_stand_in_for() -> None:
+def test_errors_are_written_by_a_function_that_ours_replaces() -> None:
     assert parameters(util.write_error) == parameters(worker.write_error)
     assert "util.write_error(client" in inspect.getsource(ThreadWorker.handle_error)
     assert {"sock", "timeout"} <= set(parameters(util.close_graceful))

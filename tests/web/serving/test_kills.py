@@ -1,6 +1,6 @@
-"""Kills while agents submit: every submission ends graded once, or void with its slot back.
+"""Kills while agents submit: every submission is graded once, or void with its slot returned.
 
-KILLS=1000 python -m pytest -m long tests/web/serving/test_kills.py    as often as THREATS' figure asks; a few kills otherwise
+KILLS=1000 python -m pytest -m long tests/web/serving/test_kills.py    for the full number; the default is a few kills
 """
 
 import contextlib
@@ -27,9 +27,9 @@ CHALLENGE = {
 
 
 class Agent(threading.Thread):
-    """Submits again and again until it is told to stop, and remembers each step that was answered."""
+    """Submits repeatedly until it is stopped, and records each acknowledged step."""
 
-    moves = 0  # of all agents
+    moves = 0  # the steps of all agents
 
     def __init__(self, server: Server, key: str, stop: threading.Event) -> None:
         super().__init__(daemon=True)
@@ -47,12 +47,12 @@ class Agent(threading.Thread):
             self.error = error
 
     def ask(self, path: str, body: Any = None, **headers: str) -> Answer:
-        """A call that is repeated until it is answered, as clients do."""
+        """Repeat a request until it is answered, as clients do."""
 
         def attempt() -> Answer | None:
             with contextlib.suppress(OSError, http.client.HTTPException):
                 answer = self.server.post(path, body, **bearer(self.key), **headers)
-                # A host that is killed twice in one call looks as if the call had done it.
+                # If a host is killed twice in one call, the server blames the call.
                 if answer.status != 503 and "SIGKILL" not in answer.body.decode():
                     return answer
             return None
@@ -73,7 +73,7 @@ class Agent(threading.Thread):
         self.ask(f"{path}/close/")
 
     def moves_of(self, path: str) -> Iterator[bool]:
-        """Plays all trials: true for each that begins, false for each step."""
+        """Play all trials; yield True for each that begins, and False for each step."""
         seq = 0
         while self.ask(f"{path}/reset/", {"seq": seq}).json.get("observation") is not None:
             yield True
@@ -102,13 +102,13 @@ def kill(server: Server, what: str) -> None:
         server.kill()
         server.start()
         return
-    with contextlib.suppress(OSError, ValueError):  # it is just being replaced
+    with contextlib.suppress(OSError, ValueError):  # the process is being replaced
         for pid in VICTIMS[what](server):
             os.kill(pid, signal.SIGKILL)
 
 
 def survives(server: Server, kills: list[str], moves: Callable[[], int]) -> None:
-    """Agents submit while `kills` befall their server, one after every `moves()` answered steps."""
+    """Let agents submit while their server suffers `kills`, one after every `moves()` acknowledged steps."""
     server.keeps_port = True
     (_, organiser), (_, key) = server.account("o", "organiser"), server.account("a")
     assert server.post("/challenges/", {"definition": CHALLENGE}, **bearer(organiser)).status == 200
@@ -144,7 +144,7 @@ def test_whatever_is_killed_every_submission_ends_once(start: Any) -> None:
 
 
 def check(server: Server, key: str, played: dict[str, list[int]]) -> None:
-    """Each submission is told of once, ended, and has the steps that its agent was answered, no more and no fewer."""
+    """Check that each submission is listed once and final, and has exactly its agent's acknowledged steps."""
 
     def settled() -> list[dict[str, Any]] | None:
         rows: list[dict[str, Any]] = []
