@@ -15,7 +15,7 @@ from gymserve.protocol import errors
 from gymserve.store import schema
 from gymserve.web.serving.server import (
     ARBITER,
-    Server,
+    GunicornServer,
     check_listeners,
     check_reach,
     import_application,
@@ -102,7 +102,7 @@ def _serve(configuration: settings.Settings, listener: socket.socket, port: int,
         loglevel="info" if configuration.LOG_LEVEL == "debug" else "warning",
         reload=reload,
     )
-    Server(lambda: application(configuration), values).run()
+    GunicornServer(lambda: application(configuration), values).run()
     return 0
 
 

@@ -77,7 +77,7 @@ def create_app(settings: Settings) -> Flask:
     """Create the application. It keeps no instance state, so any number of processes can run it side by side."""
     logs.configure(settings)
     app = Flask(__name__)
-    app.request_class = parameters.Request
+    app.request_class = parameters.StrictRequest
     app.config["MAX_CONTENT_LENGTH"] = settings.MAX_BODY_BYTES
     # Old clients omit trailing slashes or add extra ones, and do not follow a redirected POST.
     app.url_map.strict_slashes = False

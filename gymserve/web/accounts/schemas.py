@@ -13,7 +13,7 @@ Email = Annotated[str, Meta(min_length=1, max_length=254, description="an email,
 Role = Literal[ROLES]  # type: ignore[valid-type]  # the roles are only known at run time
 
 
-class Login(Struct):
+class LoginForm(Struct):
     """The form of the OAuth2 password flow. Empty fields count as missing."""
 
     username: Annotated[str, Meta(min_length=1, description="the account's email")]
@@ -24,7 +24,7 @@ class Login(Struct):
     client_secret: str = ""
 
 
-class Token(Struct):
+class AccessToken(Struct):
     access_token: Annotated[str, Meta(description="the token to send as Authorization: Bearer")]
     token_type: str
     expires_in: Annotated[int, Meta(description="seconds")]
@@ -66,7 +66,7 @@ class User(Struct):
     projects: list[Project]
 
 
-class Key(Struct):
+class KeyCard(Struct):
     id: int
     name: str
     hint: Annotated[str, Meta(description="the beginning of the key")]
@@ -75,5 +75,5 @@ class Key(Struct):
     expires_at: str | None
 
 
-class NewKey(Key):
+class NewKey(KeyCard):
     key: Annotated[str, Meta(description="the key, which is shown only once")] = ""

@@ -52,10 +52,10 @@ def key_row(key: ApiKey) -> dict[str, Any]:
 
 @blueprint.post("/token")
 @allow(PUBLIC)
-@documented(schemas.Token, form=schemas.Login, errors=(401, 429))
+@documented(schemas.AccessToken, form=schemas.LoginForm, errors=(401, 429))
 def token() -> Response:
     """Log in with a password (OAuth2 password flow)."""
-    params, by = parameters.parse_form(schemas.Login), actor()
+    params, by = parameters.parse_form(schemas.LoginForm), actor()
     account = backend().accounts.entrance.log_in(
         params.username, params.password, address=by.address, request_id=by.request_id
     )
@@ -172,7 +172,7 @@ def create_key(user_id: int) -> Response:
 
 
 @blueprint.get("/users/<int:user_id>/keys/")
-@documented(schemas.Key, many=True, errors=OTHERS)
+@documented(schemas.KeyCard, many=True, errors=OTHERS)
 @owner_only
 def list_keys(user_id: int) -> Response:
     """List an account's API keys."""

@@ -130,7 +130,7 @@ def submission_row(row: Submission, challenge: str, entrant: str) -> dict[str, A
 
 @blueprint.get("/challenges/")
 @allow(PUBLIC)
-@documented(schemas.Challenges)
+@documented(schemas.ChallengeCards)
 def list_all() -> Response:
     """List the challenges."""
     return json_answer(
@@ -140,7 +140,7 @@ def list_all() -> Response:
 
 @blueprint.post("/challenges/")
 @allow(ORGANISER)
-@documented(schemas.Challenge, body=schemas.NewChallenge, errors=OTHERS)
+@documented(schemas.ChallengeCard, body=schemas.NewChallenge, errors=OTHERS)
 def define() -> Response:
     """Define a challenge, or change one of yours: as TOML, or as an object of the same shape."""
     params = parameters.parse(schemas.NewChallenge)
@@ -159,7 +159,7 @@ def define() -> Response:
 
 @blueprint.get("/challenges/<name>/")
 @allow(PUBLIC)
-@documented(schemas.Challenge)
+@documented(schemas.ChallengeCard)
 def show(name: str) -> Response:
     """Describe a challenge: its rules, its phases with commitments to their seeds, and the keys of past phases' seeds."""
     return json_answer(grading().competition.describe(grading().competition.find(name)))
@@ -167,7 +167,7 @@ def show(name: str) -> Response:
 
 @blueprint.post("/challenges/<name>/open/")
 @allow(ORGANISER)
-@documented(schemas.Challenge, errors=OTHERS)
+@documented(schemas.ChallengeCard, errors=OTHERS)
 def open_one(name: str) -> Response:
     """Open a challenge to submissions, within the dates of its phases."""
     return _set_open(name, True)
@@ -175,7 +175,7 @@ def open_one(name: str) -> Response:
 
 @blueprint.post("/challenges/<name>/close/")
 @allow(ORGANISER)
-@documented(schemas.Challenge, errors=OTHERS)
+@documented(schemas.ChallengeCard, errors=OTHERS)
 def close_one(name: str) -> Response:
     """Close a challenge to new submissions."""
     return _set_open(name, False)
@@ -190,7 +190,9 @@ def _set_open(name: str, is_open: bool) -> Response:
 
 
 @blueprint.post("/challenges/<name>/submissions/")
-@documented(schemas.Submitted, body=schemas.NewSubmission, body_needed=False, errors=(*OTHERS, 409, 422, 500, 507))
+@documented(
+    schemas.BegunSubmission, body=schemas.NewSubmission, body_needed=False, errors=(*OTHERS, 409, 422, 500, 507)
+)
 def begin(name: str) -> Response:
     """Begin a submission: the returned token addresses a graded instance."""
     params = parameters.parse(schemas.NewSubmission, needed=False)
@@ -246,7 +248,7 @@ def _rank(record: Held, row: Submission) -> int | None:
 
 
 @blueprint.get("/submissions/<submission_id>/receipt")
-@documented(schemas.Receipt, errors=(*OTHERS, 409))
+@documented(schemas.SignedReceipt, errors=(*OTHERS, 409))
 def receipt(submission_id: str) -> Response:
     """Get a graded submission's receipt, signed by the server."""
     row, _ = find_submission(submission_id, caller())

@@ -99,7 +99,7 @@ def participant(key_or_submission: str) -> Response:
 
 @blueprint.post("/external_graders")
 @allow(ORGANISER)
-@documented(schemas.Entered, status=202, errors=ERRORS, query=QUERY)
+@documented(schemas.EnteredSubmission, status=202, errors=ERRORS, query=QUERY)
 def enter() -> Response:
     """Begin a participant's submission that is graded elsewhere."""
     row, remaining = grading().embedded.enter(identity(), _participant_of_request(), _challenge(), _report())
@@ -109,7 +109,7 @@ def enter() -> Response:
 
 @blueprint.route("/external_graders/<key_or_submission>", methods=["PATCH"])
 @allow(ORGANISER)
-@documented(schemas.Entered, status=202, errors=ERRORS, query=QUERY)
+@documented(schemas.EnteredSubmission, status=202, errors=ERRORS, query=QUERY)
 def update(key_or_submission: str) -> Response:
     """Update a submission that is graded elsewhere."""
     row = grading().embedded.update(identity(), key_or_submission, _report())

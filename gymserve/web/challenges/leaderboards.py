@@ -20,7 +20,7 @@ PHASE = {"phase": "the phase; by default the current or last one"}
 @blueprint.get("/challenges/<name>/leaderboard")
 @allow(PUBLIC)
 @documented(
-    schemas.Leaderboard,
+    schemas.BoardPage,
     also={304: None},
     media=("text/csv",),
     errors=(409,),
@@ -55,7 +55,7 @@ def show_leaderboard(name: str) -> Response:
 @blueprint.get("/challenges/<name>/leaderboard/history")
 @allow(PUBLIC)
 @documented(
-    schemas.History,
+    schemas.ScoreHistory,
     errors=(409,),
     query={
         "entrant": "the entrant, as named on the leaderboard; by default your account",

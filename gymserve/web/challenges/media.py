@@ -50,7 +50,7 @@ def _requested_submission(submission_id: str) -> tuple[Submission, Held]:
 
 @blueprint.get("/submissions/<submission_id>/media/")
 @allow(PUBLIC)
-@documented(schemas.Media, errors=(401, 403))
+@documented(schemas.SubmissionMedia, errors=(401, 403))
 def show_media(submission_id: str) -> Response:
     """List a submission's videos and images, or their progress."""
     row, _ = _requested_submission(submission_id)
@@ -59,7 +59,7 @@ def show_media(submission_id: str) -> Response:
 
 @blueprint.post("/submissions/<submission_id>/media/")
 @allow(ORGANISER)
-@documented(schemas.Media, errors=(401, 403, 409, 507))
+@documented(schemas.SubmissionMedia, errors=(401, 403, 409, 507))
 def make_media(submission_id: str) -> Response:
     """Make a submission's videos again, e.g. after a failure."""
     row, record = find_submission(submission_id, who := identity(), public=True)

@@ -17,7 +17,7 @@ class NewChallenge(Struct):
     definition: Annotated[dict[str, Any] | None, Meta(description="the same as an object")] = None
 
 
-class Challenge(Struct):
+class ChallengeCard(Struct):
     name: str
     title: str
     description: str
@@ -38,8 +38,8 @@ class Challenge(Struct):
     digest: Annotated[str, Meta(description="SHA-256 of the definition")]
 
 
-class Challenges(Struct):
-    challenges: list[Challenge]
+class ChallengeCards(Struct):
+    challenges: list[ChallengeCard]
 
 
 class TeamRequest(Struct):
@@ -49,7 +49,7 @@ class TeamRequest(Struct):
     code: Annotated[str | None, Meta(description="the code from a team's invitation, to join it")] = None
 
 
-class Team(Struct):
+class TeamCard(Struct):
     name: str
     entrant: Annotated[str, Meta(description="its name on the leaderboard")]
     members: list[str]
@@ -64,7 +64,7 @@ class NewSubmission(Struct):
     entrant: Entrant = None
 
 
-class Submitted(Struct):
+class BegunSubmission(Struct):
     instance_id: str
     token: Annotated[str, Meta(description="the token of the graded instance, which you reset and step like any other")]
     submission_id: str
@@ -109,7 +109,7 @@ class Participant(Struct):
     message: str
 
 
-class Entered(Struct):
+class EnteredSubmission(Struct):
     message: str
     submission_id: int
     submissions_remaining: Annotated[int | None, Meta(description="the number left today; null means no limit")]
@@ -134,7 +134,7 @@ class ExternalSubmission(Struct):
     media_content_type: str | None
 
 
-class Media(Struct):
+class SubmissionMedia(Struct):
     """A submission's videos and images. The fields after `files` are set once the videos are made."""
 
     submission_id: str
@@ -153,7 +153,7 @@ class Media(Struct):
     agrees: Annotated[bool | None, Meta(description="whether the replay is identical to the recorded run")] = None
 
 
-class Receipt(Struct):
+class SignedReceipt(Struct):
     statement: dict[str, Any]
     signature: Annotated[str, Meta(description="the Ed25519 signature of the statement as canonical JSON, in base64")]
 
@@ -164,7 +164,7 @@ class SigningKey(Struct):
     fingerprint: Annotated[str, Meta(description="16 digits of its SHA-256, which `python -m grader verify` prints")]
 
 
-class Place(Struct):
+class BoardPlace(Struct):
     rank: int | None
     entrant: Annotated[str, Meta(description="the entrant's display name")]
     entrant_id: Annotated[str, Meta(description="the entrant's id, which does not change with the name")]
@@ -182,14 +182,14 @@ class Place(Struct):
     baseline: bool
 
 
-class Leaderboard(Struct):
+class BoardPage(Struct):
     challenge: str
     phase: str
     total: Annotated[int, Meta(description="the number of places, including baselines")]
-    places: list[Place]
+    places: list[BoardPlace]
 
 
-class Scored(Struct):
+class ScoredSubmission(Struct):
     submission: str
     score: float
     secondary: float | None
@@ -200,8 +200,8 @@ class Scored(Struct):
     finished_at: str
 
 
-class History(Struct):
+class ScoreHistory(Struct):
     challenge: str
     phase: str
     entrant: str
-    submissions: Annotated[list[Scored], Meta(description="the submissions that have a score, newest first")]
+    submissions: Annotated[list[ScoredSubmission], Meta(description="the submissions that have a score, newest first")]

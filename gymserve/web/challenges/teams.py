@@ -16,14 +16,14 @@ ERRORS = (401, 403, 409)
 
 
 @blueprint.get("/challenges/<name>/team/")
-@documented(schemas.Team, errors=ERRORS)
+@documented(schemas.TeamCard, errors=ERRORS)
 def show(name: str) -> Response:
     """Show your team in a challenge."""
     return json_answer(grading().teams.of(grading().competition.find(name), identity().account_id or None)._asdict())
 
 
 @blueprint.post("/challenges/<name>/team/")
-@documented(schemas.Team, body=schemas.TeamRequest, errors=ERRORS)
+@documented(schemas.TeamCard, body=schemas.TeamRequest, errors=ERRORS)
 def enter(name: str) -> Response:
     """Create a team with a name, or join one with the code from its invitation."""
     params = parameters.parse(schemas.TeamRequest)

@@ -42,7 +42,7 @@ KEY = "gymserve"  # in the application's extensions
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grading:
+class GradingParts:
     """The parts for challenges and their submissions."""
 
     competition: Competition
@@ -52,7 +52,7 @@ class Grading:
     leaderboard: Leaderboard
 
     @classmethod
-    def of(cls, settings: Settings, accounts: Accounts, instances: Instances, media: Media) -> "Grading":
+    def of(cls, settings: Settings, accounts: Accounts, instances: Instances, media: Media) -> "GradingParts":
         data, database = instances.pool.data, accounts.database
         competition = Competition(database, data, functions=settings.SCORING_FUNCTIONS)
         outbox = Outbox.of(settings, database, data)
@@ -82,7 +82,7 @@ class Grading:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
+class TrainingParts:
     """The parts for experiments and their models."""
 
     projects: Projects
@@ -101,7 +101,7 @@ class Training:
     @classmethod
     def of(
         cls, settings: Settings, accounts: Accounts, instances: Instances, media: Media, wake: Callable[[], None]
-    ) -> "Training":
+    ) -> "TrainingParts":
         """Make the parts; `wake` is called when there may be work for a background process."""
         data, database = instances.pool.data, accounts.database
         dry_runs = DryRuns(data / DRY_RUNS, wake)
@@ -154,8 +154,8 @@ class Backend:
     accounts: Accounts
     instances: Instances
     media: Media
-    grading: Grading
-    training: Training
+    grading: GradingParts
+    training: TrainingParts
     background: Background
     counts: Counts
 
@@ -166,8 +166,8 @@ class Backend:
         instances = Instances(settings, environments.Catalogue.of(settings))
         accounts = Accounts(settings)
         media = Media.of(settings, instances.pool.data)
-        grading = Grading.of(settings, accounts, instances, media)
-        training = Training.of(settings, accounts, instances, media, background.wake)
+        grading = GradingParts.of(settings, accounts, instances, media)
+        training = TrainingParts.of(settings, accounts, instances, media, background.wake)
         background.duties = (
             *_processes(instances.pool.settings, grading, training, media),
             _cleanup(instances.pool.settings, accounts, grading),
@@ -184,7 +184,7 @@ class Backend:
         )
 
 
-def _processes(settings: Settings, grading: Grading, training: Training, media: Media) -> tuple[Process, ...]:
+def _processes(settings: Settings, grading: GradingParts, training: TrainingParts, media: Media) -> tuple[Process, ...]:
     """List the background processes. Those that run environments get no more secrets than they need."""
     without_most_secrets, without_secrets = (
         dataclasses.replace(settings, **{name: type(getattr(settings, name))() for name in names})
@@ -215,7 +215,7 @@ def _processes(settings: Settings, grading: Grading, training: Training, media: 
     )
 
 
-def _cleanup(settings: Settings, accounts: Accounts, grading: Grading) -> Chore:
+def _cleanup(settings: Settings, accounts: Accounts, grading: GradingParts) -> Chore:
     """Make the chore that removes old records, which no other process does."""
 
     def clean_up() -> None:
@@ -231,11 +231,11 @@ def backend() -> Backend:
     return parts
 
 
-def grading() -> Grading:
+def grading() -> GradingParts:
     """Return the current application's parts for challenges."""
     return backend().grading
 
 
-def training() -> Training:
+def training() -> TrainingParts:
     """Return the current application's parts for training."""
     return backend().training

@@ -20,7 +20,7 @@ FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 NOT_JSON = "Request is not a valid json"
 
 
-class Request(flask.Request):
+class StrictRequest(flask.Request):
     """A request whose query and form contain only text that can be stored; `wire.read_json` checks JSON."""
 
     @cached_property

@@ -7,18 +7,18 @@ import msgspec
 from gymserve.protocol import params, text
 from gymserve.protocol.params import Params
 from gymserve.web.http import parameters
-from gymserve.web.instances.schemas import Step
+from gymserve.web.instances.schemas import StepRequest
 
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _LONG_INTEGER = b"0" * 19  # an integer of so many digits may not fit into 64 bits
 _SHORT_BODY = 30  # bytes; a shorter body has no room for such an integer
 
 
-class _Step(Step, kw_only=True):
+class _StepRequest(StepRequest, kw_only=True):
     render: Any = None  # old clients send any value
 
 
-_decode = msgspec.json.Decoder(_Step).decode
+_decode = msgspec.json.Decoder(_StepRequest).decode
 
 
 def parse(kind: type[Params], *, needed: bool = True) -> Params:
@@ -49,7 +49,7 @@ def normalized(values: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def step(body: bytes, content_type: str) -> Step:
+def step(body: bytes, content_type: str) -> StepRequest:
     """Return the parameters of a step. This is the hot path.
 
     Most bodies are decoded without `wire.read_json`, which is far slower, because they cannot contain what it refuses:
@@ -70,4 +70,4 @@ def step(body: bytes, content_type: str) -> Step:
             short = len(body) < _SHORT_BODY
             if body.count(b":") == names and (short or _LONG_INTEGER not in body.translate(_DIGITS)):
                 return payload
-    return params.parse(normalized(parameters.read(body, content_type)), Step)
+    return params.parse(normalized(parameters.read(body, content_type)), StepRequest)

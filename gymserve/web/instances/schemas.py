@@ -12,7 +12,7 @@ from gymserve.protocol.params import Seed
 from gymserve.web.challenges.schemas import Entrant
 
 
-class Wrapper(recipe.Wrapper, frozen=True):
+class WrapperRequest(recipe.Wrapper, frozen=True):
     """One of Gymnasium's wrappers, to apply to the environment."""
 
     # Types ignored: the names are only known at run time.
@@ -20,7 +20,7 @@ class Wrapper(recipe.Wrapper, frozen=True):
     kwargs: Annotated[dict[str, Any], Meta(description="its arguments")] = {}
 
 
-class Create(Struct):
+class NewInstance(Struct):
     """The options of a new instance."""
 
     env_id: Annotated[str, Meta(description="an id of the catalogue, e.g. CartPole-v1", examples=["CartPole-v1"])]
@@ -34,17 +34,17 @@ class Create(Struct):
         Meta(description="of a vector instance; makes one even with a single copy"),
     ] = None
     wrappers: Annotated[
-        list[Wrapper], Meta(max_length=MOST, description="wrappers of the environment, innermost first")
+        list[WrapperRequest], Meta(max_length=MOST, description="wrappers of the environment, innermost first")
     ] = []
     entrant: Entrant = None
 
 
-class Created(Struct):
+class CreatedInstance(Struct):
     instance_id: Annotated[str, Meta(description="the token that addresses the instance")]
     token: Annotated[str, Meta(description="the same")]
 
 
-class Instances(Struct):
+class InstanceList(Struct):
     all_envs: Annotated[dict[str, str], Meta(description="token → environment id, as requested")]
 
 
@@ -56,7 +56,7 @@ class Latency(Struct):
     total: float
 
 
-class Instance(Struct):
+class InstanceCard(Struct):
     instance_id: str
     env_id: Annotated[str, Meta(description="the id, as requested")]
     environment: str
@@ -69,7 +69,7 @@ class Instance(Struct):
     max_episode_steps: int | None
     reward_threshold: float | None
     autoreset_mode: str | None
-    wrappers: list[Wrapper]
+    wrappers: list[WrapperRequest]
     offers: Annotated[list[str], Meta(description="the environment's own requests that a stream accepts")]
     age_seconds: float
     idle_seconds: float
@@ -87,12 +87,12 @@ class Observation(Struct):
     info: dict[str, Any]
 
 
-class Step(calls.Step, kw_only=True):
+class StepRequest(calls.Step, kw_only=True):
     action: Annotated[Any, Meta(description="in the action space; null, an empty string and [] count as missing")]
     render: Annotated[bool, Meta(description="accepted and ignored: servers have no screen")] = False
 
 
-class Stepped(Struct):
+class StepResult(Struct):
     """For a vector instance `reward`, `done`, `terminated` and `truncated` are lists."""
 
     observation: Any
@@ -103,19 +103,19 @@ class Stepped(Struct):
     info: dict[str, Any]
 
 
-class Space(Struct):
+class SpaceInfo(Struct):
     info: Annotated[dict[str, Any], Meta(description="the name and the keys of this kind of space")]
 
 
-class Action(Struct):
+class SampledAction(Struct):
     action: Any
 
 
-class Member(Struct):
+class Membership(Struct):
     member: bool
 
 
-class MonitorStart(Struct):
+class MonitorRequest(Struct):
     directory: Annotated[str, Meta(min_length=1, description="a label, not a path on the server")]
     force: Annotated[bool, Meta(description="delete earlier results")] = False
     resume: Annotated[bool, Meta(description="keep earlier results")] = False
@@ -125,7 +125,7 @@ class MonitorStart(Struct):
     ] = False
 
 
-class Finished(Struct):
+class SubmissionResult(Struct):
     """The result of a submission."""
 
     reward: float | None
@@ -133,20 +133,20 @@ class Finished(Struct):
     reason: str
 
 
-class Upload(Struct):
+class UploadRequest(Struct):
     training_dir: Annotated[str, Meta(min_length=1, description="the directory with which monitoring was started")]
     api_key: Annotated[str, Meta(min_length=1)]
     algorithm_id: str | None = None
 
 
-class Description(Struct):
+class SpaceKeys(Struct):
     """Any keys of a space's description, to be compared with those of the instance."""
 
     name: str | None = None
     shape: list[int] | None = None
 
 
-class Row(Struct):
+class EnvironmentCard(Struct):
     """An environment of the catalogue. The fields after `install` are only set if nothing is missing."""
 
     id: str
@@ -163,5 +163,5 @@ class Row(Struct):
     observation_space: dict[str, Any] = {}
 
 
-class Catalogue(Struct):
-    environments: list[Row]
+class EnvironmentCards(Struct):
+    environments: list[EnvironmentCard]

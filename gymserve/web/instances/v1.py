@@ -27,14 +27,14 @@ blueprint = Blueprint("v1", scope="environments", tag="Instances", url_prefix="/
 @blueprint.post("/envs/")
 @key_in_body("token")
 @documented(
-    schemas.Created,
-    body=schemas.Create,
+    schemas.CreatedInstance,
+    body=schemas.NewInstance,
     errors=(422, 500, 507),
     headers={"Idempotency-Key": "repeating a key returns the same instance"},
 )
 def create() -> Response:
     """Create an instance, or begin a submission if `env_id` is `challenge:<name>`."""
-    params = parse(schemas.Create)
+    params = parse(schemas.NewInstance)
     by_key = g.get("by_body", False)
     if (record := challenges.requested_challenge(params.env_id, by_key=by_key)) is not None:
         check_scope(identity(), "submissions")
@@ -58,7 +58,7 @@ def create() -> Response:
 
 
 @blueprint.get("/envs/")
-@documented(schemas.Instances)
+@documented(schemas.InstanceList)
 def list_all() -> Response:
     """List your instances; administrators see all."""
     return json_answer({"all_envs": backend().instances.list(None if identity().sees_all else identity().account_id)})
@@ -66,7 +66,7 @@ def list_all() -> Response:
 
 @blueprint.get("/envs/<instance_id>/")
 @documented(
-    schemas.Instance,
+    schemas.InstanceCard,
     errors=IN_INSTANCE,
     query={"bounds": "short: give a Box's bounds as one number if they are the same for all elements"},
 )
@@ -86,7 +86,7 @@ def reset(instance_id: str) -> Response:
 
 @blueprint.post("/envs/<instance_id>/step/")
 @large
-@documented(schemas.Stepped, body=schemas.Step, errors=IN_INSTANCE)
+@documented(schemas.StepResult, body=schemas.StepRequest, errors=IN_INSTANCE)
 def step(instance_id: str) -> Response:
     """Take one step."""
     # Ordinary requests never get here: the fast path (`fast_path.py`) serves them.
@@ -103,28 +103,28 @@ def render(instance_id: str) -> Response:
 
 
 @blueprint.get("/envs/<instance_id>/action_space/")
-@documented(schemas.Space, errors=IN_INSTANCE)
+@documented(schemas.SpaceInfo, errors=IN_INSTANCE)
 def action_space(instance_id: str) -> Response:
     """Describe the action space."""
     return json_answer({"info": backend().instances.describe(instance_id)["action_space"]})
 
 
 @blueprint.get("/envs/<instance_id>/action_space/sample")
-@documented(schemas.Action, errors=IN_INSTANCE)
+@documented(schemas.SampledAction, errors=IN_INSTANCE)
 def sample(instance_id: str) -> Response:
     """Sample a random action."""
     return json_answer({"action": backend().instances.sample(instance_id)})
 
 
 @blueprint.get("/envs/<instance_id>/action_space/contains/<path:x>")
-@documented(schemas.Member, errors=IN_INSTANCE)
+@documented(schemas.Membership, errors=IN_INSTANCE)
 def contains(instance_id: str, x: str) -> Response:
     """Check whether a value is in the action space."""
     return json_answer({"member": backend().instances.contains(instance_id, x)})
 
 
 @blueprint.get("/envs/<instance_id>/observation_space/")
-@documented(schemas.Space, errors=IN_INSTANCE)
+@documented(schemas.SpaceInfo, errors=IN_INSTANCE)
 def observation_space(instance_id: str) -> Response:
     """Describe the observation space."""
     return json_answer({"info": backend().instances.describe(instance_id)["observation_space"]})
@@ -132,7 +132,7 @@ def observation_space(instance_id: str) -> Response:
 
 @blueprint.post("/envs/<instance_id>/observation_space/contains")
 @large
-@documented(schemas.Member, body=schemas.Description, errors=IN_INSTANCE)
+@documented(schemas.Membership, body=schemas.SpaceKeys, errors=IN_INSTANCE)
 def observation_space_contains(instance_id: str) -> Response:
     """Check whether the observation space has these keys and values."""
     params = parameters.of_request()
@@ -142,10 +142,10 @@ def observation_space_contains(instance_id: str) -> Response:
 
 
 @blueprint.post("/envs/<instance_id>/monitor/start/")
-@documented(status=204, body=schemas.MonitorStart, errors=IN_INSTANCE)
+@documented(status=204, body=schemas.MonitorRequest, errors=IN_INSTANCE)
 def monitor_start(instance_id: str) -> Response:
     """Start monitoring."""
-    params = parse(schemas.MonitorStart)
+    params = parse(schemas.MonitorRequest)
     force, resume, directory = params.force, params.resume, monitor.label(params.directory)
     options = {
         "directory": directory,
@@ -164,7 +164,7 @@ def monitor_start(instance_id: str) -> Response:
 
 
 @blueprint.post("/envs/<instance_id>/monitor/close/")
-@documented(status=204, also={200: schemas.Finished}, errors=IN_INSTANCE)
+@documented(status=204, also={200: schemas.SubmissionResult}, errors=IN_INSTANCE)
 def monitor_close(instance_id: str) -> Response:
     """Stop monitoring; the instance stays. For a submission this ends it, and returns its score as `reward`."""
     if (row := grading().submissions.with_token(instance_id)) is not None:
@@ -190,10 +190,10 @@ def close(instance_id: str) -> Response:
 
 @blueprint.post("/upload/")
 @key_in_body("api_key")
-@documented(status=204, body=schemas.Upload)
+@documented(status=204, body=schemas.UploadRequest)
 def upload() -> Response:
     """Store the results of a monitored run."""
-    params = parse(schemas.Upload)
+    params = parse(schemas.UploadRequest)
     directory = monitor.label(params.training_dir)
     account = 0 if identity().sees_all else identity().account_id
     owner = identity().account_id
@@ -213,14 +213,14 @@ def shutdown() -> Response:
 
 
 @blueprint.get("/environments/")
-@documented(schemas.Catalogue)
+@documented(schemas.EnvironmentCards)
 def environments() -> Response:
     """List the catalogue's environments."""
     return json_answer({"environments": backend().instances.listing.rows()})
 
 
 @blueprint.get("/environments/<path:env_id>/")
-@documented(schemas.Row)
+@documented(schemas.EnvironmentCard)
 def environment(env_id: str) -> Response:
     """Describe one environment, with its spaces."""
     return json_answer(backend().instances.listing.row(env_id))

@@ -45,7 +45,7 @@ def show() -> Response:
 
 @blueprint.get("/health/live")
 @allow(PUBLIC)
-@documented(schemas.Live)
+@documented(schemas.Liveness)
 def live() -> Response:
     """Check that this process responds."""
     return Response(wire.write_json({"status": "live"}), content_type="application/json")
@@ -53,7 +53,7 @@ def live() -> Response:
 
 @blueprint.get("/health/ready")
 @allow(PUBLIC)
-@documented(schemas.Ready, also={503: schemas.Ready})
+@documented(schemas.Readiness, also={503: schemas.Readiness})
 def ready() -> Response:
     """Check the database, the hosts and the disk: 200 if all are available, or 503 with the reasons."""
     checks = {name: _run_check(check) for name, check in CHECKS.items()}

@@ -20,12 +20,12 @@ class Check(Struct):
     reason: str | None
 
 
-class Ready(Struct):
+class Readiness(Struct):
     status: Annotated[str, Meta(description="ready or not ready")]
     checks: Annotated[dict[str, Check], Meta(description="database, hosts, disk")]
 
 
-class Live(Struct):
+class Liveness(Struct):
     status: str
 
 

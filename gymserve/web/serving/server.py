@@ -38,7 +38,7 @@ def options(
     """Return gunicorn's settings by their gunicorn names; `more` adds or replaces some. The default is a worker per core."""
     values = {
         "bind": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
-        "worker_class": "gymserve.web.serving.worker.Worker",
+        "worker_class": "gymserve.web.serving.worker.KeepAliveWorker",
         "workers": workers or os.cpu_count() or 1,
         "threads": threads,
         "worker_connections": CONNECTIONS + threads,
@@ -129,8 +129,8 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-class Server(BaseApplication):
-    """gunicorn, started from Python: `Server(load, options(…)).run()`. Each worker calls `load` to make its application."""
+class GunicornServer(BaseApplication):
+    """gunicorn, started with `GunicornServer(load, options(…)).run()`. Each worker calls `load` for its application."""
 
     def __init__(self, load: Callable[[], WSGIApplication], values: dict[str, Any]) -> None:
         self.make, self.values = load, values

@@ -1,8 +1,8 @@
 """The gunicorn worker: a thread stays on a busy connection, and no thread waits for a slow client.
 
 gunicorn's own threaded worker returns a connection to its poller after every response, and blocks a thread on a client
-that has sent half a request. `Worker` reads a request completely before gunicorn parses it, and then waits briefly for
-the next one. It relies on internals of gunicorn 27, which `tests/web/serving/test_gunicorn.py` lists.
+that has sent half a request. `KeepAliveWorker` reads a request completely before gunicorn parses it, and then waits
+briefly for the next one. It relies on internals of gunicorn 27, which `tests/web/serving/test_gunicorn.py` lists.
 """
 
 import collections
@@ -69,7 +69,7 @@ class Permits(collections.deque[int]):
             self.append(permit)
 
 
-class Worker(ThreadWorker):
+class KeepAliveWorker(ThreadWorker):
     """A threaded worker for many agents, each of which sends its next request as soon as it has a response."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

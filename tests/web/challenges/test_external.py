@@ -10,8 +10,8 @@ import pytest
 
 from tests.conftest import Secured
 from tests.grader.server.challenge_server import ChallengeServer
-from tests.support.servers import Answer, Server, wait_for
 from tests.support.proxies import Gate
+from tests.support.servers import Answer, Server, wait_for
 
 CHALLENGE = {"max_episode_steps": 5, "trials": {"number": 2}, "scoring": {"worst": 0}}
 

@@ -10,13 +10,13 @@ from gymserve.protocol import params
 from gymserve.protocol.errors import InvalidRequest
 from gymserve.web.http import parameters
 from gymserve.web.instances import parameters as instance_parameters
-from gymserve.web.instances.schemas import Step
+from gymserve.web.instances.schemas import StepRequest
 
 JSON = "application/json"
 
 
-def parse_slowly(body: bytes) -> Step:
-    return params.parse(instance_parameters.normalized(parameters.read(body, JSON)), Step)
+def parse_slowly(body: bytes) -> StepRequest:
+    return params.parse(instance_parameters.normalized(parameters.read(body, JSON)), StepRequest)
 
 
 READ = (

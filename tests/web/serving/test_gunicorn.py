@@ -68,12 +68,12 @@ def test_the_worker_was_written_for_this_version() -> None:
 
 @pytest.mark.parametrize("name", OVERRIDDEN)
 def test_overridden_methods_exist_with_the_same_parameters(name: str) -> None:
-    theirs, ours = parameters(getattr(ThreadWorker, name)), parameters(getattr(worker.Worker, name))
+    theirs, ours = parameters(getattr(ThreadWorker, name)), parameters(getattr(worker.KeepAliveWorker, name))
     assert ours[: len(theirs)] == theirs
 
 
 def test_all_overridden_methods_are_listed() -> None:
-    own = {name for name, value in vars(worker.Worker).items() if inspect.isfunction(value)} - {"__init__"}
+    own = {name for name, value in vars(worker.KeepAliveWorker).items() if inspect.isfunction(value)} - {"__init__"}
     assert own & {name for name, _ in inspect.getmembers(ThreadWorker)} == set(OVERRIDDEN)
 
 
