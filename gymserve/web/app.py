@@ -1,6 +1,6 @@
 """The Flask application, the only place where the packages are wired together."""
 
-from typing import Any
+from wsgiref.types import WSGIApplication
 
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -113,7 +113,7 @@ def _guard(backend: Backend) -> access.Guard:
 def _step_fast_path(app: Flask, backend: Backend, guard: access.Guard) -> StepFastPath:
     """Wrap the application in the fast path of steps, behind the number of proxies in the settings."""
     settings = backend.settings
-    application: Any = app.wsgi_app
+    application: WSGIApplication = app.wsgi_app
     if number := settings.PROXIES:
         application = ProxyFix(application, x_for=number, x_proto=number, x_host=number, x_prefix=number)
     return StepFastPath(

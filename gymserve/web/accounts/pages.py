@@ -4,7 +4,8 @@ import contextlib
 from typing import Any
 
 from flask import redirect, render_template, request, session, url_for
-from werkzeug.wrappers import Response as AnyResponse
+from flask.typing import ResponseReturnValue
+from werkzeug.wrappers import Response as WerkzeugResponse
 
 import gymserve
 from gymserve.accounts.audit import Actor
@@ -19,7 +20,7 @@ from gymserve.web.http.browser import Pages, current
 blueprint = Pages("pages")
 
 
-def _log_in(account: Account) -> AnyResponse:
+def _log_in(account: Account) -> WerkzeugResponse:
     """Start a session for an account, and redirect to the page that it wanted."""
     target = session.get("wanted") or url_for("pages.show_account")
     session.clear()
@@ -58,7 +59,7 @@ def _challenges() -> list[dict[str, str]]:
 
 @blueprint.route("/setup/<secret>", methods=["GET", "POST"])
 @allow(PUBLIC)
-def setup(secret: str) -> Any:
+def setup(secret: str) -> ResponseReturnValue:
     """Create the first administrator."""
     backend().accounts.directory.invited(secret)
     if request.method == "GET":
@@ -76,7 +77,7 @@ def setup(secret: str) -> Any:
 
 @blueprint.route("/login", methods=["GET", "POST"])
 @allow(PUBLIC)
-def login() -> Any:
+def login() -> ResponseReturnValue:
     """Log in."""
     if request.method == "GET":
         return render_template("login.html")
@@ -91,7 +92,7 @@ def login() -> Any:
 
 @blueprint.post("/logout")
 @allow(PUBLIC)
-def logout() -> AnyResponse:
+def logout() -> WerkzeugResponse:
     """Log out, and end all of the account's logins in case one was copied."""
     if (account := current()) is not None:
         backend().accounts.directory.log_out(account.id, by=_actor(account))
@@ -101,7 +102,7 @@ def logout() -> AnyResponse:
 
 @blueprint.get("/account")
 @allow(PUBLIC)
-def show_account() -> Any:
+def show_account() -> ResponseReturnValue:
     """Show the visitor's account and keys."""
     account = current()
     if account is None:
@@ -115,7 +116,7 @@ def _account_page(account: Account, **more: Any) -> str:
 
 @blueprint.post("/account/keys")
 @allow(PUBLIC)
-def create_key() -> Any:
+def create_key() -> ResponseReturnValue:
     """Create an API key, which is shown only once."""
     account = current()
     if account is None:
@@ -133,7 +134,7 @@ def create_key() -> Any:
 
 @blueprint.post("/account/keys/<int:key_id>/revoke")
 @allow(PUBLIC)
-def revoke_key(key_id: int) -> AnyResponse:
+def revoke_key(key_id: int) -> WerkzeugResponse:
     """Revoke an API key."""
     account = current()
     if account is None:
@@ -144,7 +145,7 @@ def revoke_key(key_id: int) -> AnyResponse:
 
 @blueprint.post("/account/name")
 @allow(PUBLIC)
-def change_name() -> Any:
+def change_name() -> ResponseReturnValue:
     """Change the name that others see."""
     account = current()
     if account is None:
@@ -158,7 +159,7 @@ def change_name() -> Any:
 
 @blueprint.post("/account/password")
 @allow(PUBLIC)
-def change_password() -> Any:
+def change_password() -> ResponseReturnValue:
     """Change the password, which ends the account's other sessions."""
     account = current()
     if account is None:

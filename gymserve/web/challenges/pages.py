@@ -3,7 +3,8 @@
 from typing import Any
 
 from flask import Response, redirect, render_template, request, url_for
-from werkzeug.wrappers import Response as AnyResponse
+from flask.typing import ResponseReturnValue
+from werkzeug.wrappers import Response as WerkzeugResponse
 
 from grader.challenges.states import SubmissionState
 from grader.server.boards.leaderboard import Board
@@ -66,7 +67,7 @@ def _undecided(record: Held) -> list[tuple[Submission, str]]:
 
 @blueprint.get("/<name>/submissions/<submission_id>")
 @allow(PUBLIC)
-def submission_page(name: str, submission_id: str) -> Any:
+def submission_page(name: str, submission_id: str) -> ResponseReturnValue:
     """Show a submission: its score, its trials, its video."""
     who = visitor()
     try:
@@ -103,7 +104,7 @@ def submission_file(name: str, submission_id: str, kind: str) -> Response:
 
 @blueprint.post("/<name>/submissions/<submission_id>")
 @for_accounts
-def decide(name: str, submission_id: str) -> AnyResponse:
+def decide(name: str, submission_id: str) -> WerkzeugResponse:
     """Accept or void a submission, by the organiser's button on its page."""
     verb = request.form.get("verb")
     if verb not in ("accept", "void"):

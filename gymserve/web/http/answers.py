@@ -7,7 +7,7 @@ from flask import Response
 from gymserve.protocol import wire
 
 
-def json_answer(body: Any) -> Response:
+def json_answer(body: object) -> Response:
     """Respond with `body` as JSON; bytes are JSON already."""
     text = body if isinstance(body, bytes) else wire.write_json(body)
     return Response(text, content_type="application/json")

@@ -1,14 +1,14 @@
 """Blueprints with what all their routes share: a scope, a tag and the form of errors."""
 
 from collections.abc import Callable
-from typing import Any
 
 import flask
+from flask.typing import ResponseReturnValue
 
 from gymserve.accounts.identity import Scope
 from gymserve.protocol.errors import GymserveError
 
-ErrorHandler = Callable[[GymserveError], Any]
+ErrorHandler = Callable[[GymserveError], ResponseReturnValue]
 
 
 class Blueprint(flask.Blueprint):

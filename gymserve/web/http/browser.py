@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Flask, Response, g, redirect, render_template, request, session, url_for
 from flask.sessions import SecureCookieSessionInterface
+from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError, CSRFProtect
 
 from gymserve.accounts.identity import EVERYBODY, Identity
@@ -86,14 +87,14 @@ def visitor() -> Identity | None:
     return None if account is None else Identity(account.id, account.email, account.role)
 
 
-def for_accounts(view: Callable[..., Any]) -> Callable[..., Any]:
+def for_accounts(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
     """Restrict a page to logged-in visitors, who become the request's `identity`.
 
     Others are redirected to the login page, which leads them back.
     """
 
     @functools.wraps(view)
-    def guarded(**more: Any) -> Any:
+    def guarded(**more: Any) -> ResponseReturnValue:
         g.identity = visitor()
         if g.identity is not None:
             return view(**more)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask import Flask, Response, current_app, request
+from flask.typing import ResponseReturnValue
 from gunicorn.http.errors import NoMoreData, ParseException
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
@@ -78,7 +79,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(GymserveError, response)
 
     @app.errorhandler(HTTPException)
-    def handle_http_error(error: HTTPException) -> Any:
+    def handle_http_error(error: HTTPException) -> ResponseReturnValue:
         error = _correct_status(error)
         answer = error.get_response()
         answer.data = wire.write_json({"message": error.description, "error": error.name.replace(" ", "")})

@@ -4,7 +4,6 @@ import base64
 import binascii
 import select
 import socket
-from typing import Any
 
 from flask import Response, request
 
@@ -77,7 +76,7 @@ def _handshake() -> bytes:
     return "".join(f"{line}\r\n" for line in lines).encode() + b"\r\n"
 
 
-def relay(agent: Any, host: socket.socket) -> None:
+def relay(agent: socket.socket, host: socket.socket) -> None:
     """Relay bytes both ways until either side closes, for sockets that cannot be handed over, e.g. with TLS."""
     agent.settimeout(SILENT_SECONDS)
     while True:

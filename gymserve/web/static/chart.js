@@ -2,8 +2,8 @@
 // A metric's curve over the timesteps, drawn by uPlot: raw values faint, their running mean strong.
 
 class Curve {
-  static MOST = 4000; // points; then neighbours are joined
-  static WINDOW = 20; // points of the running mean, at most a tenth of all
+  static MOST = 4000; // points; beyond that, neighbours are merged
+  static WINDOW = 20; // points in the running mean, or a tenth of all if that is less
 
   constructor(place, name) {
     this.place = place;
@@ -13,29 +13,29 @@ class Curve {
     this.plot = null;
     this.due = false;
     new ResizeObserver(() => this.plot && this.plot.setSize(this.size())).observe(place);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.renew());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redraw());
   }
 
   fill(timesteps, values) {
     this.timesteps = timesteps;
     this.values = values;
-    this.renew();
+    this.redraw();
   }
 
   add(timestep, value) {
     this.timesteps.push(timestep);
     this.values.push(value);
-    if (this.timesteps.length > Curve.MOST) this.join();
+    if (this.timesteps.length > Curve.MOST) this.merge();
     if (this.due) return;
     this.due = true;
     setTimeout(() => {
       this.due = false;
       if (this.plot) this.plot.setData(this.data());
-      else this.renew();
+      else this.redraw();
     }, 250);
   }
 
-  join() {
+  merge() {
     const mean = (one, other) => (one === null ? other : other === null ? one : (one + other) / 2);
     const even = (_, index) => index % 2 === 0;
     this.values = this.values.map((value, index) => mean(value, this.values[index + 1] ?? null)).filter(even);
@@ -61,10 +61,10 @@ class Curve {
     return { width: this.place.clientWidth, height: Math.min(340, Math.max(220, this.place.clientWidth / 2)) };
   }
 
-  renew() {
+  redraw() {
     if (this.plot) this.plot.destroy();
     this.plot = null;
-    if (!this.timesteps.length) return; // the picture says that there is nothing yet
+    if (!this.timesteps.length) return; // the image already shows that there are no values yet
     this.place.querySelector("img").hidden = true;
     const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
     const axis = { stroke: color("--ink"), grid: { stroke: color("--line"), width: 1 }, ticks: { stroke: color("--line"), width: 1 } };
