@@ -91,17 +91,20 @@ class Supervisor:
     def _watch(self, now: float) -> None:
         """Ends hosts that hang or grow, and notices those that died."""
         for host in list(self.hosts.values()):
-            if not host.alive():
+            if host.alive():
+                self._limit(host, now)
+            else:
                 self._bury(host)
-                continue
-            if host.hung(now) > self.settings.STEP_SECONDS:
-                host.kill(f"a call took longer than STEP_SECONDS = {self.settings.STEP_SECONDS:g} s", by_call=True)
-            elif host.stopped(now) > self.settings.STEP_SECONDS:
-                host.kill(f"its host was stopped by a signal, for STEP_SECONDS = {self.settings.STEP_SECONDS:g} s")
-            elif host.memory_mb(now) > self.settings.HOST_MEMORY_MB:
-                host.kill(f"its host used more than HOST_MEMORY_MB = {self.settings.HOST_MEMORY_MB} MB", by_call=True)
-
         self._end_orphans()
+
+    def _limit(self, host: HostProcess, now: float) -> None:
+        """Kills a host that hangs, is stopped by a signal, or uses too much memory."""
+        if host.hung(now) > self.settings.STEP_SECONDS:
+            host.kill(f"a call took longer than STEP_SECONDS = {self.settings.STEP_SECONDS:g} s", by_call=True)
+        elif host.stopped(now) > self.settings.STEP_SECONDS:
+            host.kill(f"its host was stopped by a signal, for STEP_SECONDS = {self.settings.STEP_SECONDS:g} s")
+        elif host.memory_mb(now) > self.settings.HOST_MEMORY_MB:
+            host.kill(f"its host used more than HOST_MEMORY_MB = {self.settings.HOST_MEMORY_MB} MB", by_call=True)
 
     def _end_orphans(self) -> bool:
         """Ends what hosts have left behind; whether there was something."""
@@ -157,11 +160,16 @@ class Supervisor:
         """Ends the hosts in order: each tells its streams and leaves its journals whole."""
         self.clients.close()
         for host in self.hosts.values():
-            host.dismiss()
+            if host.slot in self.prepared:
+                host.kill("it has no instance yet")  # and may be busy with making one
+            else:
+                host.dismiss()
         deadline = time.monotonic() + self.settings.SHUTDOWN_SECONDS
-        while any(host.alive() for host in self.hosts.values()) or self._end_orphans():
-            if time.monotonic() > deadline:
-                for host in self.hosts.values():
+        while (alive := [host for host in self.hosts.values() if host.alive()]) or self._end_orphans():
+            now = time.monotonic()
+            for host in alive:
+                self._limit(host, now)
+                if now > deadline:
                     host.kill("it did not stop in time")
             time.sleep(0.01)
 

@@ -24,6 +24,9 @@ class Prepared:
     def __len__(self) -> int:
         return len(self._ready)
 
+    def __contains__(self, slot: str) -> bool:
+        return slot in self._ready.values()
+
     def take(self, kind: str, now: float) -> str | None:
         """The slot of a host that is ready for this kind, which is no longer prepared; None: there is none."""
         if self.most:

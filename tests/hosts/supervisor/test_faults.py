@@ -442,6 +442,12 @@ def test_an_environment_that_cannot_be_made_in_time_is_told_and_takes_no_place(
     assert step(faulty, neighbour, faults.WELL).json["observation"] == [1.0]
 
 
+def test_an_environment_that_hangs_while_it_is_made_ahead_does_not_delay_the_servers_end(start: Start) -> None:
+    server = start(STEP_SECONDS=2, SHUTDOWN_SECONDS=120, **FAULTY)  # longer than stop() waits
+    assert server.post("/v1/envs/", {"env_id": "UnmakableHanging-v0"}).status == 504
+    assert server.stop() == 0
+
+
 def test_an_environment_that_hangs_when_it_is_revived_is_told(faulty: Server) -> None:
     faults.Sleepy.file().unlink(missing_ok=True)
     token, neighbour = faulty.create("SharedSleepy-v0"), faulty.create("SharedFaulty-v0")
