@@ -21,13 +21,16 @@ NOT_MODULES = {
     "gymserve.request_id", "gymserve.began", "gymserve.requests", "gymserve.supervisor",
 }  # fmt: skip
 RESOLVE = """
-import contextlib, importlib.util, pkgutil, sys
+import importlib.util, pkgutil, re, sys
 load = getattr(importlib if sys.argv[1] == "import_module" else importlib.util, sys.argv[1])
-for name in sys.argv[2:]:
+for name in sys.argv[3:]:
     try:
         loaded = None
-        with contextlib.suppress(ModuleNotFoundError):
+        try:
             loaded = load(name)
+        except ModuleNotFoundError as error:
+            if not re.match(sys.argv[2], error.name or ""):
+                continue  # it exists, and needs a package that is not installed here
         if loaded is None:
             pkgutil.resolve_name(name)  # an attribute, such as the class that gunicorn takes by its dotted name
     except Exception as error:
@@ -70,7 +73,7 @@ def named_modules() -> dict[str, set[str]]:
 def test_every_module_that_a_string_names_exists(how: str) -> None:
     names = named_modules()
     assert len(names) > 50 and {"gymserve.hosts.supervisor", "grader.server.submissions.worker"} <= set(names)
-    command = [sys.executable, "-c", RESOLVE, how, *names]
+    command = [sys.executable, "-c", RESOLVE, how, rf"{OURS}\b", *names]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     missing = done.stdout.splitlines()

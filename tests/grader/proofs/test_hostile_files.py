@@ -200,7 +200,7 @@ def damaged_body(body: bytes, chance: random.Random) -> bytes:
     ][chance.randrange(4)] or b"\x09"
 
 
-NUMBERS = [pytest.param(DAMAGED, id="few"), pytest.param(3000, id="many", marks=pytest.mark.long)]
+NUMBERS = [pytest.param(DAMAGED, id="few"), pytest.param(1000, id="many", marks=pytest.mark.long)]
 
 
 @pytest.mark.guarantee("a bundle or journal is made to harm or deceive whoever verifies it")
