@@ -23,7 +23,7 @@ from gymserve.environments import Catalogue
 from gymserve.journal import episodes_of, recipe_of
 from gymserve.protocol.errors import GymserveError, InvalidRequest
 from gymserve.recording import export, statistics
-from gymserve.recording.video import encoding, film
+from gymserve.recording.video import encoding, rendering
 from gymserve.recording.video.episodes import records_of
 from gymserve.system.progress import Progress, bar
 
@@ -86,7 +86,7 @@ def _video(asked: argparse.Namespace) -> None:
     for number in wanted:
         if number not in [episode.number for episode in episodes]:
             raise InvalidRequest(f"{asked.journal} has no episode {number} with a step: it has {len(episodes)}")
-    reel = film.Film(
+    reel = rendering.Film(
         asked.title or recipe.env_id,
         [episode for episode in episodes if episode.number in wanted],
         "trial" if recipe.is_graded else "episode",
@@ -94,9 +94,9 @@ def _video(asked: argparse.Namespace) -> None:
         asked.seconds,
         float("inf"),
     )
-    name = film.GIF if asked.output.suffix == ".gif" else f"film{asked.output.suffix}"
+    name = rendering.GIF if asked.output.suffix == ".gif" else f"film{asked.output.suffix}"
     with tempfile.TemporaryDirectory() as scratch:
-        about = film.shoot(reel, _catalogue(asked), Path(scratch), [name], progress=_progress("frame"))
+        about = rendering.shoot(reel, _catalogue(asked), Path(scratch), [name], progress=_progress("frame"))
         shutil.move(Path(scratch) / name, asked.output)
     print(
         f"{asked.output}: {about['frames']} frames, {about['seconds']:g} s at {about['speed']} times the speed, "

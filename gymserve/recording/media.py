@@ -8,8 +8,8 @@ from typing import IO, Any
 
 from gymserve.outside import bucket
 from gymserve.outside.bucket import Bucket
-from gymserve.recording.artefacts import Artefacts
-from gymserve.recording.orders import EXPERIMENT, MONITOR, SUBMISSION, Order, Orders
+from gymserve.recording.jobs import EXPERIMENT, MONITOR, SUBMISSION, Order, Orders
+from gymserve.recording.recordings import Artefacts
 from gymserve.settings import Settings
 
 NONE, WAITING, MAKING, MADE, FAILED = "none", "waiting", "being made", "made", "failed"

@@ -23,11 +23,11 @@ if __name__ == "__main__":
 from gymserve import environments
 from gymserve.hosts import offspring
 from gymserve.protocol.errors import GymserveError, StorageFull, Unavailable
-from gymserve.recording import monitored
+from gymserve.recording import monitor_videos
+from gymserve.recording.jobs import MONITOR, SUBMISSION, Order
 from gymserve.recording.media import FAILED, MADE, Media
-from gymserve.recording.orders import MONITOR, SUBMISSION, Order
 from gymserve.recording.video.episodes import records_of
-from gymserve.recording.video.film import Film, Progress, shoot
+from gymserve.recording.video.rendering import Film, Progress, shoot
 from gymserve.system.background import ATTEMPTS, begin, work
 
 FULL_SECONDS = 60.0  # until a full disk is tried again
@@ -162,7 +162,7 @@ class Worker:
         skip = order.reason if order.attempts >= ATTEMPTS else ""
         begun = order if skip else self.media.orders.begin(order, reason=FATE)
         with self._bounded(begun) as beat:
-            is_more = monitored.shoot_next(
+            is_more = monitor_videos.shoot_next(
                 begun,
                 self.media.data,
                 self.catalogue,

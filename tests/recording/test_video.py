@@ -15,11 +15,11 @@ from grader.challenges import seeds
 from grader.proofs import bundle
 from gymserve.journal import episodes_of
 from gymserve.protocol.errors import EnvironmentFailed, InvalidRequest
-from gymserve.recording.video import film
+from gymserve.recording.video import rendering
 from gymserve.recording.video.captions import ALARM
 from gymserve.recording.video.cutting import cut
 from gymserve.recording.video.episodes import made, records_of
-from gymserve.recording.video.film import Film, shoot
+from gymserve.recording.video.rendering import Film, shoot
 from tests import ROOT
 from tests.grader import journals as graded
 from tests.recording.journals import CATALOGUE, SEED, play
@@ -49,15 +49,18 @@ LONG = [pytest.param(name, marks=pytest.mark.long) for name in ("FrozenLake-v1",
 def test_every_file_can_be_played_and_shows_all_episodes(environment: str, tmp_path: Path) -> None:
     about = filmed(play(tmp_path / "run", environment), tmp_path / "out")
     assert about["shown"] == [1, 2] and about["complete"] and about["agrees"] and about["speed"] == 1
-    for name in (film.WEBM, film.MP4):
+    for name in (rendering.WEBM, rendering.MP4):
         found = frames(tmp_path / "out" / name)
         assert len(found) == about["frames"] and found[0].shape == (about["height"], about["width"], 3)
         assert not any(is_alarmed(frame) for frame in found)
-    assert all(frame.shape == (200, 268, 3) for frame in frames(tmp_path / "out" / film.SMALL_MP4))
-    with Image.open(tmp_path / "out" / film.GIF) as gif, Image.open(tmp_path / "out" / film.SMALL_JPG) as small:
+    assert all(frame.shape == (200, 268, 3) for frame in frames(tmp_path / "out" / rendering.SMALL_MP4))
+    with (
+        Image.open(tmp_path / "out" / rendering.GIF) as gif,
+        Image.open(tmp_path / "out" / rendering.SMALL_JPG) as small,
+    ):
         assert gif.format == "GIF" and 1 < gif.n_frames <= 100 and gif.width <= 320
         assert small.size == (268, 200)
-    with Image.open(tmp_path / "out" / film.POSTER) as poster:
+    with Image.open(tmp_path / "out" / rendering.POSTER) as poster:
         assert poster.size == (about["width"], about["height"])
 
 
@@ -68,7 +71,7 @@ def test_a_video_shows_what_the_environment_shows(tmp_path: Path) -> None:
     (episode,) = episodes_of(records_of(journal))
     env = made(episode, CATALOGUE, render=True)
     env.reset(seed=3)
-    shown = frames(tmp_path / "out" / film.WEBM)
+    shown = frames(tmp_path / "out" / rendering.WEBM)
     captions = []
     for step in range(11):
         if step:
@@ -89,9 +92,9 @@ def test_a_graded_trial_starts_on_a_fresh_environment(tmp_path: Path) -> None:
 @pytest.mark.guarantee("a video's replay is not the graded run")
 def test_what_is_not_the_recorded_run_says_so_in_the_picture(tmp_path: Path) -> None:
     about = filmed(play(tmp_path / "run", "Vain-v0", seeds=(1,)), tmp_path / "out")
-    alarmed = [is_alarmed(frame) for frame in frames(tmp_path / "out" / film.MP4)]
+    alarmed = [is_alarmed(frame) for frame in frames(tmp_path / "out" / rendering.MP4)]
     assert not about["agrees"] and alarmed[:3] == [False] * 3 and all(alarmed[3:])
-    red = frames(tmp_path / "out" / film.SMALL_MP4)[-1][:3, 100:160].reshape(-1, 3).mean(0)
+    red = frames(tmp_path / "out" / rendering.SMALL_MP4)[-1][:3, 100:160].reshape(-1, 3).mean(0)
     assert red[0] > 100 and red[1] < 60
 
 
@@ -104,11 +107,11 @@ def test_no_file_tells_seeds_or_when_it_was_made(tmp_path: Path) -> None:
     for path in (tmp_path / "out").iterdir():
         data = path.read_bytes()
         assert not any(needle in data for needle in (*needles, b"creation", b"Exif")), path
-    with av.open(str(tmp_path / "out" / film.MP4)) as container:
+    with av.open(str(tmp_path / "out" / rendering.MP4)) as container:
         assert "creation_time" not in container.metadata | container.streams[0].metadata
-    first = (tmp_path / "out" / film.MP4).read_bytes()
+    first = (tmp_path / "out" / rendering.MP4).read_bytes()
     filmed(tmp_path / "run", tmp_path / "again")
-    assert first == (tmp_path / "again" / film.MP4).read_bytes()  # so there is nothing but the pictures in it
+    assert first == (tmp_path / "again" / rendering.MP4).read_bytes()  # so there is nothing but the pictures in it
 
 
 @pytest.mark.parametrize("fps", [None, 0, float("nan"), 1, 4, 20, 30, 50, 60, 100, 125, 1000])
@@ -135,7 +138,9 @@ def test_long_runs_are_sped_up_before_they_are_cut(tmp_path: Path) -> None:
 def test_what_there_is_when_time_is_up_is_the_video(tmp_path: Path) -> None:
     about = filmed(play(tmp_path / "run", "Painting-v0", seeds=(1, 2, 3)), tmp_path / "out", work_seconds=0.0)
     assert (
-        about["shown"] == [1] and not about["complete"] and about["frames"] == len(frames(tmp_path / "out" / film.WEBM))
+        about["shown"] == [1]
+        and not about["complete"]
+        and about["frames"] == len(frames(tmp_path / "out" / rendering.WEBM))
     )
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from gymserve.recording.jobs import Order
 from gymserve.recording.media import FAILED, MADE, MAKING, WAITING, Media
-from gymserve.recording.orders import Order
 from gymserve.settings import Settings
 from tests.recording.journals import play
 from tests.recording.test_video import frames

@@ -5,7 +5,7 @@ from flask import Response
 from grader.server.competitions.competition import Held
 from gymserve.accounts.identity import Identity
 from gymserve.protocol import errors
-from gymserve.recording.artefacts import TYPES
+from gymserve.recording.recordings import TYPES
 from gymserve.store.models import Submission
 from gymserve.web.challenges import schemas
 from gymserve.web.challenges.api import find_submission

@@ -5,7 +5,7 @@ from typing import IO, Any
 from flask import Response, request
 from werkzeug.wsgi import FileWrapper
 
-from gymserve.recording.artefacts import TYPES
+from gymserve.recording.recordings import TYPES
 
 
 def send(sized_file: tuple[IO[bytes], int], kind: str, name: str) -> Response:

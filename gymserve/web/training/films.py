@@ -5,9 +5,9 @@ from typing import Any
 from flask import Response, request
 
 from gymserve.protocol import errors
+from gymserve.recording.jobs import EXPERIMENT
 from gymserve.recording.media import MADE, NONE
-from gymserve.recording.orders import EXPERIMENT
-from gymserve.recording.video.film import MP4, WEBM
+from gymserve.recording.video.rendering import MP4, WEBM
 from gymserve.store.models import Experiment
 from gymserve.web.http.answers import json_answer
 from gymserve.web.http.backend import backend, training

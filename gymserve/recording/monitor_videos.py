@@ -11,8 +11,8 @@ from gymserve.environments import Catalogue
 from gymserve.journal import Episode, Record, episodes_of, read, recipe_of
 from gymserve.protocol.errors import GymserveError, StorageFull
 from gymserve.recording import monitor
-from gymserve.recording.orders import Order
-from gymserve.recording.video import film
+from gymserve.recording.jobs import Order
+from gymserve.recording.video import rendering
 from gymserve.system.files import replacing, write_whole
 
 MOST = 1000  # videos of one monitor
@@ -27,7 +27,7 @@ def shoot_next(
     seconds: float,
     work_seconds: float,
     skip: str = "",
-    progress: film.Progress = lambda made, number: None,
+    progress: rendering.Progress = lambda made, number: None,
 ) -> bool:
     """Makes the next of a monitor's videos that is not there yet, and notes it in the manifest; whether there was one.
 
@@ -55,7 +55,7 @@ def shoot_next(
             if skip:
                 about["failed"] = skip
             else:
-                reel = film.Film(order.title, [episode], "episode", None, seconds, work_seconds)
+                reel = rendering.Film(order.title, [episode], "episode", None, seconds, work_seconds)
                 about |= _shoot(reel, catalogue, files, name, progress)
             write_whole(files / f"{name}.meta.json", json.dumps(about))
             _note(manifest, files)
@@ -73,11 +73,13 @@ def episodes(records: Sequence[Record], number: int, every: int) -> list[tuple[i
     return wanted[:MOST]
 
 
-def _shoot(reel: film.Film, catalogue: Catalogue, files: Path, name: str, progress: film.Progress) -> dict[str, Any]:
+def _shoot(
+    reel: rendering.Film, catalogue: Catalogue, files: Path, name: str, progress: rendering.Progress
+) -> dict[str, Any]:
     """Makes the file, and returns what there is to tell of it."""
     try:
         with replacing(files / f"{name}.mp4") as fresh:
-            return film.shoot(reel, catalogue, files, [fresh.name], progress=progress)
+            return rendering.shoot(reel, catalogue, files, [fresh.name], progress=progress)
     except StorageFull:
         raise
     except GymserveError as error:

@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from gymserve.recording.orders import MONITOR, SUBMISSION, Order, Orders
+from gymserve.recording.jobs import MONITOR, SUBMISSION, Order, Orders
 
 
 def test_submissions_go_first_and_else_who_waited_longest(tmp_path: Path) -> None:

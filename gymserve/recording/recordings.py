@@ -13,21 +13,21 @@ from typing import IO, Any
 
 from gymserve.outside.bucket import Bucket
 from gymserve.protocol.errors import NotFound, StorageFull, Unavailable
-from gymserve.recording.orders import SUBMISSION
-from gymserve.recording.video import film
+from gymserve.recording.jobs import SUBMISSION
+from gymserve.recording.video import rendering
 from gymserve.system import files
 
 log = logging.getLogger("gymserve.recording")
 ABOUT = "media.json"
 TYPES = {
-    film.WEBM: "video/webm",
-    film.MP4: "video/mp4",
-    film.GIF: "image/gif",
-    film.SMALL_MP4: "video/mp4",
-    film.SMALL_JPG: "image/jpeg",
-    film.POSTER: "image/jpeg",
+    rendering.WEBM: "video/webm",
+    rendering.MP4: "video/mp4",
+    rendering.GIF: "image/gif",
+    rendering.SMALL_MP4: "video/mp4",
+    rendering.SMALL_JPG: "image/jpeg",
+    rendering.POSTER: "image/jpeg",
 }
-OLD_ENDINGS = {film.GIF: ".gif", film.MP4: ".mp4", film.SMALL_MP4: "_thumb.mp4"}
+OLD_ENDINGS = {rendering.GIF: ".gif", rendering.MP4: ".mp4", rendering.SMALL_MP4: "_thumb.mp4"}
 
 
 def keys(submission: str, challenge: int, kind: str) -> list[str]:

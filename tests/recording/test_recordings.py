@@ -10,8 +10,8 @@ import pytest
 
 from gymserve.outside import bucket
 from gymserve.protocol.errors import NotFound, SettingsError, Unavailable
-from gymserve.recording.artefacts import TYPES, keys
 from gymserve.recording.media import MADE, Media
+from gymserve.recording.recordings import TYPES, keys
 from gymserve.settings import Settings
 from tests.recording.test_worker import Data, Start, until, work
 from tests.support.buckets import SECRET, Moto

@@ -1,4 +1,4 @@
-"""How fast videos are made, replay, drawing and all six files included: `python -m benchmarks.films`."""
+"""How fast videos are made, replay, drawing and all six files included: `python -m benchmarks.videos`."""
 
 import os
 import tempfile
@@ -13,7 +13,7 @@ from grader.practice import running
 from gymserve.environments import Catalogue
 from gymserve.journal import episodes_of
 from gymserve.recording.video.episodes import records_of
-from gymserve.recording.video.film import Film, shoot
+from gymserve.recording.video.rendering import Film, shoot
 
 ENVIRONMENTS = ("CartPole-v1", "LunarLander-v3", "HalfCheetah-v5", "ALE/Pong-v5", "osim/Run-v0")
 
