@@ -1,4 +1,4 @@
-"""How fast videos are made, replay, drawing and all six files included: `python -m benchmarks.videos`."""
+"""Measures how fast videos are made, including replay, drawing and all six files: `python -m benchmarks.videos`."""
 
 import os
 import tempfile
@@ -13,23 +13,23 @@ from grader.practice import running
 from gymserve.environments import Catalogue
 from gymserve.journal import episodes_of
 from gymserve.recording.video.episodes import records_of
-from gymserve.recording.video.rendering import Film, shoot
+from gymserve.recording.video.rendering import VideoSpec, render_video
 
 ENVIRONMENTS = ("CartPole-v1", "LunarLander-v3", "HalfCheetah-v5", "ALE/Pong-v5", "osim/Run-v0")
 
 
 def measure(environment: str, catalogue: Catalogue, folder: Path) -> tuple[float, float]:
-    """(frames a second of a processor, frames a second by the clock)."""
+    """(frames per second of processor time, frames per second of real time)."""
     challenge = definition.from_map(
-        {"name": "film", "environment": environment, "max_episode_steps": 200, "trials": {"number": 4}}
+        {"name": "video", "environment": environment, "max_episode_steps": 200, "trials": {"number": 4}}
     )
     plan = seeds.practice_plan(challenge, 4)
     journal = running.play(challenge, plan, running.agent("random"), folder, catalogue)
     out = folder / "out"
     out.mkdir()
     began = time.perf_counter()
-    about = shoot(Film("film", episodes_of(records_of(journal)), "trial", 4), catalogue, out)
-    return about["frames"] / about["work_seconds"], about["frames"] / (time.perf_counter() - began)
+    metadata = render_video(VideoSpec("video", episodes_of(records_of(journal)), "trial", 4), catalogue, out)
+    return metadata["frames"] / metadata["work_seconds"], metadata["frames"] / (time.perf_counter() - began)
 
 
 def main() -> None:

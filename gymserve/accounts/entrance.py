@@ -102,7 +102,7 @@ class Entrance:
         )
         taken = []
         for limit, subject, burst, rate in limits:
-            if wait := self.rates.take(limit, subject, rate=rate, burst=burst):
+            if wait := self.rates.acquire(limit, subject, rate=rate, burst=burst):
                 raise TooFast("too many attempts to log in (LOGIN_ATTEMPTS): wait", wait)
             taken.append((limit, subject, rate))
         account = None
@@ -117,7 +117,7 @@ class Entrance:
                     audit.note(session, actor, "login refused", account.email)
             raise Unauthenticated(WRONG)
         for limit, subject, rate in taken:
-            self.rates.give_back(limit, subject, rate=rate)
+            self.rates.refund(limit, subject, rate=rate)
         with self.database.writing() as session:
             audit.note(session, actor, "login", account.email)
         return account

@@ -1,1 +1,1 @@
-"""What is derived from journals, off the hot path."""
+"""Data derived from journals, off the hot path: videos, statistics, data sets, monitor files."""

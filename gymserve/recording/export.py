@@ -1,4 +1,7 @@
-"""Journals as a Minari data set, for offline learning: observations come from replays, all else from the journals."""
+"""Exports journals as a Minari data set, for offline learning.
+
+Observations come from replays, everything else from the journals.
+"""
 
 import copy
 import importlib
@@ -16,9 +19,9 @@ from gymserve.environments.foreign import close
 from gymserve.journal import Episode, Record, episodes_of
 from gymserve.protocol.errors import InvalidRequest, NotReplayable
 from gymserve.protocol.spaces import codec
-from gymserve.recording.video.episodes import made, moments
+from gymserve.recording.video.episodes import make_environment, replay
 
-Progress = Callable[[int, int], None]  # (episodes done, of how many)
+Progress = Callable[[int, int], None]  # (episodes done, episodes in all)
 
 
 def export(
@@ -29,18 +32,18 @@ def export(
     progress: Progress = lambda done, number: None,
     **about: Any,
 ) -> Any:
-    """The new data set, as Minari loads it. It stands where Minari keeps them (`MINARI_DATASETS_PATH`).
+    """Creates a data set where Minari keeps them (`MINARI_DATASETS_PATH`), and returns it as Minari loads it.
 
-    Each episode with at least one step is one of the data set's: observations of (steps + 1,), actions, rewards and flags of
-    (steps,), the seed where it was given. An episode that was left is truncated at its last step.
+    Each episode with at least one step becomes one of the data set's episodes: observations of (steps + 1,), actions, rewards
+    and flags of (steps,), and its seed if it had one. An unfinished episode is truncated at its last step.
 
     Args:
         dataset: its name, `namespace/name-v0`.
-        about: what else Minari notes: algorithm_name, author, description.
+        about: Minari's metadata: algorithm_name, author, description.
 
     Raises:
-        InvalidRequest: there is nothing to export, the journals' environments are not the same, Minari is not installed,
-            has such a data set already, or does not take the name.
+        InvalidRequest: there is nothing to export, the journals have different environments, Minari is not installed,
+            already has a data set of this name, or refuses the name.
         NotReplayable: an episode does not replay identically.
         EnvironmentFailed: the environment raised an error, or cannot be made.
     """
@@ -52,32 +55,32 @@ def export(
     spec = _spec(episodes, catalogue)
     buffers, (observation_space, action_space) = _buffers(episodes, catalogue, minari, progress)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Minari misses an author, a permalink …
+        warnings.simplefilter("ignore")  # Minari warns if there is no author, permalink …
         return minari.create_dataset_from_buffers(
             dataset,
             buffers,
             env=spec,
             observation_space=observation_space,
             action_space=action_space,
-            jpeg_encoding=False,  # what the agent saw, to the bit
+            jpeg_encoding=False,  # keep observations exactly as the agent received them
             **about,
         )
 
 
 def _check_name(dataset: str, minari: Any) -> None:
-    """Refuses a name that Minari does not take (its folder would stand in Minari's way for good), or has already."""
+    """Refuses an existing data set's name, and one that is invalid: its folder would break Minari until it is deleted."""
     try:
         minari.dataset.minari_dataset.parse_dataset_id(dataset)
     except ValueError as error:
         raise InvalidRequest(f"Minari: {error}") from error
     if dataset in minari.list_local_datasets():
-        raise InvalidRequest(f"there is a data set {dataset} already: delete it, or take another name")
+        raise InvalidRequest(f"there is a data set {dataset} already: delete it, or choose another name")
 
 
 def _buffers(
     episodes: Sequence[Episode], catalogue: Catalogue, minari: Any, progress: Progress
 ) -> tuple[list[Any], tuple[Any, Any]]:
-    """(the episodes as Minari takes them, (observation space, action space))."""
+    """(the episodes as Minari's buffers, (observation space, action space))."""
     buffers: list[Any] = []
     shared: tuple[Any, Any] | None = None
     for done, episode in enumerate(episodes):
@@ -85,7 +88,7 @@ def _buffers(
         buffer, own = _buffer(episode, catalogue, minari)
         shared = shared or own
         if own != shared:
-            raise InvalidRequest(f"episode {episode.number} has other spaces than the first: export them apart")
+            raise InvalidRequest(f"episode {episode.number} has other spaces than the first: export them separately")
         buffers.append(buffer)
     progress(len(episodes), len(episodes))
     assert shared is not None
@@ -103,25 +106,24 @@ def _minari() -> Any:
 
 
 def _spec(episodes: Sequence[Episode], catalogue: Catalogue) -> Any:
-    """The specification of the environment that all episodes have; None if it cannot be written down, as with a function
-    that has no name.
+    """The specification of the episodes' environment; None if it cannot be serialized, as with an unnamed function.
 
     Raises:
-        InvalidRequest: they have not the same.
+        InvalidRequest: the episodes have different environments.
     """
     first = episodes[0].recipe
     for episode in episodes:
         if episode.recipe.environment != first.environment:
             names = f"{first.environment} and {episode.recipe.environment}"
-            raise InvalidRequest(f"one data set has one environment, and the journals have {names}")
-    env = made(episodes[0], catalogue, render=False)
+            raise InvalidRequest(f"one data set has one environment, but the journals have {names}")
+    env = make_environment(episodes[0], catalogue, render=False)
     spec = env.spec
     close(env)
-    return _written(spec)
+    return _serializable(spec)
 
 
-def _written(spec: EnvSpec | None) -> EnvSpec | None:
-    """A specification whose entry points are names instead of classes and functions; None where they have none."""
+def _serializable(spec: EnvSpec | None) -> EnvSpec | None:
+    """The specification with names instead of classes and functions as its entry points; None if that is not possible."""
     spec = copy.copy(spec)
     if spec is None:
         return None
@@ -135,23 +137,23 @@ def _written(spec: EnvSpec | None) -> EnvSpec | None:
                 return None
     try:
         spec.to_json()
-    except (TypeError, ValueError):  # its arguments are no plain data
+    except (TypeError, ValueError):  # its arguments are not plain data
         return None
     return spec
 
 
 def _buffer(episode: Episode, catalogue: Catalogue, minari: Any) -> tuple[Any, tuple[Any, Any]]:
-    """(an episode as Minari takes it, (observation space, action space))."""
-    env = made(episode, catalogue, render=False)
+    """(an episode as Minari's buffer, (observation space, action space))."""
+    env = make_environment(episode, catalogue, render=False)
     try:
         observations = []
-        for moment in moments(env, episode):
-            if not moment.agrees:
+        for step in replay(env, episode):
+            if not step.agrees:
                 raise NotReplayable(
-                    f"episode {episode.number} does not replay identically from step {moment.step} on: "
+                    f"episode {episode.number} does not replay identically from step {step.number} on: "
                     "its observations are lost, and cannot be exported"
                 )
-            observations.append(_copied(moment.observation))
+            observations.append(_copied(step.observation))
         unpack = codec(env.action_space).unpack
         actions = [unpack(step.action) for step in episode.steps]
         truncations = [bool(step.truncated) for step in episode.steps]
@@ -172,7 +174,7 @@ def _buffer(episode: Episode, catalogue: Catalogue, minari: Any) -> tuple[Any, t
 
 
 def _copied(value: Any) -> Any:
-    """An observation that the environment does not write into any more."""
+    """A copy of an observation, since the environment may overwrite its arrays."""
     if isinstance(value, dict):
         return {name: _copied(each) for name, each in value.items()}
     if isinstance(value, tuple):
@@ -181,7 +183,7 @@ def _copied(value: Any) -> Any:
 
 
 def _stacked(space: gymnasium.Space[Any], values: Sequence[Any]) -> Any:
-    """Values one after another in Minari's form: dictionaries and tuples of lists instead of lists of them."""
+    """A sequence of values in Minari's form: a dictionary or tuple of lists instead of a list of them."""
     if isinstance(space, spaces.Dict):
         return {name: _stacked(each, [value[name] for value in values]) for name, each in space.spaces.items()}
     if isinstance(space, spaces.Tuple):

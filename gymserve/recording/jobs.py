@@ -1,4 +1,7 @@
-"""Orders for videos. Looking for work reads none of their files: when one is due is its modification time."""
+"""Jobs for the process that makes videos, a file each.
+
+A job is due at its file's modification time, so looking for work reads no file.
+"""
 
 import contextlib
 import os
@@ -13,20 +16,20 @@ SUBMISSION, MONITOR, EXPERIMENT = "submission", "monitor", "experiment"
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is to be filmed.
+class VideoJob:
+    """A video to make.
 
     Args:
-        kind: SUBMISSION, all of a journal's trials; MONITOR, single episodes of a monitored instance; or EXPERIMENT, the
-            best episode of its final evaluation.
+        kind: SUBMISSION, all trials of a journal; MONITOR, single episodes of a monitored instance; or EXPERIMENT, the
+            best episode of an experiment's final evaluation.
         subject: the submission's or the experiment's name, or the instance's token.
-        title: stands below the pictures.
+        title: the caption's first line.
         challenge: a submission's challenge, by its number.
         directory: a monitor's folder.
         monitor: which of the instance's monitors, from 1.
-        every: a monitor's episodes of which a video is wanted: the first and each so many after it.
-        attempts: how often it was begun.
-        reason: why it was not carried out the last time; "" if that is not known, or it was not tried.
+        every: for a monitor: make a video of the first episode and of every Nth after it.
+        attempts: how often the job was begun.
+        reason: why the last attempt failed; "" if that is unknown, or there was none.
     """
 
     kind: str
@@ -41,7 +44,7 @@ class Order:
 
     @property
     def file(self) -> str:
-        """Submissions' names sort before monitors', and those before experiments'."""
+        """The name of the job's file; submissions sort before monitors, and monitors before experiments."""
         if self.kind == SUBMISSION:
             return f"1-{self.subject}"
         if self.kind == EXPERIMENT:
@@ -49,49 +52,51 @@ class Order:
         return f"2-{self.subject}-{self.monitor}"
 
 
-class Orders(Spool[Order]):
-    """Args:
-    folder: theirs; it is made with the first.
+class VideoJobs(Spool[VideoJob]):
+    """The queue of videos to make.
+
+    Args:
+        folder: where the jobs' files are; it is created with the first job.
     """
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder, Order, "an order for a video")
+        super().__init__(folder, VideoJob, "a job for a video")
 
-    def delay(self, order: Order, seconds: float) -> None:
-        """Has an order wait, as it stands: for this there is room on any disk."""
+    def delay(self, job: VideoJob, seconds: float) -> None:
+        """Postpones a job without rewriting its file, which works on a full disk too."""
         due = time.time() + seconds
         with contextlib.suppress(FileNotFoundError):
-            os.utime(self.folder / order.file, (due, due))
+            os.utime(self.folder / job.file, (due, due))
 
-    def find(self, kind: str, subject: str) -> Order | None:
-        """The order for a subject; None: there is none."""
-        return self.read(Order(kind, subject).file)
+    def find(self, kind: str, subject: str) -> VideoJob | None:
+        """The job for a subject; None if there is none."""
+        return self.read(VideoJob(kind, subject).file)
 
     def has_work(self) -> bool:
-        """Whether an order is due."""
+        """Whether a job is due."""
         return next(self._due(), None) is not None
 
     def number(self) -> int:
-        """How many there are, due or not."""
+        """The number of jobs, due or not."""
         return len(self.names())
 
-    def next(self) -> Order | None:
-        """The order that has waited longest, submissions' first; None: none is due."""
+    def next(self) -> VideoJob | None:
+        """The due job that has waited longest, submissions first; None if no job is due."""
         for _, _, path in sorted(self._due()):
-            if (order := self.read(path.name)) is not None:
-                return order
-            path.unlink(missing_ok=True)  # no order of ours
+            if (job := self.read(path.name)) is not None:
+                return job
+            path.unlink(missing_ok=True)  # not a job's file
         return None
 
     def _due(self) -> Iterator[tuple[str, float, Path]]:
-        """(kind, since when, file) of the orders that are due."""
+        """(first character of the name, due time, file) of each due job."""
         now = time.time()
         try:
             entries = list(os.scandir(self.folder))
         except FileNotFoundError:
             return
         for entry in entries:
-            if not entry.name.startswith("."):  # being written
-                with contextlib.suppress(FileNotFoundError):  # done in the meantime
+            if not entry.name.startswith("."):  # a file that is being written
+                with contextlib.suppress(FileNotFoundError):  # the job was finished in the meantime
                     if (due := entry.stat().st_mtime) <= now:
                         yield entry.name[0], due, Path(entry.path)

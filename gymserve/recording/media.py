@@ -1,4 +1,7 @@
-"""Media, as the rest of the server sees them: ordered, looked at, fetched. They are made by `recording.worker`."""
+"""Videos as the rest of the server sees them: request one, ask for its status, open its files.
+
+`recording.worker`, a process of its own, makes them.
+"""
 
 import importlib.util
 import time
@@ -8,8 +11,8 @@ from typing import IO, Any
 
 from gymserve.outside import bucket
 from gymserve.outside.bucket import Bucket
-from gymserve.recording.jobs import EXPERIMENT, MONITOR, SUBMISSION, Order, Orders
-from gymserve.recording.recordings import Artefacts
+from gymserve.recording.jobs import EXPERIMENT, MONITOR, SUBMISSION, VideoJob, VideoJobs
+from gymserve.recording.recordings import Recordings
 from gymserve.settings import Settings
 
 NONE, WAITING, MAKING, MADE, FAILED = "none", "waiting", "being made", "made", "failed"
@@ -19,102 +22,102 @@ FACTS = (
 
 
 class Media:
-    """Videos and pictures of everything.
+    """The videos and pictures of a server.
 
     Args:
         data: the server's data directory.
-        store: where they are kept in the end; None: in that directory.
-        is_on: whether videos are made, where PyAV is installed.
+        store: the bucket that files are uploaded to; None: they stay in the data directory.
+        is_on: whether to make videos, if PyAV is installed.
     """
 
     def __init__(self, data: Path, store: Bucket | None = None, *, is_on: bool = True) -> None:
         self.data, self.bucket = data, store
         self.is_on = is_on and importlib.util.find_spec("av") is not None
-        self.orders = Orders(data / "media" / "orders")
-        self.artefacts = Artefacts(data / "media", store)
-        self.of_experiments = Artefacts(data / "media" / "experiments", store, EXPERIMENT)
+        self.jobs = VideoJobs(data / "media" / "orders")  # the folder's name in existing data directories
+        self.submissions = Recordings(data / "media", store)
+        self.experiments = Recordings(data / "media" / "experiments", store, EXPERIMENT)
 
     @classmethod
     def of(cls, settings: Settings, data: Path) -> "Media":
-        """The media of a server.
+        """The media of a server with these settings.
 
         Raises:
-            SettingsError: the bucket's address is none, or the library for it is not installed.
+            SettingsError: the bucket's address is invalid, or the library for it is not installed.
         """
         return cls(data, bucket.of(settings), is_on=settings.MEDIA)
 
-    def order_submission(self, submission: str, *, title: str, challenge: int, again: bool = False) -> None:
-        """A submission whose journal is kept is to be filmed, if it was not.
+    def request_submission_video(self, submission: str, *, title: str, challenge: int, again: bool = False) -> None:
+        """Queues a video of a submission whose journal is kept, unless it has one.
 
         Args:
-            again: also if it was; what there is goes first.
+            again: delete the video that there is, and make a new one.
 
         Raises:
-            StorageFull: there is no room for the order.
+            StorageFull: the disk is full.
         """
         if again:
-            self.artefacts.discard(submission)
-        if self.is_on and self.artefacts.about(submission) is None:
-            self.orders.place(Order(SUBMISSION, submission, title, challenge))
+            self.submissions.discard(submission)
+        if self.is_on and self.submissions.metadata(submission) is None:
+            self.jobs.place(VideoJob(SUBMISSION, submission, title, challenge))
 
-    def order_experiment(self, experiment: str, *, title: str) -> None:
-        """An experiment whose best episode is kept is to be filmed, if it was not.
+    def request_experiment_video(self, experiment: str, *, title: str) -> None:
+        """Queues a video of an experiment's best episode, unless it has one.
 
         Raises:
-            StorageFull: there is no room for the order.
+            StorageFull: the disk is full.
         """
-        if self.is_on and self.of_experiments.about(experiment) is None:
-            self.orders.place(Order(EXPERIMENT, experiment, title))
+        if self.is_on and self.experiments.metadata(experiment) is None:
+            self.jobs.place(VideoJob(EXPERIMENT, experiment, title))
 
-    def forget_experiment(self, experiment: str) -> None:
-        """It is gone, or begins again: what was made of it goes."""
-        self.orders.done(Order(EXPERIMENT, experiment))
-        self.of_experiments.remove(experiment)
-
-    def sweep_experiments(self, known: Container[str], days: float) -> None:
-        """Forgets those that are not `known` any more, once what was made of them is `days` old."""
-        folder = self.of_experiments.folder
-        for path in folder.iterdir() if folder.exists() else ():
-            if path.name not in known and path.suffix != ".new" and path.stat().st_mtime < time.time() - days * 86400:
-                self.forget_experiment(path.name)
-
-    def forget_submission(self, submission: str, challenge: int) -> None:
-        """Its time is over: what was made of it goes."""
-        self.orders.done(Order(SUBMISSION, submission))
-        self.artefacts.remove(submission, challenge)
-
-    def shelf(self, kind: str) -> Artefacts:
-        """Where the artefacts of an order's kind are."""
-        return self.of_experiments if kind == EXPERIMENT else self.artefacts
-
-    def order_monitor(self, token: str, *, title: str, directory: str, monitor: int, every: int) -> None:
-        """Every so many of a monitor's episodes are to be filmed.
+    def request_monitor_videos(self, token: str, *, title: str, directory: str, monitor: int, every: int) -> None:
+        """Queues videos of every Nth episode of a monitor.
 
         Raises:
-            StorageFull: there is no room for the order.
+            StorageFull: the disk is full.
         """
         if self.is_on and every:
-            self.orders.place(Order(MONITOR, token, title, 0, directory, monitor, every))
+            self.jobs.place(VideoJob(MONITOR, token, title, 0, directory, monitor, every))
+
+    def remove_experiment(self, experiment: str) -> None:
+        """Deletes an experiment's video and its job, because the experiment was deleted or starts from scratch."""
+        self.jobs.done(VideoJob(EXPERIMENT, experiment))
+        self.experiments.remove(experiment)
+
+    def remove_submission(self, submission: str, challenge: int) -> None:
+        """Deletes a submission's video and its job, because they were kept long enough."""
+        self.jobs.done(VideoJob(SUBMISSION, submission))
+        self.submissions.remove(submission, challenge)
+
+    def sweep_experiments(self, known: Container[str], days: float) -> None:
+        """Deletes the videos of experiments that are not `known` any more, once they are `days` old."""
+        folder = self.experiments.folder
+        for path in folder.iterdir() if folder.exists() else ():
+            if path.name not in known and path.suffix != ".new" and path.stat().st_mtime < time.time() - days * 86400:
+                self.remove_experiment(path.name)
+
+    def recordings(self, kind: str) -> Recordings:
+        """The recordings of a job's kind."""
+        return self.experiments if kind == EXPERIMENT else self.submissions
 
     def has_work(self) -> bool:
-        """Whether something is to be made, or stored, by now."""
-        return self.is_on and self.orders.has_work()
+        """Whether a video is due to be made or uploaded."""
+        return self.is_on and self.jobs.has_work()
 
-    def standing(self, subject: str, kind: str = SUBMISSION) -> dict[str, Any]:
-        """`{"state": …, "reason": …, "files": {name: bytes}, …}` of a submission's, or an experiment's, media."""
-        about, order = self.shelf(kind).about(subject), self.orders.find(kind, subject)
-        told: dict[str, Any] = {"state": NONE, "reason": "" if self.is_on else self._why_off(), "files": {}}
-        if about is not None:
-            told |= {name: about[name] for name in FACTS if name in about}
-            told |= {"state": about["state"], "reason": about["reason"]}
-            if order is not None and about["state"] == MADE and not order.attempts:
-                told["reason"] = order.reason  # it waits to be stored
-        elif order is not None:
-            told |= {
-                "state": MAKING if order.attempts else WAITING,
-                "reason": order.reason if order.attempts != 1 else "",
+    def status(self, subject: str, kind: str = SUBMISSION) -> dict[str, Any]:
+        """`{"state": …, "reason": …, "files": {name: bytes}, …}` of a submission's or an experiment's video."""
+        metadata, job = self.recordings(kind).metadata(subject), self.jobs.find(kind, subject)
+        status: dict[str, Any] = {"state": NONE, "reason": "" if self.is_on else self._why_off(), "files": {}}
+        if metadata is not None:
+            status |= {name: metadata[name] for name in FACTS if name in metadata}
+            status |= {"state": metadata["state"], "reason": metadata["reason"]}
+            if job is not None and metadata["state"] == MADE and not job.attempts:
+                status["reason"] = job.reason  # it waits to be uploaded
+        elif job is not None:
+            status |= {
+                "state": MAKING if job.attempts else WAITING,
+                "reason": job.reason if job.attempts != 1 else "",
             }
-        return told
+        return status
 
     def _why_off(self) -> str:
         if importlib.util.find_spec("av") is None:
@@ -122,5 +125,5 @@ class Media:
         return "the server makes no videos: MEDIA is off"
 
     def open(self, subject: str, file: str, kind: str = SUBMISSION) -> tuple[IO[bytes], int]:
-        """See `Artefacts.open`."""
-        return self.shelf(kind).open(subject, file)
+        """Opens a file of a subject, see `Recordings.open`."""
+        return self.recordings(kind).open(subject, file)

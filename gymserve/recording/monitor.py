@@ -1,7 +1,7 @@
-"""Monitor files, in the format of OpenAI Gym's old monitor: a manifest and the statistics of an instance's episodes.
+"""Monitor files in the format of OpenAI Gym's old monitor: a manifest, and the statistics of an instance's episodes.
 
-They are written from the journal when a monitor is closed. `directory` is whatever path the agent chose; it names a
-folder under the instance's own.
+They are written from the journal when a monitor is closed. `directory` stands for the path that the agent chose; the files
+are in a folder of that name below the instance's own folder.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ log = logging.getLogger("gymserve.recording")
 
 
 def label(directory: str) -> str:
-    """The folder's name for what an agent calls its directory."""
+    """The name of the folder for an agent's directory; distinct and safe for any text."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "_", directory).strip("._")[:60]
     if plain and plain == directory:
         return plain
@@ -36,20 +36,20 @@ def label(directory: str) -> str:
 
 
 def check(folder: Path, directory: str, *, force: bool, resume: bool) -> None:
-    """Refuses to write over an earlier run's results.
+    """Refuses to overwrite the results of an earlier run.
 
     Raises:
-        Conflict: there are some, and neither `force` nor `resume` says what to do with them.
+        Conflict: there are results, and neither `force` nor `resume` says what to do with them.
     """
     if not force and not resume and any((folder / "monitor" / directory).glob(f"{PREFIX}manifest.*.manifest.json")):
         raise Conflict("the directory holds a monitor's results already: send force or resume, or another directory")
 
 
 def prepare(folder: Path, directory: str) -> None:
-    """Makes the folder, where there is such an instance.
+    """Makes the monitor's folder, unless the instance is gone.
 
     Raises:
-        OSError: the disk has no room.
+        OSError: the disk is full.
     """
     with contextlib.suppress(FileNotFoundError):
         (folder / "monitor").mkdir(exist_ok=True)
@@ -63,7 +63,7 @@ def clear(folder: Path, directory: str) -> None:
 
 
 def write(folder: Path, media: Media) -> None:
-    """Writes the files of the instance's last monitor, if it had one, and orders its videos."""
+    """Writes the files of the instance's last monitor, if it had one, and queues its videos."""
     records = list(read(folder / "journal"))
     run = run_of(records)
     if run is None:
@@ -71,26 +71,26 @@ def write(folder: Path, media: Media) -> None:
     recipe = recipe_of(records)
     files = folder / "monitor" / run.directory
     if manifest_of(files, suffix_of(run.number, recipe)).exists():
-        return  # it was written when the monitor was closed, and may name videos by now
+        return  # written when the monitor was closed; it may list videos by now
     _write(files, _statistics(records, run), run.number, recipe)
     if not recipe.is_vector:
         try:
-            media.order_monitor(
+            media.request_monitor_videos(
                 folder.name, title=recipe.env_id, directory=run.directory, monitor=run.number, every=run.every
             )
-        except StorageFull as error:  # the monitor is closed all the same
+        except StorageFull as error:  # the monitor is closed nevertheless
             log.warning("%s will have no videos: %s", folder.name, error)
 
 
 @dataclass(frozen=True)
 class Run:
-    """What happened while a monitor was open.
+    """The part of a journal that was recorded while a monitor was open.
 
     Args:
-        number: of the instance's monitors, from 1.
-        start: the place of its first record among the journal's, that of the monitor's start.
-        end: the place of the record that closed it.
-        every: every how many episodes a video is wanted: 0 none, 1 all, N every Nth.
+        number: which of the instance's monitors, from 1.
+        start: the index of the record that started the monitor.
+        end: the index of the record that closed it.
+        every: which episodes to make videos of: 0 none, 1 all, N every Nth.
     """
 
     number: int
@@ -101,7 +101,7 @@ class Run:
 
 
 def run_of(records: Sequence[Record], number: int | None = None) -> Run | None:
-    """A monitor's run, of the last one for None; None: there is none."""
+    """The run of a monitor, by default of the last one; None if there is no such monitor."""
     starts = [
         (place, record.options)
         for place, record in enumerate(records)
@@ -116,7 +116,7 @@ def run_of(records: Sequence[Record], number: int | None = None) -> Run | None:
 
 
 def _statistics(records: Sequence[Record], run: Run) -> dict[str, Any]:
-    """Of the run's episodes, in the format's words; a vector instance's have no ends."""
+    """The statistics of the run's episodes, with the format's keys; episodes of a vector instance are never finished."""
     resets, ends, lengths, rewards = [], [], [], []
     for episode in episodes_of(records[: run.end]):
         if episode.place > run.start:
@@ -137,15 +137,15 @@ def _statistics(records: Sequence[Record], run: Run) -> dict[str, Any]:
 
 
 def suffix_of(number: int, recipe: Recipe) -> str:
-    """What the names of a monitor's files have in common.
+    """The common part of the names of a monitor's files.
 
-    The format has a process id in them, to keep the runs of several processes apart; the run's time does it here.
+    OpenAI Gym has a process id in it to tell processes apart; here it is the time when the instance was created.
     """
     return f"{number}.{int(recipe.created)}"
 
 
 def manifest_of(files: Path, suffix: str) -> Path:
-    """A monitor's manifest."""
+    """The path of a monitor's manifest."""
     return files / f"{PREFIX}manifest.{suffix}.manifest.json"
 
 
@@ -164,22 +164,22 @@ def _write(files: Path, statistics: dict[str, Any], number: int, recipe: Recipe)
 
 
 def keep(data: Path, directory: str, *, algorithm: str | None, account: int, owner: int) -> None:
-    """Keeps a copy of the newest results that the account's instances (0: any) were monitored for under this name.
+    """Copies the newest results that a monitor of the account's instances (0: of any) wrote under this name.
 
-    It stands in the place of the owner's earlier one of this name, and is deleted after JOURNAL_DAYS.
+    The copy replaces the owner's earlier copy of this name, and is deleted after JOURNAL_DAYS.
 
     Raises:
-        InvalidRequest: there are none.
+        InvalidRequest: there are no such results.
     """
-    found = [
+    manifests = [
         manifest
         for kind in ("instances", "closed")
         for manifest in (data / kind).glob(f"*/monitor/{directory}/{PREFIX}manifest.*.manifest.json")
         if not account or folders.owner_of(manifest.parents[2].name) == account
     ]
-    if not found:
+    if not manifests:
         raise InvalidRequest("training_dir holds no results: start and close a monitor with this directory first")
-    newest = max(found, key=lambda manifest: manifest.stat().st_mtime)
+    newest = max(manifests, key=lambda manifest: manifest.stat().st_mtime)
     kept = data / "uploads" / str(owner) / directory
     with replacing_folder(kept) as fresh:
         shutil.copytree(newest.parent, fresh, dirs_exist_ok=True)

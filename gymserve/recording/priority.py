@@ -1,22 +1,22 @@
-"""A process that takes little from others: a small share of a busy processor, and the first to go where memory is short."""
+"""Gives a background process a low priority: a small share of a busy processor, and the first to be killed for memory."""
 
 import contextlib
 import os
 from pathlib import Path
 
-NICE = 10  # beside one busy process on a processor, a tenth of it: videos get done while training uses all processors
+NICE = 10  # a tenth of a processor beside one busy process: videos get done while training uses all processors
 
 
-def step_back() -> None:
-    """Gives this process, and threads that it starts later, a small share of what others want too.
+def lower() -> None:
+    """Lowers the priority of this process and of the threads that it starts later.
 
-    With the kernel's autogroups a nice value counts only within its session, and each session gets an equal share; so
-    the session that this process leads gets the value as well.
+    With the kernel's autogroups a nice value counts only within its session, and each session gets an equal share. So the
+    session gets the same nice value, if this process leads it.
     """
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
     with contextlib.suppress(OSError, AttributeError):
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # waking up interrupts nobody
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # waking up preempts no other process
     if os.getsid(0) == os.getpid():
         with contextlib.suppress(OSError):
             Path("/proc/self/autogroup").write_text(str(NICE))

@@ -1,7 +1,7 @@
-"""Artefacts of submissions and experiments: videos and pictures, on the disk or in an S3-compatible bucket.
+"""Recordings of submissions and experiments: videos and pictures, on the disk or in an S3-compatible bucket.
 
-On the disk they are in `<data>/media/<submission>/` and `<data>/media/experiments/<experiment>/`, beside `media.json`, which
-tells of them. Where there is a bucket they are copied into it, and removed from the disk once all of them are there.
+On the disk they are in `<data>/media/<submission>/` and `<data>/media/experiments/<experiment>/`, beside their metadata,
+`media.json`. If there is a bucket, they are uploaded to it, and deleted from the disk once all of them are there.
 """
 
 import json
@@ -18,7 +18,7 @@ from gymserve.recording.video import rendering
 from gymserve.system import files
 
 log = logging.getLogger("gymserve.recording")
-ABOUT = "media.json"
+METADATA = "media.json"
 TYPES = {
     rendering.WEBM: "video/webm",
     rendering.MP4: "video/mp4",
@@ -31,69 +31,69 @@ OLD_ENDINGS = {rendering.GIF: ".gif", rendering.MP4: ".mp4", rendering.SMALL_MP4
 
 
 def keys(submission: str, challenge: int, kind: str) -> list[str]:
-    """An artefact's keys in a bucket: ours, and for three kinds the one that the osim-rl grader gave it."""
+    """A file's keys in a bucket: ours, and for three kinds the key that the osim-rl grader used."""
     old = [f"challenge_{challenge}/{submission}{OLD_ENDINGS[kind]}"] if kind in OLD_ENDINGS else []
     return [f"submissions/{submission}/{kind}", *old]
 
 
-class Artefacts:
+class Recordings:
     """Videos and pictures of submissions, or of experiments.
 
     Args:
-        folder: theirs.
-        bucket: where they are kept in the end; None: in the folder.
-        noun: whose they are, "submission" or "experiment".
+        folder: has a folder for each subject.
+        bucket: where files are uploaded to; None: they stay in the folder.
+        noun: what a subject is, "submission" or "experiment".
     """
 
     def __init__(self, folder: Path, bucket: Bucket | None, noun: str = SUBMISSION) -> None:
         self.folder, self.bucket, self.noun = folder, bucket, noun
 
-    def about(self, subject: str) -> dict[str, Any] | None:
-        """What `media.json` tells; None: nothing was made yet."""
+    def metadata(self, subject: str) -> dict[str, Any] | None:
+        """The content of `media.json`; None if nothing was made yet."""
         try:
-            told: dict[str, Any] = json.loads((self.folder / subject / ABOUT).read_text())
+            metadata: dict[str, Any] = json.loads((self.folder / subject / METADATA).read_text())
         except (OSError, ValueError):
             return None
-        return told
+        return metadata
 
-    def desk(self, subject: str) -> Path:
-        """An empty folder to make its artefacts in.
+    def draft(self, subject: str) -> Path:
+        """Makes an empty folder, whose files `publish` turns into the subject's recordings.
 
         Raises:
-            StorageFull: there is no room.
+            StorageFull: the disk is full.
         """
         try:
             return files.draft(self.folder / subject)
         except OSError as error:
             raise StorageFull(f"videos cannot be written: {error.strerror}") from error
 
-    def clear(self, subject: str) -> None:
-        """Leaves nothing on the desk."""
+    def discard_draft(self, subject: str) -> None:
+        """Deletes the draft folder, if there is one."""
         files.discard(self.folder / subject)
 
-    def publish(self, subject: str, about: dict[str, Any]) -> None:
-        """What is on the desk becomes the subject's artefacts, with `about` beside them.
+    def publish(self, subject: str, metadata: dict[str, Any]) -> None:
+        """Replaces the subject's recordings with the files in the draft folder, and adds `metadata`.
 
         Raises:
-            StorageFull: there is no room.
+            StorageFull: the disk is full.
         """
-        place = self.folder / subject
-        desk = files.draft_of(place)
+        target = self.folder / subject
+        draft = files.draft_of(target)
         try:
-            sizes = {name: (desk / name).stat().st_size for name in TYPES if (desk / name).exists()}
-            (desk / ABOUT).write_text(json.dumps({**about, "files": sizes}))
-            shutil.rmtree(place, ignore_errors=True)
-            files.publish(place)
+            sizes = {name: (draft / name).stat().st_size for name in TYPES if (draft / name).exists()}
+            (draft / METADATA).write_text(json.dumps({**metadata, "files": sizes}))
+            shutil.rmtree(target, ignore_errors=True)
+            files.publish(target)
         except OSError as error:
             raise StorageFull(f"videos cannot be written: {error.strerror}") from error
 
     def discard(self, subject: str) -> None:
-        """Forgets what was made; in a bucket it stands until it is replaced."""
+        """Deletes the files on the disk; those in a bucket stay until they are replaced."""
         shutil.rmtree(self.folder / subject, ignore_errors=True)
 
     def remove(self, subject: str, challenge: int = 0) -> None:
-        """Deletes what was made, in the bucket as well; what that does not let go stays there, which is logged."""
-        files = (self.about(subject) or {}).get("files", {})
+        """Deletes the files on the disk and in the bucket; a bucket's refusal is logged, and its files stay."""
+        files = (self.metadata(subject) or {}).get("files", {})
         if self.bucket is not None and files:
             try:
                 self.bucket.remove([key for kind in files for key in self._keys(subject, challenge, kind)])
@@ -101,11 +101,11 @@ class Artefacts:
                 log.warning("videos of %s %s stay in the bucket: %s", self.noun, subject, error)
         self.discard(subject)
 
-    def store(self, subject: str, challenge: int) -> None:
-        """Copies the artefacts into the bucket, if there is one, and frees the disk of them; again: does nothing more.
+    def upload(self, subject: str, challenge: int) -> None:
+        """Uploads the files to the bucket, if there is one, and deletes them from the disk; safe to repeat.
 
         Raises:
-            Unavailable: the bucket does not take them; they are all on the disk yet.
+            Unavailable: the bucket does not accept them; all of them are still on the disk.
         """
         if self.bucket is None:
             return
@@ -118,23 +118,23 @@ class Artefacts:
             file.unlink()
 
     def open(self, subject: str, kind: str) -> tuple[IO[bytes], int]:
-        """(an artefact's file, its size in bytes).
+        """Opens a file; returns it with its size in bytes.
 
         Raises:
-            NotFound: there is none.
+            NotFound: the subject has no such file.
             Unavailable: the bucket does not answer.
         """
         if kind not in TYPES:
             raise NotFound(f"there is no {kind:.50}: there are {', '.join(TYPES)}")
-        about = self.about(subject)
-        if about is None or kind not in about.get("files", {}):
+        metadata = self.metadata(subject)
+        if metadata is None or kind not in metadata.get("files", {}):
             raise NotFound(f"{self.noun} {subject:.50} has no {kind}")
         try:
             file = (self.folder / subject / kind).open("rb")
             return file, os.fstat(file.fileno()).st_size
         except FileNotFoundError:
             if self.bucket is None:
-                raise NotFound(f"{self.noun} {subject:.50} has no {kind} any more") from None
+                raise NotFound(f"{self.noun} {subject:.50} no longer has {kind}") from None
         return self.bucket.open(self._keys(subject, 0, kind)[0])
 
     def _keys(self, subject: str, challenge: int, kind: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Statistics of journals: how many episodes, how long, what they returned, how fast they were stepped. Nothing is replayed."""
+"""Statistics of journals: number, length, return and speed of their episodes. Nothing is replayed."""
 
 import statistics
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from gymserve.journal import Record, episodes_of
 
 
 class Spread(NamedTuple):
-    """Of some numbers: `deviation` is the sample standard deviation, None for fewer than two."""
+    """Mean and range of some numbers; `deviation` is the sample standard deviation, None for fewer than two numbers."""
 
     mean: float
     deviation: float | None
@@ -17,11 +17,12 @@ class Spread(NamedTuple):
 
 
 class Statistics(NamedTuple):
-    """Of finished episodes; `unfinished` ones count for nothing else.
+    """Statistics of finished episodes; unfinished ones are only counted.
 
     Args:
-        lengths, returns: None where no episode was finished.
-        steps_per_second: by the clock, from each reset to its episode's end; None where that took no time.
+        steps: of all finished episodes.
+        lengths, returns: None if no episode was finished.
+        steps_per_second: in real time, from each reset to the end of its episode; None if no time passed.
     """
 
     episodes: int
@@ -31,29 +32,29 @@ class Statistics(NamedTuple):
     returns: Spread | None
     steps_per_second: float | None
 
-    def to_map(self) -> dict[str, Any]:
-        """As plain data."""
-        told = self._asdict()
-        return {name: value._asdict() if isinstance(value, Spread) else value for name, value in told.items()}
+    def to_dict(self) -> dict[str, Any]:
+        """The statistics as plain data, for JSON."""
+        fields = self._asdict()
+        return {name: value._asdict() if isinstance(value, Spread) else value for name, value in fields.items()}
 
 
 def spread(numbers: Sequence[float]) -> Spread | None:
-    """None: there are no numbers."""
+    """The spread of some numbers; None if there are none."""
     if not numbers:
         return None
     deviation = statistics.stdev(numbers) if len(numbers) > 1 else None
     return Spread(statistics.fmean(numbers), deviation, min(numbers), max(numbers))
 
 
-def of(journals: Sequence[Sequence[Record]]) -> Statistics:
-    """Of all the journals' episodes together."""
-    found = [episode for records in journals for episode in episodes_of(records)]
-    finished = [episode for episode in found if episode.is_over]
+def summarize(journals: Sequence[Sequence[Record]]) -> Statistics:
+    """The statistics of all the journals' episodes together."""
+    episodes = [episode for records in journals for episode in episodes_of(records)]
+    finished = [episode for episode in episodes if episode.is_over]
     steps = sum(len(episode.steps) for episode in finished)
     seconds = sum((episode.steps[-1].time or episode.reset.time) - episode.reset.time for episode in finished)
     return Statistics(
         len(finished),
-        len(found) - len(finished),
+        len(episodes) - len(finished),
         steps,
         spread([float(len(episode.steps)) for episode in finished]),
         spread([episode.total for episode in finished]),

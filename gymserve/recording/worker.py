@@ -1,6 +1,7 @@
-"""`python -m gymserve.recording.worker`: the background process that makes videos, with a small share of the processors.
+"""`python -m gymserve.recording.worker`: the background process that makes videos, at a low priority.
 
-It reads the server's settings as JSON from standard input, and ends with it: whoever started it holds the other end.
+It reads the server's settings as JSON from standard input, and ends when standard input is closed, so it does not outlive
+the process that started it.
 """
 
 import contextlib
@@ -18,29 +19,29 @@ from gymserve.journal import episodes_of
 from gymserve.recording import priority
 
 if __name__ == "__main__":
-    priority.step_back()  # before the simulators are imported
+    priority.lower()  # before the simulators are imported, which takes seconds
 
 from gymserve import environments
 from gymserve.hosts import offspring
 from gymserve.protocol.errors import GymserveError, StorageFull, Unavailable
 from gymserve.recording import monitor_videos
-from gymserve.recording.jobs import MONITOR, SUBMISSION, Order
+from gymserve.recording.jobs import MONITOR, SUBMISSION, VideoJob
 from gymserve.recording.media import FAILED, MADE, Media
 from gymserve.recording.video.episodes import records_of
-from gymserve.recording.video.rendering import Film, Progress, shoot
+from gymserve.recording.video.rendering import Progress, VideoSpec, render_video
 from gymserve.system.background import ATTEMPTS, begin, work
 
-FULL_SECONDS = 60.0  # until a full disk is tried again
-RETRY_SECONDS = (1.0, 300.0)  # until a bucket is: doubled from the first to the second
-SILENT_SECONDS = 300.0  # that one picture may take, also while others want the processor
-FATE = f"rendering ended the process that it ran in, or took {SILENT_SECONDS:g} s over one picture"
-LOOK_SECONDS = 0.25  # at the memory
+DISK_FULL_SECONDS = 60.0  # before another attempt on a full disk
+RETRY_SECONDS = (1.0, 300.0)  # before another attempt to reach the bucket: doubles from the first to the second
+SILENT_SECONDS = 300.0  # the longest that one picture may take; generous, since other processes have priority
+CRASHED = f"rendering ended the process that it ran in, or took {SILENT_SECONDS:g} s over one picture"
+MEMORY_CHECK_SECONDS = 0.25
 log = logging.getLogger("gymserve.recording")
 
 
 def main() -> int:
-    """Works until there has been nothing to do for a while."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # so that an environment's KeyboardInterrupt is known for its own
+    """Makes videos until there has been no job for a while."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a KeyboardInterrupt can then only come from an environment
     offspring.adopt()
     configuration = begin(at_end=offspring.end_all)
     catalogue = environments.Catalogue.of(configuration)
@@ -51,18 +52,18 @@ def main() -> int:
         work_seconds=configuration.MEDIA_WORK_SECONDS,
         memory_mb=configuration.MEDIA_MEMORY_MB,
     )
-    work(worker.look)
+    work(worker.run_due_jobs)
     offspring.end_all()
     return 0
 
 
 class Worker:
-    """Carries out orders, one at a time.
+    """Runs video jobs, one at a time.
 
     Args:
-        seconds: how long a video may be.
-        work_seconds: how long making it may take.
-        memory_mb: how much memory it may take.
+        seconds: the longest that a video may be.
+        work_seconds: processor time for making one.
+        memory_mb: memory for making one.
     """
 
     def __init__(
@@ -76,93 +77,95 @@ class Worker:
     ) -> None:
         self.media, self.catalogue = media, catalogue
         self.seconds, self.work_seconds, self.memory_mb = seconds, work_seconds, memory_mb
-        self._waits: dict[str, float] = {}  # an order's file → seconds until the bucket is tried again
+        self._waits: dict[str, float] = {}  # a job's file → seconds before the next attempt to reach the bucket
 
-    def look(self) -> bool:
-        """Carries out the orders that are due; whether there were any."""
+    def run_due_jobs(self) -> bool:
+        """Runs the jobs that are due; returns whether there were any."""
         was_due = False
-        while (order := self.media.orders.next()) is not None:
-            self.carry_out(order)
+        while (job := self.media.jobs.next()) is not None:
+            self.run_job(job)
             was_due = True
         return was_due
 
-    def carry_out(self, order: Order) -> None:
-        """Does what is to be done next for an order. What was made, or given up, is written down before it is done with."""
+    def run_job(self, job: VideoJob) -> None:
+        """Does the next part of a job. The result, or the failure, is written before the job is removed."""
         try:
-            if order.kind == MONITOR:
-                self._monitor(order)
+            if job.kind == MONITOR:
+                self._make_monitor_video(job)
             else:
-                self._journal(order)
+                self._make_recordings(job)
         except StorageFull as error:
             log.warning("%s", error)
-            self.media.shelf(order.kind).clear(order.subject)
+            self.media.recordings(job.kind).discard_draft(job.subject)
             try:
-                self._put_off(order, str(error), FULL_SECONDS)
+                self._postpone(job, str(error), DISK_FULL_SECONDS)
             except StorageFull:
-                self.media.orders.delay(order, FULL_SECONDS)
+                self.media.jobs.delay(job, DISK_FULL_SECONDS)
         except Unavailable as error:
-            wait = self._waits[order.file] = min(
-                RETRY_SECONDS[1], 2 * self._waits.get(order.file, RETRY_SECONDS[0] / 2)
-            )
-            log.warning("the video of %s waits %g s to be stored: %s", order.subject, wait, error)
-            self._put_off(order, f"waiting to be stored: {error}", wait)
+            wait = self._waits[job.file] = min(RETRY_SECONDS[1], 2 * self._waits.get(job.file, RETRY_SECONDS[0] / 2))
+            log.warning("the video of %s waits %g s to be stored: %s", job.subject, wait, error)
+            self._postpone(job, f"waiting to be stored: {error}", wait)
 
-    def _put_off(self, order: Order, reason: str, seconds: float) -> None:
-        self.media.orders.place(replace(order, attempts=0, reason=reason), wait_seconds=seconds)
+    def _postpone(self, job: VideoJob, reason: str, seconds: float) -> None:
+        self.media.jobs.place(replace(job, attempts=0, reason=reason), wait_seconds=seconds)
 
-    def _journal(self, order: Order) -> None:
-        """The episodes of one journal: a submission's trials, or an experiment's best episode."""
-        artefacts = self.media.shelf(order.kind)
-        if artefacts.about(order.subject) is None:
-            if order.attempts >= ATTEMPTS:
-                self._give_up(order, f"given up after {ATTEMPTS} attempts: {order.reason}")
+    def _make_recordings(self, job: VideoJob) -> None:
+        """Makes and uploads the recordings of one journal: a submission's trials, or an experiment's best episode."""
+        recordings = self.media.recordings(job.kind)
+        if recordings.metadata(job.subject) is None:
+            if job.attempts >= ATTEMPTS:
+                self._give_up(job, f"given up after {ATTEMPTS} attempts: {job.reason}")
             else:
-                self._film(self.media.orders.begin(order, reason=FATE))
-        artefacts.store(order.subject, order.challenge)
-        self._waits.pop(order.file, None)
-        self.media.orders.done(order)
+                self._render(self.media.jobs.begin(job, reason=CRASHED))
+        recordings.upload(job.subject, job.challenge)
+        self._waits.pop(job.file, None)
+        self.media.jobs.done(job)
 
-    def _film(self, order: Order) -> None:
-        desk = self.media.shelf(order.kind).desk(order.subject)
+    def _render(self, job: VideoJob) -> None:
+        draft = self.media.recordings(job.kind).draft(job.subject)
         try:
-            film = self._planned(order)
-            with self._bounded(order) as beat:
-                about = shoot(film, self.catalogue, desk, progress=beat)
+            spec = self._spec(job)
+            with self._limited(job) as beat:
+                metadata = render_video(spec, self.catalogue, draft, progress=beat)
         except StorageFull:
             raise
         except (GymserveError, FileNotFoundError) as error:
-            self._give_up(order, str(error) if isinstance(error, GymserveError) else "its journal is gone")
-        except Exception as error:  # an encoder's, a picture library's
-            if shutil.disk_usage(desk).free < 1 << 20:
+            self._give_up(job, str(error) if isinstance(error, GymserveError) else "its journal is gone")
+        except Exception as error:  # from an encoder or a picture library
+            if shutil.disk_usage(draft).free < 1 << 20:
                 raise StorageFull("videos cannot be written: the disk is full") from error
-            self._give_up(order, f"making it raised {type(error).__name__}")
+            self._give_up(job, f"making it raised {type(error).__name__}")
         else:
-            self.media.shelf(order.kind).publish(order.subject, {"state": MADE, "reason": "", **about})
-            log.info(
-                "%s %s is filmed: %d frames in %g s", order.kind, order.subject, about["frames"], about["work_seconds"]
-            )
+            self.media.recordings(job.kind).publish(job.subject, {"state": MADE, "reason": "", **metadata})
+            frames, seconds = metadata["frames"], metadata["work_seconds"]
+            log.info("made the video of %s %s: %d frames in %g s", job.kind, job.subject, frames, seconds)
 
-    def _planned(self, order: Order) -> Film:
-        """Raises: FileNotFoundError: its journal is gone. InvalidRequest: it is none."""
-        if order.kind == SUBMISSION:
-            journal, noun = self.media.data / "submissions" / order.subject, "trial"
+    def _spec(self, job: VideoJob) -> VideoSpec:
+        """The video that a job asks for.
+
+        Raises:
+            FileNotFoundError: the journal is gone.
+            InvalidRequest: the file is not a journal.
+        """
+        if job.kind == SUBMISSION:
+            journal, noun = self.media.data / "submissions" / job.subject, "trial"
         else:
-            journal, noun = self.media.data / "experiments" / order.subject / "best.journal", "episode"
+            journal, noun = self.media.data / "experiments" / job.subject / "best.journal", "episode"
         episodes = [episode for episode in episodes_of(records_of(journal)) if episode.steps]
-        number = len(episodes[0].recipe.trials) if episodes and order.kind == SUBMISSION else None
-        return Film(order.title, episodes, noun, number, self.seconds, self.work_seconds)
+        number = len(episodes[0].recipe.trials) if episodes and job.kind == SUBMISSION else None
+        return VideoSpec(job.title, episodes, noun, number, self.seconds, self.work_seconds)
 
-    def _give_up(self, order: Order, reason: str) -> None:
-        log.warning("%s %s cannot be filmed: %s", order.kind, order.subject, reason)
-        self.media.shelf(order.kind).desk(order.subject)
-        self.media.shelf(order.kind).publish(order.subject, {"state": FAILED, "reason": reason})
+    def _give_up(self, job: VideoJob, reason: str) -> None:
+        log.warning("the video of %s %s cannot be made: %s", job.kind, job.subject, reason)
+        self.media.recordings(job.kind).draft(job.subject)
+        self.media.recordings(job.kind).publish(job.subject, {"state": FAILED, "reason": reason})
 
-    def _monitor(self, order: Order) -> None:
-        """One video; the order then waits behind the others."""
-        skip = order.reason if order.attempts >= ATTEMPTS else ""
-        begun = order if skip else self.media.orders.begin(order, reason=FATE)
-        with self._bounded(begun) as beat:
-            is_more = monitor_videos.shoot_next(
+    def _make_monitor_video(self, job: VideoJob) -> None:
+        """Makes one of a monitor's videos; the job then queues behind the others."""
+        skip = job.reason if job.attempts >= ATTEMPTS else ""
+        begun = job if skip else self.media.jobs.begin(job, reason=CRASHED)
+        with self._limited(begun) as beat:
+            has_more = monitor_videos.make_next(
                 begun,
                 self.media.data,
                 self.catalogue,
@@ -171,29 +174,29 @@ class Worker:
                 skip=skip,
                 progress=beat,
             )
-        if is_more:
-            self._put_off(order, "", 0.0)
+        if has_more:
+            self._postpone(job, "", 0.0)
         else:
-            self.media.orders.done(order)
+            self.media.jobs.done(job)
 
     @contextlib.contextmanager
-    def _bounded(self, order: Order) -> Iterator[Progress]:
-        """Ends the process where it falls silent or takes too much memory; the order then counts one attempt.
+    def _limited(self, job: VideoJob) -> Iterator[Progress]:
+        """Kills this process if one picture takes too long or too much memory; the job then counts a failed attempt.
 
-        Gives what is to be called with each picture. The kernel's alarm ends the process in the midst of an environment's
-        own code as well.
+        Yields a function to call after each picture. The kernel's alarm ends the process even inside an environment's
+        native code.
         """
         over = threading.Event()
 
-        def beat(made: int = 0, number: int = 0) -> None:
+        def beat(written: int = 0, planned: int = 0) -> None:
             signal.setitimer(signal.ITIMER_REAL, SILENT_SECONDS)
 
         def watch() -> None:
             most = self.memory_mb
-            while not over.wait(LOOK_SECONDS):
+            while not over.wait(MEMORY_CHECK_SECONDS):
                 if (used := _memory_mb()) > most:
-                    log.warning("the video of %s takes %d MB of memory", order.subject, used)
-                    self.media.orders.place(replace(order, reason=f"it took more than MEDIA_MEMORY_MB = {most:g} MB"))
+                    log.warning("the video of %s takes %d MB of memory", job.subject, used)
+                    self.media.jobs.place(replace(job, reason=f"it took more than MEDIA_MEMORY_MB = {most:g} MB"))
                     os._exit(1)
 
         beat()

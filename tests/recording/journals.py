@@ -1,4 +1,4 @@
-"""Journals that tests of recording share: of graded and of plain instances, played in this process."""
+"""Plays journals for the tests of recordings, of graded and of plain instances, in this process."""
 
 import time
 from pathlib import Path
@@ -12,7 +12,7 @@ from gymserve.protocol.recipe import Recipe, Trial
 from gymserve.protocol.spaces import codec
 
 CATALOGUE = Catalogue(["tests.support.environments.painting"])
-SEED = 8_123_456_789_012_345  # of a trial; large enough to be told from other numbers
+SEED = 8_123_456_789_012_345  # a trial's; so large that it cannot be mistaken for another number
 
 
 def play(
@@ -26,12 +26,12 @@ def play(
     num_envs: int = 1,
     **more: Any,
 ) -> Path:
-    """Plays an episode for each seed, in an instance as a host has it; returns its folder.
+    """Plays an episode for each seed, in an instance like those of a host; returns the instance's folder.
 
     Args:
-        steps: of each episode at most.
-        action: taken each time; None: a random one.
-        more: of the recipe.
+        steps: the most steps of an episode.
+        action: the action of every step; None: random ones.
+        more: other fields of the recipe.
     """
     recipe = Recipe(
         env_id=environment,

@@ -1,4 +1,4 @@
-"""Which episodes a video shows."""
+"""The cut of a video: the episodes that it shows."""
 
 import math
 
@@ -15,7 +15,7 @@ from gymserve.recording.video.cutting import cut
     seconds=st.floats(0.01, 90),
 )
 def test_a_cut_shows_as_many_episodes_as_fit(lengths: list[int], fps: float | None, seconds: float) -> None:
-    """Against the plain definition: of all numbers of episodes, the largest that fits at eight times the speed."""
+    """Compares with the plain definition: the largest number of episodes that fits at eight times the speed."""
     plan = cut(lengths, fps, seconds)
     most, last = max(1, int(seconds * plan.rate)), len(lengths) - 1
 

@@ -1,4 +1,4 @@
-"""Data sets hold what a run in one process gives, and load as any other of Minari's."""
+"""Exported data sets equal a run in one process, and load like any other Minari data set."""
 
 import os
 import subprocess
@@ -27,7 +27,7 @@ def datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two values of a space, or lists of them, are the same to the bit."""
+    """Whether two values of a space, or lists of them, are exactly equal."""
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(same(one[name], other[name]) for name in one)
     if isinstance(one, tuple):
@@ -38,9 +38,9 @@ def same(one: Any, other: Any) -> bool:
 @pytest.mark.parametrize(
     "environment", ["CartPole-v1", "Pendulum-v1", "FrozenLake-v1", "Blackjack-v1", "LunarLander-v3", "HalfCheetah-v5"]
 )
-def test_a_data_set_is_the_run_itself(environment: str, tmp_path: Path) -> None:
-    export([records_of(play(tmp_path / "run", environment, seeds=(7, 8)))], CATALOGUE, "test/mine-v0")
-    loaded = minari.load_dataset("test/mine-v0")
+def test_a_data_set_equals_the_run(environment: str, tmp_path: Path) -> None:
+    export([records_of(play(tmp_path / "run", environment, seeds=(7, 8)))], CATALOGUE, "test/run-v0")
+    loaded = minari.load_dataset("test/run-v0")
     env = gymnasium.make(environment, max_episode_steps=30)
     assert loaded.total_episodes == 2 and loaded.observation_space == env.observation_space
     assert loaded.env_spec.id == env.spec.id and loaded.env_spec.max_episode_steps == 30
@@ -56,8 +56,8 @@ def test_a_data_set_is_the_run_itself(environment: str, tmp_path: Path) -> None:
             done = terminated or truncated
         assert loaded.storage.get_episode_metadata([episode.id]).__next__()["seed"] == seed
         assert same(episode.actions, np.stack(actions))
-        found = zip(episode.rewards, episode.terminations, episode.truncations, strict=True)
-        assert [(float(a), bool(b), bool(c)) for a, b, c in found] == rest
+        loaded_rest = zip(episode.rewards, episode.terminations, episode.truncations, strict=True)
+        assert [(float(a), bool(b), bool(c)) for a, b, c in loaded_rest] == rest
         if isinstance(env.observation_space, gymnasium.spaces.Tuple):
             observations = tuple(np.stack(part) for part in zip(*observations, strict=True))
             assert same(tuple(episode.observations), observations)
@@ -66,7 +66,7 @@ def test_a_data_set_is_the_run_itself(environment: str, tmp_path: Path) -> None:
     env.close()
 
 
-def test_dictionaries_are_exported_part_by_part(tmp_path: Path) -> None:
+def test_dictionary_observations_are_exported(tmp_path: Path) -> None:
     gymnasium.register(
         "MappingOfExport-v0", entry_point="tests.client.environments.mapping:Mapping", disable_env_checker=True
     )
@@ -84,12 +84,12 @@ def test_several_journals_make_one_data_set(tmp_path: Path) -> None:
     loaded = minari.load_dataset("test/two-v0")
     first = next(loaded.iterate_episodes())
     assert loaded.total_episodes == 3 and len(first) == 4
-    assert first.truncations[-1] and not first.terminations.any()  # it was left
+    assert first.truncations[-1] and not first.terminations.any()  # it was not finished
     seeds = [each["seed"] for each in loaded.storage.get_episode_metadata(range(3))]
     assert seeds == [1, SEED, SEED + 1]
 
 
-def test_what_cannot_be_exported_is_refused(tmp_path: Path) -> None:
+def test_journals_that_cannot_be_exported_are_refused(tmp_path: Path) -> None:
     cart = records_of(play(tmp_path / "cart", "CartPole-v1"))
     with pytest.raises(InvalidRequest, match="CartPole-v1 and Pendulum-v1"):
         export([cart, records_of(play(tmp_path / "pendulum", "Pendulum-v1"))], CATALOGUE, "test/a-v0")
@@ -120,7 +120,7 @@ def test_the_command_exports(tmp_path: Path, datasets: Path) -> None:
     assert minari.load_dataset("test/command-v0").storage.metadata["algorithm_name"] == "random"
 
 
-def test_an_entry_point_that_is_a_class_is_written_by_its_name(tmp_path: Path) -> None:
+def test_an_entry_point_that_is_a_class_is_stored_by_its_name(tmp_path: Path) -> None:
     export([records_of(play(tmp_path / "run", "Painting-v0", steps=3))], CATALOGUE, "test/class-v0")
     loaded = minari.load_dataset("test/class-v0")
     assert loaded.total_episodes == 2 and loaded.env_spec is not None
@@ -139,15 +139,15 @@ def test_an_entry_point_without_a_name_is_left_out(tmp_path: Path, monkeypatch: 
     assert loaded.total_episodes == 2 and loaded.env_spec is None
 
 
-@pytest.mark.parametrize("behind", [False, True])
-def test_modules_stand_before_the_command_or_behind_it(tmp_path: Path, behind: bool, capsys: Any) -> None:
+@pytest.mark.parametrize("follow", [False, True])
+def test_modules_may_precede_or_follow_the_command(tmp_path: Path, follow: bool, capsys: Any) -> None:
     journal = str(play(tmp_path / "run", "Painting-v0", steps=3))
     modules, command = (
         ["--modules", "tests.support.environments.painting"],
         ["export", journal, "--dataset", "test/modules-v0"],
     )
-    assert main([*command, *modules] if behind else [*modules, *command]) == 0
+    assert main([*command, *modules] if follow else [*modules, *command]) == 0
     assert "test/modules-v0: 2 episodes" in capsys.readouterr().out
     wrong = ["--modules", "tests.no_such_module"]
-    assert main([*command, *wrong] if behind else [*wrong, *command]) == 2
+    assert main([*command, *wrong] if follow else [*wrong, *command]) == 2
     assert "no_such_module" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Monitor files, as clients of OpenAI Gym's old monitor read them."""
+"""Monitor files in the format of OpenAI Gym's old monitor."""
 
 import json
 import os
@@ -36,9 +36,9 @@ def start(server: Server, token: str, **options: Any) -> Any:
     return server.post(f"/v1/envs/{token}/monitor/start/", {"directory": "/tmp/random-agent-results", **options})
 
 
-def test_statistics_tell_each_finished_episode(server: Server) -> None:
+def test_statistics_list_each_finished_episode(server: Server) -> None:
     token = server.create("CartPole-v1", max_episode_steps=3)
-    episode(server, token, 3)  # before the monitor: not its business
+    episode(server, token, 3)  # before the monitor: not in its statistics
     assert start(server, token).status == 204
     for _ in range(2):
         assert episode(server, token, 3)[-1]["done"]
@@ -61,14 +61,14 @@ def test_closing_the_instance_closes_its_monitor(server: Server) -> None:
     assert files(server, token)[1]["episode_lengths"] == [2]
 
 
-def test_a_second_monitor_and_a_close_without_one_are_conflicts(server: Server) -> None:
+def test_a_second_monitor_and_closing_none_are_conflicts(server: Server) -> None:
     token = server.create("CartPole-v1")
     assert server.post(f"/v1/envs/{token}/monitor/close/").status == 409
     assert start(server, token).status == 204
     assert start(server, token, force=True).status == 409
 
 
-def test_earlier_results_are_kept_unless_told_otherwise(server: Server) -> None:
+def test_earlier_results_are_kept_without_force(server: Server) -> None:
     token = server.create("CartPole-v1", max_episode_steps=1)
     for options, status in (({}, 204), ({}, 409), ({"resume": True}, 204), ({"force": True}, 204)):
         answer = start(server, token, **options)
@@ -76,7 +76,7 @@ def test_earlier_results_are_kept_unless_told_otherwise(server: Server) -> None:
         if status == 204:
             episode(server, token, 1)
             assert server.post(f"/v1/envs/{token}/monitor/close/").status == 204
-    assert files(server, token)[1]["episode_lengths"] == [1]  # force left only the last one's
+    assert files(server, token)[1]["episode_lengths"] == [1]  # force deleted the earlier ones
 
 
 def test_lua_sends_booleans_as_strings(server: Server) -> None:
@@ -92,8 +92,8 @@ def test_upload_keeps_the_results_and_needs_a_key(server: Server) -> None:
     body = {"training_dir": "/tmp/random-agent-results", "algorithm_id": "random"}
     refused = server.post("/v1/upload/", body)
     assert refused.status == 400 and "'api_key'" in refused.json["message"]
-    uploads = server.data / "uploads" / "0"  # nobody's
-    for _ in range(3):  # each stands in the place of the one before
+    uploads = server.data / "uploads" / "0"  # uploads without an account
+    for _ in range(3):  # each replaces the one before
         assert server.post("/v1/upload/", {**body, "api_key": "secret-key"}).status == 204
     (kept,) = [path for path in uploads.iterdir() if path.name.startswith("tmp_random-agent-results")]
     assert json.loads((kept / "upload.json").read_text()) == {"algorithm_id": "random"}
@@ -127,7 +127,7 @@ def test_a_directory_never_leaves_the_instance(directory: str, tmp_path: Path) -
 
 
 @given(st.text())
-def test_any_text_becomes_a_name(directory: str) -> None:
+def test_any_text_becomes_a_folder_name(directory: str) -> None:
     name = monitor.label(directory)
     assert 0 < len(name) <= 80 and not name.startswith(".")
 
@@ -139,23 +139,23 @@ def test_different_directories_have_different_names(one: str, other: str) -> Non
 
 @pytest.mark.guarantee("an account fills the disk, whatever it uses for that")
 def test_uploads_have_an_owner_a_limit_and_an_end(tmp_path: Path) -> None:
-    run = tmp_path / "closed" / "s0.7-abcdefghijklmnopqrstuv" / "monitor" / "mine"
+    run = tmp_path / "closed" / "s0.7-abcdefghijklmnopqrstuv" / "monitor" / "results"
     run.mkdir(parents=True)
     (run / "openaigym.manifest.1.1.manifest.json").write_text("{}")
     (run / "filler").write_bytes(bytes(3 << 20))
     with pytest.raises(InvalidRequest):
-        monitor.keep(tmp_path, "mine", algorithm=None, account=8, owner=8)
+        monitor.keep(tmp_path, "results", algorithm=None, account=8, owner=8)
     for _ in range(3):
-        monitor.keep(tmp_path, "mine", algorithm=None, account=7, owner=7)
-    kept = tmp_path / "uploads" / "7" / "mine"
-    assert [path.name for path in kept.parent.iterdir()] == ["mine"]
+        monitor.keep(tmp_path, "results", algorithm=None, account=7, owner=7)
+    kept = tmp_path / "uploads" / "7" / "results"
+    assert [path.name for path in kept.parent.iterdir()] == ["results"]
     assert folders.storage(tmp_path)[7] > 6 << 20
-    tally = Tally(Settings(ACCOUNT_STORAGE_MB=5))
-    tally.measure_storage(tmp_path)
+    quotas = Tally(Settings(ACCOUNT_STORAGE_MB=5))
+    quotas.measure_storage(tmp_path)
     with pytest.raises(LimitReached, match="ACCOUNT_STORAGE_MB = 5"):
-        tally.admit_storage(7)
-    tally.admit_storage(8)
-    tally.admit_storage(0)
+        quotas.admit_storage(7)
+    quotas.admit_storage(8)
+    quotas.admit_storage(0)
     folders.remove_old(tmp_path, 1.0)
     assert kept.exists()
     os.utime(kept, (0, 0))
@@ -163,7 +163,7 @@ def test_uploads_have_an_owner_a_limit_and_an_end(tmp_path: Path) -> None:
     assert not kept.exists()
 
 
-def test_a_monitor_that_has_no_room_leaves_the_instance_without_one(server: Server) -> None:
+def test_a_monitor_that_cannot_be_started_leaves_the_instance_without_one(server: Server) -> None:
     token = server.create("CartPole-v1")
     folder = server.data / "instances" / token / "monitor"
     folder.write_text("")  # no folder can be made there, as on a full disk
@@ -174,7 +174,7 @@ def test_a_monitor_that_has_no_room_leaves_the_instance_without_one(server: Serv
     assert start(server, unknown).status == 400 and not (server.data / "instances" / unknown).exists()
 
 
-def test_a_run_holds_what_happened_while_its_monitor_was_open() -> None:
+def test_a_run_spans_the_time_when_its_monitor_was_open() -> None:
     def played(time: float, rewards: list[float]) -> list[Record]:
         last = len(rewards) - 1
         steps = [Step(None, 0, 0, r, n == last, False, time if n == last else None) for n, r in enumerate(rewards)]

@@ -1,4 +1,4 @@
-"""Artefacts in an S3-compatible bucket, with moto's server as a real process: put there, read back by parts, and never lost."""
+"""Recordings in an S3-compatible bucket, with moto's server as a real process: uploaded, read in parts, and never lost."""
 
 import os
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def moto() -> Iterator[Moto]:
     server.stop()
 
 
-def test_keys_are_ours_and_the_old_graders() -> None:
+def test_files_have_our_key_and_the_old_graders_key() -> None:
     assert keys("s1", 20, "video.gif") == ["submissions/s1/video.gif", "challenge_20/s1.gif"]
     assert keys("s1", 20, "video.mp4") == ["submissions/s1/video.mp4", "challenge_20/s1.mp4"]
     assert keys("s1", 20, "thumbnail.mp4") == ["submissions/s1/thumbnail.mp4", "challenge_20/s1_thumb.mp4"]
@@ -35,18 +35,18 @@ def test_keys_are_ours_and_the_old_graders() -> None:
 
 
 @pytest.mark.long
-def test_videos_are_put_into_the_bucket_and_read_from_it(tmp_path: Path, moto: Moto, work: Start) -> None:
+def test_videos_are_uploaded_to_the_bucket_and_read_from_it(tmp_path: Path, moto: Moto, work: Start) -> None:
     data = Data(tmp_path, **moto.settings)
     data.submit("stored", "Painting-v0")
     until(data, work, lambda: not data.media.has_work())
-    told = data.media.standing("stored")
-    assert told["state"] == MADE and not told["reason"]
+    status = data.media.status("stored")
+    assert status["state"] == MADE and not status["reason"]
     wanted = {key for kind in TYPES for key in keys("stored", 7, kind)}
     assert wanted <= moto.names()
     assert [path.name for path in (tmp_path / "media" / "stored").iterdir()] == ["media.json"]
     file, size = data.media.open("stored", "video.mp4")
     whole = file.read()
-    assert len(whole) == size == told["files"]["video.mp4"] and whole[4:8] == b"ftyp"
+    assert len(whole) == size == status["files"]["video.mp4"] and whole[4:8] == b"ftyp"
     file.seek(size - 100)
     assert file.read(50) == whole[-100:-50]
     file.close()
@@ -57,25 +57,25 @@ def test_videos_are_put_into_the_bucket_and_read_from_it(tmp_path: Path, moto: M
         data.media.open("other", "video.mp4")
 
 
-def test_what_is_forgotten_is_deleted_in_the_bucket_as_well(tmp_path: Path, moto: Moto) -> None:
+def test_removed_submissions_are_deleted_from_the_bucket_too(tmp_path: Path, moto: Moto) -> None:
     media = Media.of(Settings(MEDIA=True, **moto.settings), tmp_path)
     for name in ("old", "young"):
-        (media.artefacts.desk(name) / "video.mp4").write_bytes(b"x")
-        media.artefacts.publish(name, {"state": MADE})
-        media.artefacts.store(name, 7)
+        (media.submissions.draft(name) / "video.mp4").write_bytes(b"x")
+        media.submissions.publish(name, {"state": MADE})
+        media.submissions.upload(name, 7)
     wanted = {key: {*keys(key, 7, "video.mp4")} for key in ("old", "young")}
     assert wanted["old"] | wanted["young"] <= moto.names()
-    media.forget_submission("old", 7)
+    media.remove_submission("old", 7)
     assert not wanted["old"] & moto.names() and wanted["young"] <= moto.names()
-    media.forget_submission("old", 7)  # again: there is nothing to do
+    media.remove_submission("old", 7)  # a second time does nothing
     assert [path.name for path in (tmp_path / "media").iterdir()] == ["young"]
 
 
-def test_videos_of_deleted_experiments_end(tmp_path: Path) -> None:
+def test_videos_of_deleted_experiments_are_deleted(tmp_path: Path) -> None:
     media = Media(tmp_path)
     for name in ("kept", "old", "young"):
-        media.of_experiments.desk(name)
-        media.of_experiments.publish(name, {"state": MADE})
+        media.experiments.draft(name)
+        media.experiments.publish(name, {"state": MADE})
     for name in ("kept", "old"):
         os.utime(tmp_path / "media" / "experiments" / name, (0, 0))
     media.sweep_experiments({"kept"}, 7.0)
@@ -83,19 +83,19 @@ def test_videos_of_deleted_experiments_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.guarantee("the bucket is away")
-def test_a_bucket_that_is_down_is_waited_for_and_nothing_is_lost(tmp_path: Path, work: Start) -> None:
+def test_videos_wait_for_a_bucket_that_is_down(tmp_path: Path, work: Start) -> None:
     moto = Moto()
     moto.stop()
     data = Data(tmp_path, **moto.settings)
     data.submit("waiting", "Painting-v0")
     work(data)
-    told = wait_for(lambda: data.media.standing("waiting")["reason"] and data.media.standing("waiting"), 300)
-    assert told["state"] == MADE and "waiting to be stored: the bucket videos at 127.0.0.1" in told["reason"]
-    file, size = data.media.open("waiting", "video.webm")  # it can be seen nonetheless
+    status = wait_for(lambda: data.media.status("waiting")["reason"] and data.media.status("waiting"), 300)
+    assert status["state"] == MADE and "waiting to be stored: the bucket videos at 127.0.0.1" in status["reason"]
+    file, size = data.media.open("waiting", "video.webm")  # it can be watched nevertheless
     file.close()
     moto.start()
-    wait_for(lambda: data.media.orders.find("submission", "waiting") is None, 300)
-    assert "submissions/waiting/video.webm" in moto.names() and not data.media.standing("waiting")["reason"]
+    wait_for(lambda: data.media.jobs.find("submission", "waiting") is None, 300)
+    assert "submissions/waiting/video.webm" in moto.names() and not data.media.status("waiting")["reason"]
     reopened, again = data.media.open("waiting", "video.webm")
     reopened.close()
     assert again == size
@@ -105,7 +105,7 @@ def test_a_bucket_that_is_down_is_waited_for_and_nothing_is_lost(tmp_path: Path,
     assert SECRET not in str(raised.value)
 
 
-def test_a_bucket_that_is_not_there_is_no_secret_told(tmp_path: Path, moto: Moto) -> None:
+def test_errors_of_a_missing_bucket_reveal_no_secret(tmp_path: Path, moto: Moto) -> None:
     store = bucket.of(Settings(**{**moto.settings, "S3_BUCKET": "nothing"}))
     assert store is not None
     (tmp_path / "file").write_bytes(b"x")
@@ -114,13 +114,13 @@ def test_a_bucket_that_is_not_there_is_no_secret_told(tmp_path: Path, moto: Moto
     assert SECRET not in str(raised.value) and raised.value.__cause__ is None
 
 
-def test_an_endpoint_is_an_address(tmp_path: Path) -> None:
+def test_an_endpoint_must_be_an_http_address(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="S3_ENDPOINT"):
         Media.of(Settings(S3_ENDPOINT="file:///etc"), tmp_path)
 
 
 @pytest.mark.long
-def test_a_server_gives_out_what_is_in_the_bucket_and_no_secret(start: Any, moto: Moto) -> None:
+def test_a_server_serves_files_from_the_bucket_and_reveals_no_secret(start: Any, moto: Moto) -> None:
     server: Server = start(MEDIA=True, LOG_LEVEL="debug", **moto.settings)
     challenge = {"name": "cart", "environment": "CartPole-v1", "max_episode_steps": 5, "trials": {"number": 1}}
     assert server.post("/challenges/", {"definition": challenge}).status == 200
@@ -135,5 +135,5 @@ def test_a_server_gives_out_what_is_in_the_bucket_and_no_secret(start: Any, moto
     whole = server.get(f"{path}/video.webm")
     part = server.get(f"{path}/video.webm", Range="bytes=10-19")
     assert whole.status == 200 and (part.status, part.body) == (206, whole.body[10:20])
-    told = server.get(f"{path}/").body.decode() + "".join(server.output)
-    assert SECRET not in told
+    shown = server.get(f"{path}/").body.decode() + "".join(server.output)
+    assert SECRET not in shown

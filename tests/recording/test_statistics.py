@@ -1,4 +1,4 @@
-"""Statistics of journals are those of the episodes that were played."""
+"""Statistics of journals equal those of the episodes played."""
 
 import contextlib
 import json
@@ -17,10 +17,10 @@ from tests.recording.journals import play
 from tests.recording.test_video import command
 
 
-def test_lengths_returns_and_speed_are_those_of_the_journal(tmp_path: Path) -> None:
+def test_lengths_returns_and_speed_come_from_the_journal(tmp_path: Path) -> None:
     played = play(tmp_path / "one", "CartPole-v1", seeds=(1, 2, 3), max_episode_steps=500)
     left = play(tmp_path / "two", "CartPole-v1", seeds=(4,), steps=2)
-    found = journals_statistics.of([records_of(played), records_of(left)])
+    summary = journals_statistics.summarize([records_of(played), records_of(left)])
     lengths, length = [], 0
     for record in read(played / "journal"):
         if isinstance(record, Step):
@@ -28,20 +28,20 @@ def test_lengths_returns_and_speed_are_those_of_the_journal(tmp_path: Path) -> N
             if record.terminated:
                 lengths.append(float(length))
                 length = 0
-    assert len(lengths) == 3 and found.episodes == 3 and found.unfinished == 1 and found.steps == sum(lengths)
-    assert found.lengths == (statistics.fmean(lengths), statistics.stdev(lengths), min(lengths), max(lengths))
-    assert found.returns == found.lengths  # CartPole pays 1 a step
-    assert found.steps_per_second is not None and found.steps_per_second > 10
+    assert len(lengths) == 3 and summary.episodes == 3 and summary.unfinished == 1 and summary.steps == sum(lengths)
+    assert summary.lengths == (statistics.fmean(lengths), statistics.stdev(lengths), min(lengths), max(lengths))
+    assert summary.returns == summary.lengths  # CartPole pays 1 a step
+    assert summary.steps_per_second is not None and summary.steps_per_second > 10
 
 
 def test_no_episode_has_no_statistics(tmp_path: Path) -> None:
-    found = journals_statistics.of([records_of(play(tmp_path / "run", "CartPole-v1", seeds=()))])
-    assert (found.episodes, found.lengths, found.returns, found.steps_per_second) == (0, None, None, None)
+    summary = journals_statistics.summarize([records_of(play(tmp_path / "run", "CartPole-v1", seeds=()))])
+    assert (summary.episodes, summary.lengths, summary.returns, summary.steps_per_second) == (0, None, None, None)
 
 
 def test_one_episode_has_no_deviation(tmp_path: Path) -> None:
-    found = journals_statistics.of([records_of(play(tmp_path / "run", "Painting-v0", seeds=(1,), action=2))])
-    assert found.returns == (20.0, None, 20.0, 20.0)
+    summary = journals_statistics.summarize([records_of(play(tmp_path / "run", "Painting-v0", seeds=(1,), action=2))])
+    assert summary.returns == (20.0, None, 20.0, 20.0)
 
 
 def test_a_vector_instance_is_refused_by_name(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_a_vector_instance_is_refused_by_name(tmp_path: Path) -> None:
         records_of(journal)
 
 
-def test_strangers_files_are_refused_in_a_line(tmp_path: Path) -> None:
+def test_damaged_and_foreign_files_are_refused_in_one_line(tmp_path: Path) -> None:
     journal = (play(tmp_path / "run", "CartPole-v1", seeds=(1, 2)) / "journal").read_bytes()
     file, chance = tmp_path / "file", random.Random(1)
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -72,9 +72,9 @@ def test_strangers_files_are_refused_in_a_line(tmp_path: Path) -> None:
             records_of(file)
 
 
-def test_the_command_tells_them_to_people_and_programs(tmp_path: Path) -> None:
+def test_the_command_prints_text_or_json(tmp_path: Path) -> None:
     journal = play(tmp_path / "run", "Painting-v0", seeds=(1, 2), action=1)
-    told = command("statistics", journal)
-    assert told.returncode == 0 and "2 finished episodes, 0 unfinished ones, 20 steps" in told.stdout
-    assert "return: 10 ± 0, from 10 to 10" in told.stdout
+    printed = command("statistics", journal)
+    assert printed.returncode == 0 and "2 finished episodes, 0 unfinished ones, 20 steps" in printed.stdout
+    assert "return: 10 ± 0, from 10 to 10" in printed.stdout
     assert json.loads(command("statistics", journal, "--json").stdout)["returns"]["mean"] == 10.0

@@ -1,4 +1,4 @@
-"""Videos show the recorded run, to its end or as much as fits, say where they do not, and tell no secret."""
+"""Videos show the recorded run as far as it fits, say if a frame does not show it, and reveal no secret."""
 
 import itertools
 import subprocess
@@ -18,8 +18,8 @@ from gymserve.protocol.errors import EnvironmentFailed, InvalidRequest
 from gymserve.recording.video import rendering
 from gymserve.recording.video.captions import ALARM
 from gymserve.recording.video.cutting import cut
-from gymserve.recording.video.episodes import made, records_of
-from gymserve.recording.video.rendering import Film, shoot
+from gymserve.recording.video.episodes import make_environment, records_of
+from gymserve.recording.video.rendering import VideoSpec, render_video
 from tests import ROOT
 from tests.grader import journals as graded
 from tests.recording.journals import CATALOGUE, SEED, play
@@ -31,9 +31,9 @@ def frames(path: Path) -> list[np.ndarray]:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 
-def filmed(journal: Path, folder: Path, **more: Any) -> dict[str, Any]:
+def rendered(journal: Path, folder: Path, **more: Any) -> dict[str, Any]:
     folder.mkdir(exist_ok=True)
-    return shoot(Film("a title", episodes_of(records_of(journal)), **more), CATALOGUE, folder)
+    return render_video(VideoSpec("a title", episodes_of(records_of(journal)), **more), CATALOGUE, folder)
 
 
 def is_alarmed(frame: np.ndarray) -> bool:
@@ -46,13 +46,13 @@ LONG = [pytest.param(name, marks=pytest.mark.long) for name in ("FrozenLake-v1",
 
 
 @pytest.mark.parametrize("environment", ["CartPole-v1", *LONG])
-def test_every_file_can_be_played_and_shows_all_episodes(environment: str, tmp_path: Path) -> None:
-    about = filmed(play(tmp_path / "run", environment), tmp_path / "out")
+def test_every_file_is_playable_and_shows_all_episodes(environment: str, tmp_path: Path) -> None:
+    about = rendered(play(tmp_path / "run", environment), tmp_path / "out")
     assert about["shown"] == [1, 2] and about["complete"] and about["agrees"] and about["speed"] == 1
     for name in (rendering.WEBM, rendering.MP4):
-        found = frames(tmp_path / "out" / name)
-        assert len(found) == about["frames"] and found[0].shape == (about["height"], about["width"], 3)
-        assert not any(is_alarmed(frame) for frame in found)
+        shown = frames(tmp_path / "out" / name)
+        assert len(shown) == about["frames"] and shown[0].shape == (about["height"], about["width"], 3)
+        assert not any(is_alarmed(frame) for frame in shown)
     assert all(frame.shape == (200, 268, 3) for frame in frames(tmp_path / "out" / rendering.SMALL_MP4))
     with (
         Image.open(tmp_path / "out" / rendering.GIF) as gif,
@@ -64,12 +64,12 @@ def test_every_file_can_be_played_and_shows_all_episodes(environment: str, tmp_p
         assert poster.size == (about["width"], about["height"])
 
 
-def test_a_video_shows_what_the_environment_shows(tmp_path: Path) -> None:
-    """Picture by picture beside a run in this process; the caption below is another each time."""
+def test_a_video_shows_what_the_environment_renders(tmp_path: Path) -> None:
+    """Compares each picture with a run in this process; the caption below differs each time."""
     journal = play(tmp_path / "run", "Painting-v0", seeds=(3,), action=2)
-    filmed(journal, tmp_path / "out")
+    rendered(journal, tmp_path / "out")
     (episode,) = episodes_of(records_of(journal))
-    env = made(episode, CATALOGUE, render=True)
+    env = make_environment(episode, CATALOGUE, render=True)
     env.reset(seed=3)
     shown = frames(tmp_path / "out" / rendering.WEBM)
     captions = []
@@ -81,17 +81,19 @@ def test_a_video_shows_what_the_environment_shows(tmp_path: Path) -> None:
         captions.append(shown[step][-48:].astype(int))
     env.close()
     assert all(np.abs(one - other).max() > 40 for one, other in itertools.pairwise(captions))
-    assert len(shown) == 11 + 20 and np.abs(shown[-1].astype(int) - shown[10]).mean() < 3  # the end stands for a second
+    assert (
+        len(shown) == 11 + 20 and np.abs(shown[-1].astype(int) - shown[10]).mean() < 3
+    )  # the last picture stays for a second
 
 
 def test_a_graded_trial_starts_on_a_fresh_environment(tmp_path: Path) -> None:
     journal = play(tmp_path / "run", "LunarLander-v3", seeds=(SEED, SEED + 1), graded=True)
-    assert filmed(journal, tmp_path / "out")["agrees"]
+    assert rendered(journal, tmp_path / "out")["agrees"]
 
 
 @pytest.mark.guarantee("a video's replay is not the graded run")
-def test_what_is_not_the_recorded_run_says_so_in_the_picture(tmp_path: Path) -> None:
-    about = filmed(play(tmp_path / "run", "Vain-v0", seeds=(1,)), tmp_path / "out")
+def test_frames_that_differ_from_the_recorded_run_say_so(tmp_path: Path) -> None:
+    about = rendered(play(tmp_path / "run", "Vain-v0", seeds=(1,)), tmp_path / "out")
     alarmed = [is_alarmed(frame) for frame in frames(tmp_path / "out" / rendering.MP4)]
     assert not about["agrees"] and alarmed[:3] == [False] * 3 and all(alarmed[3:])
     red = frames(tmp_path / "out" / rendering.SMALL_MP4)[-1][:3, 100:160].reshape(-1, 3).mean(0)
@@ -99,9 +101,9 @@ def test_what_is_not_the_recorded_run_says_so_in_the_picture(tmp_path: Path) -> 
 
 
 @pytest.mark.guarantee("videos are searched for seeds and dates")
-def test_no_file_tells_seeds_or_when_it_was_made(tmp_path: Path) -> None:
+def test_files_contain_no_seeds_and_no_dates(tmp_path: Path) -> None:
     seeds = (SEED, SEED + 12_345)
-    filmed(play(tmp_path / "run", "CartPole-v1", seeds=seeds, graded=True), tmp_path / "out")
+    rendered(play(tmp_path / "run", "CartPole-v1", seeds=seeds, graded=True), tmp_path / "out")
     needles = [form for seed in seeds for form in (str(seed).encode(), f"{seed:x}".encode(), seed.to_bytes(8, "little"),
                                                    seed.to_bytes(8, "big"))]  # fmt: skip
     for path in (tmp_path / "out").iterdir():
@@ -110,8 +112,8 @@ def test_no_file_tells_seeds_or_when_it_was_made(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "out" / rendering.MP4)) as container:
         assert "creation_time" not in container.metadata | container.streams[0].metadata
     first = (tmp_path / "out" / rendering.MP4).read_bytes()
-    filmed(tmp_path / "run", tmp_path / "again")
-    assert first == (tmp_path / "again" / rendering.MP4).read_bytes()  # so there is nothing but the pictures in it
+    rendered(tmp_path / "run", tmp_path / "again")
+    assert first == (tmp_path / "again" / rendering.MP4).read_bytes()  # so it contains nothing but the pictures
 
 
 @pytest.mark.parametrize("fps", [None, 0, float("nan"), 1, 4, 20, 30, 50, 60, 100, 125, 1000])
@@ -121,7 +123,7 @@ def test_a_cut_is_no_longer_than_allowed_and_shows_all_that_fits(fps: float | No
         assert 1 <= plan.rate <= 30 and plan.frames <= 60 * plan.rate and plan.speed in (1, 2, 4, 8)
         assert plan.shown[0] == 0 and plan.shown == sorted(set(plan.shown)) and plan.shown[-1] < len(lengths)
         assert len(plan.shown) < 2 or plan.shown[-1] == len(lengths) - 1
-        if fps and fps >= 1:  # steps a second of the video, of those that the environment means to have
+        if fps and fps >= 1:  # compares the video's steps a second with the environment's
             assert float(plan.rate) * plan.stride == pytest.approx(fps * plan.speed, rel=0.01)
 
 
@@ -129,14 +131,14 @@ def test_a_cut_is_no_longer_than_allowed_and_shows_all_that_fits(fps: float | No
 def test_long_runs_are_sped_up_before_they_are_cut(tmp_path: Path) -> None:
     assert cut([1000], 20, 60.0).speed == 1 and cut([4000], 20, 60.0).speed == 4
     journal = play(tmp_path / "run", "Pendulum-v1", seeds=(1,), max_episode_steps=200)
-    about = filmed(journal, tmp_path / "out", seconds=2.0)
+    about = rendered(journal, tmp_path / "out", seconds=2.0)
     assert about["speed"] == 8 and about["seconds"] <= 2.0 and about["complete"]
-    short = filmed(journal, tmp_path / "short", seconds=1.2)
+    short = rendered(journal, tmp_path / "short", seconds=1.2)
     assert short["seconds"] <= 1.2 and not short["complete"] and short["shown"] == [1]
 
 
-def test_what_there_is_when_time_is_up_is_the_video(tmp_path: Path) -> None:
-    about = filmed(play(tmp_path / "run", "Painting-v0", seeds=(1, 2, 3)), tmp_path / "out", work_seconds=0.0)
+def test_a_video_ends_when_its_processor_time_is_used_up(tmp_path: Path) -> None:
+    about = rendered(play(tmp_path / "run", "Painting-v0", seeds=(1, 2, 3)), tmp_path / "out", work_seconds=0.0)
     assert (
         about["shown"] == [1]
         and not about["complete"]
@@ -144,16 +146,16 @@ def test_what_there_is_when_time_is_up_is_the_video(tmp_path: Path) -> None:
     )
 
 
-def test_what_cannot_be_filmed_says_why(tmp_path: Path) -> None:
+def test_videos_that_cannot_be_made_say_why(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match="Hidden-v0 makes no pictures"):
-        filmed(play(tmp_path / "hidden", "Hidden-v0"), tmp_path / "out")
+        rendered(play(tmp_path / "hidden", "Hidden-v0"), tmp_path / "out")
     with pytest.raises(EnvironmentFailed, match="cannot be rendered: RuntimeError") as raised:
-        filmed(play(tmp_path / "raising", "Raising-v0", graded=True), tmp_path / "out")
+        rendered(play(tmp_path / "raising", "Raising-v0", graded=True), tmp_path / "out")
     assert "state" not in str(raised.value)
     with pytest.raises(InvalidRequest, match="vector instance"):
-        filmed(play(tmp_path / "vector", "CartPole-v1", seeds=(1,), num_envs=2, steps=0), tmp_path / "out")
+        rendered(play(tmp_path / "vector", "CartPole-v1", seeds=(1,), num_envs=2, steps=0), tmp_path / "out")
     with pytest.raises(InvalidRequest, match="no episode"):
-        filmed(play(tmp_path / "empty", "CartPole-v1", seeds=()), tmp_path / "out")
+        rendered(play(tmp_path / "empty", "CartPole-v1", seeds=()), tmp_path / "out")
 
 
 def command(*arguments: Any) -> subprocess.CompletedProcess[str]:
@@ -166,11 +168,11 @@ def command(*arguments: Any) -> subprocess.CompletedProcess[str]:
 @pytest.mark.needs("egl")
 @pytest.mark.long
 def test_a_walker_stays_in_the_picture(tmp_path: Path) -> None:
-    """Gymnasium's own camera lets HalfCheetah run away; the film's goes along, so that its middle is never empty."""
+    """Gymnasium's default camera lets HalfCheetah run away; the tracking camera keeps it in the middle."""
     journal = play(tmp_path / "run", "HalfCheetah-v5", seeds=(1,), max_episode_steps=100, action=np.ones(6, np.float32))
     assert command("video", journal, "-o", tmp_path / "run.mp4", "--seconds", 2).returncode == 0
     last = frames(tmp_path / "run.mp4")[-1][:480].astype(int)
-    reddish = (last[..., 0] - last[..., 2]) > 40  # the cheetah, and nothing else there, is
+    reddish = (last[..., 0] - last[..., 2]) > 40  # only the cheetah is
     assert reddish[:, 100:380].sum() > 1000
 
 
@@ -199,10 +201,10 @@ README = str(ROOT / "README.md")
     ("arguments", "words"),
     [
         (("video", "nowhere", "-o", "x.webm"), "nowhere"),
-        (("video", README, "-o", "x.webm"), "is no journal"),
+        (("video", README, "-o", "x.webm"), "is not a journal"),
         (("video", README, "-o", "x.avi"), "must end in .webm, .mp4, .gif"),
-        (("statistics", README), "is no journal"),
-        (("export", README, "--dataset", "x-v0"), "is no journal"),
+        (("statistics", README), "is not a journal"),
+        (("export", README, "--dataset", "x-v0"), "is not a journal"),
     ],
 )
 def test_the_command_says_what_is_wrong(arguments: tuple[str, ...], words: str) -> None:

@@ -1,4 +1,4 @@
-"""The process that makes videos: whatever an environment does when it is rendered, the orders behind it are carried out."""
+"""The process that makes videos: whatever an environment does when it is rendered, the other jobs are done."""
 
 import contextlib
 import json
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from gymserve.recording.jobs import Order
+from gymserve.recording.jobs import VideoJob
 from gymserve.recording.media import FAILED, MADE, MAKING, WAITING, Media
 from gymserve.settings import Settings
 from tests.recording.journals import play
@@ -34,19 +34,19 @@ class Data:
         self.media = Media.of(self.settings, folder)
 
     def submit(self, name: str, environment: str) -> None:
-        """A graded submission's journal, and the order to film it."""
+        """Plays a graded submission's journal, and requests its video."""
         journal = play(self.folder / f"played-{name}", environment, graded=True) / "journal"
         (self.folder / "submissions").mkdir(exist_ok=True)
         shutil.copy(journal, self.folder / "submissions" / name)
-        self.media.order_submission(name, title="cart", challenge=7)
+        self.media.request_submission_video(name, title="cart", challenge=7)
 
     def state(self, name: str) -> str:
-        return str(self.media.standing(name)["state"])
+        return str(self.media.status(name)["state"])
 
 
 @pytest.fixture
 def work() -> Iterator[Start]:
-    """Starts workers as a server does; they are ended at the end."""
+    """Starts workers as a server does, and ends them after the test."""
     started: list[subprocess.Popen[str]] = []
 
     def start(data: Data) -> subprocess.Popen[str]:
@@ -67,7 +67,7 @@ def work() -> Iterator[Start]:
 
 
 def until(data: Data, work: Start, condition: Callable[[], bool]) -> int:
-    """Has workers work, one after another where they die, until something is so; how many it took."""
+    """Runs workers, one after another if they die, until a condition holds; returns their number."""
     number = 0
     while not condition():
         process = work(data)
@@ -76,25 +76,25 @@ def until(data: Data, work: Start, condition: Callable[[], bool]) -> int:
     return number
 
 
-def test_a_submission_is_filmed(tmp_path: Path, work: Start) -> None:
+def test_a_submission_gets_its_video(tmp_path: Path, work: Start) -> None:
     data = Data(tmp_path)
     data.submit("good", "CartPole-v1")
     assert data.state("good") == WAITING
     until(data, work, lambda: not data.media.has_work())
-    told = data.media.standing("good")
-    assert (told["state"], told["reason"], told["agrees"], told["episodes"]) == (MADE, "", True, 2)
-    assert set(told["files"]) == {
+    status = data.media.status("good")
+    assert (status["state"], status["reason"], status["agrees"], status["episodes"]) == (MADE, "", True, 2)
+    assert set(status["files"]) == {
         "video.webm", "video.mp4", "video.gif", "thumbnail.mp4", "thumbnail.jpg", "poster.jpg"
     }  # fmt: skip
-    for name, size in told["files"].items():
-        file, found = data.media.open("good", name)
+    for name, size in status["files"].items():
+        file, opened_size = data.media.open("good", name)
         with file:
-            assert found == size == len(file.read())
+            assert opened_size == size == len(file.read())
     assert not list((tmp_path / "media" / "orders").iterdir())
 
 
 @pytest.mark.long
-def test_one_that_hangs_is_ended_by_the_kernel(tmp_path: Path) -> None:
+def test_a_hanging_environment_is_ended_by_the_kernel(tmp_path: Path) -> None:
     data = Data(tmp_path)
     data.submit("bad", "Hanging-v0")
     program = "from gymserve.recording import worker; worker.SILENT_SECONDS = 2.0; worker.main()"
@@ -115,7 +115,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.long
 @pytest.mark.parametrize("left", [40_000, 0])  # bytes: too few for a video; for anything
-def test_a_full_disk_is_waited_for(disk: Path, work: Start, left: int) -> None:
+def test_a_video_waits_for_space_on_a_full_disk(disk: Path, work: Start, left: int) -> None:
     data = Data(disk)
     data.submit("waiting", "LunarLander-v3")
     filler = disk / "filler"
@@ -124,12 +124,12 @@ def test_a_full_disk_is_waited_for(disk: Path, work: Start, left: int) -> None:
             file.write(b"x" * 4096)
     process = work(data)
     wait_for(lambda: not data.media.has_work(), 300)
-    told = data.media.standing("waiting")
-    assert told["state"] == WAITING and ("full" in told["reason"]) == (left > 0) and process.poll() is None
+    status = data.media.status("waiting")
+    assert status["state"] == WAITING and ("full" in status["reason"]) == (left > 0) and process.poll() is None
     filler.unlink()
-    order = data.media.orders.find("submission", "waiting")
-    assert order is not None
-    data.media.orders.place(order)  # it is due at once, and not in a minute
+    job = data.media.jobs.find("submission", "waiting")
+    assert job is not None
+    data.media.jobs.place(job)  # make it due now instead of in a minute
     wait_for(lambda: data.state("waiting") == MADE, 300)
 
 
@@ -141,18 +141,18 @@ os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 if "leads" in sys.argv:
     os.setsid()
 if "video" in sys.argv:
-    priority.step_back()
+    priority.lower()
 print("ready", flush=True)
-sys.stdin.readline()  # so that both begin together
+sys.stdin.readline()  # both begin together
 while True:
     pass
 """
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("leads", [True, False])  # its session: with the kernel's autogroups each gets an equal share
+@pytest.mark.parametrize("leads", [True, False])  # a session: with the kernel's autogroups each gets an equal share
 def test_making_videos_takes_a_small_share_of_a_busy_processor(leads: bool) -> None:
-    """Neither nothing, so that videos are made while training uses all processors, nor much."""
+    """It gets a little, so that videos are made while training uses all processors, but not much."""
     session = ["leads"] * leads
     pair = [
         subprocess.Popen([sys.executable, "-c", SHARE, *session, *role], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -160,8 +160,8 @@ def test_making_videos_takes_a_small_share_of_a_busy_processor(leads: bool) -> N
     ]
 
     def seconds(process: "subprocess.Popen[bytes]") -> float:
-        told = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(told[11]) + int(told[12])) / os.sysconf("SC_CLK_TCK")
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     try:
         for process in pair:
@@ -180,7 +180,7 @@ def test_making_videos_takes_a_small_share_of_a_busy_processor(leads: bool) -> N
     assert 0.02 < share < 0.4  # a ninth, where both run on the same processor
 
 
-@pytest.mark.guarantee("an environment crashes, leaks or fails while it is filmed")
+@pytest.mark.guarantee("an environment crashes, leaks or fails while it is rendered")
 @pytest.mark.parametrize(
     ("environment", "settings", "words"),
     [
@@ -188,22 +188,22 @@ def test_making_videos_takes_a_small_share_of_a_busy_processor(leads: bool) -> N
         pytest.param("Leaking-v0", {"MEDIA_MEMORY_MB": 500}, "MEDIA_MEMORY_MB = 500", marks=pytest.mark.long),
     ],
 )
-def test_one_that_ends_the_process_is_given_up_after_three_attempts(
+def test_a_video_that_ends_the_process_is_given_up_after_three_attempts(
     tmp_path: Path, work: Start, environment: str, settings: dict[str, Any], words: str
 ) -> None:
     data = Data(tmp_path, **settings)
     data.submit("bad", environment)
     data.submit("good", "Painting-v0")
     workers = until(data, work, lambda: not data.media.has_work())
-    told = data.media.standing("bad")
-    assert workers == 4 and told["state"] == FAILED
-    assert "given up after 3 attempts" in told["reason"] and words in told["reason"]
+    status = data.media.status("bad")
+    assert workers == 4 and status["state"] == FAILED
+    assert "given up after 3 attempts" in status["reason"] and words in status["reason"]
     assert data.state("good") == MADE
-    data.media.order_submission("bad", title="cart", challenge=7, again=True)
+    data.media.request_submission_video("bad", title="cart", challenge=7, again=True)
     assert data.state("bad") == WAITING
 
 
-@pytest.mark.guarantee("an environment crashes, leaks or fails while it is filmed")
+@pytest.mark.guarantee("an environment crashes, leaks or fails while it is rendered")
 @pytest.mark.parametrize(
     ("environment", "reason"),
     [
@@ -211,14 +211,16 @@ def test_one_that_ends_the_process_is_given_up_after_three_attempts(
         pytest.param("Hidden-v0", "Hidden-v0 makes no pictures", marks=pytest.mark.long),
     ],
 )
-def test_one_that_cannot_be_rendered_fails_at_once(tmp_path: Path, work: Start, environment: str, reason: str) -> None:
+def test_a_video_that_cannot_be_rendered_fails_at_once(
+    tmp_path: Path, work: Start, environment: str, reason: str
+) -> None:
     data = Data(tmp_path)
     data.submit("bad", environment)
     assert until(data, work, lambda: not data.media.has_work()) == 1
-    assert (data.media.standing("bad")["state"], data.media.standing("bad")["reason"]) == (FAILED, reason)
+    assert (data.media.status("bad")["state"], data.media.status("bad")["reason"]) == (FAILED, reason)
 
 
-@pytest.mark.guarantee("who makes videos is killed")
+@pytest.mark.guarantee("the video worker is killed")
 def test_a_worker_that_is_killed_loses_nothing(tmp_path: Path, work: Start) -> None:
     data = Data(tmp_path)
     data.submit("good", "LunarLander-v3")
@@ -230,18 +232,18 @@ def test_a_worker_that_is_killed_loses_nothing(tmp_path: Path, work: Start) -> N
     assert data.state("good") == MADE and not (tmp_path / "media" / "good.new").exists()
     file, _ = data.media.open("good", "video.mp4")
     with file:
-        assert len(frames(Path(file.name))) == data.media.standing("good")["frames"]
+        assert len(frames(Path(file.name))) == data.media.status("good")["frames"]
 
 
-def test_nothing_is_ordered_where_media_are_off(tmp_path: Path) -> None:
+def test_no_video_is_requested_if_media_are_off(tmp_path: Path) -> None:
     data = Data(tmp_path, MEDIA=False)
-    data.media.order_submission("one", title="cart", challenge=7)
-    data.media.order_monitor("token", title="x", directory="d", monitor=1, every=1)
-    assert not data.media.has_work() and "MEDIA is off" in data.media.standing("one")["reason"]
+    data.media.request_submission_video("one", title="cart", challenge=7)
+    data.media.request_monitor_videos("token", title="x", directory="d", monitor=1, every=1)
+    assert not data.media.has_work() and "MEDIA is off" in data.media.status("one")["reason"]
 
 
-def test_an_orders_file_is_plain(tmp_path: Path) -> None:
+def test_a_jobs_file_is_plain_json(tmp_path: Path) -> None:
     data = Data(tmp_path)
-    data.media.order_submission("one", title="cart", challenge=7)
+    data.media.request_submission_video("one", title="cart", challenge=7)
     (path,) = (tmp_path / "media" / "orders").iterdir()
-    assert Order(**json.loads(path.read_text())) == data.media.orders.find("submission", "one")
+    assert VideoJob(**json.loads(path.read_text())) == data.media.jobs.find("submission", "one")

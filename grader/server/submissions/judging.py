@@ -122,7 +122,7 @@ class Judge:
     def _order_video(self, row: Submission, challenge: Challenge) -> None:
         if self.media is not None:
             try:
-                self.media.order_submission(row.name, title=challenge.name, challenge=row.challenge_id)
+                self.media.request_submission_video(row.name, title=challenge.name, challenge=row.challenge_id)
             except errors.StorageFull as error:  # no reason not to grade
                 log.warning("submission %s will have no video: %s", row.name, error)
 

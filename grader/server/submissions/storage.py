@@ -96,7 +96,7 @@ class Storage:
 
     def _remove(self, name: str, challenge: int) -> None:
         if self.media is not None:
-            self.media.forget_submission(name, challenge)
+            self.media.remove_submission(name, challenge)
         (self.journals / name).unlink(missing_ok=True)
 
 

@@ -1,4 +1,4 @@
-"""Frames: an environment's picture, scaled, with a bar below that says what is to be seen."""
+"""Frames: an environment's picture, scaled, with a caption bar below it."""
 
 from typing import Any, NamedTuple
 
@@ -7,14 +7,14 @@ from PIL import Image, ImageDraw, ImageFont
 
 LEAST_WIDTH, MOST_WIDTH, MOST_HEIGHT = 400, 640, 640
 BAR = 48
-THUMBNAIL = (268, 200)  # width and height, what the old grader's challenge server shows
+THUMBNAIL = (268, 200)  # width and height that the old grader's challenge server expects
 PAPER, INK, SOFT = (18, 22, 29), (240, 243, 247), (168, 178, 192)
 ALARM = (148, 28, 12)
-_SIZES = range(15, 7, -1)  # of the text, in pixels; as large as the bar allows
+_SIZES = range(15, 7, -1)  # font sizes in pixels; the largest that fits is used
 
 
 class Caption(NamedTuple):
-    """`warning` stands in the title's place, in red."""
+    """The text below a picture; a `warning` is shown in red instead of the title."""
 
     title: str
     text: str
@@ -22,10 +22,10 @@ class Caption(NamedTuple):
 
 
 def pixels(rendered: Any) -> Image.Image:
-    """What an environment rendered, as a picture.
+    """Converts what an environment rendered into a picture.
 
     Raises:
-        ValueError: it is none: not (height, width, 3) or (height, width) of bytes.
+        ValueError: its shape is not (height, width, 3) or (height, width).
     """
     array = np.asarray(rendered)
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)) or 0 in array.shape:
@@ -33,11 +33,11 @@ def pixels(rendered: Any) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(array, np.uint8)).convert("RGB")
 
 
-class Page:
-    """Frames of one size, that of a first picture: small ones are enlarged by whole numbers, large ones reduced.
+class Layout:
+    """Draws frames of one size, which the first picture decides: small ones are enlarged by a whole number, large ones reduced.
 
-    Args:
-        width, height: of a frame, in pixels; even, as encoders want them.
+    Attributes:
+        width, height: of a frame, in pixels; even, as encoders require.
     """
 
     def __init__(self, first: Image.Image) -> None:
@@ -50,18 +50,18 @@ class Page:
         self.width, self.height = max(self._inner[0], LEAST_WIDTH // 2), self._inner[1] + BAR
         self._fonts = [ImageFont.load_default(size) for size in _SIZES]
 
-    def frame(self, picture: Image.Image, caption: Caption) -> Image.Image:
-        """The picture above its caption."""
-        page = Image.new("RGB", (self.width, self.height), PAPER)
+    def draw(self, picture: Image.Image, caption: Caption) -> Image.Image:
+        """Draws the picture above its caption."""
+        frame = Image.new("RGB", (self.width, self.height), PAPER)
         fitted = _fitted(picture, self._inner)
-        page.paste(fitted, ((self.width - fitted.width) // 2, (self._inner[1] - fitted.height) // 2))
-        draw = ImageDraw.Draw(page)
+        frame.paste(fitted, ((self.width - fitted.width) // 2, (self._inner[1] - fitted.height) // 2))
+        draw = ImageDraw.Draw(frame)
         top = self._inner[1]
         if caption.warning:
             draw.rectangle((0, top, self.width, top + BAR // 2 - 1), fill=ALARM)
         self._write(draw, top + BAR // 4, caption.warning or caption.title, INK)
         self._write(draw, top + BAR * 3 // 4 - 2, caption.text, INK if caption.warning else SOFT)
-        return page
+        return frame
 
     def _write(self, draw: ImageDraw.ImageDraw, middle: int, text: str, colour: tuple[int, int, int]) -> None:
         fits = (font for font in self._fonts if draw.textlength(text, font) <= self.width - 16)
@@ -69,7 +69,7 @@ class Page:
 
 
 def thumbnail(picture: Image.Image, *, alarm: bool) -> Image.Image:
-    """The picture alone in 268×200; in a red frame where it is not what was graded."""
+    """The picture alone in 268×200, with a red border if the replay differs from the graded run."""
     small = Image.new("RGB", THUMBNAIL, PAPER)
     fitted = _fitted(picture, THUMBNAIL)
     small.paste(fitted, ((THUMBNAIL[0] - fitted.width) // 2, (THUMBNAIL[1] - fitted.height) // 2))
@@ -79,7 +79,7 @@ def thumbnail(picture: Image.Image, *, alarm: bool) -> Image.Image:
 
 
 def _fitted(picture: Image.Image, room: tuple[int, int]) -> Image.Image:
-    """The picture as large as it fits in, its shape kept; enlarged without blur."""
+    """The picture, scaled to fit into `room` with its aspect ratio; enlarged without blur."""
     scale = min(room[0] / picture.width, room[1] / picture.height)
     size = (min(room[0], max(1, round(picture.width * scale))), min(room[1], max(1, round(picture.height * scale))))
     if size == picture.size:

@@ -1,26 +1,26 @@
-"""The cut: which episodes a video shows, at which speed, so that it is no longer than it may be."""
+"""The cut of a video: the episodes that it shows, and their speed, so that it is not too long."""
 
 import math
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-MOST_RATE = 30  # frames a second; environments that draw more are shown with every 2nd, 3rd … picture
+MOST_RATE = 30  # frames a second; of environments that draw more, only every 2nd, 3rd … picture is shown
 SPEEDS = (1, 2, 4, 8)
-HOLD_SECONDS = 1.0  # that an episode's last picture stands
+HOLD_SECONDS = 1.0  # how long an episode's last picture stays
 DEFAULT_RATE = 30.0
 
 
 class Cut(NamedTuple):
-    """What a video shows.
+    """The episodes that a video shows, and their speed.
 
     Args:
-        shown: the episodes' places among all, in order.
+        shown: the indices of the episodes, in order.
         rate: frames a second.
-        stride: one picture for so many steps.
-        speed: how much faster than life.
-        hold: frames for which an episode's last picture stands.
-        frames: how many there will be at most.
+        stride: steps per picture.
+        speed: how much faster than real time.
+        hold: frames for which an episode's last picture stays.
+        frames: the number of frames at most.
     """
 
     shown: list[int]
@@ -32,12 +32,14 @@ class Cut(NamedTuple):
 
 
 def cut(lengths: Sequence[int], render_fps: float | None, seconds: float) -> Cut:
-    """All episodes at their own speed where that takes no longer than `seconds`; else faster, up to eight times; else of
-    the episodes as many as fit, from the first to the last at equal distances; and what is still longer ends there.
+    """Chooses the cut of a video that is `seconds` long at most.
+
+    It shows all episodes at their own speed if they fit, else up to eight times faster. If they still do not fit, it shows as
+    many as do, evenly spaced from the first to the last; a single episode that is too long is cut off.
 
     Args:
-        lengths: of the episodes, in steps; at least one.
-        render_fps: pictures that the environment means to be shown in a second.
+        lengths: the episodes' lengths in steps; at least one.
+        render_fps: the frame rate that the environment states in its metadata.
     """
     fps = render_fps if render_fps and math.isfinite(render_fps) and render_fps > 0 else DEFAULT_RATE
     base = max(1, math.ceil(fps / MOST_RATE - 1e-9))
@@ -53,7 +55,7 @@ def cut(lengths: Sequence[int], render_fps: float | None, seconds: float) -> Cut
     shown = everything
     if needed(everything, speed) > most:
         least = needed([min(everything, key=lambda place: lengths[place])], speed)
-        number = max(1, min(len(lengths) - 1, most // least))  # even of the shortest, no more would fit
+        number = max(1, min(len(lengths) - 1, most // least))  # no more would fit, even of the shortest
         shown = _evenly(len(lengths), number)
         while len(shown) > 1 and needed(shown, speed) > most:
             shown = _evenly(len(lengths), len(shown) - 1)
@@ -61,7 +63,7 @@ def cut(lengths: Sequence[int], render_fps: float | None, seconds: float) -> Cut
 
 
 def _evenly(number: int, wanted: int) -> list[int]:
-    """So many of the places 0 … number - 1, the first and, of two and more, the last among them."""
+    """`wanted` evenly spaced indices of 0 … number - 1, with the first and, if there are two or more, the last."""
     if wanted == 1:
         return [0]
     return [round(index * (number - 1) / (wanted - 1)) for index in range(wanted)]

@@ -1,4 +1,4 @@
-"""Pictures one after another into files: WebM, MP4, GIF. No file tells when, where or of what it was made."""
+"""Encodes pictures as WebM, MP4 and GIF. The files' metadata does not reveal when, where or from what they were made."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -13,55 +13,59 @@ from gymserve.protocol.errors import InvalidRequest
 try:
     import av
 except ImportError:  # the extra is not installed
-    av = None  # type: ignore[assignment]
+    av = None  # type: ignore[assignment]  # a module's name stands for None here
 
 GIF_WIDTH = 320
 GIF_COLOURS = 64
 
 
 class Codec(NamedTuple):
-    """`encoders`: the first that PyAV has is taken."""
+    """A video format; the first of its `encoders` that PyAV has is used."""
 
     encoders: tuple[str, ...]
     options: dict[str, str]
 
 
 VP9 = Codec(("libvpx-vp9",), {"crf": "34", "b:v": "0", "deadline": "realtime", "cpu-used": "6"})
-# With its macroblock tree, x264 lets memory beyond a picture's edge decide, and the same pictures give other files each time.
+# With its macroblock tree, x264 reads memory beyond a picture's edge, so the same pictures give a different file each time.
 H264 = Codec(("libx264", "libopenh264"), {"crf": "25", "preset": "veryfast", "x264-params": "mbtree=0"})
 CODECS = {".webm": VP9, ".mp4": H264}
 
 
-def check() -> None:
-    """Raises: InvalidRequest: videos cannot be made here."""
+def require_pyav() -> None:
+    """Checks that videos can be made here.
+
+    Raises:
+        InvalidRequest: PyAV is not installed.
+    """
     if av is None:
         raise InvalidRequest("videos need PyAV: pip install 'gymserve[media]'")
 
 
-class Movie:
-    """A file that pictures of one size are added to. Its name's end says what it is: .webm (VP9) or .mp4 (H.264).
+class VideoEncoder:
+    """Encodes pictures of one size into a file; its suffix decides the format: .webm (VP9) or .mp4 (H.264).
 
     Args:
         rate: frames a second.
 
     Raises:
-        InvalidRequest: videos cannot be made here.
+        InvalidRequest: PyAV is not installed, or has no encoder for the format.
     """
 
     def __init__(self, path: Path, *, width: int, height: int, rate: Fraction) -> None:
-        check()
+        require_pyav()
         codec = CODECS[path.suffix]
         name = next((each for each in codec.encoders if _has(each)), None)
         if name is None:
             raise InvalidRequest(f"PyAV has none of the encoders {', '.join(codec.encoders)}")
-        # Without bitexact the file names the encoder's version; faststart lets a browser begin before it has all of it.
+        # Without bitexact the file names the encoder's version; with faststart a browser can play it while it downloads.
         options = {"fflags": "+bitexact"} | ({"movflags": "+faststart"} if path.suffix == ".mp4" else {})
         self._container: Any = av.open(str(path), "w", options=options)
         options = {**codec.options, "flags": "+bitexact"} if name != "libopenh264" else {}
         stream: Any = self._container.add_stream(name, rate=rate, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.gop_size = max(1, round(rate * 5))
-        stream.codec_context.thread_count = 1  # a video may take its time
+        stream.codec_context.thread_count = 1  # leave the other processors to more urgent work
         self._stream = stream
 
     def add(self, picture: Image.Image) -> None:
@@ -69,13 +73,13 @@ class Movie:
         for packet in self._stream.encode(frame):
             self._container.mux(packet)
 
-    def __enter__(self) -> "Movie":
+    def __enter__(self) -> "VideoEncoder":
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Completes the file; after an error it is left as it is."""
+        """Completes the file; after an error, only closes it."""
         if kind is None:
             for packet in self._stream.encode():
                 self._container.mux(packet)
@@ -85,13 +89,13 @@ class Movie:
 def _has(encoder: str) -> bool:
     try:
         av.codec.Codec(encoder, "w")
-    except ValueError:  # PyAV's own kind of it
+    except ValueError:  # PyAV's UnknownCodecError is one
         return False
     return True
 
 
-def shrunk(picture: Image.Image) -> Image.Image:
-    """A picture as a GIF is to hold it."""
+def gif_picture(picture: Image.Image) -> Image.Image:
+    """A picture in the size and number of colours of a GIF."""
     if picture.width > GIF_WIDTH:
         height = round(picture.height * GIF_WIDTH / picture.width)
         picture = picture.resize((GIF_WIDTH, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
@@ -99,7 +103,7 @@ def shrunk(picture: Image.Image) -> Image.Image:
 
 
 def write_gif(path: Path, pictures: Sequence[Image.Image], *, rate: float) -> None:
-    """A GIF without end, of pictures that were `shrunk`."""
+    """Writes a looping GIF of pictures from `gif_picture`."""
     first, *others = pictures
-    duration = max(20, round(100 / rate) * 10)  # ms; browsers slow down what is faster
+    duration = max(20, round(100 / rate) * 10)  # ms; browsers slow down faster ones
     first.save(path, save_all=True, append_images=others, duration=duration, loop=0, optimize=False)

@@ -1,4 +1,4 @@
-"""Replays a journal's episodes, each on an environment of its own."""
+"""Replays a journal's episodes, each in an environment of its own."""
 
 import zipfile
 from collections.abc import Callable, Generator
@@ -14,26 +14,26 @@ from gymserve.protocol.errors import EnvironmentFailed, GymserveError, InvalidRe
 from gymserve.protocol.spaces import codec
 
 
-class Moment(NamedTuple):
-    """What one call of a replay gave.
+class ReplayedStep(NamedTuple):
+    """The result of one replayed step, or of the reset.
 
     Args:
-        step: 0 for the reset.
-        total: the return so far, as it was recorded.
-        agrees: whether this and all before came out as recorded.
+        number: 0 for the reset.
+        total: the return so far, as recorded.
+        agrees: whether this result and all earlier ones equal the recorded ones.
     """
 
-    step: int
+    number: int
     observation: Any
     total: float
     agrees: bool
 
 
 def records_of(path: Path) -> list[Record]:
-    """The records of a journal, of an instance's folder or of a submission's bundle, whose episodes can be replayed.
+    """Reads the records of a journal, given its file, the folder of its instance, or a submission's bundle.
 
     Raises:
-        InvalidRequest: the file is none of these, or the journal that of a vector instance, whose episodes overlap.
+        InvalidRequest: the file is not a journal or a bundle, or the instance was a vector instance, whose episodes overlap.
     """
     file = path / "journal" if path.is_dir() else path
     try:
@@ -42,32 +42,32 @@ def records_of(path: Path) -> list[Record]:
         if not copies:
             return [record for record, _, _ in scan(data, path.name)]
     except ValueError as error:
-        raise InvalidRequest(f"{path} is no journal and no bundle with one: {one_line(str(error))}") from error
+        raise InvalidRequest(f"{path} is not a journal, nor a bundle with one: {one_line(str(error))}") from error
     raise InvalidRequest(f"a vector instance ({copies} copies) has no episodes one by one")
 
 
 def _from_bundle(file: Path) -> bytes:
-    """The journal in a bundle.
+    """Reads the journal in a bundle.
 
     Raises:
-        ValueError: there is none, or the archive is none of ours, which are not compressed.
+        ValueError: the archive has no journal, or compresses it, which our bundles never do.
     """
     try:
         with zipfile.ZipFile(file) as bundle:
             member = bundle.getinfo("journal")
             if member.compress_type == zipfile.ZIP_STORED:
                 return bundle.read(member)
-    except Exception as error:  # the library raises whatever it stumbles over
+    except Exception as error:  # zipfile raises errors of many kinds for damaged archives
         raise ValueError(f"the archive is damaged: {error}") from error
     raise ValueError("its journal is compressed")
 
 
-def made(episode: Episode, catalogue: Catalogue, *, render: bool) -> Any:
-    """A fresh environment for the episode.
+def make_environment(episode: Episode, catalogue: Catalogue, *, render: bool) -> Any:
+    """Makes a fresh environment for the episode; with `render`, one that renders RGB arrays.
 
     Raises:
-        InvalidRequest: it makes no pictures, and `render` asks for them.
-        UnknownEnvironment, EnvironmentFailed: it cannot be made here.
+        InvalidRequest: the environment cannot render RGB arrays.
+        UnknownEnvironment, EnvironmentFailed: the environment cannot be made here.
     """
     recipe = episode.recipe.replace(render_mode=None)
     if not render:
@@ -75,7 +75,7 @@ def made(episode: Episode, catalogue: Catalogue, *, render: bool) -> Any:
     try:
         return catalogue.make(recipe, render_mode="rgb_array")
     except GymserveError:
-        plain = catalogue.make(recipe)  # or says why there is none at all
+        plain = catalogue.make(recipe)  # raises if the environment cannot be made at all
         modes = plain.metadata.get("render_modes", [])
         close(plain)
         if "rgb_array" not in modes:
@@ -83,20 +83,22 @@ def made(episode: Episode, catalogue: Catalogue, *, render: bool) -> Any:
         raise
 
 
-def moments(env: Any, episode: Episode, *, alive: Callable[[], None] = lambda: None) -> Generator[Moment, None, None]:
-    """Replays the episode on a fresh environment; goes on where something else comes out, and says so.
+def replay(
+    env: Any, episode: Episode, *, alive: Callable[[], None] = lambda: None
+) -> Generator[ReplayedStep, None, None]:
+    """Replays the episode in a fresh environment; if a result differs from the recorded one, marks it and continues.
 
     Args:
-        alive: called before each call; may raise to end the replay.
+        alive: called before each call of the environment; may raise to end the replay.
 
     Raises:
-        EnvironmentFailed: the environment raised an error; its own words, which may tell a seed, are not repeated.
+        EnvironmentFailed: the environment raised an error; its message is left out, since it may contain a seed.
     """
     playback = Playback(env, codec(env.observation_space), codec(env.action_space), alive=alive)
     total, agrees = 0.0, True
-    for step, record in enumerate(episode.moves):
+    for number, record in enumerate(episode.moves):
         try:
-            answer = playback.play(record, restore=step == 0)
+            answer = playback.play(record, restore=number == 0)
             agrees = agrees and playback.agrees(record, answer)
         except NotReplayable:
             raise
@@ -104,8 +106,8 @@ def moments(env: Any, episode: Episode, *, alive: Callable[[], None] = lambda: N
             pass_on_interrupt(error)
             name = type(error).__name__
             raise EnvironmentFailed(
-                f"the environment raised {name} at step {step} of episode {episode.number}"
+                f"the environment raised {name} at step {number} of episode {episode.number}"
             ) from error
         if isinstance(record, Step):
             total += record.reward
-        yield Moment(step, answer[0], total, agrees)
+        yield ReplayedStep(number, answer[0], total, agrees)

@@ -1,4 +1,4 @@
-"""Films: the videos, pictures and facts of a journal's episodes, made by replaying them with a renderer."""
+"""Renders a journal's episodes into video files: each episode is replayed with a renderer, and its pictures are encoded."""
 
 import contextlib
 import time
@@ -13,36 +13,28 @@ from gymserve.environments.foreign import close, pass_on_interrupt
 from gymserve.journal import Episode
 from gymserve.protocol.errors import EnvironmentFailed, InvalidRequest
 from gymserve.recording.video import encoding
-from gymserve.recording.video.captions import THUMBNAIL, Caption, Page, pixels, thumbnail
+from gymserve.recording.video.captions import THUMBNAIL, Caption, Layout, pixels, thumbnail
 from gymserve.recording.video.cutting import Cut, cut
-from gymserve.recording.video.encoding import Movie
-from gymserve.recording.video.episodes import made, moments
+from gymserve.recording.video.encoding import VideoEncoder
+from gymserve.recording.video.episodes import make_environment, replay
 
-PREVIEW_FRAMES, PREVIEW_RATE = 100, 10  # of the GIF and of the small video, which show the same
+PREVIEW_FRAMES, PREVIEW_RATE = 100, 10  # of the GIF and of the small video, which show the same pictures
 WEBM, MP4, GIF, POSTER = "video.webm", "video.mp4", "video.gif", "poster.jpg"
 SMALL_MP4, SMALL_JPG = "thumbnail.mp4", "thumbnail.jpg"
-ALL = (WEBM, MP4, GIF, SMALL_MP4, SMALL_JPG, POSTER)
+ALL_FILES = (WEBM, MP4, GIF, SMALL_MP4, SMALL_JPG, POSTER)
 DIFFERS = "the replay is not the recorded run"
-Progress = Callable[[int, int], None]  # (frames made, of at most)
+Progress = Callable[[int, int], None]  # (frames written, frames planned at most)
 
 
-class Shot(NamedTuple):
-    """One picture of a film."""
-
-    picture: Image.Image
-    caption: Caption
-    agrees: bool
-
-
-class Film(NamedTuple):
-    """What is filmed.
+class VideoSpec(NamedTuple):
+    """What a video shows, and how long it may be.
 
     Args:
-        title: stands below each picture.
-        noun: what the episodes are called: "trial" or "episode".
-        number: how many there are of them in all; None: that is not said.
-        seconds: the video is no longer.
-        work_seconds: making it takes no more of the processor's time; what is there then is the video.
+        title: the caption's first line.
+        noun: what an episode is called in the caption: "trial" or "episode".
+        number: the number of episodes for the caption's "1 of 4"; None: the caption leaves it out.
+        seconds: the longest that the video may be.
+        work_seconds: processor time for making it; when it is used up, the video ends with the frames made so far.
     """
 
     title: str
@@ -53,117 +45,124 @@ class Film(NamedTuple):
     work_seconds: float = 600.0
 
 
-def shoot(
-    film: Film,
+class Frame(NamedTuple):
+    """One frame of a video; `agrees`: whether the replay still equals the recorded run."""
+
+    picture: Image.Image
+    caption: Caption
+    agrees: bool
+
+
+def render_video(
+    spec: VideoSpec,
     catalogue: Catalogue,
     folder: Path,
-    files: Sequence[str] = ALL,
+    files: Sequence[str] = ALL_FILES,
     *,
-    progress: Progress = lambda made, number: None,
+    progress: Progress = lambda written, planned: None,
 ) -> dict[str, Any]:
-    """Makes the film's files in `folder`, and returns what there is to tell of them.
+    """Renders the video's files into `folder`, and returns their metadata.
 
     Args:
-        files: which of `ALL`, or other names that end like them.
+        files: names from `ALL_FILES`, or other names with the same endings.
 
     Raises:
-        InvalidRequest: there is no episode, the environment makes no pictures, or PyAV is not installed.
+        InvalidRequest: there is no episode, the environment cannot render, or PyAV is not installed.
         EnvironmentFailed: the environment raised an error, or cannot be made.
     """
-    if not film.episodes:
-        raise InvalidRequest("there is no episode to be seen")
-    encoding.check()
+    if not spec.episodes:
+        raise InvalidRequest("there is no episode to show")
+    encoding.require_pyav()
     began = time.process_time()
-    reel = _Reel(film, catalogue, began + film.work_seconds)
-    with contextlib.closing(reel.shots()) as shots, _Set(folder, files, reel) as studio:
-        for shot in shots:
-            studio.take(shot)
-            progress(studio.frames, reel.plan.frames)
-    studio.finish()
+    source = _FrameSource(spec, catalogue, began + spec.work_seconds)
+    with contextlib.closing(source.frames()) as frames, _OutputFiles(folder, files, source) as output:
+        for frame in frames:
+            output.add(frame)
+            progress(output.written, source.cut.frames)
+    output.finish()
     return {
-        "width": studio.page.width,
-        "height": studio.page.height,
-        "frames": studio.frames,
-        "frames_per_second": float(reel.plan.rate),
-        "seconds": round(float(studio.frames / reel.plan.rate), 3),
-        "speed": reel.plan.speed,
-        "shown": reel.shown,
-        "episodes": film.number or len(film.episodes),
-        "complete": reel.complete,
-        "agrees": reel.agrees,
+        "width": output.layout.width,
+        "height": output.layout.height,
+        "frames": output.written,
+        "frames_per_second": float(source.cut.rate),
+        "seconds": round(float(output.written / source.cut.rate), 3),
+        "speed": source.cut.speed,
+        "shown": source.shown,
+        "episodes": spec.number or len(spec.episodes),
+        "complete": source.complete,
+        "agrees": source.agrees,
         "work_seconds": round(time.process_time() - began, 3),
     }
 
 
-class _Reel:
-    """The pictures of a film, one after another; `plan` is there with the first."""
+class _FrameSource:
+    """Replays the episodes and yields their frames; `cut` is set before the first one."""
 
-    def __init__(self, film: Film, catalogue: Catalogue, deadline: float) -> None:
-        self.film, self.catalogue, self.deadline = film, catalogue, deadline
-        self.plan: Cut
-        self.frames = 0
-        self.shown: list[int] = []  # the episodes' numbers
+    def __init__(self, spec: VideoSpec, catalogue: Catalogue, deadline: float) -> None:
+        self.spec, self.catalogue, self.deadline = spec, catalogue, deadline
+        self.cut: Cut
+        self.yielded = 0
+        self.shown: list[int] = []  # numbers of the episodes shown
         self.agrees = True
-        self.complete = False  # all that was planned is shown
+        self.complete = False  # whether every episode is shown to its end
 
-    def shots(self) -> Generator[Shot, None, None]:
-        film = self.film
-        for index in self._places():
-            self.shown.append(film.episodes[index].number)
-            if not (yield from self._episode(film.episodes[index])):
-                return  # for want of time
-        self.complete = len(self.shown) == len(film.episodes)
+    def frames(self) -> Generator[Frame, None, None]:
+        episodes = self.spec.episodes
+        for index in self._shown_indices():
+            self.shown.append(episodes[index].number)
+            if not (yield from self._episode(episodes[index])):
+                return  # out of time
+        self.complete = len(self.shown) == len(episodes)
 
-    def _places(self) -> Iterator[int]:
-        env = made(self.film.episodes[0], self.catalogue, render=True)
+    def _shown_indices(self) -> Iterator[int]:
+        env = make_environment(self.spec.episodes[0], self.catalogue, render=True)
         fps = env.metadata.get("render_fps")
         close(env)
-        self.plan = cut([len(episode.steps) for episode in self.film.episodes], fps, self.film.seconds)
-        yield from self.plan.shown
+        self.cut = cut([len(episode.steps) for episode in self.spec.episodes], fps, self.spec.seconds)
+        yield from self.cut.shown
 
-    def _episode(self, episode: Episode) -> Generator[Shot, None, bool]:
-        """The episode's pictures; returns whether there was time for all."""
-        env = made(episode, self.catalogue, render=True)
-        _follow(env)
+    def _episode(self, episode: Episode) -> Generator[Frame, None, bool]:
+        """Yields the episode's frames; returns whether there was time for all of them."""
+        env = make_environment(episode, self.catalogue, render=True)
+        _use_tracking_camera(env)
         last = len(episode.steps)
         try:
-            with contextlib.closing(moments(env, episode)) as played:
-                for moment in played:
-                    ends = moment.step == last
-                    if moment.step % self.plan.stride and not ends:
+            with contextlib.closing(replay(env, episode)) as replayed:
+                for step in replayed:
+                    is_last = step.number == last
+                    if step.number % self.cut.stride and not is_last:
                         continue
-                    is_cut = not ends and self._is_cut()
-                    self.agrees = self.agrees and moment.agrees
-                    text = self._text(episode, moment.step, moment.total) + (" · cut here" if is_cut else "")
-                    shot = Shot(_rendered(env), self._caption(text, moment.agrees), moment.agrees)
-                    for _ in range(1 + self.plan.hold if ends or is_cut else 1):
-                        self.frames += 1
-                        yield shot
-                    if is_cut:
+                    ends_here = not is_last and self._must_end()
+                    self.agrees = self.agrees and step.agrees
+                    text = self._text(episode, step.number, step.total) + (" · cut here" if ends_here else "")
+                    frame = Frame(_rendered(env), self._caption(text, step.agrees), step.agrees)
+                    for _ in range(1 + self.cut.hold if is_last or ends_here else 1):
+                        self.yielded += 1
+                        yield frame
+                    if ends_here:
                         return False
         finally:
             close(env)
         return True
 
-    def _is_cut(self) -> bool:
-        """Whether the film must end with this picture: its length, or the time for making it, is used up."""
-        return self.frames + 2 + self.plan.hold > self.plan.frames or time.process_time() > self.deadline
+    def _must_end(self) -> bool:
+        """Whether the video must end with this frame, because its length or its processor time is used up."""
+        return self.yielded + 2 + self.cut.hold > self.cut.frames or time.process_time() > self.deadline
 
     def _text(self, episode: Episode, step: int, total: float) -> str:
-        film = self.film
-        number = f" of {film.number}" if film.number else ""
-        fast = f" · {self.plan.speed}x speed" if self.plan.speed > 1 else ""
-        return f"{film.noun} {episode.number}{number} · step {step} · return {total:.6g}{fast}"
+        number = f" of {self.spec.number}" if self.spec.number else ""
+        speed = f" · {self.cut.speed}x speed" if self.cut.speed > 1 else ""
+        return f"{self.spec.noun} {episode.number}{number} · step {step} · return {total:.6g}{speed}"
 
     def _caption(self, text: str, agrees: bool) -> Caption:
-        return Caption(self.film.title, text, "" if agrees else DIFFERS)
+        return Caption(self.spec.title, text, "" if agrees else DIFFERS)
 
 
-def _follow(env: Any) -> None:
-    """Has Gymnasium's MuJoCo walkers filmed by their model's tracking camera where they would walk out of the picture."""
+def _use_tracking_camera(env: Any) -> None:
+    """Selects the tracking camera of Gymnasium's MuJoCo models, so that walkers do not leave the picture."""
     renderer: Any = getattr(env.unwrapped, "mujoco_renderer", None)
     if getattr(renderer, "camera_id", None) == -1 and "trackbodyid" not in (renderer.default_cam_config or {}):
-        with contextlib.suppress(AttributeError, KeyError):  # it has no such camera
+        with contextlib.suppress(AttributeError, KeyError):  # the model has no such camera
             renderer.camera_id = env.unwrapped.model.camera("track").id
 
 
@@ -175,57 +174,58 @@ def _rendered(env: Any) -> Image.Image:
         raise EnvironmentFailed(f"the environment cannot be rendered: {type(error).__name__}") from error
 
 
-class _Set:
-    """The files that are made; the first shot says how large they are."""
+class _OutputFiles:
+    """The files of one video; the first frame decides their size."""
 
-    def __init__(self, folder: Path, files: Sequence[str], reel: _Reel) -> None:
-        self.folder, self.files, self.reel = folder, files, reel
-        self.frames = 0
-        self.page: Page
-        self._movies: list[Movie] = []
-        self._small: Movie | None = None
+    def __init__(self, folder: Path, files: Sequence[str], source: _FrameSource) -> None:
+        self.folder, self.files, self.source = folder, files, source
+        self.written = 0
+        self.layout: Layout
+        self._encoders: list[VideoEncoder] = []
+        self._small_encoder: VideoEncoder | None = None
         self._previews: list[Image.Image] = []
         self._open = contextlib.ExitStack()
-        self._still: Shot | None = None
+        self._still: Frame | None = None  # for the poster and the thumbnail
 
-    def __enter__(self) -> "_Set":
+    def __enter__(self) -> "_OutputFiles":
         return self
 
-    def __exit__(self, *what: Any) -> None:
-        self._open.__exit__(*what)
+    def __exit__(self, *exception: Any) -> None:
+        self._open.__exit__(*exception)
 
-    def take(self, shot: Shot) -> None:
-        plan = self.reel.plan
-        if self.frames == 0:
-            self._begin(shot)
-        frame = self.page.frame(shot.picture, shot.caption)
-        for movie in self._movies:
-            movie.add(frame)
-        if self.frames % max(1, -(-plan.frames // PREVIEW_FRAMES)) == 0:
+    def add(self, frame: Frame) -> None:
+        planned = self.source.cut.frames
+        if self.written == 0:
+            self._open_encoders(frame)
+        image = self.layout.draw(frame.picture, frame.caption)
+        for encoder in self._encoders:
+            encoder.add(image)
+        if self.written % max(1, -(-planned // PREVIEW_FRAMES)) == 0:
             if GIF in self.files:
-                self._previews.append(encoding.shrunk(frame))
-            if self._small is not None:
-                self._small.add(thumbnail(shot.picture, alarm=not shot.agrees))
-        if self.frames <= plan.frames // 2:
-            self._still = shot
-        self.frames += 1
+                self._previews.append(encoding.gif_picture(image))
+            if self._small_encoder is not None:
+                self._small_encoder.add(thumbnail(frame.picture, alarm=not frame.agrees))
+        if self.written <= planned // 2:
+            self._still = frame
+        self.written += 1
 
-    def _begin(self, shot: Shot) -> None:
-        self.page = Page(shot.picture)
-        size = {"width": self.page.width, "height": self.page.height}
-        rate = self.reel.plan.rate
+    def _open_encoders(self, first: Frame) -> None:
+        self.layout = Layout(first.picture)
+        size = {"width": self.layout.width, "height": self.layout.height}
+        rate = self.source.cut.rate
         for name in self.files:
             path = self.folder / name
             if name == SMALL_MP4:
                 small = {"width": THUMBNAIL[0], "height": THUMBNAIL[1]}
-                self._small = self._open.enter_context(Movie(path, **small, rate=min(rate, type(rate)(PREVIEW_RATE))))
+                encoder = VideoEncoder(path, **small, rate=min(rate, type(rate)(PREVIEW_RATE)))
+                self._small_encoder = self._open.enter_context(encoder)
             elif path.suffix in encoding.CODECS:
-                self._movies.append(self._open.enter_context(Movie(path, **size, rate=rate)))
+                self._encoders.append(self._open.enter_context(VideoEncoder(path, **size, rate=rate)))
 
     def finish(self) -> None:
-        """Writes what is not written picture by picture."""
+        """Writes the files that are not written frame by frame: the GIF, the thumbnail and the poster."""
         if GIF in self.files:
-            rate = min(float(self.reel.plan.rate), PREVIEW_RATE)
+            rate = min(float(self.source.cut.rate), PREVIEW_RATE)
             encoding.write_gif(self.folder / GIF, self._previews, rate=rate)
         if self._still is None:
             return
@@ -233,4 +233,4 @@ class _Set:
             small = thumbnail(self._still.picture, alarm=not self._still.agrees)
             small.save(self.folder / SMALL_JPG, quality=85)
         if POSTER in self.files:
-            self.page.frame(self._still.picture, self._still.caption).save(self.folder / POSTER, quality=85)
+            self.layout.draw(self._still.picture, self._still.caption).save(self.folder / POSTER, quality=85)

@@ -162,7 +162,7 @@ class Supervision:
             return False
         if row.wish == "anew":
             folder.forget()
-            self.media.forget_experiment(row.name)
+            self.media.remove_experiment(row.name)
         kept = folder.metrics_to_keep()
         folder.keep_metrics(kept)
         if not kept:
@@ -311,7 +311,7 @@ class Supervision:
     def _order_video(self, row: Experiment) -> None:
         if row.state == ExperimentState.COMPLETED and (self.folder / row.name / BEST).exists():
             try:
-                self.media.order_experiment(row.name, title=f"{row.title} · best evaluation episode")
+                self.media.request_experiment_video(row.name, title=f"{row.title} · best evaluation episode")
             except StorageFull as error:
                 log.warning("there will be no video of experiment %s: %s", row.name, error)
 
@@ -338,4 +338,4 @@ class Supervision:
                 age = time.time() - path.stat().st_mtime
                 if age > self.limits.days * 86400:
                     shutil.rmtree(path, ignore_errors=True)
-                    self.media.forget_experiment(path.name)
+                    self.media.remove_experiment(path.name)

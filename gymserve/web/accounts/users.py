@@ -79,7 +79,7 @@ def create() -> Response:
                 raise errors.Forbidden("only administrators create accounts here")
             raise errors.Unauthenticated("sign-up is closed (SIGN_UP): ask an administrator for an account")
         limit = backend().settings.SIGN_UPS_PER_HOUR
-        wait = backend().accounts.rates.take("SIGN_UPS_PER_HOUR", by.address, rate=limit / 3600, burst=limit)
+        wait = backend().accounts.rates.acquire("SIGN_UPS_PER_HOUR", by.address, rate=limit / 3600, burst=limit)
         if wait:
             raise errors.TooFast(f"more than SIGN_UPS_PER_HOUR = {limit} accounts from this address", wait)
     params = parameters.parse(schemas.NewUser)

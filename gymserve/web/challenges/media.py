@@ -54,7 +54,7 @@ def _requested_submission(submission_id: str) -> tuple[Submission, Held]:
 def show_media(submission_id: str) -> Response:
     """List a submission's videos and images, or their progress."""
     row, _ = _requested_submission(submission_id)
-    return json_answer({"submission_id": row.name, **backend().media.standing(row.name)})
+    return json_answer({"submission_id": row.name, **backend().media.status(row.name)})
 
 
 @blueprint.post("/submissions/<submission_id>/media/")
@@ -68,12 +68,12 @@ def make_media(submission_id: str) -> Response:
     if not row.receipt:
         raise errors.Conflict(f"the submission is {row.state}: videos are made of graded submissions")
     if not backend().media.is_on:
-        raise errors.Conflict(backend().media.standing(row.name)["reason"])
+        raise errors.Conflict(backend().media.status(row.name)["reason"])
     title = record.challenge.name
-    backend().media.order_submission(row.name, title=title, challenge=row.challenge_id, again=True)
+    backend().media.request_submission_video(row.name, title=title, challenge=row.challenge_id, again=True)
     backend().accounts.note(actor(), "videos ordered", row.name)
     backend().background.wake()
-    return json_answer({"submission_id": row.name, **backend().media.standing(row.name)})
+    return json_answer({"submission_id": row.name, **backend().media.status(row.name)})
 
 
 @blueprint.get("/submissions/<submission_id>/media/<kind>")

@@ -84,7 +84,7 @@ def submission_page(name: str, submission_id: str) -> ResponseReturnValue:
         entrant=grading().submissions.called([row])[row.entrant],
         challenge=record.challenge,
         trials=wire.read_json(row.trials.encode()),
-        media=backend().media.standing(row.name),
+        media=backend().media.status(row.name),
         standing=grading().submissions.standing(row),
         report=grading().submissions.outbox.told(row.id),
         decides=row.state == SubmissionState.NOT_REPLAYABLE and record.is_overseen_by(who),

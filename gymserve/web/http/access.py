@@ -168,7 +168,7 @@ class Guard:
             return
         rate = self.requests_per_minute / 60
         subject = who.account_id if who else address
-        wait = self.rates.take("REQUESTS_PER_MINUTE", subject, rate=rate, burst=self.requests_per_minute)
+        wait = self.rates.acquire("REQUESTS_PER_MINUTE", subject, rate=rate, burst=self.requests_per_minute)
         if wait:
             raise errors.TooFast(f"more than REQUESTS_PER_MINUTE = {self.requests_per_minute} requests", wait)
 

@@ -98,7 +98,7 @@ def show_metrics() -> Response:
     status = backend().instances.pool.supervisor.ask(GetStatus())
     submissions = grading().submissions
     waiting: dict[str, int] = {}
-    queues = {"media_orders": backend().media.orders.number()}
+    queues = {"media_orders": backend().media.jobs.number()}
     with contextlib.suppress(Unavailable):
         waiting, queues["reports_waiting"] = submissions.waiting(), submissions.outbox.waiting()
     return Response(prometheus.text(status, waiting, queues), content_type=prometheus.CONTENT_TYPE)

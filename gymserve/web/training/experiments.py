@@ -192,7 +192,7 @@ def remove(experiment_id: str) -> Response:
     """Delete an experiment that does not run, with its metrics and files."""
     row = mine(experiment_id)
     training().experiments.remove(row)
-    backend().media.forget_experiment(row.name)
+    backend().media.remove_experiment(row.name)
     return no_content()
 
 

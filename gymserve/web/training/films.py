@@ -25,13 +25,13 @@ WHEN = "it is made of the final evaluation's best episode, once the experiment i
 
 def video_path(experiment: str) -> str | None:
     """Where an experiment's video is, below the server's address; None: there is none."""
-    about = backend().media.of_experiments.about(experiment) if experiment else None
+    about = backend().media.experiments.metadata(experiment) if experiment else None
     return f"experiments/{experiment}/video" if about is not None and about["state"] == MADE else None
 
 
 def film_of(row: Experiment) -> dict[str, Any]:
     """Where the video is (below the server's address; null: there is none), how far it is, and why there is none."""
-    told = backend().media.standing(row.name, EXPERIMENT)
+    told = backend().media.status(row.name, EXPERIMENT)
     reason = told["reason"] or (WHEN if told["state"] == NONE else "")
     return {
         "video_path": video_path(row.name),

@@ -30,8 +30,8 @@ def ended(place: Place, media: Media, account_id: int | None = None) -> Submissi
     row = place.submissions.submit(place.held, account_id=account_id, entrant="a")[0]
     place.play(row)
     ended = place.submissions.finish(row)
-    (media.artefacts.desk(row.name) / "video.mp4").write_bytes(bytes(1 << 16))
-    media.artefacts.publish(row.name, {"state": MADE})
+    (media.submissions.draft(row.name) / "video.mp4").write_bytes(bytes(1 << 16))
+    media.submissions.publish(row.name, {"state": MADE})
     for path in paths(place, row):
         os.utime(path, ((old := now() - 40 * DAY).timestamp(), old.timestamp()))
     return ended
@@ -61,7 +61,7 @@ def test_an_accounts_submissions_count_against_its_limit(place: Place, media: Me
     place.submissions.submit(place.held, account_id=other, entrant="b")
     place.submissions.submit(place.held, account_id=None, entrant="nobody's")
     for path in paths(place, row):
-        media.forget_submission(row.name, 0) if path.is_dir() else path.unlink()
+        media.remove_submission(row.name, 0) if path.is_dir() else path.unlink()
     place.submissions.submit(place.held, account_id=one, entrant="a")
 
 
@@ -101,7 +101,7 @@ def test_what_no_row_tells_of_ends_and_nothing_else(place: Place, media: Media) 
     for path in paths(place, young):
         os.utime(path)
     storage = place.submissions.storage
-    unknown, half, ours = "ab" * 12, f".1-2.{young.name}", media.orders.folder
+    unknown, half, ours = "ab" * 12, f".1-2.{young.name}", media.jobs.folder
     ours.mkdir(parents=True)
     for path in (storage.journals / unknown, storage.journals / half):
         path.touch()

@@ -51,12 +51,12 @@ def test_a_video_is_ordered_before_the_submission_is_done_with(place: Place, tmp
     row = place.begin()
     place.play(row)
     waiting = place.submissions.finish(row)
-    assert media.standing(row.name)["state"] == "none"
+    assert media.status(row.name)["state"] == "none"
     seen = []
     settle = place.submissions.judge._settle
 
     def crash(*what: Any, **values: Any) -> None:
-        seen.append(media.standing(row.name)["state"])
+        seen.append(media.status(row.name)["state"])
         if len(seen) == 1:
             raise errors.Unavailable("the database went away")
         settle(*what, **values)
@@ -66,7 +66,7 @@ def test_a_video_is_ordered_before_the_submission_is_done_with(place: Place, tmp
         place.submissions.judge.verify(waiting)
     place.submissions.judge.verify(waiting)
     assert seen == ["waiting", "waiting"] and place.submissions.find(row.name).state == SubmissionState.GRADED
-    order = media.orders.find("submission", row.name)
+    order = media.jobs.find("submission", row.name)
     assert order is not None and (order.title, order.challenge) == ("cart", row.challenge_id)
 
 

@@ -17,7 +17,7 @@ from gymserve.hosts.instance.live import Instance
 from gymserve.journal import episodes_of, read
 from gymserve.protocol.errors import Conflict, EnvironmentFailed, GymserveError, InvalidRequest
 from gymserve.protocol.recipe import Recipe, Trial, Wrapper
-from gymserve.recording.video.episodes import made, moments
+from gymserve.recording.video.episodes import make_environment, replay
 from gymserve.settings import Settings
 from tests.support.environments.foreign import OLD, RAISED, Foreign
 
@@ -113,7 +113,7 @@ def test_an_environment_that_raises_is_found_by_verification_and_named(
     assert verdict.state != "verified" and verdict.reason.isprintable() and len(verdict.reason) < MOST_CHARACTERS + 100
     with pytest.raises(EnvironmentFailed):
         for episode in episodes_of(records):
-            list(moments(made(episode, CATALOGUE, render=False), episode))
+            list(replay(make_environment(episode, CATALOGUE, render=False), episode))
 
 
 def test_a_ctrl_c_ends_a_verification(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import pytest
 from gymserve.environments import Catalogue
 from gymserve.journal import episodes_of
 from gymserve.journal.records import decode
-from gymserve.recording.video.episodes import made, moments, records_of
+from gymserve.recording.video.episodes import make_environment, records_of, replay
 from gymserve.training.experiments import curve
 from gymserve.training.plan.training_plan import TrainingPlan
 from gymserve.training.runners import making, taking
@@ -22,7 +22,7 @@ from tests.training.conftest import Trainer
 PLAN = TrainingPlan(package="stable_baselines3", algorithm="PPO", environment="CartPole-v1", resolved="CartPole-v1")
 
 
-@pytest.mark.guarantee("an experiment's evaluation is filmed")
+@pytest.mark.guarantee("an experiment's evaluation is made into a video")
 def test_the_best_episode_is_kept_and_replays_to_the_bit(tmp_path: Path) -> None:
     env = making.make(PLAN, training=False, taken=True)
     env.seed(3)
@@ -41,7 +41,7 @@ def test_the_best_episode_is_kept_and_replays_to_the_bit(tmp_path: Path) -> None
     (episode,) = episodes_of(records_of(tmp_path / taking.FILE))
     assert episode.total == max(totals) and episode.is_over
     assert episode.reset.seed is None
-    shown = list(moments(made(episode, Catalogue(), render=False), episode))
+    shown = list(replay(make_environment(episode, Catalogue(), render=False), episode))
     assert all(moment.agrees for moment in shown) and shown[-1].total == max(totals)
     env.env_method("forget")
     assert env.env_method("best")[0] == []
@@ -61,7 +61,7 @@ def test_an_episode_is_kept_with_the_options_that_its_reset_was_given() -> None:
     assert again.restore(env.snapshot())
 
 
-@pytest.mark.guarantee("an experiment's evaluation is filmed")
+@pytest.mark.guarantee("an experiment's evaluation is made into a video")
 @pytest.mark.long
 def test_a_completed_experiment_is_filmed_and_its_models_card_shows_it(train: Callable[..., Trainer]) -> None:
     trainer = train(WORKERS=1, MEDIA=True, MEDIA_SECONDS=5.0)
