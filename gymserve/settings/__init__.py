@@ -1,7 +1,7 @@
 """The settings of a server.
 
-Defaults < `localsettings.py` < environment variables `GYMSERVE_<NAME>` < the command line. A file `.env` may hold variables
-as well, and the RL Agent Training API's, `RL_API_<NAME>`, are understood.
+Later sources override earlier ones: defaults, `localsettings.py`, environment variables `GYMSERVE_<NAME>`, the command line.
+Environment variables may also be in a file `.env`, and may have the RL Agent Training API's names, `RL_API_<NAME>`.
 """
 
 from gymserve.settings.loading import load

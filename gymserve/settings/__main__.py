@@ -1,4 +1,4 @@
-"""Prints `localsettings.py.example`; with `docs` behind it, `docs/settings.md`: `python -m gymserve.settings docs`."""
+"""Prints `localsettings.py.example`; `python -m gymserve.settings docs` prints `docs/settings.md`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""How a server's own settings are found, and what is refused."""
+"""Loads a server's settings from all their sources, and checks them."""
 
 import difflib
 import json
@@ -14,7 +14,7 @@ from gymserve.settings import old_grader, variables
 from gymserve.settings.table import CHOICES, FIELDS, SECRET, URLS, Settings
 
 PREFIX = "GYMSERVE_"
-NOT_SETTINGS = {"SETTINGS", "SERVER", "TOKEN", "ARBITER"}  # of the loader, the client and the front door
+NOT_SETTINGS = {"SETTINGS", "SERVER", "TOKEN", "ARBITER"}  # variables of the loader, the client and gunicorn's workers
 _KINDS = {
     str: "a string", int: "an integer", float: "a number", bool: "True or False", list: "a list of strings",
     dict: "a dictionary",
@@ -22,37 +22,37 @@ _KINDS = {
 
 
 def load(file: str | None, environ: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:
-    """The settings from all their places.
+    """Loads the settings from all their sources.
 
     Args:
-        file: the organiser's file; else $GYMSERVE_SETTINGS, else `localsettings.py` where there is one.
-        overrides: what the command line says.
+        file: the organiser's file; None: $GYMSERVE_SETTINGS, or else `localsettings.py` if it exists.
+        overrides: settings from the command line.
 
     Raises:
-        SettingsError: a file is broken, a name is unknown, a value is out of its range.
+        SettingsError: a file is broken, a name is unknown, or a value is out of its range.
     """
     values: dict[str, Any] = {}
     path = Path(file or environ.get(PREFIX + "SETTINGS") or "localsettings.py")
     if path.exists() or file or PREFIX + "SETTINGS" in environ:
-        of_file, notes = old_grader.translated(_from_file(path), str(path))
-        values |= {name: _checked(name, value, str(path)) for name, value in of_file.items()}
-        _tell(notes)
-    of_environment, notes = old_grader.of_environment(dict(environ))
-    values |= {name: _checked(name, value, "the environment") for name, value in of_environment.items()}
-    _tell(notes)
-    gathered, notes = variables.gathered(environ, Path(".env"))
-    _tell(notes)
-    for variable, (text, given) in gathered.items():
+        from_file, notes = old_grader.translate(_from_file(path), str(path))
+        values |= {name: _checked(name, value, str(path)) for name, value in from_file.items()}
+        _print_notes(notes)
+    from_environment, notes = old_grader.from_environment(dict(environ))
+    values |= {name: _checked(name, value, "the environment") for name, value in from_environment.items()}
+    _print_notes(notes)
+    collected, notes = variables.collect(environ, Path(".env"))
+    _print_notes(notes)
+    for variable, (text, original) in collected.items():
         name = variable.removeprefix(PREFIX)
         if variable.startswith(PREFIX) and name not in NOT_SETTINGS:
-            values[name] = _checked(name, _parsed(name, text, given), f"the environment variable {given}")
+            values[name] = _checked(name, _parsed(name, text, original), f"the environment variable {original}")
     values |= {name: _checked(name, value, "the command line") for name, value in overrides.items()}
-    if values.get("LOG_DIR"):  # processes of the server stand elsewhere
+    if values.get("LOG_DIR"):  # the server's processes have other working directories
         values["LOG_DIR"] = str(Path(values["LOG_DIR"]).absolute())
     return Settings(**values)
 
 
-def _tell(notes: list[str]) -> None:
+def _print_notes(notes: list[str]) -> None:
     for note in notes:
         print(note, file=sys.stderr)
 
@@ -73,15 +73,15 @@ def _from_file(path: Path) -> dict[str, Any]:
     return {name: value for name, value in names.items() if name.isupper() and not name.startswith("_")}
 
 
-def _known(name: str, place: str) -> None:
+def _check_name(name: str, source: str) -> None:
     if name not in FIELDS:
         near = difflib.get_close_matches(name, FIELDS, 1, 0.5)
-        raise SettingsError(f"{place}: there is no setting {name}" + (f"; did you mean {near[0]}?" if near else ""))
+        raise SettingsError(f"{source}: there is no setting {name}" + (f"; did you mean {near[0]}?" if near else ""))
 
 
-def _parsed(name: str, text: str, place: str) -> Any:
-    """The value that an environment variable's text stands for."""
-    _known(name, place)
+def _parsed(name: str, text: str, source: str) -> Any:
+    """Parses the text of an environment variable."""
+    _check_name(name, source)
     kind = _kind(name)
     if kind is str:
         return text
@@ -90,7 +90,7 @@ def _parsed(name: str, text: str, place: str) -> Any:
     try:
         return json.loads(text.lower() if kind is bool else text)
     except ValueError:
-        return text  # refused by its type
+        return text  # `_checked` refuses its type
 
 
 def _kind(name: str) -> type:
@@ -98,31 +98,30 @@ def _kind(name: str) -> type:
     return type(default)
 
 
-def _checked(name: str, value: Any, place: str) -> Any:
-    _known(name, place)
+def _checked(name: str, value: Any, source: str) -> Any:
+    """The value with the type of its setting; refuses one with another type, or out of its range."""
+    _check_name(name, source)
     kind, limits = _kind(name), FIELDS[name].metadata
     if kind is float and type(value) is int:
         value = float(value)
     if type(value) is not kind and not (kind is list and isinstance(value, tuple)):
         shown = "another kind of value" if name in SECRET else repr(value)
-        raise SettingsError(f"{place}: {name} must be {_KINDS[kind]}, not {shown}")
+        raise SettingsError(f"{source}: {name} must be {_KINDS[kind]}, not {shown}")
     if kind in (int, float) and not limits["least"] <= value <= limits["most"]:
-        raise SettingsError(f"{place}: {name} must be from {limits['least']:g} to {limits['most']:g}, not {value!r}")
+        raise SettingsError(f"{source}: {name} must be from {limits['least']:g} to {limits['most']:g}, not {value!r}")
     if name == "ENVIRONMENT_VARIABLES" and isinstance(value, dict):
-        _check_variables(value, place)
+        _check_variables(value, source)
     if name in URLS and value and not re.match(r"https?://[^/\s]", value):
-        raise SettingsError(f"{place}: {name} must begin with http:// or https://, and name a host, not {value!r:.200}")
+        raise SettingsError(f"{source}: {name} must begin with http:// or https:// and name a host, not {value!r:.200}")
     if value not in CHOICES.get(name, (value,)):
         *others, last = CHOICES[name]
-        raise SettingsError(f"{place}: {name} must be {', '.join(others)} or {last}, not {value!r}")
+        raise SettingsError(f"{source}: {name} must be {', '.join(others)} or {last}, not {value!r}")
     return list(value) if isinstance(value, tuple) else value
 
 
-def _check_variables(value: dict[Any, Any], place: str) -> None:
+def _check_variables(value: dict[Any, Any], source: str) -> None:
     for name, text in value.items():
         if not isinstance(name, str) or not name.isidentifier() or not isinstance(text, str) or "\0" in text:
-            raise SettingsError(
-                f"{place}: ENVIRONMENT_VARIABLES must lead from names to strings, not {name!r} to {text!r}"
-            )
+            raise SettingsError(f"{source}: ENVIRONMENT_VARIABLES must map names to strings, not {name!r} to {text!r}")
         if name.startswith(PREFIX) or name == "PYTHONPATH":
-            raise SettingsError(f"{place}: {name} is for the server itself: take it out of ENVIRONMENT_VARIABLES")
+            raise SettingsError(f"{source}: {name} is for the server itself: remove it from ENVIRONMENT_VARIABLES")

@@ -1,4 +1,4 @@
-"""The names of the old grader's localsettings.py: what each is called now, or what has taken its place."""
+"""Translates the old grader's localsettings.py: the new name of each setting, or what replaced it."""
 
 from typing import Any, NamedTuple
 
@@ -12,16 +12,16 @@ RENAMED = {
     "ENV_TTL": "IDLE_SECONDS",
     "MAX_PARALLEL_ENVS": "MAX_INSTANCES",
 }
-TEXTS = {"CROWDAI_CHALLENGE_ID", "CROWDAI_ROUND_ID"}  # that were numbers
+TEXTS = {"CROWDAI_CHALLENGE_ID", "CROWDAI_ROUND_ID"}  # numbers in the old file, strings now
 REPLACED = {
-    "REDIS_HOST": "nothing: journals and DATABASE hold what Redis held",
-    "REDIS_PORT": "nothing: journals and DATABASE hold what Redis held",
-    "DISPLAY": "nothing: no screen is needed",
-    "CROWDAI_REPLAY_DATA_VERSION": "nothing: journals are versioned, and replayed from any version",
+    "REDIS_HOST": "nothing: journals and DATABASE store what Redis stored",
+    "REDIS_PORT": "nothing: journals and DATABASE store what Redis stored",
+    "DISPLAY": "nothing: no display is needed",
+    "CROWDAI_REPLAY_DATA_VERSION": "nothing: journals are versioned, and any version can be replayed",
     "CROWDAI_ENV_DIFFICULTY": "trials.variants with options = { difficulty = … } in the challenge's file",
     "SEED_MAP": "the secret in <data>/seeds, from which all trials' seeds come",
     "RENDER_LOGO": "nothing: videos name the challenge and the trial",
-    "DISABLE_VERIFICATION": "nothing: every submission is verified, beside the agents' way",
+    "DISABLE_VERIFICATION": "nothing: every submission is verified in the background",
     "SUBMISSION_WINDOW_TTL": "limits.submissions_per_day in the challenge's file, whose window is a day",
     "MAX_SUBMISSIONS_PER_WINDOW": "limits.submissions_per_day in the challenge's file",
 }
@@ -29,35 +29,35 @@ FROM_ENVIRONMENT = ("CROWDAI_ENV_DIFFICULTY", "CROWDAI_ROUND_ID", "CROWDAI_SERVE
 
 
 class Translated(NamedTuple):
-    """`values` by today's names; `notes`: a line for each old name, of what became of it."""
+    """`values`: settings by their new names; `notes`: a line for each old name, which says what replaced it."""
 
     values: dict[str, Any]
     notes: list[str]
 
 
-def translated(values: dict[str, Any], place: str) -> Translated:
-    """Settings with old names among them, as today's. Where both are given, today's name goes first."""
-    told: dict[str, Any] = {}
+def translate(values: dict[str, Any], source: str) -> Translated:
+    """Translates old names among settings; a new name overrides the old name of the same setting."""
+    renamed: dict[str, Any] = {}
     notes = []
     for name, value in values.items():
         if name == "DEBUG_MODE":
-            told.setdefault("LOG_LEVEL", "debug" if value else "info")
-            notes.append(f"{place}: DEBUG_MODE is now LOG_LEVEL")
+            renamed.setdefault("LOG_LEVEL", "debug" if value else "info")
+            notes.append(f"{source}: DEBUG_MODE is now LOG_LEVEL")
         elif name in REPLACED:
-            notes.append(f"{place}: {name} is no setting any more; in its place: {REPLACED[name]}")
+            notes.append(f"{source}: {name} is no longer a setting; replaced by {REPLACED[name]}")
         elif name in RENAMED:
-            notes.append(f"{place}: {name} is now {RENAMED[name]}")
+            notes.append(f"{source}: {name} is now {RENAMED[name]}")
             if value is not None:
-                told.setdefault(RENAMED[name], str(value) if name in TEXTS else value)
-    return Translated(told | {name: value for name, value in values.items() if not _is_old(name)}, notes)
+                renamed.setdefault(RENAMED[name], str(value) if name in TEXTS else value)
+    return Translated(renamed | {name: value for name, value in values.items() if not _is_old(name)}, notes)
 
 
-def of_environment(environ: dict[str, str]) -> Translated:
-    """What the environment variables of the old grader say."""
-    given: dict[str, Any] = {name: environ[name] for name in FROM_ENVIRONMENT if name in environ}
-    if given.get("CROWDAI_SERVE_PORT", "").isdigit():
-        given["CROWDAI_SERVE_PORT"] = int(given["CROWDAI_SERVE_PORT"])
-    return translated(given, "the environment")
+def from_environment(environ: dict[str, str]) -> Translated:
+    """The settings in the old grader's environment variables."""
+    variables: dict[str, Any] = {name: environ[name] for name in FROM_ENVIRONMENT if name in environ}
+    if variables.get("CROWDAI_SERVE_PORT", "").isdigit():
+        variables["CROWDAI_SERVE_PORT"] = int(variables["CROWDAI_SERVE_PORT"])
+    return translate(variables, "the environment")
 
 
 def _is_old(name: str) -> bool:

@@ -1,10 +1,10 @@
-"""The settings as text: an example of `localsettings.py`, and the page of the documentation."""
+"""Generates `localsettings.py.example` and `docs/settings.md` from the table of settings."""
 
 from gymserve.settings.table import FIELDS, Settings
 
 
 def _default(name: str) -> str:
-    """The default as Python writes it; those that depend on the machine as what they are."""
+    """The default as a Python expression; for defaults that depend on the machine, the expression itself."""
     if name in ("WORKERS", "SHARED_HOSTS"):
         return "os.cpu_count()"
     return repr(getattr(Settings(), name))
@@ -13,8 +13,8 @@ def _default(name: str) -> str:
 def example() -> str:
     """The text of `localsettings.py.example`."""
     lines = [
-        "# Settings of a gymserve server: copy to localsettings.py, and take the # away where a default does not suit.",
-        "# Each can be given as an environment variable as well, such as GYMSERVE_PORT=8000, which goes first.",
+        "# Settings of a gymserve server: copy to localsettings.py, and uncomment the settings that you want to change.",
+        "# Each can also be an environment variable, for example GYMSERVE_PORT=8000, which overrides this file.",
         "import os  # noqa: F401",
     ]
     for name, each in FIELDS.items():
@@ -27,13 +27,21 @@ def table() -> str:
     lines = [
         "# Settings",
         "",
-        "Defaults < `localsettings.py` (or the file that `--settings` or `GYMSERVE_SETTINGS` names) < environment variables",
-        "`GYMSERVE_<NAME>` (lists and dictionaries as JSON) < the command line. An unknown name is an error that names the",
-        "nearest one. A file `.env` in the working directory may hold variables as well (`cp .env.example .env`). The RL Agent",
-        "Training API's are understood: `RL_API_HOST`, `_PORT`, `_DEBUG`, `_CORS_ORIGINS`, `_LOG_LEVEL`, `_LOG_DIR`, ",
-        "`_MAX_CONCURRENT_EXPERIMENTS`, `_DEFAULT_TIMEOUT_MINUTES`, `_SECRET_KEY` (`SECRETS`), `_WORKERS`; `_RELOAD` and",
-        "`_LOG_FORMAT` have no effect, which is said when the server starts. What `create_api_config(base_dir=…,",
-        "max_concurrent_experiments=…)` configured are `DATA` and `MAX_CONCURRENT_EXPERIMENTS`.",
+        "Settings come from these sources; each overrides those before it:",
+        "",
+        "1. the defaults below,",
+        "2. `localsettings.py`, or the file that `--settings` or `GYMSERVE_SETTINGS` names,",
+        "3. environment variables `GYMSERVE_<NAME>`, with lists and dictionaries as JSON,",
+        "4. the command line.",
+        "",
+        "An unknown name is an error that suggests the nearest known one. Environment variables may also be in a file",
+        "`.env` in the working directory (`cp .env.example .env`).",
+        "",
+        "The RL Agent Training API's variables are accepted: `RL_API_HOST`, `_PORT`, `_DEBUG`, `_CORS_ORIGINS`,",
+        "`_LOG_LEVEL`, `_LOG_DIR`, `_MAX_CONCURRENT_EXPERIMENTS`, `_DEFAULT_TIMEOUT_MINUTES`, `_SECRET_KEY` (as",
+        "`SECRETS`) and `_WORKERS`. `_RELOAD` and `_LOG_FORMAT` have no effect; the server says so when it starts.",
+        "Instead of `create_api_config(base_dir=…, max_concurrent_experiments=…)`, set `DATA` and",
+        "`MAX_CONCURRENT_EXPERIMENTS`.",
         "",
         "| name | default | meaning |",
         "|---|---|---|",

@@ -1,4 +1,4 @@
-"""Where settings come from, and what is refused."""
+"""Settings come from several sources, and wrong ones are refused."""
 
 from pathlib import Path
 
@@ -24,22 +24,22 @@ def test_defaults() -> None:
     assert settings.load(None, {}, {}) == settings.Settings()
 
 
-def test_the_example_of_a_env_file_is_read_and_changes_nothing() -> None:
-    Path(".env").write_text("\ufeff" + (ROOT / ".env.example").read_text())  # as some editors begin a file
+def test_the_example_env_file_loads_and_changes_nothing() -> None:
+    Path(".env").write_text("\ufeff" + (ROOT / ".env.example").read_text())  # some editors write a byte order mark
     names = [line.partition("=")[0] for line in Path(".env").read_text().splitlines() if line.startswith("RL_API_")]
     assert len(names) == 8 and settings.load(None, {}, {}) == settings.Settings()
     Path(".env").write_text("\ufeffRL_API_PORT=5001\n")
     assert settings.load(None, {}, {}).PORT == 5001
 
 
-def test_the_later_place_wins() -> None:
+def test_the_later_source_wins() -> None:
     local("PORT = 1\nTHREADS = 10\nSTEP_SECONDS = 5")
     environment = {"GYMSERVE_PORT": "2", "GYMSERVE_THREADS": "20"}
     loaded = settings.load(None, environment, {"PORT": 3})
     assert (loaded.PORT, loaded.THREADS, loaded.STEP_SECONDS) == (3, 20, 5.0)
 
 
-def test_a_file_by_name_goes_before_the_one_that_lies_around() -> None:
+def test_a_named_file_replaces_localsettings() -> None:
     local("PORT = 1")
     Path("other.py").write_text("PORT = 2")
     assert settings.load("other.py", {}, {}).PORT == 2
@@ -70,24 +70,24 @@ def test_a_wrong_file_is_one_clear_line(text: str, said: str) -> None:
     assert said in str(refused.value) and "\n" not in str(refused.value)
 
 
-def test_a_wrong_variable_names_itself() -> None:
+def test_errors_name_the_variable() -> None:
     with pytest.raises(SettingsError, match="GYMSERVE_PRT: there is no setting PRT; did you mean PORT?"):
         settings.load(None, {"GYMSERVE_PRT": "1"}, {})
     with pytest.raises(SettingsError, match="GYMSERVE_PORT: PORT must be an integer"):
         settings.load(None, {"GYMSERVE_PORT": "many"}, {})
 
 
-def test_a_missing_file_that_was_named_is_told() -> None:
+def test_a_named_file_must_exist() -> None:
     with pytest.raises(SettingsError, match=r"nowhere.py cannot be read"):
         settings.load("nowhere.py", {}, {})
 
 
-def test_they_reach_another_process_unchanged() -> None:
+def test_settings_reach_another_process_unchanged() -> None:
     loaded = settings.load(None, {"GYMSERVE_DATA": "x", "GYMSERVE_PRELOAD": "false"}, {})
     assert settings.from_json(loaded.to_json()) == loaded and loaded.PRELOAD is False
 
 
-def test_the_old_training_apis_variables_are_understood(tmp_path: Path) -> None:
+def test_the_training_apis_variables_are_accepted(tmp_path: Path) -> None:
     Path(".env").write_text(
         "# as its document prints them\nRL_API_HOST=0.0.0.0\nRL_API_PORT=8000 # the port\nRL_API_DEBUG=false\n"
         'RL_API_CORS_ORIGINS="http://localhost:3000,http://localhost:8080"\nRL_API_LOG_LEVEL="INFO"\n'
@@ -107,18 +107,18 @@ def test_the_old_training_apis_variables_are_understood(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["CHALLENGE_SERVER_URL", "ASSISTANT_URL", "S3_ENDPOINT"])
-def test_an_address_that_is_none_is_told_at_the_start(name: str) -> None:
+def test_a_wrong_address_is_refused_at_startup(name: str) -> None:
     for wrong in ("example.org/api", "ftp://example.org", "https://", "http:// example.org"):
-        with pytest.raises(SettingsError, match=f"{name} must begin with http:// or https://, and name a host"):
+        with pytest.raises(SettingsError, match=f"{name} must begin with http:// or https:// and name a host"):
             settings.load(None, {f"GYMSERVE_{name}": wrong}, {})
     assert getattr(settings.load(None, {f"GYMSERVE_{name}": "https://example.org/api"}, {}), name)
 
 
-def test_old_variables_without_a_counterpart_stop_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_variables_without_an_effect_are_mentioned(capsys: pytest.CaptureFixture[str]) -> None:
     loaded = settings.load(None, {"RL_API_RELOAD": "true", "RL_API_LOG_FORMAT": "%(message)s"}, {})
     assert loaded == settings.load(None, {}, {})
-    told = capsys.readouterr().err
-    assert "RL_API_RELOAD has no effect: " in told and "RL_API_LOG_FORMAT has no effect: " in told
+    notes = capsys.readouterr().err
+    assert "RL_API_RELOAD has no effect: " in notes and "RL_API_LOG_FORMAT has no effect: " in notes
 
 
 @pytest.mark.parametrize(
@@ -133,12 +133,12 @@ def test_old_variables_without_a_counterpart_stop_nothing(capsys: pytest.Capture
         ('RL_API_HOST="h', '"h'),
     ],
 )
-def test_comments_end_values_of_a_variables_file(line: str, value: str) -> None:
+def test_comments_end_values_of_an_env_file(line: str, value: str) -> None:
     Path(".env").write_text(line + "\n")
     assert value == settings.load(None, {}, {}).HOST
 
 
-def test_example_and_documentation_are_those_of_the_table() -> None:
+def test_example_and_documentation_are_generated_from_the_table() -> None:
     assert (ROOT / "localsettings.py.example").read_text() == pages.example()
     assert (ROOT / "docs" / "settings.md").read_text() == pages.table()
 
@@ -167,24 +167,24 @@ MAX_PARALLEL_ENVS = 40
 """
 
 
-def test_the_old_graders_file_loads_and_each_name_is_told_of(
+def test_the_old_graders_file_loads_with_a_note_for_each_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "localsettings.py"
     file.write_text(OLD)
     environ = {"CROWDAI_ENV_DIFFICULTY": "2", "CROWDAI_ROUND_ID": "3", "CROWDAI_SERVE_PORT": "8001"}
-    found = settings.load(str(file), environ, {})
-    assert (found.CHALLENGE_SERVER_URL, found.CHALLENGE_SERVER_TOKEN) == ("https://www.crowdai.org/api", "a token")
-    assert (found.CHALLENGE_ID, found.CHALLENGE_CLIENT_NAME, found.CHALLENGE_ROUND_ID) == ("12", "NIPS_2017", "3")
-    assert (found.PORT, found.IDLE_SECONDS, found.MAX_INSTANCES, found.LOG_LEVEL) == (8001, 1200.0, 40, "debug")
-    told = capsys.readouterr().err
+    loaded = settings.load(str(file), environ, {})
+    assert (loaded.CHALLENGE_SERVER_URL, loaded.CHALLENGE_SERVER_TOKEN) == ("https://www.crowdai.org/api", "a token")
+    assert (loaded.CHALLENGE_ID, loaded.CHALLENGE_CLIENT_NAME, loaded.CHALLENGE_ROUND_ID) == ("12", "NIPS_2017", "3")
+    assert (loaded.PORT, loaded.IDLE_SECONDS, loaded.MAX_INSTANCES, loaded.LOG_LEVEL) == (8001, 1200.0, 40, "debug")
+    notes = capsys.readouterr().err
     names = {line.partition(" = ")[0] for line in OLD.split("\n") if line} | set(environ)
-    assert names == {name for name in names if f": {name} is " in told}
-    assert "a token" not in told
+    assert names == {name for name in names if f": {name} is " in notes}
+    assert "a token" not in notes
 
 
-def test_todays_name_goes_before_the_old_one(tmp_path: Path) -> None:
+def test_a_new_name_overrides_the_old_one(tmp_path: Path) -> None:
     file = tmp_path / "localsettings.py"
     file.write_text('IDLE_SECONDS = 5\nENV_TTL = 1200\nDEBUG_MODE = True\nLOG_LEVEL = "error"\n')
-    found = settings.load(str(file), {}, {})
-    assert (found.IDLE_SECONDS, found.LOG_LEVEL) == (5.0, "error")
+    loaded = settings.load(str(file), {}, {})
+    assert (loaded.IDLE_SECONDS, loaded.LOG_LEVEL) == (5.0, "error")
