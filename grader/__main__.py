@@ -20,7 +20,7 @@ from grader.challenges import definition, examples
 from grader.practice import checking, running
 from grader.proofs import proving, tables
 from gymserve.environments import Catalogue
-from gymserve.environments.foreign import words
+from gymserve.environments.foreign import error_text
 from gymserve.protocol.errors import GymserveError
 from gymserve.system.progress import Progress
 
@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         catalogue = Catalogue([module for module in asked.modules.split(",") if module])
         return {"run": _run, "check": _check, "verify": _verify}[asked.command](asked, catalogue)
     except (GymserveError, OSError) as error:
-        print(words(error), file=sys.stderr)
+        print(error_text(error), file=sys.stderr)
         return 2
 
 

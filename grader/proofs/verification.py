@@ -8,7 +8,7 @@ from typing import Any
 
 from grader.challenges.states import VerdictState
 from gymserve.environments import Catalogue
-from gymserve.environments.foreign import close, pass_on_interrupt, words
+from gymserve.environments.foreign import close, error_text, pass_on_interrupt
 from gymserve.hosts.versions import versions
 from gymserve.journal import Created, Ended, Episode, Record, Reset, Step, episodes_of
 from gymserve.journal.records import BROKEN, CRASHED, FAILED, LOST, digest
@@ -269,7 +269,7 @@ def _answers(trial: Episode, catalogue: Catalogue) -> Iterator[tuple[int, Record
                 return
             except BaseException as error:
                 pass_on_interrupt(error)
-                yield index, record, f"the environment raised {words(error)}"
+                yield index, record, f"the environment raised {error_text(error)}"
                 return
             yield index, record, answer
     finally:

@@ -1,4 +1,4 @@
-"""Which environments may be made at all, and how."""
+"""The catalogue: the environments that a server offers, and how to make them."""
 
 from gymserve.environments.catalogue import Catalogue, Environment, register
 from gymserve.environments.listing import Listing, Spaces

@@ -1,4 +1,4 @@
-"""Which kwargs an agent may give to an environment: plain data under allowed names, never a path."""
+"""Decides which kwargs an agent may pass to an environment: plain data under allowed names, never a path."""
 
 import inspect
 import math
@@ -10,7 +10,7 @@ from typing import Any
 import gymnasium
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
-from gymserve.environments.foreign import pass_on_interrupt, words
+from gymserve.environments.foreign import error_text, pass_on_interrupt
 from gymserve.protocol.errors import EnvironmentFailed, InvalidRequest
 
 MAX_SIZE = 10_000  # elements and characters of all arguments together
@@ -32,21 +32,21 @@ _NEVER = (
 )
 _PATHS = ("file", "path", "dir", "directory")
 _PLAIN = (bool, int, float, str, list, tuple, dict, type(None))
-# Threads that import a package and its modules at once wait for each other; Python then hands one of them half a module.
+# If threads import a package and its modules at the same time, Python breaks the deadlock with a half-imported module.
 _importing = threading.Lock()
 
 
 def names(spec: EnvSpec) -> list[str]:
-    """The parameters of a catalogue entry's constructors that take plain data, the one of many copies included.
+    """The parameters for plain data of an environment's constructors, including that of the vector environment.
 
     Raises:
-        EnvironmentFailed: its module cannot be imported.
+        EnvironmentFailed: the environment's module cannot be imported.
     """
     with _importing:
         return list(_names(spec.id))
 
 
-def takes(entry_point: Any, name: str) -> bool:
+def has_parameter(entry_point: Any, name: str) -> bool:
     """Whether an entry point has a parameter of this name."""
     with _importing:
         creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
@@ -63,9 +63,9 @@ def _names(env_id: str) -> tuple[str, ...]:
 def _parameters(env_id: str, entry_point: Any) -> Iterator[str]:
     try:
         creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
-    except BaseException as error:  # a simulator's own code, and what it needs of the machine
+    except BaseException as error:  # a simulator's code may raise anything
         pass_on_interrupt(error)
-        raise EnvironmentFailed(f"{env_id} cannot be imported: {words(error)}") from error
+        raise EnvironmentFailed(f"{env_id} cannot be imported: {error_text(error)}") from error
     try:
         parameters = inspect.signature(creator).parameters.values()
     except (TypeError, ValueError):
@@ -81,10 +81,10 @@ def _parameters(env_id: str, entry_point: Any) -> Iterator[str]:
 
 
 def check_size(kwargs: Mapping[str, Any]) -> None:
-    """Refuses values that are not finite, or all together larger than any environment needs.
+    """Refuses values that are not finite, or that are together larger than any environment needs.
 
     Raises:
-        InvalidRequest: they are such.
+        InvalidRequest: a value is not finite, or they are too large.
     """
     size = 0
     for name, value in kwargs.items():

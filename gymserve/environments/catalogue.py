@@ -1,4 +1,4 @@
-"""The catalogue: what Gymnasium has registered, what the organiser added, and the names by which old agents ask."""
+"""The catalogue: Gymnasium's environments, those that the organiser added, and the old ids that agents still use."""
 
 import difflib
 import importlib
@@ -13,7 +13,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from gymserve.environments import arguments, car_race, offloading, old_atari, opensim, requirements
 from gymserve.environments.clipping import ClipActions
-from gymserve.environments.foreign import pass_on_interrupt, words
+from gymserve.environments.foreign import error_text, pass_on_interrupt
 from gymserve.environments.making import make
 from gymserve.protocol.errors import (
     EnvironmentFailed,
@@ -30,7 +30,7 @@ from gymserve.system import randomness
 
 _ID = re.compile(r"(?:[A-Za-z0-9_.-]+/)?[A-Za-z0-9_.-]+")
 _NAME_VERSION = re.compile(r"(.+?)(?:-v(\d+))?")
-_OURS = "remote/"  # what our own client registers where it is installed
+_OURS = "remote/"  # registered by our own client, if it is installed
 _LIGHT = (
     "gymnasium.envs.classic_control",
     "gymnasium.envs.toy_text",
@@ -39,7 +39,7 @@ _LIGHT = (
     "gymserve.environments.offloading",
 )
 _HEAVY = ("ale_py", "gymserve.environments.opensim")
-_KNOWN_OLD = (  # ids that agents in the wild ask for, told in the catalogue
+_KNOWN_OLD = (  # old ids that agents use, listed as aliases
     "FrozenLake-v0", "FrozenLake8x8-v0", "Pendulum-v0", "Blackjack-v0", "LunarLander-v2", "LunarLanderContinuous-v2",
     "Taxi-v1", "Taxi-v2", "CliffWalking-v0", "BipedalWalker-v2", "BipedalWalkerHardcore-v2", "CarRacing-v0",
     "CarRacing-v2", "HalfCheetah-v1", "HalfCheetah-v2", "HalfCheetah-v3", "Hopper-v1", "Hopper-v2", "Hopper-v3",
@@ -54,7 +54,7 @@ _ATARI = re.compile(r"(ALE/)?(Pong|Breakout|SpaceInvaders|Seaquest|Qbert|BeamRid
 
 
 def register() -> None:
-    """Tells Gymnasium of the environments that come with this server; a second call changes nothing."""
+    """Registers the environments that come with this server with Gymnasium; a second call changes nothing."""
     opensim.register()
     car_race.register()
     offloading.register()
@@ -62,11 +62,16 @@ def register() -> None:
 
 @dataclass(frozen=True)
 class Environment:
-    """An entry of the catalogue that can be made."""
+    """An entry of the catalogue that can be made.
+
+    Args:
+        requested: the id that the agent used.
+        kind: "shared": light, shares a host with others; "dedicated": gets a host of its own.
+    """
 
     id: str
     requested: str
-    kind: str  # "shared": light, lives with others in a host; "dedicated": gets a host of its own
+    kind: str
 
     @property
     def spec(self) -> EnvSpec:
@@ -74,10 +79,12 @@ class Environment:
 
 
 class Catalogue:
-    """Args:
-    modules: modules of the organiser's that register environments when they are imported.
-    kwargs: environment id → names of kwargs that agents may give, beside the built-in ones.
-    shared: ids, or prefixes of modules, of environments that may share a host.
+    """The environments that a server offers.
+
+    Args:
+        modules: the organiser's modules, which register environments when they are imported.
+        kwargs: environment id → names of kwargs that agents may pass, in addition to the built-in ones.
+        shared: ids, or module prefixes, of environments that may share a host.
 
     Raises:
         SettingsError: a module cannot be imported.
@@ -105,7 +112,7 @@ class Catalogue:
 
     @classmethod
     def of(cls, settings: Settings) -> "Catalogue":
-        """A server's.
+        """The catalogue of a server with these settings.
 
         Raises:
             SettingsError: a module cannot be imported.
@@ -114,31 +121,31 @@ class Catalogue:
         return cls(settings.ENVIRONMENT_MODULES, kwargs=kwargs, shared=shared)
 
     def ids(self) -> list[str]:
-        """Every id, also of those for which something is missing, but for `old_atari`'s."""
-        every = list(gymnasium.registry)
-        return [env_id for env_id in every if not env_id.startswith(_OURS) and env_id not in old_atari.registered]
+        """All ids except those of `old_atari`, including environments for which something is missing."""
+        env_ids = list(gymnasium.registry)
+        return [env_id for env_id in env_ids if not env_id.startswith(_OURS) and env_id not in old_atari.registered]
 
     def resolve(self, env_id: Any) -> Environment:
-        """The entry for what an agent asked for: its id, an old version's, or a name without a version.
+        """The entry for an id that an agent sent: an id, that of an old version, or a name without a version.
 
-        Nothing is imported for an id: it is only looked up.
+        Nothing is imported: the id is only looked up.
 
         Raises:
-            UnknownEnvironment: there is none, or something is missing to make it.
+            UnknownEnvironment: there is no such environment, or something is missing to make it.
         """
         if not isinstance(env_id, str) or len(env_id) > 100 or not _ID.fullmatch(env_id) or ".." in env_id:
             raise _malformed(env_id, "an id looks like CartPole-v1")
-        found = self._newest(env_id)
-        if found is None:
+        resolved = self._newest(env_id)
+        if resolved is None:
             raise _malformed(env_id, self._hint(env_id))
-        spec = gymnasium.registry[found]
-        if (lacking := requirements.missing(spec)) is not None:
+        spec = gymnasium.registry[resolved]
+        if (missing := requirements.missing(spec)) is not None:
             install = requirements.install(spec)
-            raise _malformed(env_id, f"{lacking} is missing here" + (f": {install}" if install else ""))
-        return Environment(found, env_id, self._kind(spec))
+            raise _malformed(env_id, f"{missing} is missing here" + (f": {install}" if install else ""))
+        return Environment(resolved, env_id, self._kind(spec))
 
     def _newest(self, env_id: str) -> str | None:
-        """The id itself if it can be made, else the newest version of the same name that can, else what is registered."""
+        """The id itself if it can be made, else the newest version of its name that can, else the id if it is registered."""
         env_id = _ALIASES.get(env_id, env_id)
         old_atari.register(env_id)
         registered = gymnasium.registry.get(env_id)
@@ -150,7 +157,7 @@ class Catalogue:
         namespace, _, name = match[1].rpartition("/") if match else ("", "", env_id)
         versions = [
             spec
-            for spec in list(gymnasium.registry.values())  # another thread may import what registers more
+            for spec in list(gymnasium.registry.values())  # a copy, since another thread may register more
             if spec.name == name and (spec.namespace or "") == namespace and requirements.missing(spec) is None
         ]
         newest = max(versions, key=lambda spec: spec.version or 0, default=None)
@@ -170,15 +177,15 @@ class Catalogue:
         return "shared" if light else "dedicated"
 
     def make(self, recipe: Recipe, *, render_mode: str | None = None) -> Any:
-        """The environment, or vector environment, of a recipe.
+        """Makes the environment, or vector environment, of a recipe.
 
         Args:
-            render_mode: instead of the recipe's own.
+            render_mode: overrides the recipe's own.
 
         Raises:
-            UnknownEnvironment: it is not in the catalogue (any more).
-            InvalidRequest: it cannot be made like this.
-            EnvironmentFailed: its constructor raised an error; of a graded instance's, nothing more is said.
+            UnknownEnvironment: it is not, or no longer, in the catalogue.
+            InvalidRequest: it cannot be made with these parameters.
+            EnvironmentFailed: its constructor raised an error; for a graded instance, the message gives no details.
         """
         if recipe.global_seed is not None:
             randomness.seed(recipe.global_seed)
@@ -201,7 +208,7 @@ class Catalogue:
             raise EnvironmentFailed(text) from cause
 
     def allowed_kwargs(self, environment: Environment) -> list[str]:
-        """The names of the kwargs that an agent may give."""
+        """The names of the kwargs that an agent may pass."""
         own = arguments.names(environment.spec) if requirements.is_built_in(environment.spec) else []
         return sorted({*own, *self._kwargs.get(environment.id, ())})
 
@@ -209,7 +216,7 @@ class Catalogue:
         """Refuses kwargs that are not plain data under allowed names.
 
         Raises:
-            InvalidRequest: it says which name or value, and which names are allowed.
+            InvalidRequest: the message gives the refused name or value, and the allowed names.
         """
         if not isinstance(kwargs, dict):
             raise InvalidRequest(f"kwargs must be an object, not {kwargs!r:.50}")
@@ -221,13 +228,13 @@ class Catalogue:
         arguments.check_size(kwargs)
 
     def rows(self, env_ids: Iterable[str]) -> list[dict[str, Any]]:
-        """What can be told of environments without making them."""
+        """The rows of environments: the facts that are known without making them."""
         newest = {old: self._newest(old) for old in _OLD}
         return [self._row(env_id, [old for old in _OLD if old != env_id == newest[old]]) for env_id in env_ids]
 
     def _row(self, env_id: str, aliases: list[str]) -> dict[str, Any]:
         spec = gymnasium.registry[env_id]
-        lacking = requirements.missing(spec)
+        missing = requirements.missing(spec)
         row: dict[str, Any] = {
             "id": env_id,
             "aliases": aliases,
@@ -235,10 +242,10 @@ class Catalogue:
             "max_episode_steps": spec.max_episode_steps,
             "reward_threshold": spec.reward_threshold,
             "vector_entry_point": spec.vector_entry_point is not None,
-            "missing": lacking,
-            "install": requirements.install(spec) if lacking else None,
+            "missing": missing,
+            "install": requirements.install(spec) if missing else None,
         }
-        if lacking is None:
+        if missing is None:
             try:
                 row["kwargs"] = self.allowed_kwargs(Environment(env_id, env_id, row["kind"]))
             except EnvironmentFailed as error:
@@ -246,23 +253,23 @@ class Catalogue:
         return row
 
     def quick(self) -> list[str]:
-        """The ids of those that can be made, all of them within a second or two.
+        """The ids of the environments that can be made quickly: all of them in a second or two.
 
-        Atari's hundreds would take half a minute, and OpenSim 150 MB.
+        Atari's hundreds of environments would take half a minute, and OpenSim 150 MB.
         """
         specs = [gymnasium.registry[env_id] for env_id in self.ids()]
         light = [spec for spec in specs if not requirements.entry_module(spec).startswith(_HEAVY)]
         return [spec.id for spec in light if requirements.missing(spec) is None]
 
     def spaces(self, env_id: str, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """What only the environment itself tells: it is made and closed, so a web worker asks a host for this.
+        """The spaces and render modes of an environment, which is made and closed; so web workers ask a host for them.
 
         Raises:
-            UnknownEnvironment, InvalidRequest, EnvironmentFailed: it cannot be made like this, told of, or closed.
+            UnknownEnvironment, InvalidRequest, EnvironmentFailed: it cannot be made with these kwargs, described, or closed.
         """
         env = make(self.resolve(env_id), kwargs=kwargs)
         try:
-            told = {
+            described = {
                 "render_modes": jsonable(env.metadata.get("render_modes", [])),
                 "action_space": describe(env.action_space),
                 "observation_space": describe(env.observation_space),
@@ -270,11 +277,11 @@ class Catalogue:
             env.close()
         except BaseException as error:
             pass_on_interrupt(error)
-            raise EnvironmentFailed(f"{env_id} fails once it is made: {words(error)}") from error
-        return told
+            raise EnvironmentFailed(f"{env_id} fails once it is made: {error_text(error)}") from error
+        return described
 
     def versions(self) -> list[Any]:
-        """What decides the rows, and the spaces."""
+        """Everything that rows and spaces depend on; a listing kept in a file is valid while it stays the same."""
         packages = ("gymserve", "gymnasium", "ale-py", "mujoco", "box2d", "opensim", "numpy")
         versions = []
         for package in packages:
@@ -286,11 +293,11 @@ class Catalogue:
 
 
 def may_mean(env_id: str, environment: str) -> bool:
-    """Whether a catalogue, if not this machine's, may know an environment by the id that was asked for: see `resolve`."""
-    asked, known = (_NAME_VERSION.fullmatch(each[:100]) for each in (_ALIASES.get(env_id, env_id), environment))
-    if asked is None or known is None or asked[1] != known[1]:
+    """Whether some catalogue, maybe on another machine, may resolve this id to this environment: see `resolve`."""
+    requested, known = (_NAME_VERSION.fullmatch(each[:100]) for each in (_ALIASES.get(env_id, env_id), environment))
+    if requested is None or known is None or requested[1] != known[1]:
         return False
-    return int(asked[2] or 0) <= int(known[2] or 0)
+    return int(requested[2] or 0) <= int(known[2] or 0)
 
 
 def _malformed(env_id: Any, hint: str) -> UnknownEnvironment:

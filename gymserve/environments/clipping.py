@@ -1,4 +1,4 @@
-"""An environment that clips actions to its action space."""
+"""A wrapper that clips actions to the action space."""
 
 from typing import Any
 
@@ -11,15 +11,15 @@ from gymserve.protocol.spaces.clipped import ClippedBox
 
 
 class ClipActions(gymnasium.ActionWrapper[Any, Any, Any]):
-    """Clips each action to the Box that the environment takes. The space keeps its bounds, so that agents see them.
+    """Clips each action to the bounds of the environment's Box; the space keeps its bounds, so that agents see them.
 
     Raises:
-        InvalidRequest: the action space is no Box.
+        InvalidRequest: the action space is not a Box.
     """
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         if not isinstance(env.action_space, spaces.Box):
-            raise InvalidRequest(f"only actions of a Box can be clipped, and here they are of {env.action_space}")
+            raise InvalidRequest(f"only actions of a Box can be clipped, not those of {env.action_space}")
         super().__init__(env)
         self._box = ClippedBox.like(env.action_space)
         self.action_space = self._box

@@ -1,4 +1,4 @@
-"""What environments raise, and how that is told: they are others' code, so it may be anything, of any length."""
+"""Handles errors of environments; as foreign code, they may raise anything, with messages of any length."""
 
 import signal
 from pathlib import Path
@@ -8,9 +8,9 @@ import gymnasium
 
 from gymserve.protocol.errors import EnvironmentFailed, InvalidValue
 
-MOST_CHARACTERS = 500  # of what is told of an error
+MOST_CHARACTERS = 500  # of an error's message
 EXPECTED = (
-    "as Gymnasium has it, reset(seed=…, options=…) returns (observation, info), and step(action) returns "
+    "in Gymnasium's API, reset(seed=…, options=…) returns (observation, info), and step(action) returns "
     "(observation, reward, terminated, truncated, info)"
 )
 _UNPACKING = (
@@ -23,20 +23,20 @@ _OURS = (str(Path(gymnasium.__file__).parent), str(Path(__file__).parent.parent)
 
 
 def pass_on_interrupt(error: BaseException) -> None:
-    """Raises a Ctrl-C again. It is one where SIGINT is not ignored, as hosts and background processes do."""
+    """Re-raises a Ctrl-C; hosts and background processes ignore SIGINT, so there it can only be the environment's own error."""
     if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         raise error
 
 
 def one_line(text: str) -> str:
-    """A text without line breaks and control characters, and not longer than anybody wants to read."""
+    """The text on one line, without control characters, and cut to a readable length."""
     shown = "".join(letter if letter.isprintable() else " " for letter in text[: MOST_CHARACTERS + 1])
     shown = " ".join(shown.split())
     return shown if len(text) <= MOST_CHARACTERS else f"{shown[:MOST_CHARACTERS]}…"
 
 
-def words(error: BaseException) -> str:
-    """An error's class and text, on one line."""
+def error_text(error: BaseException) -> str:
+    """An error's class and message, on one line."""
     try:
         text = str(error)
     except BaseException as another:  # its own __str__ may raise anything
@@ -47,16 +47,16 @@ def words(error: BaseException) -> str:
 
 
 def failure(error: BaseException) -> EnvironmentFailed:
-    """What a call into an environment ended in, for the caller. A Ctrl-C is raised again instead."""
+    """The error to report for an exception of an environment; a Ctrl-C is raised again instead."""
     pass_on_interrupt(error)
     if isinstance(error, InvalidValue):
         return EnvironmentFailed(f"the environment's observation is not in its space: {one_line(str(error))}")
-    hint = f" ({EXPECTED})" if _is_of_another_shape(error) else ""
-    return EnvironmentFailed(f"the environment raised {words(error)}{hint}")
+    hint = f" ({EXPECTED})" if _has_another_api(error) else ""
+    return EnvironmentFailed(f"the environment raised {error_text(error)}{hint}")
 
 
 def close(env: Any) -> None:
-    """Closes an environment; one that cannot be closed is forgotten all the same."""
+    """Closes an environment, and ignores its errors."""
     try:
         env.close()
     except BaseException as error:
@@ -64,17 +64,17 @@ def close(env: Any) -> None:
 
 
 def check_reset(answer: object) -> None:
-    """Refuses what a reset of gym before 0.26 returns, also where that has two elements by chance.
+    """Refuses the result of a reset in gym before 0.26, even if it has two elements by chance.
 
     Raises:
-        TypeError: it is not (observation, info).
+        TypeError: the result is not (observation, info).
     """
     if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[1], dict)):
         raise TypeError("cannot unpack what reset returned")
 
 
-def _is_of_another_shape(error: BaseException) -> bool:
-    """Whether it was raised by Gymnasium or by us when an answer was taken apart, or a call had other parameters."""
+def _has_another_api(error: BaseException) -> bool:
+    """Whether Gymnasium or our code raised the error because the environment's methods have other parameters or results."""
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next

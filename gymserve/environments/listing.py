@@ -1,4 +1,4 @@
-"""The catalogue as it is listed: each environment's row, with its spaces, which are kept in a file until versions change."""
+"""Lists the catalogue: each environment's row, with its spaces, which are cached in a file until versions change."""
 
 import contextlib
 import json
@@ -13,16 +13,18 @@ from gymserve.protocol.errors import EnvironmentFailed, InvalidRequest
 from gymserve.system.files import write_whole
 from gymserve.system.locks import try_lock
 
-RETRY_SECONDS = 600.0  # what an environment failed of may have passed by then, such as a machine without memory
+RETRY_SECONDS = 600.0  # by then the reason why an environment failed may be gone, for example a lack of memory
 Spaces = Callable[[str, dict[str, Any]], dict[str, Any]]
-_Kept = dict[str, tuple[dict[str, Any], float | None]]  # id → what it told, believed until (None: for good)
+_Cached = dict[str, tuple[dict[str, Any], float | None]]  # id → (its spaces or its error, valid until; None: for good)
 
 
 class Listing:
-    """Args:
-    spaces: what `Catalogue.spaces` tells, found out where an environment may hang or end its process.
-    file: of what it told.
-    seconds: a request that has taken so long asks for no more spaces; the next one goes on.
+    """The rows of a catalogue, with the environments' spaces.
+
+    Args:
+        spaces: gets `Catalogue.spaces` from a process in which an environment may hang or crash.
+        file: the cache of the spaces.
+        seconds: a request that has taken this long gets no more spaces; the next request continues.
     """
 
     def __init__(
@@ -38,61 +40,63 @@ class Listing:
         self._seconds, self._clock = seconds, clock
 
     def rows(self) -> list[dict[str, Any]]:
-        """All rows; those of which `Catalogue.quick` says nothing are without spaces, which `row` tells of each."""
-        kept = self._described(self.catalogue.quick())
-        return [row | _told(kept, row["id"]) for row in self.catalogue.rows(self.catalogue.ids())]
+        """All rows; only environments of `Catalogue.quick` have spaces, `row` gives those of any other."""
+        cached = self._described(self.catalogue.quick())
+        return [row | _described_in(cached, row["id"]) for row in self.catalogue.rows(self.catalogue.ids())]
 
     def row(self, env_id: str) -> dict[str, Any]:
-        """One row.
+        """The row of one environment.
 
         Raises:
             UnknownEnvironment: there is no such id, or something is missing to make it.
         """
-        found = self.catalogue.resolve(env_id).id
-        kept = self._kept()
-        if found not in kept:
-            kept[found] = self._asked(found)
-        (row,) = self.catalogue.rows([found])
-        return row | _told(kept, found)
+        resolved = self.catalogue.resolve(env_id).id
+        cached = self._cached()
+        if resolved not in cached:
+            cached[resolved] = self._describe(resolved)
+        (row,) = self.catalogue.rows([resolved])
+        return row | _described_in(cached, resolved)
 
-    def _described(self, env_ids: Sequence[str]) -> _Kept:
-        """What is kept of environments, once the rest was asked for: by one request, while others wait for it."""
+    def _described(self, env_ids: Sequence[str]) -> _Cached:
+        """The cached environments, after one request has completed them while the others wait for it."""
         deadline = time.monotonic() + self._seconds
-        kept = self._kept()
-        if kept.keys() >= set(env_ids):
-            return kept
-        with self._turn(deadline) as came:
-            kept = self._kept()
-            if came:
-                self._complete(kept, env_ids, deadline)
-        return kept
+        cached = self._cached()
+        if cached.keys() >= set(env_ids):
+            return cached
+        with self._lock(deadline) as is_locked:
+            cached = self._cached()
+            if is_locked:
+                self._complete(cached, env_ids, deadline)
+        return cached
 
-    def _complete(self, kept: _Kept, env_ids: Sequence[str], deadline: float) -> None:
+    def _complete(self, cached: _Cached, env_ids: Sequence[str], deadline: float) -> None:
         try:
             for env_id in env_ids:
-                if env_id not in kept and time.monotonic() < deadline:
-                    kept[env_id] = self._asked(env_id)
+                if env_id not in cached and time.monotonic() < deadline:
+                    cached[env_id] = self._describe(env_id)
         finally:
-            with contextlib.suppress(OSError):  # a full disk: the next request asks again
-                write_whole(self._file, json.dumps({"key": self.catalogue.versions(), "kept": kept}))
+            with contextlib.suppress(OSError):  # a full disk: the next request tries again
+                write_whole(self._file, json.dumps({"key": self.catalogue.versions(), "kept": cached}))
 
-    def _asked(self, env_id: str) -> tuple[dict[str, Any], float | None]:
+    def _describe(self, env_id: str) -> tuple[dict[str, Any], float | None]:
         try:
             return self._spaces(env_id, {}), None
         except (EnvironmentFailed, InvalidRequest) as error:
             return {"missing": str(error)}, self._clock() + RETRY_SECONDS
 
-    def _kept(self) -> _Kept:
-        with contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError):  # none yet, or of no use
-            found = json.loads(self._file.read_text())
-            if found["key"] == self.catalogue.versions():
+    def _cached(self) -> _Cached:
+        with contextlib.suppress(
+            OSError, ValueError, LookupError, TypeError, AttributeError
+        ):  # no file, or a damaged one
+            content = json.loads(self._file.read_text())
+            if content["key"] == self.catalogue.versions():
                 now = self._clock()
-                return {env_id: one for env_id, one in found["kept"].items() if one[1] is None or now < one[1]}
+                return {env_id: one for env_id, one in content["kept"].items() if one[1] is None or now < one[1]}
         return {}
 
     @contextlib.contextmanager
-    def _turn(self, deadline: float) -> Iterator[bool]:
-        """Waits until no other thread or process asks for spaces; tells whether that came in time."""
+    def _lock(self, deadline: float) -> Iterator[bool]:
+        """Waits until no other thread or process gets spaces; yields whether that happened in time."""
         while (lock := try_lock(self._file.with_suffix(".lock"))) is None:
             if time.monotonic() >= deadline:
                 yield False
@@ -104,5 +108,5 @@ class Listing:
             os.close(lock)
 
 
-def _told(kept: _Kept, env_id: str) -> dict[str, Any]:
-    return kept[env_id][0] if env_id in kept else {}
+def _described_in(cached: _Cached, env_id: str) -> dict[str, Any]:
+    return cached[env_id][0] if env_id in cached else {}

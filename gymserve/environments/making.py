@@ -1,4 +1,4 @@
-"""Making an environment of the catalogue; this happens in host processes."""
+"""Makes environments of the catalogue; host processes do this."""
 
 import copy
 import importlib
@@ -12,7 +12,7 @@ import gymnasium
 from gymnasium.vector import AutoresetMode
 
 from gymserve.environments import arguments, old_api
-from gymserve.environments.foreign import pass_on_interrupt, words
+from gymserve.environments.foreign import error_text, pass_on_interrupt
 from gymserve.environments.wrappers import functions, wrapped
 from gymserve.protocol.errors import EnvironmentFailed, InvalidRequest
 from gymserve.protocol.recipe import Wrapper
@@ -23,15 +23,12 @@ WARM = (
     "mujoco", "ale_py", "ale_py.env", "opensim", "gymserve.environments.offloading.discrete",
 )  # fmt: skip
 _NO_ENV = "only gymnasium.Env is served; environments of many agents, such as PettingZoo's, are not served yet"
-_OF_PARAMETERS = (
-    "unexpected keyword argument",
-    "autoreset_mode",
-)  # in errors of vector environments that do not take one
+_PARAMETER_ERRORS = ("unexpected keyword argument", "autoreset_mode")  # of vector environments that lack a parameter
 _AUTORESET = {mode.value: mode for mode in AutoresetMode}
 
 
 class Entry(Protocol):
-    """What is needed of a catalogue's entry."""
+    """The part of a catalogue's entry that `make` needs."""
 
     @property
     def id(self) -> str: ...
@@ -47,76 +44,75 @@ def make(
     autoreset: str | None = None,
     wrappers: Sequence[Wrapper] = (),
 ) -> Any:
-    """A `gymnasium.Env`, or a `gymnasium.vector.VectorEnv` where `num_envs` is more than 1 or `autoreset` is named.
+    """Makes a `gymnasium.Env`, or a `gymnasium.vector.VectorEnv` if `num_envs` is more than 1 or `autoreset` is set.
 
     Args:
-        wrappers: around it, or around each copy; see `environments.wrappers`.
+        wrappers: around the environment, or around each copy; see `environments.wrappers`.
         autoreset: "NextStep" (default), "SameStep" or "Disabled", for a vector environment.
 
     Raises:
-        InvalidRequest: it cannot be made like this.
+        InvalidRequest: the environment cannot be made with these parameters.
         EnvironmentFailed: its constructor raised an error.
     """
     if render_mode == "human":
-        raise InvalidRequest("render_mode 'human' needs a screen, and servers have none: use 'rgb_array'")
+        raise InvalidRequest("render_mode 'human' needs a screen, which servers do not have: use 'rgb_array'")
     if autoreset not in (None, *_AUTORESET):
         raise InvalidRequest(f"autoreset_mode must be one of {', '.join(_AUTORESET)}, not {autoreset!r:.50}")
     is_vector = num_envs > 1 or autoreset is not None
-    given: dict[str, Any] = {}
+    parameters: dict[str, Any] = {}
     if max_episode_steps is not None:
-        given["max_episode_steps"] = max_episode_steps
+        parameters["max_episode_steps"] = max_episode_steps
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            if render_mode is not None and not old_api.is_told_its_mode(environment.id):
-                given["render_mode"] = render_mode
-            given |= copy.deepcopy(kwargs or {})  # a constructor may write into its own
+            if render_mode is not None and not old_api.takes_mode_per_call(environment.id):
+                parameters["render_mode"] = render_mode
+            parameters |= copy.deepcopy(kwargs or {})  # a constructor may change its arguments
             if is_vector:
-                env: Any = _make_vector(environment.id, num_envs, autoreset, given, wrappers)
+                env: Any = _make_vector(environment.id, num_envs, autoreset, parameters, wrappers)
             else:
-                env = wrapped(gymnasium.make(environment.id, disable_env_checker=True, **given), wrappers)
+                env = wrapped(gymnasium.make(environment.id, disable_env_checker=True, **parameters), wrappers)
             old_api.adapt(env, render_mode)
             return _checked(env, render_mode)
         except InvalidRequest:
             raise
         except BaseException as error:
             pass_on_interrupt(error)
-            text = words(error)
+            text = error_text(error)
             if "inherit from the gymnasium.Env class" in text:
                 raise InvalidRequest(f"{environment.id}: {_NO_ENV} ({text})") from error
             if kwargs:
                 raise InvalidRequest(f"{environment.id} cannot be made with these kwargs: {text}") from error
-            if is_vector and any(word in text for word in _OF_PARAMETERS):
+            if is_vector and any(each in text for each in _PARAMETER_ERRORS):
                 raise InvalidRequest(f"{num_envs} copies of {environment.id} cannot be made so: {text}") from error
             raise EnvironmentFailed(f"{environment.id} cannot be made: {text}") from error
 
 
 def _make_vector(
-    env_id: str, num_envs: int, autoreset: str | None, given: dict[str, Any], wrappers: Sequence[Wrapper]
+    env_id: str, num_envs: int, autoreset: str | None, parameters: dict[str, Any], wrappers: Sequence[Wrapper]
 ) -> Any:
-    """Gymnasium's own choice: the vector entry point where there is one that knows the mode, else copies one by one, as
-    with wrappers.
+    """Makes a vector environment like Gymnasium does: with the vector entry point if it supports the mode, else of copies.
 
-    Where the entry point takes a mode it is the choice for all of them, also for one that it refuses.
+    With wrappers it is always made of copies. An entry point with a parameter for the mode is used even if it refuses it.
     """
     mode = _AUTORESET[autoreset or "NextStep"]
     entry_point = gymnasium.registry[env_id].vector_entry_point
     if not wrappers and entry_point is not None:
-        if arguments.takes(entry_point, "autoreset_mode"):
-            return gymnasium.make_vec(env_id, num_envs, "vector_entry_point", autoreset_mode=mode, **given)
-        env = gymnasium.make_vec(env_id, num_envs, "vector_entry_point", **given)
+        if arguments.has_parameter(entry_point, "autoreset_mode"):
+            return gymnasium.make_vec(env_id, num_envs, "vector_entry_point", autoreset_mode=mode, **parameters)
+        env = gymnasium.make_vec(env_id, num_envs, "vector_entry_point", **parameters)
         if env.metadata.get("autoreset_mode") == mode:
             return env
         env.close()
     spec = copy.deepcopy(gymnasium.registry[env_id])
-    spec.disable_env_checker = True  # as of one environment alone; it costs every copy a call a step
+    spec.disable_env_checker = True  # as for a single environment; it costs each copy a call per step
     return gymnasium.make_vec(
-        spec, num_envs, "sync", vector_kwargs={"autoreset_mode": mode}, wrappers=functions(wrappers), **given
+        spec, num_envs, "sync", vector_kwargs={"autoreset_mode": mode}, wrappers=functions(wrappers), **parameters
     )
 
 
 def _checked(env: Any, render_mode: str | None) -> Any:
-    """Refuses an environment that took a render mode which it does not know."""
+    """Refuses an environment that accepted a render mode which it does not support."""
     modes = env.metadata.get("render_modes", [])
     if render_mode is not None and render_mode not in modes:
         env.close()
@@ -125,18 +121,18 @@ def _checked(env: Any, render_mode: str | None) -> Any:
 
 
 def warm() -> None:
-    """Imports what is installed of the simulators, so that a forked host makes its first environment at once.
+    """Imports the installed simulators, so that a forked host makes its first environment without delay.
 
     Raises:
         RuntimeError: an import started a thread, which a fork would lose.
     """
-    # Some set variables, which others' environments would have in a host and nowhere else.
+    # Some simulators set environment variables, which other environments would otherwise see only in a host.
     with interpreters.unchanged():
         for module in WARM:
             if importlib.util.find_spec(module.partition(".")[0]) is not None:
                 try:
                     importlib.import_module(module)
                 except Exception:
-                    continue  # its environments will say so when they are asked for
+                    continue  # reported when one of its environments is requested
     if os.path.isdir("/proc/self/task") and len(os.listdir("/proc/self/task")) > 1:
         raise RuntimeError("importing the simulators started threads: set PRELOAD = False")

@@ -1,5 +1,8 @@
-"""Environments as gym before 0.26 had them: `reset()` returns an observation, `step` four values, `seed(seed)` seeds, and
-`render(mode)` is told its mode by each call."""
+"""Adapts environments with the API of gym before 0.26.
+
+There `reset()` returns an observation, `step` returns four values, `seed(seed)` seeds, and `render(mode)` has a parameter for
+the mode.
+"""
 
 import inspect
 from collections.abc import Callable
@@ -10,42 +13,42 @@ import gymnasium
 from gymnasium.envs.registration import load_env_creator
 
 
-def is_told_its_mode(env_id: str) -> bool:
-    """Whether an environment's `render` is told the mode by each call, and its constructor is not."""
+def takes_mode_per_call(env_id: str) -> bool:
+    """Whether an environment's `render` has a parameter for the mode, and its constructor does not."""
     entry_point = gymnasium.registry[env_id].entry_point
     creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
     return isinstance(creator, type) and _renders_by_mode(creator) and not _has(creator, "render_mode")
 
 
 def adapt(env: Any, render_mode: str | None) -> None:
-    """Makes the innermost environments answer as Gymnasium's do, where their `reset` takes no seed or their `render` a mode."""
+    """Gives the innermost environments Gymnasium's API, if their `reset` takes no seed or their `render` takes a mode."""
     inner = env.unwrapped
     copies = getattr(inner, "envs", None)
     for each in copies or [inner]:
         old = each.unwrapped
-        if _renders_by_mode(type(old)) and not _has(type(old), "render_mode"):  # type: ignore[arg-type]
+        if _renders_by_mode(type(old)) and not _has(type(old), "render_mode"):  # type: ignore[arg-type]  # a type is hashable
             old.render, old.render_mode = partial(old.render, mode=render_mode), render_mode
             old.metadata = _metadata(old.metadata)
             if copies:
                 inner.render_mode, inner.metadata = render_mode, {**inner.metadata, **old.metadata}
-        if _is_old(type(old)):  # type: ignore[arg-type]
+        if _is_old(type(old)):  # type: ignore[arg-type]  # a type is hashable
             old.reset = partial(_reset, old, old.reset)
             old.step = partial(_step, old.step)
 
 
 def _metadata(old: dict[str, Any]) -> dict[str, Any]:
-    """With Gymnasium's names."""
+    """The metadata, with Gymnasium's keys added."""
     named = {"render_modes": old.get("render.modes", []), "render_fps": old.get("video.frames_per_second")}
     return {**{name: value for name, value in named.items() if value is not None}, **old}
 
 
 @cache
 def _renders_by_mode(kind: type) -> bool:
-    return _has(kind.render, "mode", exactly=True)  # type: ignore[attr-defined]
+    return _has(kind.render, "mode", exactly=True)  # type: ignore[attr-defined]  # any environment has `render`
 
 
 def _has(function: Any, name: str, *, exactly: bool = False) -> bool:
-    """Whether it takes an argument of this name; `exactly`: not as one of any name."""
+    """Whether a function has a parameter of this name; unless `exactly`, **kwargs counts too."""
     try:
         parameters = inspect.signature(function).parameters
     except (AttributeError, TypeError, ValueError):

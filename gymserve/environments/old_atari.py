@@ -1,7 +1,7 @@
-"""Atari's ids that gym had and ale-py registers no more: `Breakout-ram-v4`, `BreakoutDeterministic-v0` and their like.
+"""Atari ids that gym had and ale-py no longer registers, for example `Breakout-ram-v4` and `BreakoutDeterministic-v0`.
 
-They differ from those that it does register, `Breakout-v4`, in what is observed and in how many frames a step takes. Over a
-thousand ids, so each is registered when it is asked for, and the catalogue does not list them.
+They differ from the registered ones, for example `Breakout-v4`, in the observation and in the number of frames per step. There
+are over a thousand of them, so each is registered when it is requested, and the catalogue does not list them.
 """
 
 import re
@@ -15,7 +15,7 @@ registered: set[str] = set()
 
 
 def register(env_id: str) -> None:
-    """Registers an id, if it is one of these and its game is installed."""
+    """Registers an id, if it is one of these old ids and its game is installed."""
     match = _ID.fullmatch(env_id)
     plain = gymnasium.registry.get(f"{match['game']}-{match['version']}") if match else None
     if match is None or plain is None or env_id in gymnasium.registry:

@@ -1,4 +1,4 @@
-"""What environments need beside Gymnasium, and the command that brings it."""
+"""What environments need in addition to Gymnasium, and the command that installs it."""
 
 import importlib.util
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from gymserve.environments import opensim
 
 
 class Files(NamedTuple):
-    """Files that do not come with a package: what they are, whether they are there, and the command that brings them."""
+    """Files that do not come with a package: their name, whether they are present, and the command that fetches them."""
 
     name: str
     present: Callable[[], bool]
@@ -19,7 +19,7 @@ class Files(NamedTuple):
 
 
 class Requirement(NamedTuple):
-    """Packages that must be importable, and how they are installed; no command: they cannot be had. Then files."""
+    """Modules that must be importable, the command that installs them (None: there is none), and files."""
 
     modules: tuple[str, ...]
     install: str | None
@@ -45,7 +45,7 @@ NONE = Requirement((), None)
 
 
 def entry_module(spec: EnvSpec) -> str:
-    """The module of a spec's entry point; "" for those that only say that they are gone."""
+    """The module of a spec's entry point; "" for a placeholder that only says that the environment was moved."""
     if isinstance(spec.entry_point, str):
         return spec.entry_point.partition(":")[0]
     module: str = getattr(spec.entry_point, "__module__", "")
@@ -58,25 +58,25 @@ def required(spec: EnvSpec) -> Requirement:
 
 
 def is_built_in(spec: EnvSpec) -> bool:
-    """Whether it is known here what its arguments mean, so that agents may give them."""
+    """Whether the meaning of its arguments is known here, so that agents may pass them."""
     return required(spec) is not NONE
 
 
 def missing(spec: EnvSpec) -> str | None:
-    """What stands in the way of making it; None: nothing."""
+    """The first requirement that is missing; None if the environment can be made."""
     if spec.id in _OUTDATED:
         return _OUTDATED[spec.id]
     if not entry_module(spec):
         return "the package that Gymnasium moved it to"
     need = required(spec)
-    lacking = next((module for module in need.modules if not _installed(module)), None)
-    if lacking is None and need.files is not None and not need.files.present():
+    missing_module = next((module for module in need.modules if not _installed(module)), None)
+    if missing_module is None and need.files is not None and not need.files.present():
         return need.files.name
-    return lacking
+    return missing_module
 
 
 def install(spec: EnvSpec) -> str | None:
-    """The command that brings the first thing that is missing; None: there is none."""
+    """The command that installs the first missing requirement; None if there is none."""
     need = required(spec)
     if need.files is not None and all(_installed(module) for module in need.modules):
         return need.files.install

@@ -1,4 +1,4 @@
-"""Gymnasium's wrappers as part of a recipe: which ones a server puts around an environment, and with which arguments."""
+"""Gymnasium's wrappers as part of a recipe: the allowed ones, their arguments, and how to apply them."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ import gymnasium
 import numpy as np
 
 from gymserve.environments.arguments import check_size
-from gymserve.environments.foreign import close, pass_on_interrupt, words
+from gymserve.environments.foreign import close, error_text, pass_on_interrupt
 from gymserve.protocol.errors import InvalidRequest, UnknownArgument
 from gymserve.protocol.recipe import Wrapper
 
@@ -19,17 +19,17 @@ ALLOWED = (
     "MaxAndSkipObservation", "RepeatAction", "RescaleAction", "RescaleObservation", "ReshapeObservation",
     "ResizeObservation", "StickyAction", "TimeAwareObservation",
 )  # fmt: skip
-"""Those that take plain data, write no files, and begin anew at each reset, so that an episode can be replayed alone."""
+"""Wrappers that take plain data, write no files, and start afresh at each reset, so that an episode can be replayed alone."""
 
 MOST = 8
-_ARRAYS = ("RescaleAction", "RescaleObservation", "ClipReward")  # take arrays where others take tuples
+_ARRAYS = ("RescaleAction", "RescaleObservation", "ClipReward")  # these take arrays, others take tuples
 
 
 def check(wrappers: Sequence[Wrapper]) -> None:
-    """Refuses wrappers with other arguments than theirs.
+    """Refuses wrappers with arguments that they do not have.
 
     Raises:
-        InvalidRequest: it says which wrapper and argument.
+        InvalidRequest: the message gives the wrapper and the argument.
     """
     for wrapper in wrappers:
         names = list(inspect.signature(_class(wrapper)).parameters)[1:]
@@ -43,10 +43,10 @@ def check(wrappers: Sequence[Wrapper]) -> None:
 
 
 def wrapped(env: Any, wrappers: Sequence[Wrapper]) -> Any:
-    """An environment inside of its wrappers.
+    """Wraps an environment.
 
     Raises:
-        InvalidRequest: one of them does not go around it; the environment is closed then.
+        InvalidRequest: a wrapper cannot be applied; the environment is then closed.
     """
     for wrapper in wrappers:
         try:
@@ -54,12 +54,12 @@ def wrapped(env: Any, wrappers: Sequence[Wrapper]) -> Any:
         except BaseException as error:
             pass_on_interrupt(error)
             close(env)
-            raise InvalidRequest(f"wrappers: {wrapper.name} does not go around this: {words(error)}") from error
+            raise InvalidRequest(f"wrappers: {wrapper.name} cannot be applied: {error_text(error)}") from error
     return env
 
 
 def functions(wrappers: Sequence[Wrapper]) -> list[Callable[[Any], Any]]:
-    """The same as `gymnasium.make_vec` takes them."""
+    """The wrappers in the form that `gymnasium.make_vec` takes."""
     return [partial(wrapped, wrappers=[wrapper]) for wrapper in wrappers]
 
 
@@ -68,7 +68,7 @@ def _class(wrapper: Wrapper) -> Any:
 
 
 def _value(wrapper: Wrapper, value: Any) -> Any:
-    """An argument as Gymnasium wants it: JSON has no tuples, arrays and dtypes."""
+    """An argument in the type that Gymnasium expects, since JSON has no tuples, arrays or dtypes."""
     if wrapper.name == "DtypeObservation":
         return np.dtype(value)
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""The car race: its promises as an environment, its tracks, its radars, its rewards."""
+"""The car race: Gymnasium's API, its tracks, its radars, its rewards."""
 
 import warnings
 from typing import Any
@@ -16,7 +16,7 @@ from gymserve.protocol.errors import EnvironmentFailed, InvalidRequest
 
 
 def driver(observation: Any) -> int:
-    """Turns to where the road goes on."""
+    """An agent that turns to where the road continues."""
     right, slightly_right, ahead, slightly_left, left = (float(each) for each in observation)
     if ahead > 90 and min(slightly_left, slightly_right) > 30:
         return STRAIGHT
@@ -24,7 +24,7 @@ def driver(observation: Any) -> int:
 
 
 def drive(env: Any, seed: int, steps: int = 1000) -> tuple[float, list[tuple[float, float]]]:
-    """(return, where the car was) of an episode with `driver`."""
+    """(return, the car's positions) of an episode with `driver`."""
     observation, _ = env.reset(seed=seed)
     total, places = 0.0, []
     for _ in range(steps):
@@ -37,7 +37,7 @@ def drive(env: Any, seed: int, steps: int = 1000) -> tuple[float, list[tuple[flo
 
 
 @pytest.mark.parametrize("number", TRACKS)
-def test_it_is_an_environment_as_gymnasium_wants_it(number: int) -> None:
+def test_it_passes_gymnasiums_checks(number: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check_env(CarRace(track=number, render_mode="rgb_array"), skip_render_check=True)
@@ -58,7 +58,7 @@ def test_the_catalogue_has_it() -> None:
 
 @pytest.mark.parametrize("number", TRACKS)
 def test_the_whole_track_can_be_driven(number: int) -> None:
-    """Each part of the road's middle comes near, and the car stays on the road for several laps."""
+    """The car passes every part of the track, and stays on the road for several laps."""
     total, places = drive(gymnasium.make("rewards/CarRace-v0", track=number), 0)
     assert total == 1000
     far = np.linalg.norm(track(number).middle[:, None] - np.array(places)[None], axis=-1).min(1)
@@ -75,18 +75,18 @@ def test_the_road_lies_within_the_picture(number: int) -> None:
 def test_the_same_seed_and_actions_give_the_same_run() -> None:
     def run(seed: int) -> list[Any]:
         env = CarRace(track=2)
-        np.random.seed(seed)  # which is nobody's business
-        found: list[Any] = [env.reset(seed=7)[0].tolist()]
+        np.random.seed(seed)  # must make no difference
+        steps: list[Any] = [env.reset(seed=7)[0].tolist()]
         for action in np.random.default_rng(7).integers(3, size=40):
             observation, *rest = env.step(int(action))
-            found.append([observation.tolist(), *rest])
-        return found
+            steps.append([observation.tolist(), *rest])
+        return steps
 
     assert run(1) == run(2)
     assert CarRace().reset(seed=1)[0].tolist() != CarRace().reset(seed=2)[0].tolist()
 
 
-def test_radars_turns_and_steps_are_as_the_old_ones() -> None:
+def test_radars_turns_and_steps_are_those_of_rewards_api() -> None:
     env = CarRace()
     env.reset(seed=0)
     env.x, env.y, env.heading = 400.0, float(track(1).middle[0, 1]), 0.0
@@ -116,7 +116,7 @@ def test_leaving_the_road_ends_the_episode_without_a_reward() -> None:
     assert rewards == [1.0] * (len(rewards) - 1) + [0.0]
 
 
-def test_it_cannot_live_by_driving_in_circles() -> None:
+def test_driving_in_circles_leaves_the_road() -> None:
     for number in TRACKS:
         for way in (LEFT, RIGHT):
             env = CarRace(track=number)
@@ -124,7 +124,7 @@ def test_it_cannot_live_by_driving_in_circles() -> None:
             assert any(env.step(way)[2] for _ in range(30))
 
 
-def test_rewards_of_ones_own() -> None:
+def test_users_can_write_the_reward() -> None:
     env = CarRace(reward="observation[2] / 200 + direction * 10 if is_alive else -5")
     env.reset(seed=3)
     for action, sign in ((STRAIGHT, 0), (RIGHT, 1), (LEFT, -1)):

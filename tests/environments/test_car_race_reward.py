@@ -1,4 +1,4 @@
-"""The reward language: what it says means what Python means, and nothing gets out of it."""
+"""The reward language: it means the same as in Python, and a reward function cannot reach anything else."""
 
 import ast
 import math
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gymserve.environments.car_race.reward import MOST_CHARACTERS, read
 from gymserve.protocol.errors import EnvironmentFailed, InvalidRequest
 
-OF_THE_OLD_DOCUMENT = """
+DOCUMENTED = """
 def reward_func(props):
     reward = 0
     if props["isAlive"]:
@@ -27,7 +27,7 @@ def reward_func(props):
     return reward
 """
 FUNCTIONS = [
-    OF_THE_OLD_DOCUMENT.replace("isAlive", "is_alive").replace('"obs"', '"observation"').replace('"dir"', '"direction"'),
+    DOCUMENTED.replace("isAlive", "is_alive").replace('"obs"', '"observation"').replace('"dir"', '"direction"'),
     "def f(props):\n    a, b, c, d, e = props['observation']\n    return a + b * 2 - c / 3 // 1 % 5 + d ** 0.5 - -e",
     "def f(p: dict) -> int:\n    'text'\n    total: float = 0\n    for x in p['observation']:\n        if x > 50:\n"
     "            continue\n        total += x\n        if total > 90: break\n    return round(total / 7, 3)",
@@ -45,31 +45,31 @@ numbers = st.floats(0, 200, width=32)
 @pytest.mark.parametrize("source", FUNCTIONS)
 @settings(max_examples=50, deadline=None, derandomize=True, database=None)
 @given(st.booleans(), st.lists(numbers, min_size=5, max_size=5), st.sampled_from([-1.0, 0.0, 1.0]))
-def test_it_means_what_python_means(source: str, alive: bool, observation: list[float], direction: float) -> None:
+def test_it_means_the_same_as_in_python(source: str, alive: bool, observation: list[float], direction: float) -> None:
     props = {
         "is_alive": alive, "observation": observation, "direction": direction, "rotational_velocity": 15.0,
     }  # fmt: skip
     names: dict[str, Any] = {}
-    exec(source, names)  # a text of this file's
+    exec(source, names)  # a source from this file
     function = next(value for name, value in names.items() if name != "__builtins__")
     assert read(source)(alive, observation, direction, 15.0) == pytest.approx(float(function(props)), rel=1e-12)
 
 
-def test_the_old_documents_function_and_names() -> None:
-    found = read(OF_THE_OLD_DOCUMENT)
-    assert found(True, [10.0, 0.0, 0.0, 0.0, 20.0], -1.0, 15.0) == 2
-    assert found(True, [20.0, 0.0, 0.0, 0.0, 10.0], -1.0, 15.0) == 1
-    assert found(False, [20.0, 0.0, 0.0, 0.0, 10.0], 1.0, 15.0) == 1
+def test_the_documented_function_and_names_of_rewards_api() -> None:
+    reward = read(DOCUMENTED)
+    assert reward(True, [10.0, 0.0, 0.0, 0.0, 20.0], -1.0, 15.0) == 2
+    assert reward(True, [20.0, 0.0, 0.0, 0.0, 10.0], -1.0, 15.0) == 1
+    assert reward(False, [20.0, 0.0, 0.0, 0.0, 10.0], 1.0, 15.0) == 1
 
 
 def test_an_expression_is_enough() -> None:
-    found = read("  min(observation) / 200 + direction if is_alive else -10\n")
-    assert found(True, [200.0, 100.0, 150.0, 100.0, 120.0], 1.0, 15.0) == 1.5
-    assert found(False, [0.0] * 5, 0.0, 15.0) == -10
+    reward = read("  min(observation) / 200 + direction if is_alive else -10\n")
+    assert reward(True, [200.0, 100.0, 150.0, 100.0, 120.0], 1.0, 15.0) == 1.5
+    assert reward(False, [0.0] * 5, 0.0, 15.0) == -10
 
 
 REFUSED = {
-    "": "a text of 1 to 5000 characters",
+    "": "a string of 1 to 5000 characters",
     "#": "line 1: it must be one expression or one function",
     "import os": "line 1: it must be one expression or one function",
     "def f(p):\n    import os\n    return 1": r"line 2: Import \(import os\)",
@@ -92,46 +92,46 @@ REFUSED = {
     "f'{is_alive}'": "line 1: JoinedStr",
     "(x := 1)": "line 1: NamedExpr",
     "(yield)": "line 1: Yield",
-    "'a' * 9": "line 1: 'a' is no number",
-    "b'a'": "line 1: b'a' is no number",
-    "1j": "line 1: 1j is no number",
-    "None": "line 1: None is no number",
+    "'a' * 9": "line 1: 'a' is not a number",
+    "b'a'": "line 1: b'a' is not a number",
+    "1j": "line 1: 1j is not a number",
+    "None": "line 1: None is not a number",
     "1 << 9": "line 1: LShift",
     "~1": "line 1: Invert",
     "1 is 2": "line 1: comparisons are",
     "x + 1": "line 1: there is no x",
-    "props": "line 1: props only stands before what is asked of it",
+    "props": "line 1: props must be followed by a key",
     "props['speed']": r"line 1: there is no props\['speed'\]",
     "props[is_alive]": "line 1: there is no props",
     "min(1, key=2)": "line 1: min takes",
     "abs(1, 2)": "line 1: abs takes",
     "abs(*observation)": "line 1: Starred",
     "observation[::2]": "line 1: a slice with a step",
-    "observation['x']": "line 1: 'x' is no number",
+    "observation['x']": "line 1: 'x' is not a number",
     "1e999": "line 1: the number is too large",
     "9 ** 9 ** 9 ** 9": "line 1: math range error",
     "(-8) ** 0.5": "line 1: math domain error",
     "1 / 0": "line 1: float division by zero",
-    "1e300 * 1e300": "line 1: it must give a finite number, not inf",
-    "1e300 * 1e300 * 0": "line 1: it must give a finite number, not nan",
-    "observation": "line 1: it must give a finite number, not",
-    "observation + observation": "line 1: a list stands where a number is needed",
-    "observation * 9": "line 1: a list stands where a number is needed",
-    "[observation]": "line 1: a list stands where a number is needed",
-    "is_alive[0]": "line 1: a number stands where a list is needed",
+    "1e300 * 1e300": "line 1: it must return a finite number, not inf",
+    "1e300 * 1e300 * 0": "line 1: it must return a finite number, not nan",
+    "observation": "line 1: it must return a finite number, not",
+    "observation + observation": "line 1: a list is used where a number is needed",
+    "observation * 9": "line 1: a list is used where a number is needed",
+    "[observation]": "line 1: a list is used where a number is needed",
+    "is_alive[0]": "line 1: a number is used where a list is needed",
     "observation[5]": "line 1: there is no element 5 in a list of 5",
-    "observation[0.5]": "line 1: 0.5 is no place in a list",
+    "observation[0.5]": "line 1: 0.5 is not an index of a list",
     "round(1, 1e6)": "line 1: round takes -15 to 15 digits",
-    "not": "line 1: it is no Python: invalid syntax",
-    "a\0b": "line 1: it is no Python",
-    "\ud800": "line 1: it is no Python that could be read",
+    "not": "line 1: it is not valid Python: invalid syntax",
+    "a\0b": "line 1: it is not valid Python",
+    "\ud800": "line 1: it is not valid Python",
     "def f(p, q):\n    return 1": "line 1: the function must have one parameter",
     "def f(p=1):\n    return 1": "line 1: the function must have one parameter",
     "def f(*p):\n    return 1": "line 1: the function must have one parameter",
     "@f\ndef f(p):\n    return 1": "line 2: a function with decorators",
     "async def f(p):\n    return 1": "line 1: it must be one expression or one function",
     "class F:\n    x = 1": "line 1: it must be one expression or one function",
-    "def f(p):\n    pass": "line 1: it must give a finite number, not nothing",
+    "def f(p):\n    pass": "line 1: it must return a finite number, not nothing",
     "def f(p):\n    return": "line 2: return needs a value",
     "def f(p):\n    x = 1\n    while x:\n        x = 1\n    return 1": "line 3: While",
     "def f(p):\n    global x\n    return 1": "line 2: Global",
@@ -139,16 +139,16 @@ REFUSED = {
     "def f(p):\n    try:\n        return 1\n    except: pass": "line 2: Try",
     "def f(p):\n    with p:\n        return 1": "line 2: With",
     "def f(p):\n    raise p": "line 2: Raise",
-    "def f(p):\n    p = 1\n    return 1": "line 2: p cannot be given another value",
-    "def f(p):\n    p['is_alive'] = 1\n    return 1": "line 2: .* cannot be given a value",
-    "def f(p):\n    p['observation'][0] += 1\n    return 1": "line 2: .* cannot be given a value",
-    "def f(p):\n    p.x: int = 1\n    return 1": "line 2: .* cannot be given a value",
+    "def f(p):\n    p = 1\n    return 1": "line 2: p cannot be assigned to",
+    "def f(p):\n    p['is_alive'] = 1\n    return 1": "line 2: .* cannot be assigned to",
+    "def f(p):\n    p['observation'][0] += 1\n    return 1": "line 2: .* cannot be assigned to",
+    "def f(p):\n    p.x: int = 1\n    return 1": "line 2: .* cannot be assigned to",
     "def f(p):\n    min = 1\n    return min": "line 2: min is a function",
-    "def f(p):\n    break": "line 2: break stands outside of a loop",
+    "def f(p):\n    break": "line 2: break is outside of a loop",
     "def f(p):\n    x += 1\n    return x": "line 2: x has no value yet",
-    "def f(p):\n    a, b = p['observation']\n    return a": "line 2: a list of 5 is no list of 2",
-    "def f(p):\n    for x in range(65):\n        y = x\n    return y": "line 2: range is of whole numbers, at most 64",
-    "def f(p):\n    for x in 1:\n        y = x\n    return 1": "line 2: a number stands where a list is needed",
+    "def f(p):\n    a, b = p['observation']\n    return a": "line 2: a list of 5 cannot be unpacked into 2 variables",
+    "def f(p):\n    for x in range(65):\n        y = x\n    return y": "line 2: range needs whole numbers",
+    "def f(p):\n    for x in 1:\n        y = x\n    return 1": "line 2: a number is used where a list is needed",
 }  # fmt: skip
 
 
@@ -160,8 +160,8 @@ def test_everything_else_is_refused_with_the_line(source: str) -> None:
 
 
 @pytest.mark.parametrize("source", [None, 5, True, ["1"], {"a": 1}, b"1", "1" * (MOST_CHARACTERS + 1)])
-def test_what_is_no_text_is_refused(source: Any) -> None:
-    with pytest.raises(InvalidRequest, match="must be a text of 1 to 5000 characters"):
+def test_values_that_are_not_sources_are_refused(source: Any) -> None:
+    with pytest.raises(InvalidRequest, match="must be a string of 1 to 5000 characters"):
         read(source)
 
 
@@ -178,19 +178,19 @@ BOMBS = [
 @pytest.mark.guarantee("a reward function tries to reach, import, grow, nest or loop")
 @pytest.mark.parametrize("number", range(len(BOMBS)))
 def test_bombs_are_refused_at_once_in_any_thread(number: int) -> None:
-    found: list[Exception] = []
+    errors: list[Exception] = []
 
-    def light() -> None:
+    def read_bomb() -> None:
         try:
             read(BOMBS[number])
         except Exception as error:
-            found.append(error)
+            errors.append(error)
 
-    thread = threading.Thread(target=light)
+    thread = threading.Thread(target=read_bomb)
     thread.start()
     thread.join(60)
-    assert not thread.is_alive() and [type(error) for error in found] == [InvalidRequest]
-    assert len(str(found[0])) < 300
+    assert not thread.is_alive() and [type(error) for error in errors] == [InvalidRequest]
+    assert len(str(errors[0])) < 300
 
 
 def test_a_call_has_a_budget() -> None:
@@ -201,9 +201,9 @@ def test_a_call_has_a_budget() -> None:
 
 
 def test_a_reward_may_fail_later_and_says_where() -> None:
-    found = read("def f(p):\n    x = p['observation'][0]\n    return 1 / (x - 7)")
+    reward = read("def f(p):\n    x = p['observation'][0]\n    return 1 / (x - 7)")
     with pytest.raises(EnvironmentFailed, match="the reward function, line 3: float division by zero"):
-        found(True, [7.0] * 5, 0.0, 15.0)
+        reward(True, [7.0] * 5, 0.0, 15.0)
 
 
 names = st.sampled_from(
@@ -237,10 +237,10 @@ FORMS = ("x = {}", "x += {}", "for x in {}: y = x", "if {}: x = 2", "return {}")
 
 
 def runs(source: str) -> None:
-    """Reads and calls; whatever is not refused gives a finite float, or says why not."""
+    """Reads and calls a reward function; if it is not refused, it returns a finite float, or fails with a reason."""
     try:
-        found = read(source)
-        value = found(True, [1.0, 50.0, 200.0, 0.0, 3.5], 1.0, 15.0)
+        reward = read(source)
+        value = reward(True, [1.0, 50.0, 200.0, 0.0, 3.5], 1.0, 15.0)
     except (InvalidRequest, EnvironmentFailed) as error:
         assert "the reward function" in str(error)
         return
@@ -251,17 +251,17 @@ def runs(source: str) -> None:
 
 @settings(max_examples=600, deadline=None, derandomize=True, database=None)
 @given(expressions)
-def test_no_expression_gets_out(source: str) -> None:
+def test_no_expression_escapes(source: str) -> None:
     runs(source)
 
 
 @settings(max_examples=200, deadline=None, derandomize=True, database=None)
 @given(st.lists(st.tuples(st.sampled_from(FORMS), expressions)))
-def test_no_function_gets_out(lines: list[tuple[str, str]]) -> None:
+def test_no_function_escapes(lines: list[tuple[str, str]]) -> None:
     runs("def f(props):\n x = 1\n" + "".join(f" {form.format(each)}\n" for form, each in lines) + " return x\n")
 
 
 @settings(max_examples=200, deadline=None, derandomize=True, database=None)
 @given(st.text(max_size=200))
-def test_no_text_gets_out(source: str) -> None:
+def test_no_text_escapes(source: str) -> None:
     runs(source)

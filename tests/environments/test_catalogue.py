@@ -1,4 +1,4 @@
-"""What may be made, under which names, and that a request never imports anything."""
+"""The catalogue: which environments may be made, by which ids, and that a request never imports anything."""
 
 import contextlib
 import os
@@ -33,7 +33,7 @@ def catalogue() -> Catalogue:
 
 
 @pytest.mark.parametrize(
-    ("asked", "found"),
+    ("requested", "resolved"),
     [
         ("CartPole-v1", "CartPole-v1"),
         ("CartPole-v0", "CartPole-v0"),
@@ -48,9 +48,9 @@ def catalogue() -> Catalogue:
         ("ALE/Pong-v5", "ALE/Pong-v5"),
     ],
 )
-def test_old_ids_live_on(catalogue: Catalogue, asked: str, found: str) -> None:
-    entry = catalogue.resolve(asked)
-    assert (entry.id, entry.requested) == (found, asked)
+def test_old_ids_resolve_to_newer_versions(catalogue: Catalogue, requested: str, resolved: str) -> None:
+    entry = catalogue.resolve(requested)
+    assert (entry.id, entry.requested) == (resolved, requested)
     environments.make(entry).close()
 
 
@@ -78,18 +78,18 @@ def test_an_id_of_another_type_is_refused(catalogue: Catalogue, env_id: object) 
         catalogue.resolve(env_id)
 
 
-def test_a_version_to_come_is_unknown(catalogue: Catalogue) -> None:
+def test_a_future_version_is_unknown(catalogue: Catalogue) -> None:
     with pytest.raises(UnknownEnvironment):
         catalogue.resolve("CartPole-v11")
 
 
-def test_an_unknown_id_is_met_with_the_nearest(catalogue: Catalogue) -> None:
+def test_an_unknown_id_gets_a_suggestion(catalogue: Catalogue) -> None:
     with pytest.raises(UnknownEnvironment, match=r"did you mean CartPole-v1"):
         catalogue.resolve("Cartpole-v1")
 
 
 @pytest.mark.parametrize(
-    ("asked", "shape", "frameskip", "repeated"),
+    ("requested", "shape", "frameskip", "repeated"),
     [
         ("Breakout-ram-v0", (128,), (2, 5), 0.25),
         ("BreakoutDeterministic-v4", (210, 160, 3), 4, 0.0),
@@ -97,35 +97,35 @@ def test_an_unknown_id_is_met_with_the_nearest(catalogue: Catalogue) -> None:
         ("Breakout-ramNoFrameskip-v4", (128,), 1, 0.0),
     ],
 )
-def test_an_atari_id_of_old_is_what_it_was(
-    catalogue: Catalogue, asked: str, shape: tuple[int, ...], frameskip: Any, repeated: float
+def test_an_old_atari_id_keeps_its_meaning(
+    catalogue: Catalogue, requested: str, shape: tuple[int, ...], frameskip: Any, repeated: float
 ) -> None:
-    found = catalogue.resolve(asked)
-    kwargs = found.spec.kwargs
-    assert found.kind == "dedicated" and found.id not in catalogue.ids()
+    entry = catalogue.resolve(requested)
+    kwargs = entry.spec.kwargs
+    assert entry.kind == "dedicated" and entry.id not in catalogue.ids()
     assert (kwargs["frameskip"], kwargs["repeat_action_probability"]) == (frameskip, repeated)
-    env = catalogue.make(Recipe(env_id=asked, environment=found.id))
+    env = catalogue.make(Recipe(env_id=requested, environment=entry.id))
     assert env.reset(seed=1)[0].shape == shape
     env.close()
 
 
-@pytest.mark.parametrize("asked", ["CartPole-ram-v1", "CartPoleDeterministic-v0", "Nothing-ram-v4", "Breakout-ram-v5"])
-def test_no_other_id_is_taken_for_one_of_these(catalogue: Catalogue, asked: str) -> None:
+@pytest.mark.parametrize("env_id", ["CartPole-ram-v1", "CartPoleDeterministic-v0", "Nothing-ram-v4", "Breakout-ram-v5"])
+def test_similar_ids_are_not_old_atari_ids(catalogue: Catalogue, env_id: str) -> None:
     with pytest.raises(UnknownEnvironment):
-        catalogue.resolve(asked)
+        catalogue.resolve(env_id)
 
 
-def test_what_is_missing_is_told_with_the_command_that_brings_it(catalogue: Catalogue) -> None:
+def test_a_missing_package_is_named_with_the_command_that_installs_it(catalogue: Catalogue) -> None:
     with pytest.raises(UnknownEnvironment, match=r'jax is missing here: pip install "gymnasium\[jax\]"'):
         catalogue.resolve("phys2d/CartPole-v1")
 
 
-def test_a_module_that_cannot_be_imported_stops_the_start() -> None:
+def test_a_module_that_cannot_be_imported_prevents_startup() -> None:
     with pytest.raises(SettingsError, match="ENVIRONMENT_MODULES: no_such_module cannot be imported"):
         Catalogue(["no_such_module"])
 
 
-def test_light_environments_share_and_strangers_do_not(catalogue: Catalogue) -> None:
+def test_light_environments_share_hosts_and_unknown_ones_do_not(catalogue: Catalogue) -> None:
     kinds = {env_id: catalogue.resolve(env_id).kind for env_id in ("CartPole-v1", "FrozenLake-v1", "LunarLander-v3")}
     assert set(kinds.values()) == {"shared"}
     for env_id in ("HalfCheetah-v5", "ALE/Pong-v5", "Faulty-v0"):
@@ -154,13 +154,13 @@ def test_kwargs_are_plain_data_under_allowed_names(catalogue: Catalogue) -> None
 
 def test_no_environment_takes_a_path(catalogue: Catalogue) -> None:
     assert "xml_file" not in catalogue.allowed_kwargs(catalogue.resolve("HalfCheetah-v5"))
-    assert catalogue.allowed_kwargs(catalogue.resolve("Counting-v0")) == ["file"]  # where the organiser says so
+    assert catalogue.allowed_kwargs(catalogue.resolve("Counting-v0")) == ["file"]  # the organiser allows it
     assert catalogue.allowed_kwargs(catalogue.resolve("Faulty-v0")) == []
 
 
 @pytest.mark.parametrize("env_id", ["CartPole-v1", "FrozenLake-v1"])
 @pytest.mark.parametrize("mode", ["NextStep", "SameStep", "Disabled"])
-def test_vector_environments_have_the_mode_that_was_asked_for(catalogue: Catalogue, env_id: str, mode: str) -> None:
+def test_vector_environments_have_the_requested_mode(catalogue: Catalogue, env_id: str, mode: str) -> None:
     env = environments.make(catalogue.resolve(env_id), num_envs=3, autoreset=mode, max_episode_steps=2)
     assert env.metadata["autoreset_mode"].value == mode
     env.reset(seed=1)
@@ -170,7 +170,7 @@ def test_vector_environments_have_the_mode_that_was_asked_for(catalogue: Catalog
 
 
 def as_gymnasium_makes(env_id: str, mode: AutoresetMode, **more: Any) -> Any:
-    """Gymnasium's vector environment of a mode: by the entry point's own parameter, or else by Gymnasium's."""
+    """Gymnasium's vector environment with this mode, set by the entry point's own parameter, or else by Gymnasium's."""
     with contextlib.suppress(TypeError):
         return gymnasium.make_vec(env_id, 2, autoreset_mode=mode, **more)
     env = gymnasium.make_vec(env_id, 2, **more)
@@ -181,30 +181,30 @@ def as_gymnasium_makes(env_id: str, mode: AutoresetMode, **more: Any) -> Any:
 
 
 def outcome(make: Callable[[], Any]) -> Any:
-    """All that a vector environment is and does for some steps, or that it cannot be made."""
+    """The properties of a vector environment and its first steps, or "refused" if it cannot be made."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of versions that are not the newest
+        warnings.simplefilter("ignore")  # Gymnasium warns of old versions
         try:
             env = make()
         except (GymserveError, TypeError, ValueError):
             return "refused"
     env.action_space.seed(3)
-    found = [type(env.unwrapped).__name__, env.metadata, env.single_observation_space, env.observation_space]
-    found += [env.action_space, env.reset(seed=3)]
-    found += (
+    facts = [type(env.unwrapped).__name__, env.metadata, env.single_observation_space, env.observation_space]
+    facts += [env.action_space, env.reset(seed=3)]
+    facts += (
         [env.step(env.action_space.sample()) for _ in range(4)] if env.metadata["autoreset_mode"] != DISABLED else []
     )
     env.close()
-    return found
+    return facts
 
 
-def of_each_class(catalogue: Catalogue) -> list[str]:
-    """One id of each class and set of arguments: Atari's hundreds are one, and take half an hour."""
-    found: dict[Any, str] = {}
+def one_of_each_class(catalogue: Catalogue) -> list[str]:
+    """One id for each class and set of arguments; Atari's hundreds of ids have one class, and would take half an hour."""
+    ids: dict[Any, str] = {}
     for env_id in catalogue.ids():
         spec = gymnasium.registry[env_id]
-        found.setdefault((str(spec.entry_point), str(spec.vector_entry_point), *sorted(spec.kwargs)), env_id)
-    return list(found.values())
+        ids.setdefault((str(spec.entry_point), str(spec.vector_entry_point), *sorted(spec.kwargs)), env_id)
+    return list(ids.values())
 
 
 DISABLED = AutoresetMode.DISABLED
@@ -214,22 +214,22 @@ VECTORS = ["CartPole-v1", "FrozenLake-v1", "Pendulum-v1", "ALE/Pong-v5"]
 @pytest.mark.parametrize("more", [{}, {"max_episode_steps": 3}], ids=str)
 @pytest.mark.parametrize("mode", AutoresetMode, ids=lambda mode: mode.value)
 @pytest.mark.parametrize("env_ids", [VECTORS, pytest.param(None, marks=pytest.mark.long)], ids=["some", "all"])
-def test_vector_environments_are_those_that_gymnasium_makes(
+def test_vector_environments_equal_those_of_gymnasium(
     catalogue: Catalogue, env_ids: list[str] | None, mode: AutoresetMode, more: dict[str, Any]
 ) -> None:
-    for env_id in env_ids or (catalogue.ids() if "EVERY_ID" in os.environ else of_each_class(catalogue)):
+    for env_id in env_ids or (catalogue.ids() if "EVERY_ID" in os.environ else one_of_each_class(catalogue)):
         try:
             environment = catalogue.resolve(env_id)
         except UnknownEnvironment:
             continue
         if not isinstance(environment.spec.entry_point, str):
-            continue  # a test's own
+            continue  # registered by a test
         ours = outcome(lambda: environments.make(environment, num_envs=2, autoreset=mode.value, **more))  # noqa: B023
         theirs = outcome(lambda: as_gymnasium_makes(environment.id, mode, **more))  # noqa: B023
         assert same(ours, theirs), env_id
 
 
-def test_copies_take_the_arguments_of_their_own_constructor(catalogue: Catalogue) -> None:
+def test_copies_take_the_arguments_of_the_vector_constructor(catalogue: Catalogue) -> None:
     pong = catalogue.resolve("ALE/Pong-v5")
     catalogue.check_kwargs(pong, {"img_height": 64, "frameskip": 2})
     env = environments.make(pong, num_envs=2, kwargs={"img_height": 64}, autoreset="SameStep")
@@ -241,7 +241,7 @@ def test_copies_take_the_arguments_of_their_own_constructor(catalogue: Catalogue
         catalogue.check_kwargs(pong, {"num_threads": 100})
 
 
-def test_vector_entry_point_is_taken_where_there_is_one(catalogue: Catalogue) -> None:
+def test_an_existing_vector_entry_point_is_used(catalogue: Catalogue) -> None:
     assert (
         type(environments.make(catalogue.resolve("CartPole-v1"), num_envs=3).unwrapped).__name__ == "CartPoleVectorEnv"
     )
@@ -255,17 +255,17 @@ def test_vector_entry_point_is_taken_where_there_is_one(catalogue: Catalogue) ->
         ({"num_envs": 2, "autoreset": "Never"}, "autoreset_mode must be one of"),
     ],
 )
-def test_what_cannot_be_made_says_why(catalogue: Catalogue, parameters: dict[str, object], said: str) -> None:
+def test_refusals_say_why(catalogue: Catalogue, parameters: dict[str, object], said: str) -> None:
     with pytest.raises(InvalidRequest, match=said):
         environments.make(catalogue.resolve("CartPole-v1"), **parameters)
 
 
-def test_a_constructor_that_fails_is_the_environments_fault(catalogue: Catalogue) -> None:
+def test_an_error_of_the_constructor_is_reported(catalogue: Catalogue) -> None:
     with pytest.raises((EnvironmentFailed, InvalidRequest), match="FrozenLake-v1 cannot be made"):
         environments.make(catalogue.resolve("FrozenLake-v1"), kwargs={"map_name": "nowhere"})
 
 
-def test_a_row_tells_aliases_and_what_is_missing(catalogue: Catalogue) -> None:
+def test_a_row_lists_aliases_and_missing_packages(catalogue: Catalogue) -> None:
     rows = {row["id"]: row for row in catalogue.rows(catalogue.ids())}
     pole = rows["CartPole-v1"]
     assert pole["max_episode_steps"] == 500 and pole["vector_entry_point"] and pole["missing"] is None
@@ -275,18 +275,18 @@ def test_a_row_tells_aliases_and_what_is_missing(catalogue: Catalogue) -> None:
 
 
 @pytest.mark.parametrize(("env_id", "kwargs"), [("CartPole-v1", {}), ("FrozenLake-v1", {"map_name": "8x8"})])
-def test_spaces_are_those_of_the_environment(catalogue: Catalogue, env_id: str, kwargs: dict[str, str]) -> None:
+def test_spaces_describe_the_environment(catalogue: Catalogue, env_id: str, kwargs: dict[str, str]) -> None:
     env = gymnasium.make(env_id, **kwargs)
-    told = catalogue.spaces(env_id, kwargs)
-    assert told["action_space"] == describe(env.action_space)
-    assert told["observation_space"] == describe(env.observation_space)
-    assert told["render_modes"] == env.metadata["render_modes"]
+    spaces = catalogue.spaces(env_id, kwargs)
+    assert spaces["action_space"] == describe(env.action_space)
+    assert spaces["observation_space"] == describe(env.observation_space)
+    assert spaces["render_modes"] == env.metadata["render_modes"]
 
 
 MODULE = "class Env:\n    def __init__(self, size=1): ..."
 
 
-def test_threads_that_import_parts_of_a_package_at_once_get_them_whole(
+def test_threads_can_import_parts_of_a_package_at_the_same_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = tmp_path / "halved"
@@ -312,7 +312,7 @@ def test_threads_that_import_parts_of_a_package_at_once_get_them_whole(
         assert one.result() == other.result() == ["size"]
 
 
-def test_a_module_that_cannot_be_imported_is_told_in_its_row(
+def test_a_row_says_that_its_module_cannot_be_imported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, catalogue: Catalogue
 ) -> None:
     (tmp_path / "untold.py").write_text("raise OSError('no display')")

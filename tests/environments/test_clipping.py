@@ -1,4 +1,4 @@
-"""Actions that are clipped to a Box: any finite numbers are taken, and nothing else changes."""
+"""Clipping accepts any finite action of a Box, and changes nothing else."""
 
 import json
 
@@ -13,19 +13,19 @@ from gymserve.protocol.spaces import codec, describe
 from gymserve.protocol.spaces.clipped import ClippedBox
 
 
-def test_an_action_beyond_the_bounds_acts_as_the_bound() -> None:
+def test_an_action_beyond_the_bounds_acts_like_the_bound() -> None:
     clipping, plain = ClipActions(gymnasium.make("Pendulum-v1")), gymnasium.make("Pendulum-v1")
     clipping.reset(seed=1)
     plain.reset(seed=1)
     actions = codec(clipping.action_space)
     for sent, meant in ((1e30, 2.0), (-7, -2.0), (0.5, 0.5)):
         value = actions.unpack(actions.pack(actions.from_json([sent])))
-        told, wanted = clipping.step(value), plain.step(np.array([meant], np.float32))
-        assert np.array_equal(told[0], wanted[0]) and told[1:4] == wanted[1:4]
+        clipped, expected = clipping.step(value), plain.step(np.array([meant], np.float32))
+        assert np.array_equal(clipped[0], expected[0]) and clipped[1:4] == expected[1:4]
 
 
 @pytest.mark.parametrize("action", ["[NaN]", "[1e999]", "[]", "[[1]]", '["x"]', "[null]", "[true]"])
-def test_what_is_no_number_is_refused_all_the_same(action: str) -> None:
+def test_actions_that_are_not_finite_numbers_are_still_refused(action: str) -> None:
     actions = codec(ClippedBox.like(spaces.Box(-1.0, 1.0, (1,))))
     with pytest.raises(InvalidValue):
         actions.from_json(json.loads(action))

@@ -1,4 +1,4 @@
-"""The list of the catalogue: what is asked for once, what is kept, and for how long."""
+"""The catalogue's listing: spaces are requested once, cached, and requested again when they are out of date."""
 
 import threading
 from collections import Counter
@@ -14,8 +14,8 @@ from gymserve.protocol.errors import EnvironmentFailed, Unavailable, UnknownEnvi
 from tests.support.servers import wait_for
 
 
-class Asked:
-    """Stands for the host: tells an environment's spaces, counts how often, and fails as it is told to."""
+class FakeHost:
+    """A fake of the host: returns an environment's spaces, counts the calls, and fails on demand."""
 
     def __init__(self, file: Path) -> None:
         self.catalogue, self.file, self.now = Catalogue(), file, 1e9
@@ -38,74 +38,74 @@ class Asked:
 
 
 @pytest.fixture
-def asked(tmp_path: Path) -> Asked:
-    return Asked(tmp_path / "catalogue.json")
+def host(tmp_path: Path) -> FakeHost:
+    return FakeHost(tmp_path / "catalogue.json")
 
 
-def test_each_environment_is_asked_once_until_versions_change(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = asked.rows()
+def test_spaces_are_requested_once_until_versions_change(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = host.rows()
     assert rows["CartPole-v1"]["action_space"] == {"name": "CartPole-v1"}
     assert "action_space" not in rows["phys2d/CartPole-v1"] and "action_space" not in rows["Pong-v0"]
-    asked.now += 1e9
-    assert asked.rows() == rows and set(asked.times.values()) == {1}
-    monkeypatch.setattr(asked.catalogue, "versions", lambda: ["others"])
-    assert asked.rows() == rows and set(asked.times.values()) == {2}
+    host.now += 1e9
+    assert host.rows() == rows and set(host.times.values()) == {1}
+    monkeypatch.setattr(host.catalogue, "versions", lambda: ["others"])
+    assert host.rows() == rows and set(host.times.values()) == {2}
 
 
-def test_one_that_fails_is_told_with_its_reason_and_asked_again_later(asked: Asked) -> None:
-    asked.failing["CartPole-v1"] = EnvironmentFailed("its host ended")
+def test_a_failure_is_listed_with_its_reason_and_retried_later(host: FakeHost) -> None:
+    host.failing["CartPole-v1"] = EnvironmentFailed("its host ended")
     for _ in range(2):
-        rows = asked.rows()
-        assert rows["CartPole-v1"]["missing"] == asked.listing().row("CartPole")["missing"] == "its host ended"
+        rows = host.rows()
+        assert rows["CartPole-v1"]["missing"] == host.listing().row("CartPole")["missing"] == "its host ended"
         assert rows["Acrobot-v1"]["action_space"] == {"name": "Acrobot-v1"}
-    assert asked.times["CartPole-v1"] == 1
-    asked.failing.clear()
-    asked.now += RETRY_SECONDS
-    assert asked.rows()["CartPole-v1"] == rows["CartPole-v1"] | {
+    assert host.times["CartPole-v1"] == 1
+    host.failing.clear()
+    host.now += RETRY_SECONDS
+    assert host.rows()["CartPole-v1"] == rows["CartPole-v1"] | {
         "missing": None,
         "action_space": {"name": "CartPole-v1"},
     }
-    assert (asked.times["CartPole-v1"], asked.times["Acrobot-v1"]) == (2, 1)
+    assert (host.times["CartPole-v1"], host.times["Acrobot-v1"]) == (2, 1)
 
 
-def test_a_request_whose_time_is_up_leaves_the_rest_to_the_next(asked: Asked) -> None:
-    assert "action_space" not in asked.rows(seconds=0)["CartPole-v1"] and not asked.times
-    asked.failing["CartPole-v1"] = Unavailable("the supervisor does not answer")
+def test_a_request_out_of_time_leaves_the_rest_to_the_next(host: FakeHost) -> None:
+    assert "action_space" not in host.rows(seconds=0)["CartPole-v1"] and not host.times
+    host.failing["CartPole-v1"] = Unavailable("the supervisor does not answer")
     with pytest.raises(Unavailable):
-        asked.rows()
-    before = asked.times.copy()
-    asked.failing.clear()
-    asked.rows()
-    assert before and set((asked.times - before).values()) == {1} and asked.times["CartPole-v1"] == 2
+        host.rows()
+    before = host.times.copy()
+    host.failing.clear()
+    host.rows()
+    assert before and set((host.times - before).values()) == {1} and host.times["CartPole-v1"] == 2
 
 
-def test_requests_at_once_ask_once_and_none_waits_for_ever(asked: Asked) -> None:
+def test_simultaneous_requests_ask_once_and_do_not_wait_for_ever(host: FakeHost) -> None:
     going, asking = threading.Event(), threading.Event()
-    asked.meanwhile = lambda: asking.set() or going.wait()
-    threads = [threading.Thread(target=asked.rows) for _ in range(3)]
+    host.meanwhile = lambda: asking.set() or going.wait()
+    threads = [threading.Thread(target=host.rows) for _ in range(3)]
     for thread in threads:
         thread.start()
     wait_for(asking.is_set)
-    late = asked.rows(seconds=0.1)
+    late = host.rows(seconds=0.1)
     assert "action_space" not in late["CartPole-v1"] and late["CartPole-v1"]["missing"] is None
     going.set()
     for thread in threads:
         thread.join()
-    assert set(asked.times.values()) == {1} and asked.rows()["CartPole-v1"]["action_space"]
+    assert set(host.times.values()) == {1} and host.rows()["CartPole-v1"]["action_space"]
 
 
 @pytest.mark.parametrize("kept", ["", "{", "{}", "[]", "3", '{"key": 1, "rows": []}'])
-def test_a_file_that_is_of_no_use_is_written_anew(asked: Asked, kept: str) -> None:
-    asked.file.write_text(kept)
-    assert asked.rows()["CartPole-v1"]["action_space"] and asked.rows() and asked.times["CartPole-v1"] == 1
+def test_a_damaged_cache_is_rewritten(host: FakeHost, kept: str) -> None:
+    host.file.write_text(kept)
+    assert host.rows()["CartPole-v1"]["action_space"] and host.rows() and host.times["CartPole-v1"] == 1
 
 
-def test_what_cannot_be_kept_is_told_all_the_same(asked: Asked) -> None:
-    asked.file.mkdir()  # as on a full disk, no file can be written
-    assert asked.rows()["CartPole-v1"]["action_space"] == {"name": "CartPole-v1"}
+def test_rows_are_complete_even_if_the_cache_cannot_be_written(host: FakeHost) -> None:
+    host.file.mkdir()  # no file can be written there, as on a full disk
+    assert host.rows()["CartPole-v1"]["action_space"] == {"name": "CartPole-v1"}
 
 
-def test_one_row_tells_the_spaces_also_of_atari(asked: Asked) -> None:
-    assert asked.listing().row("Pong-v0")["action_space"] == {"name": "Pong-v0"}
+def test_a_single_row_has_spaces_even_for_atari(host: FakeHost) -> None:
+    assert host.listing().row("Pong-v0")["action_space"] == {"name": "Pong-v0"}
     with pytest.raises(UnknownEnvironment):
-        asked.listing().row("Nowhere-v0")
+        host.listing().row("Nowhere-v0")

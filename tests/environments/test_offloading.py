@@ -1,4 +1,4 @@
-"""RUNT's environment: its spaces, its physics, that it repeats itself, and that it can be learnt."""
+"""RUNT's environment: its spaces, its physics, that it is deterministic, and that it can be learnt."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def action(users: int, *, send: float, power: float = 1.0, flight: Any = STAY) -
 
 @pytest.mark.parametrize("env_id", BOTH)
 @pytest.mark.parametrize("n_UE", [1, 5, 12])
-def test_it_is_a_gymnasium_environment_of_the_documents_sizes(catalogue: Catalogue, env_id: str, n_UE: int) -> None:
+def test_it_passes_gymnasiums_checks_with_the_documented_sizes(catalogue: Catalogue, env_id: str, n_UE: int) -> None:
     env = made(catalogue, env_id, n_UE=n_UE)
     check_env(env.unwrapped, skip_render_check=True)
     assert env.observation_space.shape == (4 * n_UE + 4,) and env.observation_space.dtype == np.float32
@@ -51,7 +51,7 @@ def test_it_is_a_gymnasium_environment_of_the_documents_sizes(catalogue: Catalog
 
 
 @pytest.mark.parametrize("env_id", BOTH)
-def test_an_episode_repeats_itself(catalogue: Catalogue, env_id: str) -> None:
+def test_an_episode_is_deterministic(catalogue: Catalogue, env_id: str) -> None:
     runs = []
     np.random.seed(1)
     for _ in range(2):
@@ -64,17 +64,17 @@ def test_an_episode_repeats_itself(catalogue: Catalogue, env_id: str) -> None:
             steps.append([observation.tolist(), reward, info])
         assert truncated
         runs.append(steps)
-        np.random.random(5)  # which it does not look at
+        np.random.random(5)  # must make no difference
     assert runs[0] == runs[1]
 
 
 @pytest.mark.parametrize("env_id", BOTH)
-def test_it_begins_where_it_is_told_to(catalogue: Catalogue, env_id: str) -> None:
+def test_it_begins_in_a_given_state(catalogue: Catalogue, env_id: str) -> None:
     env = made(catalogue, env_id, n_UE=3)
-    given = np.random.default_rng(5).random(16, np.float32)
-    given[0] = 0.0  # the first user has no task
-    observation, _ = env.reset(seed=1, options={"observation": given.tolist()})
-    assert np.array_equal(observation, given)
+    wanted = np.random.default_rng(5).random(16, np.float32)
+    wanted[0] = 0.0  # the first user has no task
+    observation, _ = env.reset(seed=1, options={"observation": wanted.tolist()})
+    assert np.array_equal(observation, wanted)
     for wrong in ([0.5] * 15, [1.5] * 16, [float("nan")] * 16):
         with pytest.raises(ValueError, match="observation must be 16 numbers from 0 to 1"):
             env.reset(options={"observation": wrong})
@@ -85,20 +85,20 @@ def test_it_begins_where_it_is_told_to(catalogue: Catalogue, env_id: str) -> Non
     [{"n_UE": 0}, {"n_UE": 101}, {"n_UE": 2.5}, {"n_UE": True}, {"task_size_average": 0}, {"task_arrival_rate": 1.5},
      {"MEC_computation_capacity": -1}, {"UE_computation_capacity": "; touch x"}],
 )  # fmt: skip
-def test_arguments_that_make_no_sense_are_refused_by_name(catalogue: Catalogue, kwargs: dict[str, Any]) -> None:
+def test_invalid_arguments_are_refused_by_name(catalogue: Catalogue, kwargs: dict[str, Any]) -> None:
     for env_id in BOTH:
         with pytest.raises(InvalidRequest, match=next(iter(kwargs))):
             made(catalogue, env_id, **kwargs)
 
 
-def test_what_is_sent_is_done_sooner_and_with_less_energy(catalogue: Catalogue) -> None:
+def test_a_task_on_the_server_takes_less_time_and_energy(catalogue: Catalogue) -> None:
     env = made(catalogue, n_UE=1, task_arrival_rate=1.0)
-    told = {}
+    infos = {}
     for send in (0.0, 1.0):
         env.reset(seed=2)
-        told[send] = env.step(action(1, send=send))[4]
-    assert told[1.0]["tasks"] == told[0.0]["tasks"] == 1
-    assert told[1.0]["seconds"] < told[0.0]["seconds"] and told[1.0]["joules"] < told[0.0]["joules"]
+        infos[send] = env.step(action(1, send=send))[4]
+    assert infos[1.0]["tasks"] == infos[0.0]["tasks"] == 1
+    assert infos[1.0]["seconds"] < infos[0.0]["seconds"] and infos[1.0]["joules"] < infos[0.0]["joules"]
 
 
 def test_a_task_is_given_up_after_twenty_seconds(catalogue: Catalogue) -> None:
@@ -120,7 +120,7 @@ def test_the_surface_helps_and_its_phases_matter() -> None:
     assert alone[0] > shared[0] > alone[0] / 2 and alone[1] == 0
 
 
-def test_flying_costs_what_its_source_says() -> None:
+def test_flying_costs_as_much_as_in_the_paper() -> None:
     hover = energy.flying(np.zeros(3), 1.0)
     assert hover == pytest.approx(168.5, abs=0.1)  # watts: P0 + Pi of the paper's table
     assert energy.flying(np.array([10.0, 0.0, 0.0]), 1.0) < hover  # its power is least at some 10 m/s
@@ -129,22 +129,22 @@ def test_flying_costs_what_its_source_says() -> None:
 
 
 @pytest.mark.parametrize("users", [1, 2, 6])
-def test_joint_actions_are_actions_of_the_continuous_one(users: int) -> None:
-    found = joint_actions(users)
-    assert len(np.unique(found, axis=0)) == len(found) and found.dtype == np.float32
-    assert (found >= 0).all() and (found <= 1).all() and found.shape[1] == 3 * users + 8
-    assert (found[0, :users] == 0).all() and (found[-1, :users] == 1).all()
+def test_joint_actions_are_valid_actions(users: int) -> None:
+    actions = joint_actions(users)
+    assert len(np.unique(actions, axis=0)) == len(actions) and actions.dtype == np.float32
+    assert (actions >= 0).all() and (actions <= 1).all() and actions.shape[1] == 3 * users + 8
+    assert (actions[0, :users] == 0).all() and (actions[-1, :users] == 1).all()
 
 
 @pytest.mark.long
 def test_ppo_learns(catalogue: Catalogue) -> None:
     torch.set_num_threads(1)
     env = Monitor(made(catalogue, n_UE=2))
-    told = {"n_steps": 200, "batch_size": 50, "learning_rate": 1e-3, "gae_lambda": 0.8}
-    model = PPO("MlpPolicy", env, seed=1, device="cpu", **told)
+    hyperparameters = {"n_steps": 200, "batch_size": 50, "learning_rate": 1e-3, "gae_lambda": 0.8}
+    model = PPO("MlpPolicy", env, seed=1, device="cpu", **hyperparameters)
     env.action_space.seed(1)
     random = [sum(_random_episode(env, seed)) for seed in range(10)]
-    model.set_logger(Logger(None, []))  # or it would make a folder of its own in /tmp
+    model.set_logger(Logger(None, []))  # else it would make a folder in /tmp
     model.learn(3000)
     env.reset(seed=100)
     trained = evaluate_policy(model, env, 10)[0]

@@ -1,6 +1,6 @@
-"""The car race of rewards-api: three tracks, five radars, and a reward function of the user's own.
+"""The car race of rewards-api: three tracks, five radars, and a reward function that the user may write.
 
-Importing this package imports none of it; `register` only tells Gymnasium where it is.
+Importing this package does not import the environment; `register` only gives Gymnasium its entry point.
 """
 
 from gymserve.environments.car_race.registration import ALIASES, ID, register

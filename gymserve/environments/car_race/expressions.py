@@ -1,4 +1,7 @@
-"""Expressions of the reward language as closures: functions of a frame that give a float, a bool or a list of floats."""
+"""Compiles expressions of the reward language to closures.
+
+A closure is a function of a frame that returns a float, a bool or a list of floats.
+"""
 
 import ast
 import math
@@ -14,7 +17,7 @@ UNSET = object()
 
 
 class Refused(Exception):
-    """The text holds what the language does not have, in this line."""
+    """The source contains something that the language does not have; `line` says where."""
 
     def __init__(self, line: int, text: str) -> None:
         super().__init__(text)
@@ -22,7 +25,7 @@ class Refused(Exception):
 
 
 class Frame:
-    """One call: the variables' values, the line that it is in, and how many nodes it may still look at."""
+    """The state of one call: the variables' values, the current line, and how many nodes it may still evaluate."""
 
     __slots__ = ("budget", "line", "values")
 
@@ -36,21 +39,21 @@ class Frame:
 
 
 class Names:
-    """Which variable is in which place of a frame; the props are the first ones."""
+    """Assigns variables to the slots of a frame; the props have the first ones."""
 
     def __init__(self) -> None:
         self.props = ""
         self.slots: dict[str, int] = {}
-        self.loops = 0  # around what is being read
+        self.loops = 0  # number of loops around the statement that is being compiled
 
     def assigned(self, name: str, line: int) -> int:
-        """The place of a variable that is given a value.
+        """The slot of a variable that is assigned to.
 
         Raises:
-            Refused: a parameter's or a function's name cannot be one.
+            Refused: the name is that of the parameter or of a function.
         """
         if name == self.props:
-            raise Refused(line, f"{name} cannot be given another value")
+            raise Refused(line, f"{name} cannot be assigned to: it is the parameter")
         if name in FUNCTIONS or name == "range":
             raise Refused(line, f"{name} is a function: call the variable something else")
         return self.slots.setdefault(name, len(self.slots))
@@ -60,7 +63,11 @@ Closure = Callable[[Frame], Any]
 
 
 def expression(node: ast.expr, names: Names) -> Closure:
-    """Raises: Refused: the language has no such expression."""
+    """Compiles an expression.
+
+    Raises:
+        Refused: the language has no such expression.
+    """
     make = KINDS.get(type(node))
     if make is None:
         raise Refused(node.lineno, f"{type(node).__name__} ({shown(node)}) is not in the reward language")
@@ -68,7 +75,7 @@ def expression(node: ast.expr, names: Names) -> Closure:
 
 
 def shown(node: ast.AST) -> str:
-    """How it begins, for a message."""
+    """The beginning of a node's source, for a message."""
     return ast.unparse(node).strip().splitlines()[0][:40]
 
 
@@ -77,7 +84,7 @@ def _constant(node: ast.Constant, names: Names) -> Closure:
     if isinstance(value, bool):
         return lambda frame: value
     if not isinstance(value, (int, float)):
-        raise Refused(node.lineno, f"{value!r:.40} is no number: texts only stand in props[…]")
+        raise Refused(node.lineno, f"{value!r:.40} is not a number: strings are only allowed in props[…]")
     try:
         as_float = float(value)
     except OverflowError:
@@ -90,7 +97,7 @@ def _constant(node: ast.Constant, names: Names) -> Closure:
 def _name(node: ast.Name, names: Names) -> Closure:
     name, slot = node.id, names.slots.get(node.id)
     if name == names.props:
-        raise Refused(node.lineno, f"{name} only stands before what is asked of it: {name}[{PROPS[0]!r}]")
+        raise Refused(node.lineno, f"{name} must be followed by a key: {name}[{PROPS[0]!r}]")
     if slot is None:
         raise Refused(node.lineno, f"there is no {name:.40}")
 
@@ -115,10 +122,10 @@ def _subscript(node: ast.Subscript, names: Names) -> Closure:
     index = expression(which, names)
 
     def get(frame: Frame) -> float:
-        found, place = elements(of(frame)), whole(index(frame))
-        if not -len(found) <= place < len(found):
-            raise Wrong(f"there is no element {place} in a list of {len(found)}")
-        return found[place]
+        values, place = elements(of(frame)), whole(index(frame))
+        if not -len(values) <= place < len(values):
+            raise Wrong(f"there is no element {place} in a list of {len(values)}")
+        return values[place]
 
     return get
 
@@ -146,15 +153,15 @@ OPERATORS: dict[type[ast.AST], Callable[[float, float], float]] = {
     ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
-    ast.Pow: math.pow,  # unlike **, it never gives a complex number
+    ast.Pow: math.pow,  # unlike **, it never returns a complex number
 }
 
 
 def operation(kind: ast.operator, line: int) -> Callable[[float, float], float]:
-    """What an arithmetical sign does.
+    """The function of an arithmetic operator.
 
     Raises:
-        Refused: the language has no such sign.
+        Refused: the language has no such operator.
     """
     if type(kind) not in OPERATORS:
         raise Refused(line, f"{type(kind).__name__} is not in the reward language")
@@ -180,7 +187,7 @@ def _unary(node: ast.UnaryOp, names: Names) -> Closure:
 
 def _logic(node: ast.BoolOp, names: Names) -> Closure:
     parts = [expression(each, names) for each in node.values]
-    ends = isinstance(node.op, ast.Or)  # at the first part that is true, or at the first that is not
+    ends = isinstance(node.op, ast.Or)  # `or` stops at the first true part, `and` at the first false one
 
     def evaluate(frame: Frame) -> Any:
         value = None

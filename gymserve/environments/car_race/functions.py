@@ -1,45 +1,57 @@
-"""Values of the reward language, floats, bools and lists of floats, and the functions that it has."""
+"""Values and functions of the reward language; a value is a float, a bool or a list of floats."""
 
 import math
 from collections.abc import Callable
 from typing import Any
 
 MOST_ELEMENTS = 64  # of a list
-MOST_DIGITS = 15  # that a number is rounded to
+MOST_DIGITS = 15  # of `round`
 
 
 class Wrong(Exception):
-    """What was asked of a value cannot be done."""
+    """An operation is not possible with these values."""
 
 
 def number(value: Any) -> float:
-    """Raises: Wrong: it is none."""
+    """The value as a number.
+
+    Raises:
+        Wrong: it is a list.
+    """
     if isinstance(value, list):
-        raise Wrong("a list stands where a number is needed")
+        raise Wrong("a list is used where a number is needed")
     return float(value)
 
 
 def elements(value: Any) -> list[float]:
-    """Raises: Wrong: it is no list."""
+    """The value as a list.
+
+    Raises:
+        Wrong: it is not a list.
+    """
     if not isinstance(value, list):
-        raise Wrong("a number stands where a list is needed")
+        raise Wrong("a number is used where a list is needed")
     return value
 
 
 def whole(value: Any) -> int:
-    """Raises: Wrong: it is no whole number."""
-    found = number(value)
-    if not found.is_integer() or abs(found) > 2**31:
-        raise Wrong(f"{found:g} is no place in a list")
-    return int(found)
+    """The value as an integer, to index a list with.
+
+    Raises:
+        Wrong: it is not a whole number.
+    """
+    as_float = number(value)
+    if not as_float.is_integer() or abs(as_float) > 2**31:
+        raise Wrong(f"{as_float:g} is not an index of a list")
+    return int(as_float)
 
 
 def _extreme(choose: Callable[[list[float]], float]) -> Callable[..., float]:
     def extreme(*values: Any) -> float:
-        found = elements(values[0]) if len(values) == 1 else [number(each) for each in values]
-        if not found:
-            raise Wrong("there is no least or greatest of nothing")
-        return choose(found)
+        numbers = elements(values[0]) if len(values) == 1 else [number(each) for each in values]
+        if not numbers:
+            raise Wrong("min and max need at least one number")
+        return choose(numbers)
 
     return extreme
 
@@ -49,11 +61,11 @@ def _round(value: Any, digits: Any = 0.0) -> float:
     if abs(places) > MOST_DIGITS:
         raise Wrong(f"round takes {-MOST_DIGITS} to {MOST_DIGITS} digits")
     if not math.isfinite(number(value)):
-        raise Wrong("what is not finite cannot be rounded")
+        raise Wrong("only finite numbers can be rounded")
     return float(round(number(value), places))
 
 
-FUNCTIONS: dict[str, tuple[Callable[..., Any], int, int]] = {  # name → what it does, least and most arguments
+FUNCTIONS: dict[str, tuple[Callable[..., Any], int, int]] = {  # name → function, least and most arguments
     "abs": (lambda value: abs(number(value)), 1, 1),
     "float": (number, 1, 1),
     "int": (lambda value: float(math.trunc(number(value))), 1, 1),

@@ -1,4 +1,4 @@
-"""Pictures of the race."""
+"""Draws pictures of the race."""
 
 import math
 from collections.abc import Sequence
@@ -12,29 +12,29 @@ from gymserve.environments.car_race.tracks import HEIGHT, MARGIN, WIDTH, track
 
 GRASS, ROAD, LINE, START = (173, 255, 133), (84, 88, 94), (214, 216, 218), (255, 255, 255)
 CAR, GLASS, BEAM, TIP = (200, 40, 50), (30, 36, 48), (255, 240, 150), (20, 140, 60)
-DASH, DASHES_APART = 3, 12  # samples of the road's middle
+DASH, DASHES_APART = 3, 12  # length and distance, in samples of the road's middle
 
 
 @cache
 def _ground(number: int) -> Image.Image:
     """The track without a car."""
-    found = track(number)
-    road = found.road[MARGIN : MARGIN + HEIGHT, MARGIN : MARGIN + WIDTH]
+    course = track(number)
+    road = course.road[MARGIN : MARGIN + HEIGHT, MARGIN : MARGIN + WIDTH]
     image = Image.fromarray(np.where(road[..., None], np.array(ROAD, np.uint8), np.array(GRASS, np.uint8)))
     draw = ImageDraw.Draw(image)
-    for index in range(0, len(found.middle), DASHES_APART):
-        draw.line([tuple(point) for point in found.middle[index : index + DASH]], LINE, 2)
-    x, y = found.middle[0]
-    draw.line(_shape([(0, -34), (0, 34)], x, y, found.heading), START, 5)
+    for index in range(0, len(course.middle), DASHES_APART):
+        draw.line([tuple(point) for point in course.middle[index : index + DASH]], LINE, 2)
+    x, y = course.middle[0]
+    draw.line(_shape([(0, -34), (0, 34)], x, y, course.heading), START, 5)
     return image
 
 
 def paint(number: int, x: float, y: float, heading: float, tips: Sequence[tuple[float, float]]) -> np.ndarray[Any, Any]:
-    """A picture, (HEIGHT, WIDTH, 3) uint8.
+    """Draws the track and the car: (HEIGHT, WIDTH, 3) uint8.
 
     Args:
         heading: degrees, counter-clockwise.
-        tips: where the radars' beams end, in pixels.
+        tips: the ends of the radars' beams, in pixels.
     """
     image = _ground(number).copy()
     draw = ImageDraw.Draw(image)
@@ -47,6 +47,6 @@ def paint(number: int, x: float, y: float, heading: float, tips: Sequence[tuple[
 
 
 def _shape(points: Sequence[tuple[float, float]], x: float, y: float, heading: float) -> list[tuple[float, float]]:
-    """Points given as (forward, to the right) of a car, in pixels of the picture."""
+    """Converts points from (ahead, to the right) of the car to the picture's pixels."""
     cos, sin = math.cos(math.radians(heading)), math.sin(math.radians(heading))
     return [(x + ahead * cos + right * sin, y - ahead * sin + right * cos) for ahead, right in points]

@@ -1,4 +1,4 @@
-"""The environment: a car that sees with five radars, and must not leave the road."""
+"""The environment: a car with five radars that must not leave the road."""
 
 import math
 from typing import Any
@@ -13,26 +13,26 @@ from gymserve.protocol.errors import InvalidRequest
 
 LEFT, RIGHT, STRAIGHT = range(3)
 DIRECTIONS = {LEFT: -1, RIGHT: 1, STRAIGHT: 0}
-TURN = 15  # degrees of a step
-STEP = 9.6  # pixels of a step; twice it straight on
-SIGHT = 200  # pixels that a radar sees
-RADARS = (-60, -30, 0, 30, 60)  # degrees to the heading, counter-clockwise: the first looks to the right
+TURN = 15  # degrees per step
+STEP = 9.6  # pixels per step; twice as many straight ahead
+SIGHT = 200  # range of a radar in pixels
+RADARS = (-60, -30, 0, 30, 60)  # degrees from the heading, counter-clockwise: the first looks to the right
 NOSE = ((0.0, 0.0), (16.0, -7.0), (16.0, 7.0))  # points of the car that must be on the road: (ahead, to the right)
-START_AWAY, START_TURN = 8.0, 8.0  # pixels from the middle and degrees that a start is off, at most
+START_AWAY, START_TURN = 8.0, 8.0  # largest offset of a start: pixels from the middle, degrees
 SPEEDS = (1, 240)
 _REACH = np.arange(1, SIGHT + 1)
 
 
 class CarRace(gymnasium.Env[np.ndarray[Any, Any], Any]):
-    """Observation: (5,) float32, pixels from the car to the grass along each radar. Actions: left, right, straight.
+    """A race: observations are (5,) float32, pixels from the car to the grass along each radar; actions: left, right, straight.
 
-    The car drives on, and then turns. Leaving the road ends the episode; the car stands there until it is reset.
+    In each step the car drives ahead, and then turns. Leaving the road ends the episode; the car stays there until the reset.
 
     Args:
         track: 1 to 3.
-        car_speed: steps a second at which it is shown; nothing is slowed down by it.
+        car_speed: steps per second of a video; steps themselves are not slowed down.
         reward: an expression or a function in the reward language (`docs/agents/dialects.md`); None: 1 for each step
-        that it lives.
+            on the road.
 
     Raises:
         InvalidRequest: there is no such track, or the reward function is refused.
@@ -57,13 +57,13 @@ class CarRace(gymnasium.Env[np.ndarray[Any, Any], Any]):
         self._observation = np.zeros(len(RADARS), np.float32)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Puts the car on the start, off the middle by a little."""
+        """Puts the car on the start, a little off the middle of the road."""
         super().reset(seed=seed)
-        found = track(self.number)
+        course = track(self.number)
         away = self.np_random.uniform(-START_AWAY, START_AWAY)
-        self.heading = found.heading + self.np_random.uniform(-START_TURN, START_TURN)
-        self.x, self.y = float(found.middle[0, 0]), float(found.middle[0, 1])
-        across = math.radians(found.heading)
+        self.heading = course.heading + self.np_random.uniform(-START_TURN, START_TURN)
+        self.x, self.y = float(course.middle[0, 0]), float(course.middle[0, 1])
+        across = math.radians(course.heading)
         self.x, self.y = self.x + away * math.sin(across), self.y + away * math.cos(across)
         self.is_alive = True
         self._observation = self._look()
@@ -73,12 +73,12 @@ class CarRace(gymnasium.Env[np.ndarray[Any, Any], Any]):
         """Drives and turns.
 
         Raises:
-            EnvironmentFailed: the reward function failed; it says in which line, and why.
+            EnvironmentFailed: the reward function failed; the message gives the line and the reason.
         """
         direction = DIRECTIONS[int(action)]
         if self.is_alive:
             self._drive(direction)
-        return self._observation.copy(), self._rewarded(direction), not self.is_alive, False, {}
+        return self._observation.copy(), self._reward(direction), not self.is_alive, False, {}
 
     def _drive(self, direction: int) -> None:
         ahead, angle = STEP * (2 if direction == 0 else 1), math.radians(self.heading)
@@ -88,7 +88,7 @@ class CarRace(gymnasium.Env[np.ndarray[Any, Any], Any]):
         self.is_alive = self._is_on_road()
         self._observation = self._look()
 
-    def _rewarded(self, direction: int) -> float:
+    def _reward(self, direction: int) -> float:
         if self.reward is None:
             return float(self.is_alive)
         return self.reward(self.is_alive, self._observation.tolist(), float(direction), float(TURN))
@@ -102,7 +102,7 @@ class CarRace(gymnasium.Env[np.ndarray[Any, Any], Any]):
         )
 
     def _look(self) -> np.ndarray[Any, Any]:
-        """(5,) float32: how far the road goes in the direction of each radar, in whole pixels."""
+        """(5,) float32: the length of the road in the direction of each radar, in whole pixels."""
         angles = [math.radians(self.heading + radar) for radar in RADARS]
         cos, sin = np.array([[math.cos(each)] for each in angles]), np.array([[math.sin(each)] for each in angles])
         columns = (self.x + MARGIN + _REACH * cos).round().astype(np.intp)
@@ -111,7 +111,7 @@ class CarRace(gymnasium.Env[np.ndarray[Any, Any], Any]):
         return np.where(grass.any(1), grass.argmax(1), SIGHT).astype(np.float32)
 
     def render(self) -> Any:
-        """(700, 800, 3) uint8: the track, the car, and what its radars see."""
+        """(700, 800, 3) uint8: the track, the car, and the beams of its radars."""
         if self.render_mode is None:
             return None
         from gymserve.environments.car_race.picture import paint  # Pillow is not needed to drive

@@ -1,6 +1,6 @@
-"""The reward language: the part of Python in which rewards are written, read by an interpreter of our own.
+"""The reward language: a subset of Python for reward functions, run by an interpreter of our own.
 
-A reward is an expression, such as `1 if is_alive else -10`, or one function of one parameter, by whatever names:
+A reward is an expression, for example `1 if is_alive else -10`, or one function of one parameter, with any names:
 
     def reward_func(props):
         reward = 0
@@ -8,9 +8,9 @@ A reward is an expression, such as `1 if is_alive else -10`, or one function of 
             reward = 1 + min(props["observation"]) / 200
         return reward
 
-It is made into closures once (`expressions.py`, `functions.py`, `statements.py`). No code object is ever made of
-it; what these files do not name is refused. All numbers are floats, no value is longer than `MOST_ELEMENTS`, and each call
-has a budget of steps, so that a reward can neither reach anything, nor grow, nor go on for long.
+The source is converted to closures once (`expressions.py`, `functions.py`, `statements.py`). It never becomes a code
+object, and whatever these files do not name is refused. All numbers are floats, no value is longer than `MOST_ELEMENTS`, and
+each call has a budget of nodes. So a reward function cannot reach anything else, use much memory, or run for long.
 """
 
 import ast
@@ -28,7 +28,7 @@ from gymserve.protocol.errors import EnvironmentFailed, InvalidRequest
 MOST_CHARACTERS = 5000
 MOST_NODES = 1500
 MOST_DEPTH = 40
-BUDGET = 5000  # nodes that one call may look at
+BUDGET = 5000  # nodes that one call may evaluate
 SAMPLES = (
     (True, [200.0] * 5, 0.0, 15.0),
     (True, [0.0, 40.0, 80.0, 120.0, 160.0], -1.0, 15.0),
@@ -37,10 +37,10 @@ SAMPLES = (
 
 
 class Reward:
-    """A reward function that was read. Called with the values of `PROPS`, it gives a finite float.
+    """A reward function; called with the values of `PROPS`, it returns a finite float.
 
     Raises:
-        EnvironmentFailed: it failed, or what it gave is no finite number; the text says in which line.
+        EnvironmentFailed: the function failed, or did not return a finite number; the message gives the line.
     """
 
     def __init__(self, run: Any, names: Names) -> None:
@@ -55,18 +55,20 @@ class Reward:
         value = answer[0] if isinstance(answer, tuple) else None
         if isinstance(value, (bool, float)) and math.isfinite(value):
             return float(value)
-        given = "nothing (it ends without a return)" if value is None else f"{value!r:.40}"
-        raise EnvironmentFailed(f"the reward function, line {frame.line}: it must give a finite number, not {given}")
+        returned = "nothing (it ends without a return)" if value is None else f"{value!r:.40}"
+        raise EnvironmentFailed(
+            f"the reward function, line {frame.line}: it must return a finite number, not {returned}"
+        )
 
 
 def read(source: Any) -> Reward:
-    """The reward function that this text says; it is tried on a few situations.
+    """Reads a reward function from its source, and tries it on a few samples.
 
     Raises:
-        InvalidRequest: it is not in the language, or fails; the text says in which line, and why.
+        InvalidRequest: the source is not in the language, or the function fails; the message gives the line and the reason.
     """
     if not isinstance(source, str) or not 0 < len(source) <= MOST_CHARACTERS:
-        raise InvalidRequest(f"the reward function must be a text of 1 to {MOST_CHARACTERS} characters")
+        raise InvalidRequest(f"the reward function must be a string of 1 to {MOST_CHARACTERS} characters")
     return _read(source)
 
 
@@ -75,24 +77,28 @@ def _read(source: str) -> Reward:
     try:
         tree = _parsed(textwrap.dedent(source))
         names = Names()
-        found = Reward(_function(tree, names), names)
+        reward = Reward(_function(tree, names), names)
         for sample in SAMPLES:
-            found(*sample)
+            reward(*sample)
     except Refused as refusal:
         raise InvalidRequest(f"the reward function, line {refusal.line}: {refusal}") from None
     except EnvironmentFailed as error:
         raise InvalidRequest(str(error)) from None
-    return found
+    return reward
 
 
 def _parsed(source: str) -> ast.Module:
-    """Raises: Refused: it is no Python, or too large."""
+    """Parses the source.
+
+    Raises:
+        Refused: it is not valid Python, or too large.
+    """
     try:
         tree = ast.parse(source)
     except SyntaxError as error:
-        raise Refused(error.lineno or 1, f"it is no Python: {error.msg}") from None
+        raise Refused(error.lineno or 1, f"it is not valid Python: {error.msg}") from None
     except (ValueError, RecursionError, MemoryError):
-        raise Refused(1, "it is no Python that could be read") from None
+        raise Refused(1, "it is not valid Python") from None
     for number, (depth, node) in enumerate(_nodes(tree), 1):
         line = getattr(node, "lineno", 1)
         if depth > MOST_DEPTH:
@@ -103,7 +109,7 @@ def _parsed(source: str) -> ast.Module:
 
 
 def _nodes(tree: ast.AST) -> Iterator[tuple[int, ast.AST]]:
-    """Each node, with how deep it lies; without recursion."""
+    """(depth, node) of each node; without recursion, which a deep tree would exhaust."""
     waiting = [(0, tree)]
     while waiting:
         depth, node = waiting.pop()
@@ -112,7 +118,7 @@ def _nodes(tree: ast.AST) -> Iterator[tuple[int, ast.AST]]:
 
 
 def _function(tree: ast.Module, names: Names) -> Any:
-    """What runs the only statement there is: an expression, or a function."""
+    """Compiles the only statement of the source: an expression or a function."""
     if len(tree.body) == 1 and isinstance(tree.body[0], ast.Expr):
         names.props = "props"
         names.slots = {name: index for index, name in enumerate(PROPS)}
@@ -121,18 +127,16 @@ def _function(tree: ast.Module, names: Names) -> Any:
     others = [each for each in tree.body if not isinstance(each, ast.FunctionDef)] or functions[1:]
     if others or not functions:
         line = others[0].lineno if others else 1
-        raise Refused(
-            line, "it must be one expression or one function (def reward_func(props): …), and nothing beside it"
-        )
-    only = functions[0]
-    given = only.args
-    if only.decorator_list or getattr(only, "type_params", None):
-        raise Refused(only.lineno, "a function with decorators or type parameters is refused")
-    if len(given.args) != 1 or given.posonlyargs or given.kwonlyargs or given.vararg or given.kwarg or given.defaults:
-        raise Refused(only.lineno, "the function must have one parameter, without a default")
-    names.props = given.args[0].arg
+        raise Refused(line, "it must be one expression or one function (def reward_func(props): …), and nothing else")
+    function = functions[0]
+    args = function.args
+    if function.decorator_list or getattr(function, "type_params", None):
+        raise Refused(function.lineno, "a function with decorators or type parameters is refused")
+    if len(args.args) != 1 or args.posonlyargs or args.kwonlyargs or args.vararg or args.kwarg or args.defaults:
+        raise Refused(function.lineno, "the function must have one parameter, without a default")
+    names.props = args.args[0].arg
     names.slots = {f"props.{name}": index for index, name in enumerate(PROPS)}
-    for node in ast.walk(only):
+    for node in ast.walk(function):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             names.assigned(node.id, node.lineno)
-    return body(only.body, names)
+    return body(function.body, names)

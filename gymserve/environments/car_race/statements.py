@@ -1,4 +1,4 @@
-"""Statements of the reward language, made into closures that give None, or how the block they stand in ends."""
+"""Compiles statements of the reward language to closures, which return None, or what ends their block."""
 
 import ast
 from collections.abc import Callable
@@ -7,16 +7,16 @@ from typing import Any
 from gymserve.environments.car_race.expressions import Closure, Frame, Names, Refused, expression, operation, shown
 from gymserve.environments.car_race.functions import MOST_ELEMENTS, Wrong, elements, number
 
-BREAK, CONTINUE = "break", "continue"  # a return is a tuple of the value
+BREAK, CONTINUE = "break", "continue"  # a return statement's value is returned as a tuple
 
 
 def body(statements: list[ast.stmt], names: Names) -> Closure:
-    """Runs statements one after another; gives what ended them, or None.
+    """Compiles a block: a closure that runs its statements in order, and returns what ended them, or None.
 
     Raises:
         Refused: the language has no such statement.
     """
-    steps = [(each.lineno, made) for each in statements if (made := _statement(each, names)) is not None]
+    steps = [(each.lineno, step) for each in statements if (step := _statement(each, names)) is not None]
 
     def run(frame: Frame) -> Any:
         for line, step in steps:
@@ -29,7 +29,7 @@ def body(statements: list[ast.stmt], names: Names) -> Closure:
 
 
 def _statement(node: ast.stmt, names: Names) -> Closure | None:
-    """None: it does nothing."""
+    """Compiles a statement; returns None for one that does nothing."""
     if isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and _is_text(node.value)):
         return None
     make = KINDS.get(type(node))
@@ -47,9 +47,9 @@ def _assign(node: ast.Assign, names: Names) -> Closure:
     stores = [_store(target, names) for target in node.targets]
 
     def assign(frame: Frame) -> None:
-        found = value(frame)
+        result = value(frame)
         for store in stores:
-            store(frame, found)
+            store(frame, result)
 
     return assign
 
@@ -58,7 +58,7 @@ def _store(target: ast.expr, names: Names) -> Callable[[Frame, Any], None]:
     if isinstance(target, (ast.Tuple, ast.List)):
         return _unpack(target, names)
     if not isinstance(target, ast.Name):
-        raise Refused(target.lineno, f"{shown(target)} cannot be given a value: only variables can")
+        raise Refused(target.lineno, f"{shown(target)} cannot be assigned to: only variables can")
     slot = names.assigned(target.id, target.lineno)
 
     def store(frame: Frame, value: Any) -> None:
@@ -71,10 +71,10 @@ def _unpack(target: ast.Tuple | ast.List, names: Names) -> Callable[[Frame, Any]
     stores = [_store(each, names) for each in target.elts]
 
     def unpack(frame: Frame, value: Any) -> None:
-        found = elements(value)
-        if len(found) != len(stores):
-            raise Wrong(f"a list of {len(found)} is no list of {len(stores)}")
-        for store, each in zip(stores, found, strict=True):
+        values = elements(value)
+        if len(values) != len(stores):
+            raise Wrong(f"a list of {len(values)} cannot be unpacked into {len(stores)} variables")
+        for store, each in zip(stores, values, strict=True):
             store(frame, each)
 
     return unpack
@@ -83,7 +83,7 @@ def _unpack(target: ast.Tuple | ast.List, names: Names) -> Callable[[Frame, Any]
 def _augmented(node: ast.AugAssign, names: Names) -> Closure:
     act = operation(node.op, node.lineno)
     if not isinstance(node.target, ast.Name):
-        raise Refused(node.lineno, f"{shown(node.target)} cannot be given a value: only variables can")
+        raise Refused(node.lineno, f"{shown(node.target)} cannot be assigned to: only variables can")
     before = expression(ast.copy_location(ast.Name(node.target.id), node), names)
     value, store = expression(node.value, names), _store(node.target, names)
     return lambda frame: store(frame, act(number(before(frame)), number(value(frame))))
@@ -91,7 +91,7 @@ def _augmented(node: ast.AugAssign, names: Names) -> Closure:
 
 def _annotated(node: ast.AnnAssign, names: Names) -> Closure:
     if node.value is None:
-        raise Refused(node.lineno, "a variable without a value")
+        raise Refused(node.lineno, "the variable has no value")
     return _assign(ast.copy_location(ast.Assign([node.target], node.value), node), names)
 
 
@@ -123,7 +123,7 @@ def _for(node: ast.For, names: Names) -> Closure:
 
 
 def _range(node: ast.expr, names: Names) -> Closure | None:
-    """`range(n)` or `range(n, m)`; None: it is something else."""
+    """Compiles `range(n)` or `range(n, m)`; returns None for another expression."""
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range"):
         return None
     if node.keywords or not 1 <= len(node.args) <= 2:
@@ -134,7 +134,7 @@ def _range(node: ast.expr, names: Names) -> Closure | None:
         *first, last = (number(bound(frame)) for bound in bounds)
         start = first[0] if first else 0.0
         if not (start.is_integer() and last.is_integer() and abs(start) < 2**31 and last - start <= MOST_ELEMENTS):
-            raise Wrong(f"range is of whole numbers, at most {MOST_ELEMENTS} of them")
+            raise Wrong(f"range needs whole numbers, and may have at most {MOST_ELEMENTS} elements")
         return [float(each) for each in range(int(start), int(last))]
 
     return count
@@ -149,7 +149,7 @@ def _return(node: ast.Return, names: Names) -> Closure:
 
 def _leave(node: ast.Break | ast.Continue, names: Names) -> Closure:
     if not names.loops:
-        raise Refused(node.lineno, f"{ast.unparse(node)} stands outside of a loop")
+        raise Refused(node.lineno, f"{ast.unparse(node)} is outside of a loop")
     end = BREAK if isinstance(node, ast.Break) else CONTINUE
     return lambda frame: end
 

@@ -1,4 +1,4 @@
-"""The tracks: closed curves of one width on a picture of 800 x 700 pixels, x to the right and y downwards."""
+"""The tracks: closed roads of constant width on a picture of 800 x 700 pixels, x to the right and y downwards."""
 
 import math
 from functools import cache
@@ -8,9 +8,9 @@ import numpy as np
 
 WIDTH, HEIGHT = 800, 700  # pixels
 ROAD = 70.0  # pixels across: too narrow to drive in circles
-MARGIN = 220  # pixels of grass around the picture, further than any radar sees
-SAMPLES = 40  # of the curve between two of its points
-CORNERS = {  # points that the middle of the road goes through, one after another; the first is the start
+MARGIN = 220  # pixels of grass around the picture, more than the range of a radar
+SAMPLES = 40  # points of the curve between two corners
+CORNERS = {  # points that the middle of the road passes through, in order; the first is the start
     1: (
         (400, 605), (600, 590), (700, 480), (690, 250), (580, 110), (400, 95), (220, 110), (110, 250), (100, 480), (200, 590),
     ),
@@ -31,9 +31,9 @@ class Track(NamedTuple):
     """A track.
 
     Attributes:
-        road: (HEIGHT + 2 * MARGIN, WIDTH + 2 * MARGIN) bool, where the road is; pixel (x, y) is `road[y + MARGIN, x + MARGIN]`.
-        middle: (n, 2) float64, points of the road's middle some pixels apart, beginning at the start.
-        heading: degrees from the x axis, counter-clockwise, in which cars start.
+        road: (HEIGHT + 2 * MARGIN, WIDTH + 2 * MARGIN) bool, true on the road; pixel (x, y) is `road[y + MARGIN, x + MARGIN]`.
+        middle: (n, 2) float64, points on the middle of the road, some pixels apart, from the start on.
+        heading: the cars' heading at the start, in degrees from the x axis, counter-clockwise.
     """
 
     road: np.ndarray[Any, Any]
@@ -43,7 +43,7 @@ class Track(NamedTuple):
 
 @cache
 def track(number: int) -> Track:
-    """The track of this number, 1 to 3; drawn once in each process."""
+    """The track of this number, 1 to 3; drawn once per process."""
     middle = _curve(np.array(CORNERS[number], np.float64))
     road = np.zeros((HEIGHT + 2 * MARGIN, WIDTH + 2 * MARGIN), bool)
     reach = int(ROAD // 2) + 1

@@ -1,6 +1,6 @@
-"""Mobile-edge offloading beneath a vehicle that carries a reflecting surface, as RUNT's users know it.
+"""RUNT's environments: mobile-edge offloading with a reflecting surface on an aerial vehicle.
 
-Importing this package imports no environment; `register` only tells Gymnasium where they are.
+Importing this package imports no environment; `register` only gives Gymnasium their entry points.
 """
 
 from gymserve.environments.offloading.registration import CONTINUOUS, DISCRETE, EPISODE_STEPS, register

@@ -1,4 +1,4 @@
-"""The same task for algorithms that choose among so many actions."""
+"""The offloading task with discrete actions."""
 
 import itertools
 from typing import Any
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gymserve.environments.offloading import radio
 from gymserve.environments.offloading.environment import Offloading
 
-GROUPS = 4  # of neighbours on the ring, at most, which send or compute together
+GROUPS = 4  # largest number of groups of neighbours on the ring, which send or compute together
 POWERS = (0.5, 1.0)
 FLIGHTS = (
     (0.5, 0.5, 0.5), (0.0, 0.5, 0.5), (1.0, 0.5, 0.5), (0.5, 0.0, 0.5), (0.5, 1.0, 0.5), (0.5, 0.5, 0.0), (0.5, 0.5, 1.0),
@@ -18,24 +18,23 @@ FLIGHTS = (
 
 
 def joint_actions(users: int) -> NDArray[np.float32]:
-    """(2^g · 2 · 7, 3 n + 8) actions of `Offloading` for n users in g = min(n, 4) groups, in this order: which groups send
-    (none first, all last), at half or full power, and the vehicle stays, or goes 50 m against or along x, y, z.
+    """(2^g · 2 · 7, 3 n + 8) actions of `Offloading` for n users in g = min(n, 4) groups.
 
-    Who sends has equal shares of the server, and the surface's phases are equal.
+    An action says which groups send (in this order: none first, all last), whether at half or full power, and whether the
+    vehicle stays, or flies 50 m against or along x, y or z. Users that send have equal shares of the server, and the surface's
+    phases are equal.
     """
     groups = min(users, GROUPS)
-    of_group = np.arange(users) * groups // users
-    found = [
-        np.concatenate(
-            [np.array(sent)[of_group], np.ones(users), np.full(users, power), np.zeros(radio.COLUMNS), flight]
-        )
+    group = np.arange(users) * groups // users
+    actions = [
+        np.concatenate([np.array(sent)[group], np.ones(users), np.full(users, power), np.zeros(radio.COLUMNS), flight])
         for sent, power, flight in itertools.product(itertools.product((0.0, 1.0), repeat=groups), POWERS, FLIGHTS)
     ]
-    return np.array(found, np.float32)
+    return np.array(actions, np.float32)
 
 
 class OffloadingDiscrete(Offloading):
-    """`Offloading` with the actions of `joint_actions`, by their numbers; takes the same arguments."""
+    """`Offloading` with the actions of `joint_actions`, by their index; takes the same arguments."""
 
     def _actions(self) -> spaces.Space[Any]:
         self.choices = joint_actions(self.users)

@@ -1,18 +1,18 @@
-"""What computing, sending and flying cost, in joules."""
+"""The energy of computing, sending and flying, in joules."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 SWITCHED = 1e-27  # effective capacitance of a processor
-BLADE, INDUCED = 79.86, 88.63  # watts, in hovering
+BLADE, INDUCED = 79.86, 88.63  # watts when hovering
 TIP_SPEED, INDUCED_SPEED = 120.0, 4.03  # metres a second
 PARASITE = 0.5 * 0.6 * 1.225 * 0.05 * 0.503  # drag ratio, density of air, solidity, disc area
 WEIGHT = 20.0  # newtons
 
 
 def computing(cycles: Array, frequency: float) -> Array:
-    """Of a processor that runs so many cycles at `frequency` hertz: κ f² c.
+    """The energy of a processor for a number of cycles at `frequency` hertz: κ f² c.
 
     Mao et al. 2017, A Survey on Mobile Edge Computing: The Communication Perspective, section II.
     """
@@ -20,18 +20,20 @@ def computing(cycles: Array, frequency: float) -> Array:
 
 
 def sending(power: Array, seconds: Array) -> Array:
-    """Of a transmitter: p t. The same survey, section II."""
+    """The energy of a transmitter: p t. The same survey, section II."""
     return power * seconds
 
 
 def flying(moved: Array, seconds: float) -> float:
-    """Of a rotary-wing vehicle that moves in a straight line within `seconds`; rising is paid for by its weight.
+    """The energy of a rotary-wing vehicle that moves in a straight line within `seconds`.
+
+    Climbing costs the vehicle's weight times the height.
 
     P(v) = P0 (1 + 3 v² / U²) + Pi (√(1 + v⁴ / 4 v0⁴) - v² / 2 v0²)^½ + ½ d0 ρ s A v³: Zeng, Xu and Zhang 2019,
     Energy Minimization for Wireless Communication with Rotary-Wing UAV, equation 12 with the values of its table I.
 
     Args:
-        moved: (3,) metres; the third is upwards.
+        moved: (3,) metres, the third upwards.
     """
     speed = float(np.hypot(moved[0], moved[1])) / seconds
     ratio = speed**2 / (2 * INDUCED_SPEED**2)

@@ -1,4 +1,4 @@
-"""Users with tasks, a base station with a server, and a vehicle whose surface reflects what the users send."""
+"""The offloading task: users, a base station with a server, and a vehicle whose surface reflects the users' signals."""
 
 from typing import Any
 
@@ -13,35 +13,36 @@ from gymserve.environments.offloading.tasks import Averages, Tasks
 Array = NDArray[np.float64]
 MOST_USERS = 100
 SLOT = 5.0  # seconds
-PATIENCE = 4 * SLOT  # seconds after which a task is given up
-POWER = 0.5  # watts that a user sends with at most
+PATIENCE = 4 * SLOT  # seconds until a task is given up
+POWER = 0.5  # a user's maximum transmission power in watts
 SIDE, LOWEST, HIGHEST = 100.0, 20.0, 120.0  # metres: the vehicle flies within ±SIDE, ±SIDE, LOWEST … HIGHEST
-REACH = 50.0  # metres that it flies in a slot, along each axis
+REACH = 50.0  # metres that the vehicle can fly per slot, along each axis
 STATION = np.array([0.0, 0.0, 10.0])
-RING = 80.0  # metres from the station: where the users are
-LEAST_CAPACITY = 0.01  # of the server, for any task that it gets
-LEAST_SHARE, LEAST_POWER = 0.2, 0.2  # of what an action can ask for
-TIME_WEIGHT, ENERGY_WEIGHT, FLIGHT_WEIGHT = 0.05, 0.05, 5e-5  # of a second, and of a joule
-LATE = 0.2  # for a task that is not done within its limit
+RING = 80.0  # the users' distance from the station in metres
+LEAST_CAPACITY = 0.01  # least part of the server for a task that is sent
+LEAST_SHARE, LEAST_POWER = 0.2, 0.2  # lower bounds of an action's values
+TIME_WEIGHT, ENERGY_WEIGHT, FLIGHT_WEIGHT = 0.05, 0.05, 5e-5  # cost of a second, of a joule, of a joule of flight
+LATE = 0.2  # cost of a task that misses its time limit
 
 
 class Offloading(gymnasium.Env[NDArray[np.float32], Any]):
-    """RUNT's task: who computes on their own, who on the server, at which power, and where the surface hovers.
+    """RUNT's task: decide which users send their tasks to the server, at which power, and where the surface flies.
 
-    Observation, (4 n + 4,) float32 in [0, 1], of n users: their tasks' cycles, sizes and time limits (1: twice the average;
+    Observation, (4 n + 4,) float32 in [0, 1], for n users: their tasks' cycles, sizes and time limits (1: twice the average;
     no cycles: no task), their own processors' backlogs (1: 20 s); the vehicle's x, y, z in its area; the server's free part.
 
-    Action, (3 n + 8,) float32 in [0, 1]: who sends their task to the server (from 0.5 on), their shares of what is free of it,
-    their powers (1: 0.5 W); five phases of the surface (1: 2 π); the vehicle's flight along x, y, z (0 … 1: -50 … 50 m).
+    Action, (3 n + 8,) float32 in [0, 1]: which users send their task to the server (from 0.5 on), their shares of the server's
+    free part, their powers (1: 0.5 W); five phases of the surface (1: 2 π); the vehicle's flight along x, y, z (0 … 1: -50 …
+    50 m).
 
-    Reward: minus what the slot cost: for each task 0.05 a second, 0.05 a joule, 0.2 if it is late; 0.00005 a joule of flight.
-    A task that is not done after 20 s is given up.
+    Reward: minus the cost of the slot: for each task 0.05 per second, 0.05 per joule, 0.2 if it is late; 0.00005 per joule of
+    flight. A task that is not done after 20 s is given up.
 
     Args:
-        n_UE: how many users there are, evenly on a ring.
-        task_size_average: kilobytes; task_comsumption_average: millions of cycles; task_time_average: seconds.
+        n_UE: the number of users, evenly spaced on a ring.
+        task_size_average: in kilobytes; task_comsumption_average: in millions of cycles; task_time_average: in seconds.
         task_arrival_rate: the probability of a task, for each user in each slot of 5 s.
-        UE_computation_capacity, MEC_computation_capacity: millions of cycles a second of each user, and of the server.
+        UE_computation_capacity, MEC_computation_capacity: millions of cycles per second, of each user and of the server.
     """
 
     metadata = {"render_modes": []}
@@ -80,10 +81,10 @@ class Offloading(gymnasium.Env[NDArray[np.float32], Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Begins with an idle system, or with the one that `options["observation"]` shows.
+        """Begins with an idle system, or with the state that `options["observation"]` describes.
 
         Raises:
-            ValueError: that is no observation.
+            ValueError: that is not a valid observation.
         """
         super().reset(seed=seed)
         self.tasks = self._arriving()
@@ -108,7 +109,7 @@ class Offloading(gymnasium.Env[NDArray[np.float32], Any]):
 
     @property
     def free(self) -> float:
-        """Millions of cycles a second of the server that no task has."""
+        """The server's free capacity in millions of cycles per second."""
         return max(0.0, self.server - sum(capacity for capacity, _ in self.busy))
 
     def _observation(self) -> NDArray[np.float32]:
@@ -118,56 +119,56 @@ class Offloading(gymnasium.Env[NDArray[np.float32], Any]):
         return np.clip(np.concatenate(parts), 0.0, 1.0).astype(np.float32)
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """One slot. `info` tells the parts of its cost, and how many tasks were done and late."""
+        """Runs one slot; `info` has the parts of its cost, and the numbers of tasks and of late tasks."""
         send, share, power, phases, flight = self._read(action)
-        there = self.tasks.there
+        has_task = self.tasks.present
         flown = self._fly(flight)
         seconds, joules = np.zeros(self.users), np.zeros(self.users)
-        for who, done in ((there & ~send, self._compute), (there & send, self._offload)):
-            used, spent = done(who, share, power, phases)
-            seconds[who], joules[who] = used[who], spent[who]
-        late = int((seconds > self.tasks.limits)[there].sum())
+        for users, act in ((has_task & ~send, self._compute), (has_task & send, self._offload)):
+            used, spent = act(users, share, power, phases)
+            seconds[users], joules[users] = used[users], spent[users]
+        late = int((seconds > self.tasks.limits)[has_task].sum())
         cost = TIME_WEIGHT * seconds.sum() + ENERGY_WEIGHT * joules.sum() + FLIGHT_WEIGHT * flown + LATE * late
         info = {
             "seconds": float(seconds.sum()), "joules": float(joules.sum()), "flight_joules": flown,
-            "tasks": int(there.sum()), "late": late,
+            "tasks": int(has_task.sum()), "late": late,
         }  # fmt: skip
         self._next_slot()
         return self._observation(), -float(cost), False, False, info
 
     def _read(self, action: Any) -> tuple[NDArray[np.bool_], Array, Array, Array, Array]:
-        """Who sends; shares 0 … 1, powers in watts, (n,) each; (COLUMNS,) radians; (3,) metres."""
-        given = np.clip(np.asarray(action, np.float64), 0.0, 1.0)
+        """(users that send, shares 0 … 1, powers in watts), each (n,); phases, (COLUMNS,) radians; flight, (3,) metres."""
+        clipped = np.clip(np.asarray(action, np.float64), 0.0, 1.0)
         ends = [self.users, 2 * self.users, 3 * self.users, 3 * self.users + radio.COLUMNS]
-        send, share, power, phases, flight = np.split(given, ends)
+        send, share, power, phases, flight = np.split(clipped, ends)
         share, power = np.maximum(share, LEAST_SHARE), np.maximum(power, LEAST_POWER)
         return send >= 0.5, share, power * POWER, phases * 2 * np.pi, (2 * flight - 1) * REACH
 
     def _fly(self, flight: Array) -> float:
-        """Moves the vehicle within its area; the joules that it took."""
+        """Moves the vehicle within its area; returns the joules of the flight."""
         before = self.vehicle
         self.vehicle = np.clip(before + flight, self._low, self._high)
         return energy.flying(self.vehicle - before, SLOT)
 
-    def _compute(self, who: NDArray[np.bool_], share: Array, power: Array, phases: Array) -> tuple[Array, Array]:
-        """Seconds and joules, (n,) each, of tasks on their users' own processors, behind what these have to do already."""
+    def _compute(self, users: NDArray[np.bool_], share: Array, power: Array, phases: Array) -> tuple[Array, Array]:
+        """(seconds, joules), each (n,), of tasks on the users' own processors, after their backlogs."""
         before = self.backlogs
-        self.backlogs = np.minimum(before + np.where(who, self.tasks.cycles / self.own, 0.0), PATIENCE)
+        self.backlogs = np.minimum(before + np.where(users, self.tasks.cycles / self.own, 0.0), PATIENCE)
         cycles = (self.backlogs - before) * self.own * 1e6
         return self.backlogs, energy.computing(cycles, self.own * 1e6)
 
-    def _offload(self, who: NDArray[np.bool_], share: Array, power: Array, phases: Array) -> tuple[Array, Array]:
-        """Seconds and joules of tasks that are sent to the server, which divides what is free of it by the shares.
+    def _offload(self, users: NDArray[np.bool_], share: Array, power: Array, phases: Array) -> tuple[Array, Array]:
+        """(seconds, joules), each (n,), of tasks on the server, which divides its free capacity by the shares.
 
-        Its own energy comes from the mains, and is not counted.
+        The server's own energy comes from the mains, and is not counted.
         """
         gains = radio.channel_gains(self.places, STATION, self.vehicle, phases)
-        rates = np.maximum(radio.rates(gains, power, who), 1.0)  # bits a second
+        rates = np.maximum(radio.rates(gains, power, users), 1.0)  # bits per second
         sending = np.minimum(self.tasks.sizes * 8e3 / rates, PATIENCE)
-        weights = np.where(who, share, 0.0)
+        weights = np.where(users, share, 0.0)
         capacity = np.maximum(self.free * weights / max(weights.sum(), LEAST_SHARE), LEAST_CAPACITY * self.server)
         seconds = np.minimum(sending + self.tasks.cycles / capacity, PATIENCE)
-        self.busy += [(capacity[user], seconds[user]) for user in np.flatnonzero(who)]
+        self.busy += [(capacity[user], seconds[user]) for user in np.flatnonzero(users)]
         return seconds, energy.sending(power, sending)
 
     def _next_slot(self) -> None:

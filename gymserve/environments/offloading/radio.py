@@ -1,6 +1,6 @@
-"""How fast users reach the base station: over a direct path that is built up, and over the surface in the air.
+"""The users' data rates to the base station, over a direct path that buildings block, and over the surface in the air.
 
-Distances in metres, powers in watts, bandwidths in hertz, rates in bits a second, phases and angles in radians.
+Distances in metres, powers in watts, bandwidths in hertz, rates in bits per second, phases and angles in radians.
 """
 
 import numpy as np
@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 WAVELENGTH = 0.0857  # 3.5 GHz
-BLOCKAGE = 10 ** (-45 / 20)  # of a direct path's amplitude, by what is built between
-COLUMNS = 5  # of the surface, each with a phase of its own
-ELEMENTS = 200  # of a column, half a wavelength apart
-ELEMENT_GAIN = np.pi  # of a square patch of half a wavelength's side
-BANDWIDTH = 2e6  # of all users together
-NOISE = 3.2e-20  # a hertz: -174 dBm, and 9 dB of the receiver
+BLOCKAGE = 10 ** (-45 / 20)  # attenuation of a direct path's amplitude by buildings
+COLUMNS = 5  # of the surface, each with its own phase
+ELEMENTS = 200  # per column, half a wavelength apart
+ELEMENT_GAIN = np.pi  # of a square patch with sides of half a wavelength
+BANDWIDTH = 2e6  # for all users together
+NOISE = 3.2e-20  # watts per hertz: -174 dBm, and 9 dB from the receiver
 
 
 def free_space(distances: Array) -> Array:
@@ -33,20 +33,20 @@ def element_gain(elements: int) -> float:
 
 
 def array_factor(phases: Array, directions: Array) -> Array:
-    """How well the columns add up for each user, 0 … 1: |Σ exp(j (θ_k + π k u))| / K.
+    """The array factor of the columns for each user, 0 … 1: |Σ exp(j (θ_k + π k u))| / K.
 
     Balanis 2016, Antenna Theory, chapter 6, for half a wavelength between columns.
 
     Args:
-        phases: (COLUMNS,) that the columns are set to.
-        directions: (users,) sum of the cosines of arrival and departure along the columns' axis.
+        phases: (COLUMNS,) phases of the columns.
+        directions: (users,) sums of the cosines of arrival and departure along the columns' axis.
     """
     turns = phases + np.pi * np.outer(directions, np.arange(COLUMNS))
     return np.abs(np.exp(1j * turns).sum(axis=1)) / COLUMNS
 
 
 def channel_gains(users: Array, station: Array, surface: Array, phases: Array) -> Array:
-    """(users,) power gains: the direct path and the reflected one, which the surface sets in phase with it.
+    """(users,) power gains of the direct path and the reflected one, which the surface brings into phase with it.
 
     Wu and Zhang 2019, Intelligent Reflecting Surface Enhanced Wireless Network via Joint Active and Passive Beamforming.
 
@@ -64,7 +64,7 @@ def channel_gains(users: Array, station: Array, surface: Array, phases: Array) -
 
 
 def rates(gains: Array, powers: Array, sending: NDArray[np.bool_]) -> Array:
-    """(users,) rates of those that send, who share the bandwidth equally: b · log2(1 + p g / (N0 b)); 0 of the others.
+    """(users,) rates: users that send share the bandwidth equally, b · log2(1 + p g / (N0 b)); others have 0.
 
     Shannon 1948, A Mathematical Theory of Communication.
     """

@@ -1,4 +1,4 @@
-"""The environments' ids."""
+"""The ids of the offloading environments."""
 
 import gymnasium
 
@@ -8,7 +8,7 @@ _ENTRIES = {CONTINUOUS: "environment:Offloading", DISCRETE: "discrete:Offloading
 
 
 def register() -> None:
-    """Tells Gymnasium of the environments; a second call changes nothing."""
+    """Registers the environments with Gymnasium; a second call changes nothing."""
     for env_id, entry in _ENTRIES.items():
         if env_id not in gymnasium.registry:
             entry_point = f"gymserve.environments.offloading.{entry}"

@@ -1,4 +1,4 @@
-"""The users' tasks: which come, and how large they are."""
+"""The users' tasks: their arrival and their sizes."""
 
 from typing import NamedTuple
 
@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-SPREAD = 0.15  # standard deviation, as a part of the average
-LEAST, MOST = 0.1, 2.0  # of the average
+SPREAD = 0.15  # standard deviation as a fraction of the average
+LEAST, MOST = 0.1, 2.0  # bounds as fractions of the average
 
 
 class Averages(NamedTuple):
-    """Of a task: cycles in millions, size in kilobytes, time limit in seconds."""
+    """Average values of a task: cycles in millions, size in kilobytes, time limit in seconds."""
 
     cycles: float
     size: float
@@ -19,7 +19,7 @@ class Averages(NamedTuple):
 
 
 class Tasks(NamedTuple):
-    """One a user at most, each (users,) float64 in the units of `Averages`; a user without one has no cycles."""
+    """At most one task per user; each field is (users,) float64 in the units of `Averages`, 0 cycles for no task."""
 
     cycles: Array
     sizes: Array
@@ -27,12 +27,12 @@ class Tasks(NamedTuple):
 
     @classmethod
     def arriving(cls, averages: Averages, rate: float, users: int, random: np.random.Generator) -> "Tasks":
-        """What comes in one slot: a task with probability `rate` for each user, of normally distributed size."""
-        come = random.random(users) < rate
-        parts = np.clip(random.normal(1.0, SPREAD, (3, users)), LEAST, MOST) * come
+        """Draws the tasks of one slot: each user gets one with probability `rate`, with normally distributed values."""
+        arrives = random.random(users) < rate
+        parts = np.clip(random.normal(1.0, SPREAD, (3, users)), LEAST, MOST) * arrives
         return cls(*(part * average for part, average in zip(parts, averages, strict=True)))
 
     @property
-    def there(self) -> NDArray[np.bool_]:
-        """(users,) who has a task."""
+    def present(self) -> NDArray[np.bool_]:
+        """(users,): whether each user has a task."""
         return self.cycles > 0

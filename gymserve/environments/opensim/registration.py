@@ -1,8 +1,8 @@
-"""The environments' ids, present and past."""
+"""The environments' ids, and their old aliases."""
 
 import gymnasium
 
-_ENTRIES = {  # id → (entry point, most steps of an episode)
+_ENTRIES = {  # id → (entry point, max_episode_steps)
     "osim/Arm2D-v0": ("arm:Arm2D", 200),
     "osim/L2M2019-v0": ("learn_to_move:LearnToMove", 2500),
     "osim/Prosthetics-v0": ("prosthetics:Prosthetics", 1000),
@@ -17,7 +17,7 @@ ALIASES = {
 
 
 def register() -> None:
-    """Tells Gymnasium of the environments; a second call changes nothing."""
+    """Registers the environments with Gymnasium; a second call changes nothing."""
     for env_id, (entry, steps) in _ENTRIES.items():
         if env_id not in gymnasium.registry:
             gymnasium.register(env_id, entry_point=f"gymserve.environments.opensim.{entry}", max_episode_steps=steps)

@@ -4,7 +4,7 @@ import select
 import socket
 from typing import Any
 
-from gymserve.environments.foreign import words
+from gymserve.environments.foreign import error_text
 from gymserve.hosts.host.channel import Channel
 from gymserve.hosts.host.stream import Stream
 from gymserve.hosts.instance import answers
@@ -63,7 +63,7 @@ class Workers(Channel):
             failure = Failure.of(error)
         except BaseException as error:  # the edge of the process: whatever an environment returned
             self.host.log.exception("%s failed", message.verb)
-            failure = Failure("EnvironmentFailed", [f"{message.verb} failed: {words(error)}"])
+            failure = Failure("EnvironmentFailed", [f"{message.verb} failed: {error_text(error)}"])
         self.send(encode(Reply(failure, answer)))
 
     def _answer(self, request: HostRequest) -> Any:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from gymserve import environments
-from gymserve.environments.foreign import close, words
+from gymserve.environments.foreign import close, error_text
 from gymserve.hosts import folders
 from gymserve.hosts.instance import blame
 from gymserve.hosts.instance.graded import Graded
@@ -114,7 +114,7 @@ def _replayed(
         except errors.NotReplayable as error:
             recorded.lost = str(error)
         except BaseException as error:
-            told = type(error).__name__ if instance.recipe.is_graded else words(error)
+            told = type(error).__name__ if instance.recipe.is_graded else error_text(error)
             recorded.lost = f"the environment raised {told} when it was replayed"
         finally:
             recorded.pulse[INSTANCE] = 0

@@ -137,8 +137,8 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("write_training_params", {"enable_wandb": "maybe"}, "enable_wandb must be true or false"),
     ("write_training_params", {"reward_function": "def f(p):\n    import os\n    return 1"}, "line 2: Import"),
     ("write_training_params", {"reward_function": "().__class__"}, "line 1: Attribute"),
-    ("write_training_params", {"reward_function": "1" * 10_000}, "a text of 1 to 5000 characters"),
-    ("write_training_params", {"reward_function": ["1"]}, "a text of 1 to 5000 characters"),
+    ("write_training_params", {"reward_function": "1" * 10_000}, "a string of 1 to 5000 characters"),
+    ("write_training_params", {"reward_function": ["1"]}, "a string of 1 to 5000 characters"),
 ]
 
 
