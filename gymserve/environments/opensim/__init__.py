@@ -1,6 +1,6 @@
 """Musculoskeletal environments on OpenSim: Learning to Run, AI for Prosthetics, Learn to Move, and an arm.
 
-Importing this package imports neither OpenSim nor the environments; `register` only tells Gymnasium where they are.
+Importing this package imports neither OpenSim nor the environments; `register` only gives Gymnasium their entry points.
 """
 
 from gymserve.environments.opensim.physics.models import FETCH, present

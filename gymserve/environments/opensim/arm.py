@@ -1,4 +1,4 @@
-"""Arm2D: an arm of two joints and six muscles that holds its wrist at a target."""
+"""Arm2D: an arm of two joints and six muscles that should keep its wrist at a target."""
 
 import math
 from typing import Any
@@ -13,14 +13,24 @@ from gymserve.environments.opensim.physics import models
 from gymserve.environments.opensim.physics.simulation import Simulation, library
 
 JOINTS = ("r_shoulder", "r_elbow")
-SEEN_MUSCLES = ("BIClong", "BICshort", "BRA", "TRIlat", "TRIlong", "TRImed")  # actions are in the model's order
+SEEN_MUSCLES = (
+    "BIClong",
+    "BICshort",
+    "BRA",
+    "TRIlat",
+    "TRIlong",
+    "TRImed",
+)  # the observation's order; actions have the model's
 WRIST = "r_radius_styloid"
 SHOULDER_HEIGHT = 0.8  # m
 TARGET_COLOUR = (60, 170, 80)
 
 
 class Arm2D(Musculoskeletal):
-    """Reward: 1 - |wrist - target|², in m (osim-rl 3.0.11, `osim/env/arm.py`). It never ends before its limit."""
+    """The arm; its reward is 1 - |wrist - target|², in m (osim-rl 3.0.11, `osim/env/arm.py`).
+
+    An episode never ends before its time limit.
+    """
 
     observation_names = (
         "target x", "target y",
@@ -60,11 +70,11 @@ class Arm2D(Musculoskeletal):
         y.setLocked(state, False)
         y.setValue(state, self.target[1], False)
         y.setLocked(state, True)
-        self.simulation.go_on_from(state)
+        self.simulation.continue_from(state)
 
     def _wrist(self) -> tuple[float, float]:
-        found = self.simulation.markers[WRIST].getLocationInGround(self.simulation.state)
-        return found.get(0), found.get(1)
+        location = self.simulation.markers[WRIST].getLocationInGround(self.simulation.state)
+        return location.get(0), location.get(1)
 
     def _reward(self) -> float:
         x, y = self._wrist()
@@ -74,7 +84,7 @@ class Arm2D(Musculoskeletal):
         return 0.12, 0.7, 0.15
 
     def _decorate(self, canvas: Canvas) -> None:
-        """The target, at the wrist's distance from the middle of the body."""
+        """Draws the target, at the wrist's distance from the middle of the body."""
         depth = self.simulation.markers[WRIST].getLocationInGround(self.simulation.state).get(2)
         canvas.ball((*self.target, depth), 0.03, TARGET_COLOUR)
 
@@ -92,12 +102,12 @@ class Arm2D(Musculoskeletal):
 
 
 def _add_target(model: Any) -> None:
-    """The target as a body of 0.1 g, as the old code has it: the integrator's steps depend on all that moves."""
+    """Adds the target as a body of 0.1 g, like osim-rl: the integrator's steps depend on everything that moves."""
     opensim = library()
     body = opensim.Body("target", 0.0001, opensim.Vec3(0), opensim.Inertia(1, 1, 0.0001, 0, 0, 0))
     origin, behind = opensim.Vec3(0), opensim.Vec3(0, 0, -0.25)
     joint = opensim.PlanarJoint("target-joint", model.getGround(), origin, origin, body, behind, origin)
     for component in (body, joint):
-        component.thisown = False  # the model deletes it
+        component.thisown = False  # the model owns and deletes it
     model.addJoint(joint)
     model.addBody(body)

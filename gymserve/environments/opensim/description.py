@@ -1,4 +1,4 @@
-"""The whole state of a model under the names that osim-rl's `get_state_desc` gave it: the observation's dict form."""
+"""The whole state of a model under the names of osim-rl's `get_state_desc`: the dict form of observations."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ MUSCLE = ("activation", "fiber_length", "fiber_velocity", "fiber_force")
 
 
 class Description:
-    """Reads a simulation.
+    """Reads the state of a simulation.
 
-    `tree` names what `read` answers: joints' coordinates (rad, m), speeds and accelerations; bodies' positions,
-    rotations (about the body's x, y, z), their velocities and accelerations in the ground frame; what forces record (N,
-    Nm); muscles (fibre length in m, force in N); markers; the centre of mass.
+    `tree` names the entries that `read` returns: joints' coordinates (rad, m), speeds and accelerations; bodies' positions,
+    rotations (about the body's x, y, z), their velocities and accelerations in the ground frame; the recorded values of forces
+    (N, Nm); muscles (fibre length in m, force in N); markers; the centre of mass.
     """
 
     def __init__(self, simulation: Simulation) -> None:
@@ -35,14 +35,14 @@ class Description:
         }
 
     def read(self) -> np.ndarray:
-        """(layout.size(tree),) float64."""
+        """Reads the entries: (layout.size(tree),) float64."""
         simulation, state = self._simulation, self._simulation.state
         entries: list[float] = []
         for read in ("getValue", "getSpeedValue", "getAccelerationValue"):
             for coordinates in self._joints.values():
                 entries += [getattr(coordinate, read)(state) for coordinate in coordinates]
         bodies = list(simulation.bodies.values())
-        for linear in (
+        for read_vector in (
             lambda body: body.getPositionInGround(state),
             lambda body: body.getLinearVelocityInGround(state),
             lambda body: body.getLinearAccelerationInGround(state),
@@ -51,7 +51,7 @@ class Description:
             lambda body: body.getAngularAccelerationInGround(state),
         ):
             for body in bodies:
-                entries += vector(linear(body))
+                entries += vector(read_vector(body))
         for force in simulation.forces.values():
             recorded = force.getRecordValues(state)
             entries += [recorded.get(i) for i in range(recorded.size())]
@@ -72,6 +72,6 @@ class Description:
         return np.array(entries)
 
 
-def vector(found: Any) -> list[float]:
-    """The three numbers of one of OpenSim's vectors."""
-    return [found.get(0), found.get(1), found.get(2)]
+def vector(vec3: Any) -> list[float]:
+    """The three numbers of an `opensim.Vec3`."""
+    return [vec3.get(0), vec3.get(1), vec3.get(2)]

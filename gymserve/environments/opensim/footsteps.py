@@ -1,4 +1,4 @@
-"""Learn to Move's reward: for being alive, for each footstep, and for what a round asks.
+"""Learn to Move's reward: for being alive, for each footstep, and for the task of a round.
 
 Source: osim-rl 3.0.11, `osim/env/osim.py`, `get_reward_1` and `get_reward_2`.
 """
@@ -8,39 +8,40 @@ from typing import Any
 
 from gymserve.environments.opensim.physics.simulation import STEP_SECONDS
 
-ALIVE = 0.1  # a step
-FOOTSTEP = 10.0  # for each second of it
-VELOCITY = {1: 1.0, 2: 3.0}  # for each metre by which the pelvis has missed the target velocity, by round
+ALIVE = 0.1  # per step
+FOOTSTEP = 10.0  # per second of a footstep
+VELOCITY = {1: 1.0, 2: 3.0}  # round → penalty per metre by which the pelvis has missed the target velocity
 FINISHED_FIRST_ROUND = 10.0
 TARGET_REACHED = 500.0
-FOOTSTEPS_OF_A_WALK = 5  # more than these, and the second round's last, unfinished footstep counts
+FOOTSTEPS_OF_A_WALK = 5  # after more than these, the second round's last, unfinished footstep counts
 
 
 class Footsteps:
-    """The books of an episode. `number` is 1 or 2, the round's."""
+    """Counts the footsteps of an episode, and rewards them; `number` is the round, 1 or 2."""
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.count = 0
-        self.new = False  # whether the last step ended with a foot newly on the ground
+        self.new = False  # whether a foot landed in the last step
         self._on_ground = (True, True)
         self._begin()
 
     def _begin(self) -> None:
         self._seconds = self._effort = self._missed_x = self._missed_y = 0.0
 
-    def books(self) -> list[Any]:
-        """All of it as plain data, for `reopen`."""
+    def save(self) -> list[Any]:
+        """The state as plain data, for `restore`."""
         sums = [self._seconds, self._effort, self._missed_x, self._missed_y]
         return [self.count, self.new, list(self._on_ground), sums]
 
-    def reopen(self, books: list[Any]) -> None:
-        self.count, self.new, (right, left), sums = books
+    def restore(self, saved: list[Any]) -> None:
+        """Restores the state that `save` returned."""
+        self.count, self.new, (right, left), sums = saved
         self._on_ground = (right, left)
         self._seconds, self._effort, self._missed_x, self._missed_y = sums
 
     def land(self, right: bool, left: bool) -> None:
-        """Notes which feet are on the ground after a step."""
+        """Records which feet are on the ground after a step."""
         was_right, was_left = self._on_ground
         self.new = (right and not was_right) or (left and not was_left)
         self.count += self.new
@@ -49,13 +50,13 @@ class Footsteps:
     def reward(
         self, velocity: tuple[float, float], wanted: tuple[float, float], effort: float, *, walked: bool, reached: bool
     ) -> float:
-        """What a step is worth. A footstep that it ends with is paid in the next one, as the old code does.
+        """The reward of a step; a footstep that ends with it is rewarded in the next step, as in osim-rl.
 
         Args:
-            velocity, wanted: of the pelvis, (forward, left) m/s.
+            velocity, wanted: the pelvis' actual and target velocity, (forward, left) m/s.
             effort: the sum of the muscles' squared activations.
             walked: whether this is the last step of an episode that did not end with a fall.
-            reached: whether the step before this one has held the target for long enough.
+            reached: whether the body had stayed at the target for long enough in the step before this one.
         """
         self._seconds += STEP_SECONDS
         self._effort += effort * STEP_SECONDS

@@ -1,4 +1,4 @@
-"""A vector of numbers and the tree of names that it stands for."""
+"""Maps a vector of numbers to a tree of names, and back to names for each number."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -6,23 +6,23 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-Tree = Mapping[str, Any]  # name → tree, or the shape of what has this name; () is a number
+Tree = Mapping[str, Any]  # name → a tree, or the shape of the array with this name; () for a number
 
 
 def size(tree: Tree) -> int:
-    """How many numbers the tree's leaves hold."""
+    """The number of numbers in the tree's leaves."""
     return sum(count for _, _, count in _leaves(tree))
 
 
 def names(tree: Tree) -> tuple[str, ...]:
-    """A name for each number: the path to it, and its index where a leaf holds several."""
+    """A name for each number: the path to it, and its index if the leaf is an array."""
     return tuple(
         " ".join((*path, *map(str, index))) for path, shape, _ in _leaves(tree) for index in np.ndindex(*shape)
     )
 
 
 def space(tree: Tree) -> spaces.Dict:
-    """The space of `unfold`'s dicts, float64 and unbounded."""
+    """The space of the dicts that `unfold` returns, float64 and unbounded."""
     return spaces.Dict(
         {
             name: space(part) if isinstance(part, Mapping) else spaces.Box(-np.inf, np.inf, part, np.float64)

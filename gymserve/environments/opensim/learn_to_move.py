@@ -1,4 +1,4 @@
-"""L2M2019, "Learn to Move: Walk Around" (NeurIPS 2019): follow a field of target velocities.
+"""L2M2019, "Learn to Move: Walk Around" (NeurIPS 2019): walk along a field of target velocities.
 
 Source of observation and reward: osim-rl 3.0.11, `osim/env/osim.py`, class `L2M2019Env`.
 """
@@ -17,9 +17,9 @@ from gymserve.environments.opensim.physics import models
 from gymserve.environments.opensim.physics.simulation import Simulation, rotated
 from gymserve.environments.opensim.target_field import PER_METRE, SHAPE, TARGET_RADIUS, TargetField
 
-WEIGHT = 75.1646 * 9.80665  # N, of the 3D model, as the old code has it for the 2D one too
-FALLEN = 0.6  # m, of the pelvis
-CONTACT = 0.05  # of the weight
+WEIGHT = 75.1646 * 9.80665  # N, of the 3D model; osim-rl uses it for the 2D model too
+FALLEN = 0.6  # m, height of the pelvis
+CONTACT = 0.05  # least force of a foot on the ground, as a fraction of the weight
 STEPS = {0: 1000, 1: 1000, 2: 1000, 3: 2500}
 MUSCLES = {  # in the order of actions and observations
     "HAB": "abd", "HAD": "add", "HFL": "iliopsoas", "GLU": "glut_max", "HAM": "hamstrings", "RF": "rect_fem",
@@ -37,13 +37,15 @@ TREE = {
 
 
 class LearnToMove(Musculoskeletal):
-    """Args:
-    model: "3D" or "2D", which cannot fall to a side.
-    difficulty: 0: a constant target velocity; 1: targets ahead; 2: up to 90° to either side (round 1, 1,000 steps);
-        3: all around (round 2, 2,500 steps).
+    """The walker of "Learn to Move".
 
     `reset` takes the option `init_pose`, 12 numbers: speed forward and to the right (m/s), height of the pelvis (m),
     lean of the trunk, and for the right, then the left leg hip adduction, hip flexion, knee extension, ankle flexion (rad).
+
+    Args:
+        model: "3D" or "2D"; the latter cannot fall sideways.
+        difficulty: 0: a constant target velocity; 1: targets ahead; 2: up to 90° to either side (round 1, 1,000 steps);
+            3: all around (round 2, 2,500 steps).
     """
 
     observation_names = layout.names(TREE)
@@ -66,7 +68,7 @@ class LearnToMove(Musculoskeletal):
         super().__init__(simulation, limit=STEPS[self.difficulty], observation=observation, render_mode=render_mode)
         by_name = {muscle.getName(): index for index, muscle in enumerate(simulation.muscles)}
         acted = [by_name[f"{name}_{side}"] for side in "rl" for name in MUSCLES.values()]
-        self._acted = np.argsort(acted)  # the place in an action of each of the model's muscles
+        self._acted = np.argsort(acted)  # the index in an action of each of the model's muscles
         self._seen = [
             (muscle, muscle.getMaxIsometricForce(), muscle.getOptimalFiberLength())
             for muscle in (simulation.muscles[index] for index in acted)
@@ -92,7 +94,7 @@ class LearnToMove(Musculoskeletal):
         self._reached = self.field.update(self._place)
 
     def _look(self) -> None:
-        """Where the pelvis is, and how it moves."""
+        """Reads the position and velocity of the pelvis."""
         x, self.height, z = self.simulation.position("pelvis")
         self.velocity = self.simulation.velocity("pelvis")
         self._place = np.array([x, -z])
@@ -112,7 +114,7 @@ class LearnToMove(Musculoskeletal):
             reached=self._reached,
         )
 
-    def _follow(self) -> None:
+    def _after_step(self) -> None:
         right, left = (_pressure(foot, self.simulation.state)[1] > CONTACT for foot in self._feet)
         self.footsteps.land(right, left)
         self._reached = self.field.update(self._place)
@@ -120,17 +122,17 @@ class LearnToMove(Musculoskeletal):
     def _fallen(self) -> bool:
         return self.height < FALLEN
 
-    def _books(self) -> Any:
-        return [self.footsteps.books(), self.field.books(), self._reached]
+    def _save_task(self) -> Any:
+        return [self.footsteps.save(), self.field.save(), self._reached]
 
-    def _reopen(self, books: Any) -> None:
-        footsteps, field, self._reached = books
-        self.footsteps.reopen(footsteps)
-        self.field.reopen(field)
+    def _restore_task(self, saved: Any) -> None:
+        footsteps, field, self._reached = saved
+        self.footsteps.restore(footsteps)
+        self.field.restore(field)
         self._look()
 
     def _decorate(self, canvas: Canvas) -> None:
-        """The field on the ground, and the target in it."""
+        """Draws the field on the ground, and the target in it."""
         places = ground.grid(self._place * (1, -1), REACH_OF_VIEW, 1 / PER_METRE)
         velocities = self.field.at(places[:, 0], -places[:, 1])
         ground.arrows(canvas, places, velocities.T * (1, -1), length=0.2)
@@ -159,7 +161,7 @@ class LearnToMove(Musculoskeletal):
         ]  # fmt: skip
 
     def _leg_entries(self, state: Any, leg: int) -> list[float]:
-        """Ground reaction forward, outward, up, in weights; joints; their speeds; force, length, speed of each muscle."""
+        """Ground reaction forward, outward, up, in body weights; joints; their speeds; force, length, speed of each muscle."""
         x, y, z = _pressure(self._feet[leg], state)
         forward, right = rotated(x, z, self._yaw)
         flexion, adduction, knee, ankle = self._legs[leg]
@@ -181,12 +183,12 @@ class LearnToMove(Musculoskeletal):
 
 def _pressure(foot: Any, state: Any) -> tuple[float, float, float]:
     """The ground's force on a foot, (x, y, z) in body weights."""
-    found = foot.getRecordValues(state)
-    return -found.get(0) / WEIGHT, -found.get(1) / WEIGHT, -found.get(2) / WEIGHT
+    forces = foot.getRecordValues(state)
+    return -forces.get(0) / WEIGHT, -forces.get(1) / WEIGHT, -forces.get(2) / WEIGHT
 
 
 def _place(state: Any, pose: np.ndarray) -> None:
-    """Stands the model at the origin in a pose, see `LearnToMove`; the numbers are the places of its coordinates."""
+    """Puts the model at the origin in a pose, see `LearnToMove`; the numbers are the indices of its coordinates."""
     coordinates, speeds = state.getQ(), state.getU()
     for index in range(speeds.size()):
         speeds[index] = 0.0

@@ -14,7 +14,7 @@ from gymserve.environments.opensim.musculoskeletal import Musculoskeletal, unbou
 from gymserve.environments.opensim.physics import models
 from gymserve.environments.opensim.physics.simulation import Simulation, library
 
-FALLEN = 0.65  # m, of the pelvis
+FALLEN = 0.65  # m, height of the pelvis
 LIGAMENTS = ("HipLimit_r", "HipLimit_l", "KneeLimit_r", "KneeLimit_l", "AnkleLimit_r", "AnkleLimit_l")
 LIGAMENT_WEIGHT = 1e-7  # m/N
 OBSTACLE_COLOUR = (205, 126, 62)
@@ -35,9 +35,11 @@ TREE = {
 
 
 class LearningToRun(Musculoskeletal):
-    """Args:
-    difficulty: 0: level ground; 1: obstacles; 2: also psoas muscles of another strength.
-    max_obstacles: 3; at the end of 2017 there were 10.
+    """The runner of "Learning to Run".
+
+    Args:
+        difficulty: 0: level ground; 1: obstacles; 2: also psoas muscles of random strength.
+        max_obstacles: the number of obstacles, 3 by default; at the end of 2017 there were 10.
     """
 
     observation_names = layout.names(TREE)
@@ -59,10 +61,10 @@ class LearningToRun(Musculoskeletal):
         self.course = obstacles.Course()
         simulation = Simulation(models.path(models.RUN), accuracy=integrator_accuracy)
         super().__init__(simulation, observation=observation, render_mode=render_mode)
-        self._look_up()
+        self._look_up_handles()
 
-    def _look_up(self) -> None:
-        """The handles of the model as it is now."""
+    def _look_up_handles(self) -> None:
+        """Gets handles to parts of the current model."""
         forces, joints = self.simulation.forces, self.simulation.joints
         self._ligaments = [library().CoordinateLimitForce.safeDownCast(forces[name]) for name in LIGAMENTS]
         self._pelvis = joints["ground_pelvis"]
@@ -75,7 +77,7 @@ class LearningToRun(Musculoskeletal):
         if self.difficulty:
             self.course = obstacles.draw(self.difficulty, self.max_obstacles, self.np_random)
             self.simulation.rebuild(self.course.build)
-            self._look_up()
+            self._look_up_handles()
         self.simulation.reset()
         self._x, self._y = self._place()
 
@@ -93,7 +95,7 @@ class LearningToRun(Musculoskeletal):
     def _fallen(self) -> bool:
         return self._y < FALLEN
 
-    def _reopen(self, books: Any) -> None:
+    def _restore_task(self, saved: Any) -> None:
         self._x, self._y = self._place()
 
     def _decorate(self, canvas: Canvas) -> None:
@@ -107,8 +109,8 @@ class LearningToRun(Musculoskeletal):
         values = [coordinate.getValue(state) for coordinate in moving]
         speeds = [coordinate.getSpeedValue(state) for coordinate in moving]
         entries = values[:3] + speeds[:3] + values[3:] + speeds[3:]
-        for found in (simulation.model.calcMassCenterPosition(state), simulation.model.calcMassCenterVelocity(state)):
-            entries += [found.get(0), found.get(1)]
+        for centre in (simulation.model.calcMassCenterPosition(state), simulation.model.calcMassCenterVelocity(state)):
+            entries += [centre.get(0), centre.get(1)]
         for body in BODIES:
             entries += simulation.position(body)[:2]
         entries += [self.course.left, self.course.right, *self.course.next(self._x)]

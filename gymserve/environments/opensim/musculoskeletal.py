@@ -1,4 +1,4 @@
-"""What the musculoskeletal environments have in common: excitations in, one step of the simulation, an observation out."""
+"""The base class of the musculoskeletal environments: excitations in, one step of the simulation, an observation out."""
 
 from typing import Any
 
@@ -16,25 +16,25 @@ FORMS = ("vector", "dict")
 
 
 class Musculoskeletal(gymnasium.Env[Any, np.ndarray]):
-    """A model that is moved by the excitations of its muscles, 0.01 s a step.
+    """A model that moves by the excitations of its muscles, 0.01 s per step.
 
-    Actions: (muscles,) float32 in [0, 1]; what lies outside is clipped, NaN is refused.
-    Observations: (entries,) float64, entry by entry as `observation_names` says, or a dict.
+    Actions: (muscles,) float32 in [0, 1]; values outside are clipped, NaN is refused.
+    Observations: (entries,) float64, named by `observation_names`, or a dict.
 
     Args:
         simulation: the model.
-        limit: steps after which an episode is truncated; None: that is left to a wrapper.
+        limit: steps after which an episode is truncated; None: a wrapper may do that.
         observation: "vector" or "dict".
         render_mode: "rgb_array" or None.
 
     Raises:
-        ValueError: an argument is none of these.
+        ValueError: an argument has another value.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / STEP_SECONDS)}
     observation_names: tuple[str, ...] = ()
-    scale = 190.0  # of the picture, in pixels for each m
-    ground = True  # whether it shows a ground at y = 0
+    scale = 190.0  # of pictures, in pixels per m
+    ground = True  # whether pictures show a ground at y = 0
 
     def __init__(
         self, simulation: Simulation, *, limit: int | None = None, observation: str = "vector", render_mode: str | None
@@ -52,28 +52,28 @@ class Musculoskeletal(gymnasium.Env[Any, np.ndarray]):
         self.action_space = ClippedBox(0.0, 1.0, (len(simulation.muscles),), np.float32)
         self.observation_space = self._space()
 
-    # --- what an environment says of itself ------------------------------------------------------------------------
+    # --- overridden by environments ----------------------------------------------------------------------------------
 
     def _space(self) -> spaces.Space[Any]:
         return unbounded(len(self.observation_names))
 
     def _start(self, options: dict[str, Any]) -> None:
-        """Draws what an episode draws, from `np_random` alone, and brings the simulation to its start."""
+        """Draws the random parts of an episode, only from `np_random`, and resets the simulation."""
         raise NotImplementedError
 
     def _excitations(self, action: np.ndarray) -> list[float]:
-        """An action, (muscles,) float64 in [0, 1], in the order of the model's muscles."""
+        """Reorders an action, (muscles,) float64 in [0, 1], to the model's order of muscles."""
         return action.tolist()
 
     def _reward(self) -> float:
-        """What the step just made is worth."""
+        """The reward of the last step."""
         raise NotImplementedError
 
-    def _follow(self) -> None:
-        """Keeps the books of the task after a step has been rewarded."""
+    def _after_step(self) -> None:
+        """Updates the state of the task after the reward of a step."""
 
     def _fallen(self) -> bool:
-        """Whether the episode is over."""
+        """Whether the body has fallen, which terminates the episode."""
         return False
 
     def _observe(self) -> Any:
@@ -82,25 +82,25 @@ class Musculoskeletal(gymnasium.Env[Any, np.ndarray]):
     def _info(self) -> dict[str, Any]:
         return {}
 
-    def _books(self) -> Any:
-        """What the task remembers of the episode's steps, as plain data, beside what a reset draws."""
+    def _save_task(self) -> Any:
+        """The state of the task as plain data, without what a reset draws."""
         return None
 
-    def _reopen(self, books: Any) -> None:
-        """Goes on with what `_books` told; the simulation is already where it was then."""
+    def _restore_task(self, saved: Any) -> None:
+        """Restores the state of the task from `_save_task`'s data; the simulation is restored already."""
 
     def _middle(self) -> tuple[float, float, float]:
-        """Where the picture looks, in m: ahead of the pelvis."""
+        """The point that the camera looks at, in m: ahead of the pelvis."""
         x, _, z = self.simulation.position("pelvis")
         return x + 0.3, 0.88, z
 
     def _decorate(self, canvas: Canvas) -> None:
-        """Draws what there is beside the body."""
+        """Draws everything except the body."""
 
     # --- Gymnasium's interface ---------------------------------------------------------------------------------------
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Starts an episode; it is the same to the bit as on a model that was just loaded."""
+        """Starts an episode, which is exactly the same as on a freshly loaded model."""
         super().reset(seed=seed)
         self._start(options or {})
         self._over = False
@@ -110,51 +110,51 @@ class Musculoskeletal(gymnasium.Env[Any, np.ndarray]):
         """Acts for 0.01 s.
 
         Raises:
-            ValueError: the action has another shape, or holds NaN; nothing has happened.
-            SimulationFailed: OpenSim could not go on; the environment must be reset.
+            ValueError: the action has another shape, or contains NaN; nothing has changed.
+            SimulationFailed: OpenSim could not continue; the environment must be reset.
         """
         excitations = self._excitations(checked(action, len(self.simulation.muscles)))
         if self._over:
             raise SimulationFailed("the simulation has failed or was never reset: reset the environment")
-        self._over = True  # until this step has gone well
+        self._over = True  # until this step has succeeded
         self.simulation.step(excitations)
         reward = self._reward()
-        self._follow()
+        self._after_step()
         observation = self._observe()
         self._over = False
         truncated = self.limit is not None and self.simulation.steps >= self.limit
         return observation, float(reward), self._fallen(), truncated, self._info()
 
     def snapshot(self) -> dict[str, Any]:
-        """Plain data from which `restore` goes on to the bit.
+        """The state of the episode as plain data; `restore` continues from it exactly.
 
         Raises:
-            SimulationFailed: there is no episode to go on with.
+            SimulationFailed: there is no episode to continue.
         """
         if self._over:
-            raise SimulationFailed("there is no episode to go on with: reset the environment")
-        return {"simulation": snapshots.take(self.simulation), "books": self._books()}
+            raise SimulationFailed("there is no episode to continue: reset the environment")
+        return {"simulation": snapshots.save(self.simulation), "books": self._save_task()}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """Takes an episode that was just reset, with the seed and options of the snapshot's, on to where that was taken.
+        """Restores a snapshot in an episode that was just reset with the same seed and options as the snapshot's.
 
         Raises:
             ValueError: the snapshot is of another model.
         """
         snapshots.restore(self.simulation, snapshot["simulation"])
-        self._reopen(snapshot["books"])
+        self._restore_task(snapshot["books"])
 
     def render(self) -> Any:
-        """(400, 600, 3) uint8, seen from the walker's right; None without a render mode.
+        """The picture, (400, 600, 3) uint8, seen from the walker's right; None without a render mode.
 
         Raises:
-            SimulationFailed: there was no reset yet.
+            SimulationFailed: the environment was never reset.
         """
         if self.render_mode is None:
             return None
         if self.simulation.state is None:
-            raise SimulationFailed("there is nothing to see before a reset: reset the environment")
-        if self._figure is None or self._figure.built != self.simulation.built:
+            raise SimulationFailed("there is nothing to render before a reset: reset the environment")
+        if self._figure is None or self._figure.model_number != self.simulation.model_number:
             self._figure = Figure(self.simulation, self.scale)
         canvas = Canvas(Camera(self._middle(), self.scale), ground=self.ground)
         self._decorate(canvas)
@@ -163,5 +163,5 @@ class Musculoskeletal(gymnasium.Env[Any, np.ndarray]):
 
 
 def unbounded(*shape: int) -> spaces.Box:
-    """OpenSim bounds none of what it answers."""
+    """A space without bounds, since OpenSim bounds none of its values."""
     return spaces.Box(-np.inf, np.inf, shape, np.float64)

@@ -1,4 +1,4 @@
-"""Learning to Run's course: balls half in the ground, and how strong the runner's psoas muscles are.
+"""Learning to Run's course: balls partly in the ground, and the strength of the runner's psoas muscles.
 
 Source: osim-rl 1.5 (September 2017), `osim/env/run.py`, `generate_env` and `create_obstacles`.
 """
@@ -10,7 +10,7 @@ import numpy as np
 from gymserve.environments.opensim.physics.simulation import library
 
 MOST = 20
-NEAR = 3  # obstacles among the first 5 m
+NEAR = 3  # obstacles in the first 5 m
 FEET = ("r_heel", "l_heel", "r_toe", "l_toe")
 
 
@@ -26,17 +26,17 @@ NONE = Obstacle(100.0, 0.0, 0.0)
 
 
 class Course(NamedTuple):
-    """Obstacles from near to far, and the psoas muscles' strength, 1: as in the model."""
+    """Obstacles from near to far, and the psoas muscles' strength relative to the model's."""
 
     obstacles: tuple[Obstacle, ...] = ()
     right: float = 1.0
     left: float = 1.0
 
     def next(self, x: float) -> Obstacle:
-        """The first obstacle that does not lie behind `x`, seen from there."""
+        """The first obstacle that is not behind `x`, relative to `x`."""
         ahead = (each for each in self.obstacles if each.x + each.radius >= x)
-        found = next(ahead, None)
-        return NONE if found is None else found._replace(x=found.x - x)
+        first = next(ahead, None)
+        return NONE if first is None else first._replace(x=first.x - x)
 
     def build(self, model: Any) -> None:
         """Adds the course to a model."""
@@ -56,15 +56,17 @@ class Course(NamedTuple):
             force.setDynamicFriction(0.0)
             force.setViscousFriction(0.0)
             for component in (ball, force):
-                component.thisown = False  # the model deletes it
+                component.thisown = False  # the model owns and deletes it
             model.addContactGeometry(ball)
             model.addForce(force)
 
 
 def draw(difficulty: int, most: int, generator: np.random.Generator) -> Course:
-    """Args:
-    difficulty: 0: nothing; 1: obstacles; 2: also weaker or stronger psoas muscles.
-    most: how many obstacles; the first three stand at U(1, 5) m, the further ones U(2, 4) m apart from 5 m on.
+    """Draws a course.
+
+    Args:
+        difficulty: 0: nothing; 1: obstacles; 2: also weaker or stronger psoas muscles.
+        most: number of obstacles; the first three are at U(1, 5) m, the others U(2, 4) m apart from 5 m on.
     """
     if difficulty == 0:
         return Course()

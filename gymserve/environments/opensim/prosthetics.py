@@ -1,4 +1,4 @@
-"""Prosthetics, "AI for Prosthetics" (NeurIPS 2018): walk at a velocity that is asked for, with a prosthesis.
+"""Prosthetics, "AI for Prosthetics" (NeurIPS 2018): walk at a target velocity with a prosthesis.
 
 Source of observation and reward: osim-rl 2.1 (October 2018), `osim/env/osim.py`, class `ProstheticsEnv`.
 """
@@ -16,14 +16,14 @@ from gymserve.environments.opensim.musculoskeletal import Musculoskeletal, unbou
 from gymserve.environments.opensim.physics import models
 from gymserve.environments.opensim.physics.simulation import Simulation
 
-FALLEN = 0.6  # m, of the pelvis
+FALLEN = 0.6  # m, height of the pelvis
 STEPS = {0: 300, 1: 1000}
 BODIES = ("head", "torso", "toes_l", "toes_r", "talus_l", "talus_r")
 LOST_WITH_THE_LEG = ("toes_r", "talus_r")
 JOINTS = ("ankle_l", "ankle_r", "back", "hip_l", "hip_r", "knee_l", "knee_r")
 SPEED = 3.0  # m/s, of difficulty 0
 FIRST_SPEED = 1.25  # m/s, of difficulty 1
-CHANGE_STEPS = 300  # between two targets, in the mean
+CHANGE_STEPS = 300  # mean number of steps between two changes of the target
 _BODY = (
     "x", "y", "velocity x", "velocity y", "acceleration x", "acceleration y",
     "rotation z", "angular velocity z", "angular acceleration z",
@@ -31,12 +31,14 @@ _BODY = (
 
 
 class Prosthetics(Musculoskeletal):
-    """Args:
-    model: "3D" or "2D", which cannot fall to a side.
-    prosthetic: whether the right leg ends below the knee: 19 muscles; else 22.
-    difficulty: 0: 3 m/s forward, 300 steps; 1: a velocity that changes, 1,000 steps.
+    """The walker of "AI for Prosthetics".
 
-    `info["target_vel"]` is the velocity that difficulty 1 asks for, (forward, 0, to the right) m/s.
+    At difficulty 1, `info["target_vel"]` is the target velocity, (forward, 0, to the right) m/s.
+
+    Args:
+        model: "3D" or "2D"; the latter cannot fall sideways.
+        prosthetic: whether a prosthesis replaces the right leg below the knee: 19 muscles; else 22.
+        difficulty: 0: 3 m/s forward, 300 steps; 1: a velocity that changes, 1,000 steps.
     """
 
     def __init__(
@@ -68,8 +70,8 @@ class Prosthetics(Musculoskeletal):
 
     def _names(self) -> tuple[str, ...]:
         coordinates = {
-            name: [f"{name} {coordinate.getName()}" if len(found) > 1 else name for coordinate in found]
-            for name, found in self._joints.items()
+            name: [f"{name} {coordinate.getName()}" if len(joint) > 1 else name for coordinate in joint]
+            for name, joint in self._joints.items()
         }
         return (
             *(f"pelvis {what}" for what in _BODY[1:]),
@@ -97,7 +99,7 @@ class Prosthetics(Musculoskeletal):
         self.simulation.reset()
 
     def _draw_targets(self) -> np.ndarray:
-        """(limit + 1, 3) m/s: the velocity asked for at each step; it changes at cumulative Poisson(300) steps.
+        """Draws the target velocity of each step, (limit + 1, 3) m/s; it changes at cumulative Poisson(300) steps.
 
         A change adds U(-0.5, 0.5) m/s to the speed and U(-π/8, π/8) to the heading.
         """
@@ -110,9 +112,9 @@ class Prosthetics(Musculoskeletal):
 
     @property
     def target(self) -> np.ndarray:
-        """(3,) m/s, the velocity that is asked for now."""
-        found: np.ndarray = self._targets[min(self.simulation.steps, len(self._targets) - 1)]
-        return found
+        """The current target velocity, (3,) m/s."""
+        target: np.ndarray = self._targets[min(self.simulation.steps, len(self._targets) - 1)]
+        return target
 
     def _reward(self) -> float:
         x, _, z = self.simulation.velocity("pelvis")
@@ -129,7 +131,7 @@ class Prosthetics(Musculoskeletal):
         return {"target_vel": self.target.tolist()} if self.difficulty else {}
 
     def _decorate(self, canvas: Canvas) -> None:
-        """The velocity that is asked for, as an arrow on the ground."""
+        """Draws the target velocity as an arrow on the ground."""
         x, _, z = self.simulation.position("pelvis")
         wanted = self.target if self.difficulty else np.array([SPEED, 0.0, 0.0])
         ground.arrows(canvas, np.array([[x, z]]), wanted[None, [0, 2]], length=0.3, width=3)
@@ -146,7 +148,7 @@ class Prosthetics(Musculoskeletal):
                 entries += [0.0] * len(_BODY)
                 continue
             body = self._planar(self._bodies[name])
-            for place in (0, 1, 6):  # as seen from the pelvis
+            for place in (0, 1, 6):  # relative to the pelvis
                 body[place] -= pelvis[place]
             entries += body
         for joint in self._joints.values():

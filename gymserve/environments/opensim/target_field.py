@@ -1,4 +1,4 @@
-"""Learn to Move's field of target velocities: which way to walk, and how fast, from every place on the ground.
+"""Learn to Move's field of target velocities: the direction and speed to walk at, for every place on the ground.
 
 Source: osim-rl 3.0.11, `envs/target/v_tgt_field.py`. The plane's axes are x forward and y to the left, in m.
 """
@@ -11,7 +11,7 @@ import numpy as np
 from gymserve.environments.opensim.physics.simulation import STEP_SECONDS
 
 SHAPE = (2, 11, 11)  # velocity's component, place ahead, place to the left
-REACH = 20.0  # m from the body at which the field was drawn to its edge; beyond, the edge's velocities go on
+REACH = 20.0  # m from the body, when the field was drawn, to its edge; the edge's velocities continue beyond it
 PER_METRE = 2
 SLOW, FAST = 0.8, 1.8  # m/s
 CONSTANT = (1.4, 0.0)  # m/s, of version 0
@@ -20,7 +20,7 @@ BRAKING_DISTANCE = 1.0  # m
 
 
 class Version(NamedTuple):
-    """How far apart targets are (m), up to which angle they lie to either side (rad), and how many there are."""
+    """The targets of a version: their distance (m), their largest angle to either side (rad), and their number."""
 
     distance: tuple[float, float]
     angle: float
@@ -35,9 +35,11 @@ VERSIONS = {
 
 
 class TargetField:
-    """Args:
-    version: 0: a constant velocity; 1: targets ahead; 2: within ±90°; 3: within ±180°, two of them.
-    generator: draws the targets.
+    """The field of an episode; reaching a target draws the next one.
+
+    Args:
+        version: 0: a constant velocity; 1: targets ahead; 2: within ±90°; 3: within ±180°, two of them.
+        generator: draws the targets.
     """
 
     def __init__(self, version: int, generator: np.random.Generator) -> None:
@@ -45,7 +47,9 @@ class TargetField:
         self._generator = generator
         self._target_seconds = 0.0
         self.reached = 0
-        self._chosen_at: list[list[float]] = []  # where the body was when a target was reached and the next one drawn
+        self._chosen_at: list[
+            list[float]
+        ] = []  # positions of the body when a target was reached and the next one drawn
         self.target: np.ndarray | None = None  # (2,) m
         near = np.arange(-5.0, 6.0)
         self._ahead, self._left = (grid.ravel() for grid in np.meshgrid(near, near, indexing="ij"))
@@ -57,7 +61,7 @@ class TargetField:
             self._choose_target(np.zeros(2), np.zeros(2))
 
     def _choose_target(self, last: np.ndarray, body: np.ndarray) -> None:
-        """Draws the next target, seen from the last one, and the field around the body."""
+        """Draws the next target relative to the last one, and the field around the body."""
         assert self.version is not None
         distance = self._generator.uniform(*self.version.distance)
         self._heading += self._generator.uniform(-self.version.angle, self.version.angle)
@@ -70,10 +74,10 @@ class TargetField:
         self.velocities = _towards(self.target, self._corner[0] + steps, self._corner[1] + steps, body, phase)
 
     def update(self, body: np.ndarray) -> bool:
-        """Whether the target has just been held for long enough; then the next one is drawn, if there is one.
+        """Whether the body has just stayed at the target for long enough; if so, draws the next one, if there is one.
 
         Args:
-            body: (2,) m, where the pelvis is.
+            body: (2,) m, the position of the pelvis.
         """
         if self.version is None or self.target is None:
             return False
@@ -88,13 +92,13 @@ class TargetField:
             self._choose_target(self.target, body)
         return True
 
-    def books(self) -> list[Any]:
-        """What is needed to take a field that was just drawn to where this one is, as plain data."""
+    def save(self) -> list[Any]:
+        """The state as plain data, for `restore`."""
         return [self.reached, self._target_seconds, self._chosen_at]
 
-    def reopen(self, books: list[Any]) -> None:
-        """Draws the targets again that `books` tells of."""
-        self.reached, self._target_seconds, self._chosen_at = books
+    def restore(self, saved: list[Any]) -> None:
+        """Restores the state that `save` returned, in a new field, by drawing the same targets again."""
+        self.reached, self._target_seconds, self._chosen_at = saved
         for place in self._chosen_at:
             assert self.target is not None
             self._choose_target(self.target, np.array(place))
@@ -121,7 +125,7 @@ class TargetField:
 
         Args:
             body: (2,) m.
-            yaw: rad, where it faces.
+            yaw: rad, the direction that it faces.
         """
         cosine, sine = math.cos(yaw), math.sin(yaw)
         x = cosine * self._ahead - sine * self._left + body[0]
@@ -131,7 +135,7 @@ class TargetField:
 
 
 def _towards(target: np.ndarray, x: np.ndarray, y: np.ndarray, body: np.ndarray, phase: float) -> np.ndarray:
-    """The field of a sink: (2, len(x), len(y)) m/s towards it, faster and slower in one wave between it and the body."""
+    """The field of a sink: (2, len(x), len(y)) m/s towards it, with one sine wave of speed between it and the body."""
     across, along = np.meshgrid(target[0] - x, target[1] - y, indexing="ij")
     distance = np.hypot(across, along)
     whole = math.hypot(*(target - body))

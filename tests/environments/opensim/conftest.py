@@ -1,4 +1,4 @@
-"""All tests of this folder need the models."""
+"""Marks all tests of this folder: they need the models."""
 
 from pathlib import Path
 

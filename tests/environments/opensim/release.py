@@ -1,6 +1,6 @@
 """Fetches osim-rl's release for the tests: python -m tests.environments.opensim.release
 
-Its models go where the environments look for them; the archive is kept beside them, for comparisons with its code.
+Its models go into the environments' folder; the archive is kept beside it, to compare our environments with its code.
 """
 
 import os
@@ -15,7 +15,7 @@ ARCHIVE = models.folder().with_name(f"{models.RELEASE}.tar.gz")
 
 
 def fetch() -> None:
-    """Downloads the release unless it is here, and installs the models."""
+    """Downloads the release unless it exists, and installs the models."""
     if not ARCHIVE.is_file():
         ARCHIVE.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=ARCHIVE.parent) as name:

@@ -1,4 +1,4 @@
-"""Observations and rewards are those of osim-rl 3.0.11, step for step, where that is right."""
+"""Observations and rewards equal those of osim-rl 3.0.11 in each step."""
 
 import json
 import sys
@@ -21,7 +21,7 @@ LIVE = (
 )
 
 
-def hold_against(scenario: Scenario, answer: dict[str, list[float]], tolerance: float = 1e-6) -> None:
+def compare(scenario: Scenario, answer: dict[str, list[float]], tolerance: float = 1e-6) -> None:
     env = Arm2D() if scenario.env == "Arm2D" else LearnToMove(model=scenario.model, difficulty=scenario.difficulty)
     env.reset(seed=scenario.seed)
     steps = [env.step(action) for action in scenario.actions()]
@@ -35,22 +35,22 @@ def hold_against(scenario: Scenario, answer: dict[str, list[float]], tolerance: 
     RECORDED,
     ids=[f"{scenario.env}-{scenario.model}-{scenario.seed}" for scenario, _ in RECORDED],
 )
-def test_it_is_as_recorded(scenario: Scenario, answer: dict[str, list[float]]) -> None:
-    # Processors round differently, and fifty steps of contact with the ground make 1e-2 of it; on one machine it is equal.
-    hold_against(scenario, answer, tolerance=0.05)
+def test_it_equals_the_recording(scenario: Scenario, answer: dict[str, list[float]]) -> None:
+    # Processors round differently, and fifty steps of contact with the ground amplify that to 1e-2; one machine is exact.
+    compare(scenario, answer, tolerance=0.05)
 
 
-def test_what_is_recorded_holds_what_the_recorder_asks() -> None:
+def test_the_recording_has_the_recorders_scenarios() -> None:
     assert tuple(scenario for scenario, _ in RECORDED) == record.SCENARIOS
     walked = [answer["rewards"] for scenario, answer in RECORDED if scenario.env == "L2M2019"]
-    assert any(np.ptp(rewards) > 0.5 for rewards in walked)  # a footstep was paid
+    assert any(np.ptp(rewards) > 0.5 for rewards in walked)  # a footstep was rewarded
 
 
 @pytest.mark.needs("osim-rl")
 @pytest.mark.parametrize(
     "scenarios", [LIVE, pytest.param(record.SCENARIOS, marks=pytest.mark.long)], ids=["short", "as recorded"]
 )
-def test_it_is_as_the_release_itself_says_now(tmp_path: Path, scenarios: tuple[Scenario, ...]) -> None:
+def test_it_equals_the_release_itself(tmp_path: Path, scenarios: tuple[Scenario, ...]) -> None:
     answers = record.answers(release.unpack(tmp_path), sys.executable, scenarios)
     for scenario, answer in zip(scenarios, answers, strict=True):
-        hold_against(scenario, answer)
+        compare(scenario, answer)

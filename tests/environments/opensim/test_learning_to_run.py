@@ -11,7 +11,7 @@ from gymserve.environments.opensim.learning_to_run import LearningToRun
 from gymserve.environments.opensim.obstacles import Course, Obstacle
 
 
-def test_the_reward_is_the_way_made_less_the_pull_of_ligaments() -> None:
+def test_the_reward_is_the_distance_minus_the_pull_of_ligaments() -> None:
     env = LearningToRun(difficulty=0, observation="dict")
     before = env.reset(seed=1)[0]
     pulls = []
@@ -25,14 +25,14 @@ def test_the_reward_is_the_way_made_less_the_pull_of_ligaments() -> None:
     assert len(env._ligaments) == 6 and max(pulls) > 0
 
 
-def test_difficulty_0_has_no_obstacles_and_the_model_as_it_is() -> None:
+def test_difficulty_0_has_no_obstacles_and_the_plain_model() -> None:
     env = LearningToRun(difficulty=0)
     observation, _ = env.reset(seed=1)
     assert observation[-5:].tolist() == [1, 1, 100, 0, 0]
 
 
 @pytest.mark.parametrize("most", [0, 2, 3, 10])
-def test_a_course_is_as_drawn(most: int) -> None:
+def test_courses_have_the_documented_distributions(most: int) -> None:
     courses = [obstacles.draw(2, most, np.random.default_rng(seed)) for seed in range(200)]
     for course in courses:
         assert len(course.obstacles) == most and min(course.right, course.left) >= 0.5
@@ -47,7 +47,7 @@ def test_a_course_is_as_drawn(most: int) -> None:
     assert obstacles.draw(1, most, np.random.default_rng(1)).right == 1
 
 
-def test_the_next_obstacle_is_seen_until_it_lies_behind() -> None:
+def test_the_next_obstacle_is_observed_until_it_is_behind() -> None:
     course = Course((Obstacle(1.0, 0.1, 0.2), Obstacle(3.0, 0.0, 0.1)))
     assert course.next(0.0) == (1.0, 0.1, 0.2)
     assert course.next(1.15) == pytest.approx((-0.15, 0.1, 0.2))
@@ -56,7 +56,7 @@ def test_the_next_obstacle_is_seen_until_it_lies_behind() -> None:
 
 
 def toes(monkeypatch: pytest.MonkeyPatch, course: Course) -> np.ndarray:
-    """Where the right toes go in 12 steps over a course."""
+    """The positions of the right toes in 12 steps on a course."""
     monkeypatch.setattr(obstacles, "draw", lambda *_: course)
     env: Any = LearningToRun(difficulty=1)
     env.reset(seed=1)
@@ -96,7 +96,7 @@ def test_it_ends_when_the_pelvis_sinks() -> None:
     pytest.fail("a body without muscle force stands")
 
 
-def test_it_is_made_of_plain_choices() -> None:
+def test_arguments_are_checked() -> None:
     for kwargs in ({"difficulty": 3}, {"difficulty": True}, {"max_obstacles": 21}, {"max_obstacles": 2.5}):
         with pytest.raises(ValueError, match="must be an integer from 0 to"):
             LearningToRun(**kwargs)

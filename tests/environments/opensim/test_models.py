@@ -1,4 +1,4 @@
-"""Where the models come from, and what is said where they are not."""
+"""The models are fetched from osim-rl's release, and errors name the command that fetches them."""
 
 import hashlib
 import io
@@ -59,11 +59,11 @@ def test_without_models_the_catalogue_names_the_command() -> None:
     catalogue = Catalogue()
     with pytest.raises(UnknownEnvironment, match="the OpenSim models is missing here: python -m .*opensim fetch"):
         catalogue.resolve("osim/Arm2D-v0")
-    (mine,) = catalogue.rows(["osim/Arm2D-v0"])
-    assert (mine["missing"], mine["install"]) == ("the OpenSim models", models.FETCH)
+    (row,) = catalogue.rows(["osim/Arm2D-v0"])
+    assert (row["missing"], row["install"]) == ("the OpenSim models", models.FETCH)
 
 
-def test_a_missing_model_says_how_it_is_brought(nowhere: Path) -> None:
+def test_the_error_for_a_missing_model_names_the_command(nowhere: Path) -> None:
     with pytest.raises(models.ModelsMissing, match="arm2dof6musc.osim is missing: python -m"):
         models.path(models.ARM)
 
@@ -75,12 +75,12 @@ def test_without_opensim_the_catalogue_names_the_extra(monkeypatch: pytest.Monke
 
 
 @pytest.mark.needs("osim-rl")
-def test_the_release_that_pip_brought_before_the_tests_has_the_models(nowhere: Path) -> None:
+def test_the_downloaded_release_has_the_models(nowhere: Path) -> None:
     assert command.main(["fetch", str(ARCHIVE)]) == 0
     assert models.present()
 
 
-def test_a_release_that_pip_cannot_bring_says_why(
+def test_a_failed_download_says_why(
     nowhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", f"file://{nowhere}")

@@ -10,12 +10,12 @@ from tests import ROOT
 DOCS = ROOT / "docs"
 
 
-def test_the_page_of_names_is_what_the_command_writes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_of_names_is_generated(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["names"]) == 0
     assert capsys.readouterr().out == (DOCS / "environments" / "opensim-observations.md").read_text()
 
 
-def test_a_tree_and_its_vector_say_the_same() -> None:
+def test_a_tree_and_its_vector_correspond() -> None:
     tree = {"a": {"b": (), "c": (2,)}, "d": (2, 2)}
     vector = np.arange(7.0)
     assert layout.size(tree) == 7

@@ -1,4 +1,4 @@
-"""Pictures: what there is to see is seen, without a display."""
+"""Pictures show the body and its surroundings, without a display."""
 
 import time
 from pathlib import Path
@@ -25,14 +25,14 @@ def make(env_id: str, **kwargs: Any) -> Any:
 
 
 def share(frame: np.ndarray, colour: Any, *, tolerance: float = 0.12) -> float:
-    """The part of a picture that has a colour's hue, in whatever light."""
+    """The fraction of a picture that has a colour's hue, in any light."""
     wanted = np.asarray(colour, float) / np.linalg.norm(colour)
     seen = frame.astype(float) / np.linalg.norm(frame, axis=2, keepdims=True).clip(1)
     return float((np.abs(seen - wanted).max(axis=2) < tolerance).mean())
 
 
 @pytest.mark.parametrize("env_id", IDS)
-def test_a_body_is_seen_and_moves(env_id: str) -> None:
+def test_a_body_is_visible_and_moves(env_id: str) -> None:
     env = make(env_id, integrator_accuracy=1e-2)
     env.reset(seed=1)
     first = env.render()
@@ -59,7 +59,7 @@ def test_thirty_pictures_a_second(env_id: str) -> None:
     assert min(seconds) < 1 / 30
 
 
-def test_drawing_changes_nothing_of_the_episode() -> None:
+def test_rendering_does_not_change_the_episode() -> None:
     seen, unseen = make("osim/Run-v0"), make("osim/Run-v0")
     for env in (seen, unseen):
         env.reset(seed=1)
@@ -70,7 +70,7 @@ def test_drawing_changes_nothing_of_the_episode() -> None:
 
 def test_another_course_is_another_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     env = make("osim/Run-v0")
-    for seed in (1, 2):  # the model is built anew, and so are the bones' handles
+    for seed in (1, 2):  # a reset rebuilds the model, so the bones' handles must be new
         env.reset(seed=seed)
         env.course = Course()
         free = env.render()
@@ -93,7 +93,7 @@ def test_the_field_is_on_the_ground() -> None:
     assert share(lower, ground.SLOW + (ground.FAST - ground.SLOW) * 1.4 / ground.FASTEST, tolerance=0.05) > 0.01
 
 
-def test_there_is_nothing_to_see_before_a_reset_nor_without_a_mode() -> None:
+def test_there_is_no_picture_before_a_reset_or_without_a_mode() -> None:
     env = make("osim/Arm2D-v0")
     with pytest.raises(SimulationFailed, match="before a reset"):
         env.render()
@@ -113,7 +113,7 @@ def test_the_nearer_ball_hides_the_farther_one() -> None:
         assert middle[0] > 100 and middle[1] == 0
 
 
-def test_what_is_outside_the_picture_is_left_out() -> None:
+def test_things_outside_the_picture_are_left_out() -> None:
     drawn = Canvas(Camera((0, 1, 0), 100.0))
     before = drawn.picture()
     drawn.ball((90, 0, 0), 0.5, (255, 0, 0))
@@ -134,5 +134,5 @@ def test_a_mesh_becomes_points_on_its_surface(tmp_path: Path) -> None:
     assert 100 <= len(points) <= 101 and points.min() >= 0 and points.max() <= 1 and not points[:, 2].any()
     assert (normals == (0, 0, 1)).all() and points[:, 0].min() < 0.1 and points[:, 0].max() > 0.9
     (tmp_path / "none.vtp").write_text("<VTKFile/>")
-    with pytest.raises(ValueError, match="no mesh in VTK's text format"):
+    with pytest.raises(ValueError, match="not a mesh in VTK's text format"):
         meshes.cloud(tmp_path / "none.vtp", 0.1)

@@ -1,4 +1,4 @@
-"""What every musculoskeletal environment promises."""
+"""Promises of every musculoskeletal environment."""
 
 import warnings
 from typing import Any
@@ -33,7 +33,7 @@ def make(env_id: str, **kwargs: Any) -> Any:
 
 
 def play(env: Any, *, seed: int | None, steps: int = 12) -> list[Any]:
-    """All that an episode answers: observations, rewards, ends."""
+    """All results of an episode: observations, rewards, ends."""
     generator = np.random.default_rng(5)
     answers = [env.reset(seed=seed)[0]]
     for _ in range(steps):
@@ -47,7 +47,7 @@ def same(some: list[Any], others: list[Any]) -> bool:
 
 @pytest.mark.parametrize("form", ["vector", "dict"])
 @pytest.mark.parametrize("env_id", IDS)
-def test_gymnasium_finds_no_fault(env_id: str, form: str) -> None:
+def test_it_passes_gymnasiums_checks(env_id: str, form: str) -> None:
     env = gymnasium.make(env_id, observation=form)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*(infinity|not symmetric|different from the unwrapped).*")
@@ -57,19 +57,19 @@ def test_gymnasium_finds_no_fault(env_id: str, form: str) -> None:
 
 
 @pytest.mark.parametrize("env_id", IDS)
-def test_it_has_the_sizes_of_old(env_id: str) -> None:
+def test_it_has_the_original_sizes(env_id: str) -> None:
     env = make(env_id)
     assert (env.action_space.shape[0], env.observation_space.shape[0], env.spec.max_episode_steps) == SIZES[env_id]
     assert len(env.unwrapped.observation_names) == len(set(env.unwrapped.observation_names)) == SIZES[env_id][1]
 
 
 @pytest.mark.parametrize("env_id", IDS)
-def test_episodes_replay_to_the_bit(env_id: str) -> None:
+def test_episodes_replay_exactly(env_id: str) -> None:
     first, second = make(env_id), make(env_id)
     once = play(first, seed=0)
     assert same(once, play(second, seed=0))  # on a fresh model
     play(first, seed=1, steps=30)
-    assert same(once, play(first, seed=0))  # on one that has lived
+    assert same(once, play(first, seed=0))  # on a used model
 
 
 @pytest.mark.parametrize("env_id", IDS[:2] + IDS[3:])  # Prosthetics draws nothing at difficulty 0
@@ -80,11 +80,11 @@ def test_another_seed_is_another_episode(env_id: str) -> None:
 
 
 @pytest.mark.parametrize("env_id", IDS)
-def test_episodes_without_a_seed_go_on_from_the_last_one(env_id: str) -> None:
+def test_episodes_without_a_seed_continue_the_random_sequence(env_id: str) -> None:
     first, second = make(env_id), make(env_id)
     for env in (first, second):
         env.reset(seed=4)
-    np.random.seed(1)  # of no consequence
+    np.random.seed(1)  # must make no difference
     assert same(play(first, seed=None, steps=2), play(second, seed=None, steps=2))
 
 
@@ -116,7 +116,7 @@ def test_an_episode_is_truncated_at_its_difficultys_limit(env_id: str, kwargs: d
 
 
 @pytest.mark.parametrize("env_id", IDS)
-def test_an_action_that_is_none_is_refused_and_changes_nothing(env_id: str) -> None:
+def test_an_invalid_action_is_refused_and_changes_nothing(env_id: str) -> None:
     env = make(env_id)
     size = env.action_space.shape[0]
     env.reset(seed=1)
@@ -140,7 +140,7 @@ def test_excitations_are_clipped(env_id: str) -> None:
 
 
 @pytest.mark.parametrize("env_id", IDS)
-def test_the_dict_and_the_vector_tell_of_the_same_moment(env_id: str) -> None:
+def test_the_dict_and_the_vector_come_from_the_same_simulation(env_id: str) -> None:
     vector, dictionary = make(env_id), make(env_id, observation="dict")
     rewards = []
     for env in (vector, dictionary):
@@ -172,7 +172,7 @@ def test_a_state_that_is_not_finite_is_an_error(env_id: str) -> None:
     env.reset(seed=1)
     broken = env.snapshot()
     broken["simulation"]["state"][0] = float("nan")
-    with pytest.raises(SimulationFailed, match="not finite any more in step 1|gave up in step 1"):
+    with pytest.raises(SimulationFailed, match="no longer finite in step 1|gave up in step 1"):
         env.restore(broken)
         env.step(np.zeros(env.action_space.shape or ()))
 
@@ -194,6 +194,6 @@ def test_kwargs_are_checked() -> None:
 def test_old_ids_are_aliases_and_each_has_a_host_of_its_own() -> None:
     catalogue = Catalogue()
     for old, new in opensim.ALIASES.items():
-        found = catalogue.resolve(old)
-        assert (found.id, found.requested, found.kind) == (new, old, "dedicated")
+        entry = catalogue.resolve(old)
+        assert (entry.id, entry.requested, entry.kind) == (new, old, "dedicated")
         assert old in catalogue.rows([new])[0]["aliases"]

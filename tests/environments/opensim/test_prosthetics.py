@@ -19,7 +19,7 @@ def test_sizes_by_model(model: str, prosthetic: bool, sizes: tuple[int, int]) ->
     assert (env.action_space.shape[0], observation.size) == sizes == (sizes[0], len(env.observation_names))
 
 
-def test_at_difficulty_0_one_runs_at_3_metres_a_second() -> None:
+def test_at_difficulty_0_the_target_is_3_metres_a_second() -> None:
     env = Prosthetics()
     env.reset(seed=1)
     for _ in range(5):
@@ -40,7 +40,7 @@ def test_at_difficulty_1_effort_and_both_velocities_count() -> None:
         assert reward == pytest.approx(10 - 0.001 * effort - (x - 1.25) ** 2 - z**2, abs=1e-12)
 
 
-def test_targets_change_now_and_then_and_follow_the_seed() -> None:
+def test_targets_change_sometimes_and_depend_on_the_seed() -> None:
     env = Prosthetics(difficulty=1)
     drawn = []
     for seed in (3, 3, 4):
@@ -55,7 +55,7 @@ def test_targets_change_now_and_then_and_follow_the_seed() -> None:
     assert np.abs(np.diff(speeds)).max() <= 0.5 and np.abs(np.diff(headings)).max() <= math.pi / 8
 
 
-def test_what_is_seen_is_seen_from_the_pelvis() -> None:
+def test_observations_are_relative_to_the_pelvis() -> None:
     vector, whole = Prosthetics(), Prosthetics(observation="dict")
     for env in (vector, whole):
         env.reset(seed=1)
@@ -68,7 +68,7 @@ def test_what_is_seen_is_seen_from_the_pelvis() -> None:
     rotations = state["body_pos_rot"]
     assert seen["head rotation z"] == rotations["head"][2] - rotations["pelvis"][2]
     assert seen["head acceleration y"] == pytest.approx(state["body_acc"]["head"][1])
-    assert seen["toes_r x"] == 0  # it is lost
+    assert seen["toes_r x"] == 0  # the prosthesis has no toes
     assert seen["knee_l velocity"] == state["joint_vel"]["knee_l"][0]
     assert seen["mass centre x"] == pytest.approx(state["misc"]["mass_center_pos"][0] - pelvis[0])
     assert seen["vasti_l fiber length"] == state["muscles"]["vasti_l"]["fiber_length"]
@@ -85,7 +85,7 @@ def test_it_ends_when_the_pelvis_sinks() -> None:
     pytest.fail("a body without muscle force stands")
 
 
-def test_it_is_made_of_plain_choices() -> None:
+def test_arguments_are_checked() -> None:
     for kwargs, said in (({"prosthetic": 1}, "true or false"), ({"difficulty": 2}, "0 or 1"), ({"model": ""}, "'3D'")):
         with pytest.raises(ValueError, match=said):
             Prosthetics(**kwargs)

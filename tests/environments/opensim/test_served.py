@@ -1,4 +1,4 @@
-"""Musculoskeletal environments behind the server: the same numbers, pictures, and going on after a crash."""
+"""Served musculoskeletal environments give the same numbers and pictures as local ones, and continue after a crash."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from tests.support.servers import Server
 ACTION = [round(0.01 * each, 2) for each in range(22)]
 
 
-def test_a_served_episode_is_a_local_one(server: Server) -> None:
+def test_a_served_episode_equals_a_local_one(server: Server) -> None:
     local = LearnToMove()
     path = f"/v1/envs/{server.create('L2M2019Env')}"
     assert server.post(f"{path}/reset/", {"seed": 3}).json["observation"] == local.reset(seed=3)[0].tolist()
@@ -26,7 +26,7 @@ def test_a_served_episode_is_a_local_one(server: Server) -> None:
 
 
 @pytest.mark.parametrize("num_envs", [1, 2])
-def test_actions_outside_of_the_bounds_are_clipped_as_locally(server: Server, num_envs: int) -> None:
+def test_actions_outside_the_bounds_are_clipped_like_local_ones(server: Server, num_envs: int) -> None:
     path = f"/v1/envs/{server.create('Arm2DEnv', num_envs=num_envs)}"
     server.post(f"{path}/reset/", {"seed": 3})
     local = Arm2D()
@@ -40,7 +40,7 @@ def test_actions_outside_of_the_bounds_are_clipped_as_locally(server: Server, nu
 
 
 @pytest.mark.parametrize("torn", [False, pytest.param(True, marks=pytest.mark.long)])
-def test_a_lost_episode_goes_on_where_it_was(start: Callable[..., Server], torn: bool) -> None:
+def test_an_episode_continues_after_its_host_was_killed(start: Callable[..., Server], torn: bool) -> None:
     server = start()
     local = LearnToMove()
     local.reset(seed=3)
@@ -64,7 +64,7 @@ def test_a_lost_episode_goes_on_where_it_was(start: Callable[..., Server], torn:
         step()
 
 
-def test_a_dict_and_a_picture_come_through(server: Server) -> None:
+def test_a_dict_and_a_picture_are_served(server: Server) -> None:
     kwargs = {"observation": "dict", "difficulty": 1}
     path = f"/v1/envs/{server.create('Run', render_mode='rgb_array', kwargs=kwargs)}"
     observation = server.post(f"{path}/reset/", {"seed": 3}).json["observation"]

@@ -1,4 +1,4 @@
-"""An episode goes on from a snapshot as if nothing had happened, to the bit."""
+"""An episode continues from a snapshot exactly."""
 
 import json
 import time
@@ -31,7 +31,7 @@ def make(env_id: str, **kwargs: Any) -> Any:
 
 
 def actions(env: Any, steps: int) -> np.ndarray:
-    """(steps, muscles) float32, held for ten steps each, so that the body moves."""
+    """(steps, muscles) float32, each repeated for ten steps, so that the body moves."""
     drawn = np.random.default_rng(5).random((steps // 10 + 1, env.action_space.shape[0]), np.float32)
     return drawn.repeat(10, axis=0)[:steps]
 
@@ -43,7 +43,7 @@ def flat(observation: Any) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize(("env_id", "kwargs"), CASES)
-def test_it_goes_on_to_the_bit(env_id: str, kwargs: dict[str, Any]) -> None:
+def test_it_continues_exactly(env_id: str, kwargs: dict[str, Any]) -> None:
     lived, revived = make(env_id, **kwargs), make(env_id, **kwargs)
     moves = actions(lived, 50)
     lived.reset(seed=1)
@@ -53,13 +53,13 @@ def test_it_goes_on_to_the_bit(env_id: str, kwargs: dict[str, Any]) -> None:
     revived.reset(seed=1)
     revived.restore(json.loads(kept))
     for move in moves[25:]:
-        expected, found = lived.step(move), revived.step(move)
-        assert expected[1:] == found[1:]
-        assert all(np.array_equal(a, b) for a, b in zip(flat(expected[0]), flat(found[0]), strict=True))
+        expected, actual = lived.step(move), revived.step(move)
+        assert expected[1:] == actual[1:]
+        assert all(np.array_equal(a, b) for a, b in zip(flat(expected[0]), flat(actual[0]), strict=True))
     assert json.dumps(lived.snapshot()) == json.dumps(revived.snapshot())
 
 
-def test_targets_that_were_reached_are_drawn_again() -> None:
+def test_reached_targets_are_drawn_again() -> None:
     lived, revived = LearnToMove(difficulty=2), LearnToMove(difficulty=2)
     for env in (lived, revived):
         env.reset(seed=4)
@@ -73,7 +73,7 @@ def test_targets_that_were_reached_are_drawn_again() -> None:
     assert revived.np_random.bit_generator.state == lived.np_random.bit_generator.state
 
 
-def test_restoring_is_quick_however_long_the_episode_was() -> None:
+def test_restoring_is_quick() -> None:
     env = make("osim/L2M2019-v0")
     env.reset(seed=1)
     env.step(np.zeros(22))
@@ -84,7 +84,7 @@ def test_restoring_is_quick_however_long_the_episode_was() -> None:
     assert time.process_time() - began < 0.5
 
 
-def test_there_is_no_snapshot_without_an_episode_nor_of_another_model() -> None:
+def test_a_snapshot_needs_an_episode_and_the_same_model() -> None:
     arm, walk = make("osim/Arm2D-v0"), make("osim/Prosthetics-v0")
     with pytest.raises(SimulationFailed, match="no episode"):
         arm.snapshot()

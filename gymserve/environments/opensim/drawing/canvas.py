@@ -1,4 +1,4 @@
-"""A picture in the making: a camera without perspective, colours, and how far away each pixel's thing is."""
+"""Draws a picture with a camera without perspective; a depth buffer hides farther things behind nearer ones."""
 
 import math
 from collections.abc import Sequence
@@ -14,12 +14,18 @@ SHADOW = 0.72
 SKY = np.array([226, 234, 241], np.float32)
 TILES = np.array([[203, 209, 200], [190, 197, 188]], np.float32)
 TILE = 0.5  # m
-FADE = 3.2  # m behind the middle, where the ground has become sky
+FADE = 3.2  # m behind the middle, where the ground has faded into the sky
 
 
 class Camera(NamedTuple):
-    """Looks at `middle` (m) from `azimuth` (rad, 0: from the right side, the walker walking to the right), `elevation` rad
-    above the horizon; `scale` in pixels for each m; `width` and `height` in pixels.
+    """The camera of a picture.
+
+    Args:
+        middle: the point in m that it looks at.
+        scale: pixels per m.
+        azimuth: rad; 0: it sees the walker from its right side, walking to the right.
+        elevation: rad above the horizon.
+        width, height: of the picture, in pixels.
     """
 
     middle: tuple[float, float, float]
@@ -30,7 +36,7 @@ class Camera(NamedTuple):
     height: int = 400
 
     def axes(self) -> np.ndarray:
-        """(3, 3) float32: right, up, and away from the camera."""
+        """The camera's axes: (3, 3) float32, right, up, and away from the camera."""
         a, e = self.azimuth, self.elevation
         back = (math.sin(a) * math.cos(e), math.sin(e), math.cos(a) * math.cos(e))
         right = (math.cos(a), 0.0, -math.sin(a))
@@ -38,11 +44,11 @@ class Camera(NamedTuple):
 
 
 class Canvas:
-    """Draws nearer things over farther ones, in whatever order they come.
+    """A picture to draw on; nearer things hide farther ones, in any order of drawing.
 
     Args:
-        camera: where it is seen from.
-        ground: whether there is a ground at y = 0; else a plain wall.
+        camera: where the picture is seen from.
+        ground: whether to draw a ground at y = 0; else there is a plain background.
     """
 
     def __init__(self, camera: Camera, *, ground: bool = True) -> None:
@@ -57,7 +63,7 @@ class Canvas:
             self._lay_ground()
 
     def _lay_ground(self) -> None:
-        """Tiles of `TILE` m at y = 0, which fade into the sky."""
+        """Draws tiles of `TILE` m at y = 0, which fade into the sky."""
         camera, (right, up, away) = self.camera, self._axes
         x = (np.arange(camera.width, dtype=np.float32) - camera.width / 2) / camera.scale
         y = (camera.height / 2 - np.arange(camera.height, dtype=np.float32)) / camera.scale
@@ -73,18 +79,18 @@ class Canvas:
         self._colours[top * camera.width :] = tones[np.arange(len(tones))[:, None], dark].reshape(-1, 3)
 
     def place(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Columns, rows (both in pixels) and distances (m) of points (points, 3) in m."""
+        """(columns, rows, both in pixels; distances in m) of points (points, 3) in m."""
         seen = (points - self.camera.middle).astype(np.float32) @ self._axes.T
         columns = self.camera.width / 2 + self.camera.scale * seen[:, 0]
         rows = self.camera.height / 2 - self.camera.scale * seen[:, 1]
         return columns, rows, seen[:, 2]
 
     def splat(self, points: np.ndarray, normals: np.ndarray, colour: Colour | np.ndarray, *, size: int = 2) -> None:
-        """Points of lit surfaces, each a square of `size` pixels.
+        """Draws points of lit surfaces, each as a square of `size` pixels.
 
         Args:
             points, normals: (points, 3).
-            colour: one, or (points, 3).
+            colour: one for all points, or (points, 3).
         """
         columns, rows, depth = self.place(points)
         light = AMBIENT + (1 - AMBIENT) * np.abs(normals @ LIGHT)
@@ -103,7 +109,7 @@ class Canvas:
             self._colours[first[seen] + shift] = colours[seen]
 
     def shade(self, points: np.ndarray) -> None:
-        """The shadow that points (points, 3) cast on the ground, straight down; it comes before what stands there."""
+        """Draws the shadow of points (points, 3) straight down on the ground; call it before drawing what stands there."""
         if not self.ground:
             return
         columns, rows, _ = self.place(points * np.array([1, 0, 1], np.float32))
@@ -116,14 +122,14 @@ class Canvas:
         self._colours[dark] *= SHADOW
 
     def tubes(self, paths: Sequence[np.ndarray], radius: float, colours: Sequence[np.ndarray]) -> None:
-        """Tubes along paths (points, 3) of a colour (3,) each, `radius` in m, thickest in the middle of their length."""
+        """Draws tubes along paths (points, 3), each with a colour (3,); they are thickest, `radius` m, in their middle."""
         drawn = [self._tube(path, radius) for path in paths]
         counts = [len(points) for points, _ in drawn]
         points, normals = (np.concatenate(each) for each in zip(*drawn, strict=True))
         self.splat(points, normals, np.repeat(colours, counts, axis=0))
 
     def _tube(self, path: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
-        """Points and normals of the side that the camera sees."""
+        """(points, normals) of the side that the camera sees."""
         steps = np.sqrt(np.square(np.diff(path, axis=0)).sum(axis=1))
         along = np.concatenate(([0.0], np.cumsum(steps)))
         count = max(2, int(along[-1] * self.camera.scale * 1.1))
@@ -142,7 +148,7 @@ class Canvas:
         return points.reshape(-1, 3).astype(np.float32), normals.reshape(-1, 3).astype(np.float32)
 
     def ball(self, centre: Sequence[float], radius: float, colour: Colour) -> None:
-        """A ball, the part of it that is above the ground."""
+        """Draws the part of a ball that is above the ground."""
         (column,), (row,), (depth,) = self.place(np.array([centre], np.float32))
         reach = radius * self.camera.scale
         columns = np.arange(max(0, int(column - reach)), min(self.camera.width, int(column + reach) + 2))
@@ -158,7 +164,7 @@ class Canvas:
         self._colours[pixels[seen]] = (np.asarray(colour, np.float32) * light[:, None])[seen]
 
     def flat(self, points: np.ndarray, colour: Colour | np.ndarray, *, size: int = 2) -> None:
-        """Marks on the ground: points (points, 3) of one colour or of (points, 3) that nothing is hidden behind."""
+        """Draws marks on the ground, which hide nothing: points (points, 3), with one colour or (points, 3) colours."""
         columns, rows, _ = self.place(points)
         left, top = columns.astype(np.int32), rows.astype(np.int32)
         inside = (left >= 0) & (top >= 0) & (left < self.camera.width - size) & (top < self.camera.height - size)
@@ -170,5 +176,5 @@ class Canvas:
                 self._colours[pixels] = colours if colours.ndim == 1 else colours[inside]
 
     def picture(self) -> np.ndarray:
-        """(height, width, 3) uint8."""
+        """The picture: (height, width, 3) uint8."""
         return self._colours.clip(0, 255).astype(np.uint8).reshape(self.camera.height, self.camera.width, 3)

@@ -1,4 +1,4 @@
-"""The picture of a model: bones, and muscles coloured by how active they are."""
+"""Draws a model: bones, and muscles coloured by their activation."""
 
 from typing import Any
 
@@ -13,14 +13,14 @@ BONE, METAL = (236, 228, 208), (128, 138, 150)
 PROSTHESIS = ("r_pylon.vtp", "r_pros_foot.vtp")
 IDLE, ACTIVE = np.array([58, 86, 178]), np.array([222, 42, 36])
 MUSCLE_RADIUS = 0.014  # m
-PIXELS_A_POINT = 1.25  # of a bone's surface; each is drawn 2 pixels wide, so that there are no gaps
+PIXELS_A_POINT = 1.25  # distance of the points on a bone; each is drawn 2 pixels wide, so that there are no gaps
 
 
 class Figure:
-    """Draws a simulation. Bones are read from the models' folder once; a bone whose file is not there is left out."""
+    """Draws a simulation; bones are read from the models' folder once, and bones without a file are left out."""
 
     def __init__(self, simulation: Simulation, scale: float) -> None:
-        self.built = simulation.built
+        self.model_number = simulation.model_number
         self._simulation = simulation
         self._bones, colours = [], [np.empty((0, 3), np.float32)]
         for mesh in _meshes(simulation.model):
@@ -33,7 +33,7 @@ class Figure:
         self._colours = np.concatenate(colours)
 
     def draw(self, canvas: Canvas) -> None:
-        """Draws the body as it stands now, with its shadow."""
+        """Draws the body in its current pose, with its shadow."""
         state = self._simulation.state
         points, normals = [], []
         for frame, (places, directions) in self._bones:
@@ -50,24 +50,24 @@ class Figure:
 
 
 def colour(activation: float) -> np.ndarray:
-    """(3,) float64: blue at rest, red when fully active."""
+    """A muscle's colour, (3,) float64: blue at rest, red when fully active."""
     return IDLE + (ACTIVE - IDLE) * min(1.0, max(0.0, activation))
 
 
 def _meshes(model: Any) -> list[Any]:
-    found = (library().Mesh.safeDownCast(component) for component in model.getComponentsList())
-    return [mesh for mesh in found if mesh is not None]
+    meshes = (library().Mesh.safeDownCast(component) for component in model.getComponentsList())
+    return [mesh for mesh in meshes if mesh is not None]
 
 
-def _transform(found: Any) -> tuple[np.ndarray, np.ndarray]:
-    """A rotation (3, 3) and a translation (3,), float32."""
-    rotation, place = found.R(), found.p()
+def _transform(transform: Any) -> tuple[np.ndarray, np.ndarray]:
+    """(rotation (3, 3), translation (3,)) of an `opensim.Transform`, float32."""
+    rotation, place = transform.R(), transform.p()
     turn = [[rotation.get(row, column) for column in range(3)] for row in range(3)]
     return np.array(turn, np.float32), np.array([place.get(i) for i in range(3)], np.float32)
 
 
 def _path(muscle: Any, state: Any) -> np.ndarray:
-    """(points, 3) m, from origin to insertion."""
+    """A muscle's path from origin to insertion: (points, 3) m."""
     points = muscle.getGeometryPath().getCurrentPath(state)
-    found = [points.get(i).getLocationInGround(state) for i in range(points.getSize())]
-    return np.array([[place.get(axis) for axis in range(3)] for place in found])
+    locations = [points.get(i).getLocationInGround(state) for i in range(points.getSize())]
+    return np.array([[location.get(axis) for axis in range(3)] for location in locations])

@@ -1,4 +1,4 @@
-"""What is written on the ground of a picture: arrows for velocities, a ring for a target.
+"""Draws on the ground of a picture: arrows for velocities, a ring for a target.
 
 Places on the ground are x (forward) and z (to the right), in m.
 """
@@ -10,23 +10,25 @@ import numpy as np
 from gymserve.environments.opensim.drawing.canvas import Canvas
 
 SLOW, FAST = np.array([70, 140, 190]), np.array([214, 96, 60])
-FASTEST = 1.8  # m/s, for the colour
+FASTEST = 1.8  # m/s, drawn in the colour FAST
 RING = (44, 150, 70)
 
 
 def grid(middle: np.ndarray, reach: float, spacing: float) -> np.ndarray:
-    """(places, 2) m: the multiples of `spacing` within `reach` of the middle, which stay where they are as it moves."""
+    """(places, 2) m: the multiples of `spacing` within `reach` of the middle, so places do not move with the middle."""
     low, high = np.ceil((middle - reach) / spacing), np.floor((middle + reach) / spacing)
     x, z = (np.arange(first, last + 1) * spacing for first, last in zip(low, high, strict=True))
     return np.stack(np.meshgrid(x, z, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
 def arrows(canvas: Canvas, places: np.ndarray, velocities: np.ndarray, *, length: float, width: int = 2) -> None:
-    """Args:
-    places: (arrows, 2) m, where they begin.
-    velocities: (arrows, 2) m/s.
-    length: m for each m/s.
-    width: pixels.
+    """Draws arrows for velocities.
+
+    Args:
+        places: (arrows, 2) m, where they begin.
+        velocities: (arrows, 2) m/s.
+        length: m per m/s.
+        width: pixels.
     """
     count = max(2, int(FASTEST * length * canvas.camera.scale))
     ways = velocities[:, None, :] * length
@@ -41,7 +43,7 @@ def arrows(canvas: Canvas, places: np.ndarray, velocities: np.ndarray, *, length
 
 
 def ring(canvas: Canvas, middle: np.ndarray, radius: float) -> None:
-    """A circle of `radius` m."""
+    """Draws a circle of `radius` m."""
     angles = np.linspace(0, 2 * math.pi, 400)
     canvas.flat(_on_ground(middle + radius * np.stack((np.cos(angles), np.sin(angles)), axis=1)), RING, size=3)
 

@@ -9,19 +9,19 @@ import numpy as np
 
 
 class Cloud(NamedTuple):
-    """Places (points, 3) in m, and directions (points, 3) in which the surface faces there; both float32."""
+    """Points on a surface, (points, 3) m, and its normals there, (points, 3); both float32."""
 
     points: np.ndarray
     normals: np.ndarray
 
 
-@cache  # what is read from a file is never changed
+@cache  # clouds are never changed
 def cloud(path: Path, spacing: float) -> Cloud:
-    """One point for each `spacing`² m² of a mesh, with a generator of its own.
+    """Samples one point for each `spacing`² m² of a mesh, with a random generator of its own.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is no mesh of polygons in VTK's text format.
+        ValueError: the file is not a mesh of polygons in VTK's text format.
     """
     corners = _triangles(path)
     across, along = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
@@ -36,14 +36,14 @@ def cloud(path: Path, spacing: float) -> Cloud:
     u, v = generator.random((2, count, 1))
     u, v = np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)
     points = corners[chosen, 0] + u * across[chosen] + v * along[chosen]
-    found = Cloud(points.astype(np.float32), (facing / doubled[:, None].clip(1e-12))[chosen].astype(np.float32))
-    for each in found:
+    sampled = Cloud(points.astype(np.float32), (facing / doubled[:, None].clip(1e-12))[chosen].astype(np.float32))
+    for each in sampled:
         each.flags.writeable = False
-    return found
+    return sampled
 
 
 def _triangles(path: Path) -> np.ndarray:
-    """(triangles, 3, 3) float64, the corners; polygons are cut into fans."""
+    """The corners of the mesh's triangles, (triangles, 3, 3) float64; polygons are split into fans."""
     try:
         piece = ElementTree.parse(path).getroot().find("PolyData/Piece")
         assert piece is not None
@@ -51,7 +51,7 @@ def _triangles(path: Path) -> np.ndarray:
         corners = _numbers(piece, "Polys/DataArray[@Name='connectivity']").astype(int)
         ends = _numbers(piece, "Polys/DataArray[@Name='offsets']").astype(int)
     except (ElementTree.ParseError, AssertionError) as error:
-        raise ValueError(f"{path} is no mesh in VTK's text format") from error
+        raise ValueError(f"{path} is not a mesh in VTK's text format") from error
     starts = np.concatenate(([0], ends[:-1]))
     fans = []
     for corner in range(1, int((ends - starts).max(initial=0)) - 1):
@@ -63,6 +63,6 @@ def _triangles(path: Path) -> np.ndarray:
 
 
 def _numbers(piece: ElementTree.Element, what: str) -> np.ndarray:
-    found = piece.find(what)
-    assert found is not None and found.get("format") == "ascii"
-    return np.array((found.text or "").split(), np.float64)
+    element = piece.find(what)
+    assert element is not None and element.get("format") == "ascii"
+    return np.array((element.text or "").split(), np.float64)

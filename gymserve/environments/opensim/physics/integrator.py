@@ -1,6 +1,6 @@
-"""How long the next internal step of an integrator will be: the one thing of its state that OpenSim's Python hides.
+"""Reads and sets the length of an integrator's next internal step, the only part of its state that OpenSim's Python API hides.
 
-SimTK's functions are called by their names in its library, as the Itanium C++ ABI spells them.
+SimTK's functions are called by their mangled names (Itanium C++ ABI).
 """
 
 import ctypes
@@ -22,7 +22,7 @@ def next_step(manager: Any) -> float:
 
 
 def begin_with(manager: Any, seconds: float) -> None:
-    """Lets a manager that is to be initialised begin with a step of that length.
+    """Sets the length of the first step of a manager that is not initialised yet.
 
     Raises:
         OSError, AttributeError: as for `next_step`.
@@ -32,10 +32,10 @@ def begin_with(manager: Any, seconds: float) -> None:
 
 @cache
 def _simtk() -> Any:
-    found = sorted(Path(library().__file__).parent.glob("libSimTKmath.so*"))
-    if not found:
+    libraries = sorted(Path(library().__file__).parent.glob("libSimTKmath.so*"))
+    if not libraries:
         raise OSError("this build of OpenSim has no libSimTKmath.so")
-    simtk = ctypes.CDLL(str(found[0]))
+    simtk = ctypes.CDLL(str(libraries[0]))
     predicted = simtk._ZNK5SimTK10Integrator24getPredictedNextStepSizeEv
     initial = simtk._ZN5SimTK10Integrator18setInitialStepSizeEd
     predicted.argtypes, predicted.restype = [ctypes.c_void_p], ctypes.c_double

@@ -1,7 +1,7 @@
-"""Where the OpenSim models come from: osim-rl's own release, fetched once into a cache.
+"""Fetches the OpenSim models from osim-rl's release into a cache, once.
 
-The models are Creative Commons Attribution 3.0, as their `<credits>` say, which name their authors; osim-rl's release
-calls itself Apache 2.0. None of its code is kept, and nothing of it is part of this package.
+The models are licensed under Creative Commons Attribution 3.0, as their `<credits>` say, which also name the authors; osim-rl's
+release is licensed under Apache 2.0. Its code is not kept, and nothing of it is part of this package.
 """
 
 import hashlib
@@ -32,18 +32,18 @@ NAMES = (ARM, RUN, *WALK.values())
 
 
 class ModelsMissing(FileNotFoundError):
-    """The model files have not been fetched; the message holds the command that does."""
+    """The model files have not been fetched; the message gives the command that fetches them."""
 
 
 def folder() -> Path:
-    """Where the models are: `$OPENSIM_MODELS`, else `gymserve/osim-rl-3.0.11` in the user's cache."""
+    """The folder of the models: `$OPENSIM_MODELS`, or else `gymserve/osim-rl-3.0.11` in the user's cache."""
     if chosen := os.environ.get(FOLDER_VARIABLE):
         return Path(chosen)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gymserve" / RELEASE
 
 
 def present() -> bool:
-    """Whether every model is there."""
+    """Whether all models have been fetched."""
     return all((folder() / name).is_file() for name in NAMES)
 
 
@@ -51,19 +51,19 @@ def path(name: str) -> Path:
     """The file of a model.
 
     Raises:
-        ModelsMissing: it was not fetched.
+        ModelsMissing: it has not been fetched.
     """
-    found = folder() / name
-    if not found.is_file():
-        raise ModelsMissing(f"{found} is missing: {FETCH}")
-    return found
+    file = folder() / name
+    if not file.is_file():
+        raise ModelsMissing(f"{file} is missing: {FETCH}")
+    return file
 
 
 def fetch(archive: Path | None = None) -> Path:
-    """Brings the models and the bones' geometry into `folder()`, which it returns.
+    """Copies the models and the bones' geometry from the release into `folder()`, and returns it.
 
     Args:
-        archive: osim-rl's release where it has been downloaded already; None: pip downloads it, 9.6 MB.
+        archive: osim-rl's release, if it is already downloaded; None: pip downloads it, 9.6 MB.
 
     Raises:
         ValueError: the archive is not that release.
@@ -71,8 +71,8 @@ def fetch(archive: Path | None = None) -> Path:
     """
     with tempfile.TemporaryDirectory() as name:
         content = (archive or download(Path(name))).read_bytes()
-    if (found := hashlib.sha256(content).hexdigest()) != SHA256:
-        raise ValueError(f"{archive or RELEASE} is not {RELEASE} as released: its SHA-256 is {found}, not {SHA256}")
+    if (digest := hashlib.sha256(content).hexdigest()) != SHA256:
+        raise ValueError(f"{archive or RELEASE} is not {RELEASE} as released: its SHA-256 is {digest}, not {SHA256}")
     target = folder()
     (target / "Geometry").mkdir(parents=True, exist_ok=True)
     with tarfile.open(fileobj=io.BytesIO(content)) as release:
@@ -86,15 +86,15 @@ def fetch(archive: Path | None = None) -> Path:
 
 
 def download(folder: Path) -> Path:
-    """The release's archive, brought into `folder` by pip, from where it is set to look and by its SHA-256.
+    """Downloads the release's archive into `folder` with pip, from its configured index, and checks its SHA-256.
 
     Raises:
-        OSError: pip is not here, or cannot bring it.
+        OSError: pip is not installed, or cannot download the archive.
     """
-    wanted = folder / "requirements.txt"
-    wanted.write_text(f"{RELEASE.replace('-3', '==3')} --hash=sha256:{SHA256}\n")
+    requirements = folder / "requirements.txt"
+    requirements.write_text(f"{RELEASE.replace('-3', '==3')} --hash=sha256:{SHA256}\n")
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    command = [*pip, "--no-binary=osim-rl", "--require-hashes", f"--requirement={wanted}", f"--dest={folder}"]
+    command = [*pip, "--no-binary=osim-rl", "--require-hashes", f"--requirement={requirements}", f"--dest={folder}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         last = done.stderr.strip().rpartition("\n")[2]

@@ -1,4 +1,4 @@
-"""One OpenSim model, its state in time and its integrator, behind handles that are looked up once."""
+"""A simulation: an OpenSim model, its state and its integrator, with handles that are looked up once."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,15 +12,15 @@ STEP_SECONDS = 0.01
 
 
 class SimulationFailed(RuntimeError):
-    """OpenSim could not go on from this state with these excitations; the episode is over."""
+    """OpenSim could not continue from this state with these excitations; the episode is over."""
 
 
 @cache
 def library() -> Any:
     """The OpenSim package, silent and without its log file in the working directory.
 
-    It is imported at first use: that costs half a second and 120 MB, which a process that only reads what environments
-    there are is spared.
+    It is imported at first use, since that takes half a second and 120 MB, which a process that only lists environments
+    does not need.
     """
     import opensim
 
@@ -29,18 +29,20 @@ def library() -> Any:
     return opensim
 
 
-@cache  # what was read is only copied, never changed
-def _as_read(path: Path) -> Any:
+@cache  # the model is only copied, never changed
+def _read_model(path: Path) -> Any:
     model = library().Model(str(path))
     model.initSystem()
     return model
 
 
 class Simulation:
-    """Args:
-    path: an `.osim` file.
-    accuracy: of the integrator (Runge-Kutta-Merson, adaptive): the relative error that it allows in a step.
-    extend: adds to the model before its system is built.
+    """A model in motion.
+
+    Args:
+        path: an `.osim` file.
+        accuracy: the relative error that the integrator (Runge-Kutta-Merson, adaptive) allows in a step.
+        extend: adds components to the model before its system is built.
 
     Raises:
         RuntimeError: OpenSim cannot read the model.
@@ -50,21 +52,21 @@ class Simulation:
         if not (isinstance(accuracy, (int, float)) and 1e-9 <= accuracy <= 1e-1):
             raise ValueError(f"integrator_accuracy must be from 1e-9 to 0.1, not {accuracy!r}")
         self.accuracy = float(accuracy)
-        self.manager: Any = None  # before the model that it works on, also when all of this is let go
+        self.manager: Any = None  # set before the model, so that it is also destroyed before the model
         self.state: Any = None
-        self._pristine = _as_read(path)
+        self._pristine = _read_model(path)
         self.steps = 0
-        self.built = 0  # how many times; handles of another time are of no use
+        self.model_number = 0  # grows with each rebuild, which makes handles of the model before invalid
         self.rebuild(extend)
 
     def rebuild(self, extend: Callable[[Any], None] | None = None) -> None:
-        """Starts over with a copy of the model as it was read, and with what `extend` adds to it.
+        """Replaces the model by a fresh copy of the file's, with what `extend` adds to it.
 
-        Handles of the model before are of no use any more: reading one ends the process.
+        Handles of the model before become invalid: using one crashes the process.
         """
         opensim = library()
         self.manager = self.state = None
-        self.built += 1
+        self.model_number += 1
         self.model = opensim.Model(self._pristine)
         self._add_controller(opensim)
         self.model.initSystem()
@@ -84,7 +86,7 @@ class Simulation:
         self._excitations = [opensim.Constant.safeDownCast(function) for function in functions]
 
     def _add_controller(self, opensim: Any) -> None:
-        """One constant function for each muscle, whose value is the muscle's excitation."""
+        """Adds a constant function for each muscle, whose value is the muscle's excitation."""
         self.model.initSystem()
         controller = opensim.PrescribedController()
         for muscle in elements(self.model.getMuscles()):
@@ -95,10 +97,10 @@ class Simulation:
     # --- time -----------------------------------------------------------------------------------------------------
 
     def reset(self, place: Callable[[Any], None] | None = None) -> None:
-        """Back to the start, to the bit as on a fresh model.
+        """Returns to the start, exactly as on a fresh model.
 
-        What a model remembers beside its state is the excitations, whose old values enter the first derivative: they
-        are set to what a fresh model has.
+        In addition to its state a model remembers the excitations, whose old values affect the first derivative, so they are
+        set to a fresh model's values.
 
         Args:
             place: changes the initial state before the muscles' fibres are brought to equilibrium.
@@ -110,17 +112,17 @@ class Simulation:
         self.model.equilibrateMuscles(state)
         state.setTime(0)
         self.steps = 0
-        self.go_on_from(state)
+        self.continue_from(state)
 
-    def go_on_from(self, state: Any, prepare: Callable[[Any], None] | None = None) -> None:
-        """Integrates from `state` with a new integrator, which chooses its first internal step anew.
+    def continue_from(self, state: Any, prepare: Callable[[Any], None] | None = None) -> None:
+        """Continues from `state` with a new integrator, which chooses the length of its first internal step itself.
 
         Args:
             prepare: changes the new manager before it is initialised.
         """
         self.state = state
         self.manager = library().Manager(self.model)
-        self.manager.setWriteToStorage(False)  # else it keeps every internal step, for a third of the time
+        self.manager.setWriteToStorage(False)  # storing every internal step would take a third of the time
         self.manager.setPerformAnalyses(False)
         self.manager.setIntegratorAccuracy(self.accuracy)
         if prepare is not None:
@@ -134,17 +136,17 @@ class Simulation:
             function.setValue(value)
 
     def excitations(self) -> list[float]:
-        """Those of the last step."""
+        """The excitations of the last step."""
         return [function.getValue() for function in self._excitations]
 
     def step(self, excitations: Sequence[float]) -> None:
-        """Goes on by `STEP_SECONDS`.
+        """Advances by `STEP_SECONDS`.
 
-        The accelerations that a step ends with are those that the next one begins with, although its excitations are
-        others: so the old code has it, which read them after each step.
+        The next step begins with the accelerations at the end of this one, although its excitations differ; osim-rl does the
+        same, because it reads the accelerations after each step.
 
         Raises:
-            SimulationFailed: the integrator gave up, or a state is not finite.
+            SimulationFailed: the integrator gave up, or the state is not finite.
         """
         self.excite(excitations)
         try:
@@ -154,46 +156,46 @@ class Simulation:
             raise SimulationFailed(f"OpenSim gave up in step {self.steps + 1}: {_line(error)}") from error
         self.steps += 1
         if not np.isfinite(self.state.getY().to_numpy()).all():
-            raise SimulationFailed(f"the state is not finite any more in step {self.steps}")
+            raise SimulationFailed(f"the state is no longer finite in step {self.steps}")
 
-    # --- what can be read -----------------------------------------------------------------------------------------
+    # --- reading the state ------------------------------------------------------------------------------------------
 
     def position(self, name: str) -> tuple[float, float, float]:
-        """Where the origin of a body is in the ground frame, in m."""
-        found = self.bodies[name].getPositionInGround(self.state)
-        return found.get(0), found.get(1), found.get(2)
+        """The position of a body's origin in the ground frame, in m."""
+        position = self.bodies[name].getPositionInGround(self.state)
+        return position.get(0), position.get(1), position.get(2)
 
     def velocity(self, name: str) -> tuple[float, float, float]:
         """The velocity of a body's origin in the ground frame, in m/s."""
-        found = self.bodies[name].getLinearVelocityInGround(self.state)
-        return found.get(0), found.get(1), found.get(2)
+        velocity = self.bodies[name].getLinearVelocityInGround(self.state)
+        return velocity.get(0), velocity.get(1), velocity.get(2)
 
     def activations(self) -> np.ndarray:
-        """(muscles,) float64, in the model's order."""
+        """The muscles' activations, (muscles,) float64, in the model's order."""
         return np.array([muscle.getActivation(self.state) for muscle in self.muscles])
 
 
 def elements(collection: Any) -> list[Any]:
-    """All that is in one of OpenSim's sets."""
+    """The elements of an OpenSim set."""
     return [collection.get(i) for i in range(collection.getSize())]
 
 
 def checked(action: Any, size: int) -> np.ndarray:
-    """An action as excitations: (size,) float64, clipped to [0, 1].
+    """Converts an action to excitations: (size,) float64, clipped to [0, 1].
 
     Raises:
-        ValueError: it has another shape, or holds NaN.
+        ValueError: it has another shape, or contains NaN.
     """
     excitations = np.asarray(action, np.float64)
     if excitations.shape != (size,):
         raise ValueError(f"an action is {size} excitations, not an array of shape {excitations.shape}")
     if np.isnan(excitations).any():
-        raise ValueError(f"an action may not hold NaN: {excitations}")
+        raise ValueError(f"an action must not contain NaN: {excitations}")
     return excitations.clip(0.0, 1.0)
 
 
 def rotated(x: float, y: float, angle: float) -> tuple[float, float]:
-    """A vector of the plane, turned by `angle` in rad against the clock."""
+    """A vector in the plane, rotated counter-clockwise by `angle` rad."""
     cosine, sine = math.cos(angle), math.sin(angle)
     return cosine * x - sine * y, sine * x + cosine * y
 

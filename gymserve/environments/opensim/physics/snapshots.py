@@ -1,8 +1,8 @@
-"""A simulation's moment as plain data, from which it goes on to the bit, without the steps that led there.
+"""Snapshots of a simulation as plain data, from which it continues exactly, without repeating the earlier steps.
 
-That takes more than OpenSim's state: the excitations of the last step, with which the next one begins, and how long the
-integrator's next internal step is. And the state must not pass through an integrator's start, which moves it by 1e-15 to
-where the model's constraints are met even better.
+That needs more than OpenSim's state: the excitations of the last step, with which the next one begins, and the length of the
+integrator's next internal step. And the state must be set after the integrator's initialisation, which would move it by 1e-15
+to satisfy the model's constraints even better.
 """
 
 from typing import Any
@@ -11,8 +11,8 @@ from gymserve.environments.opensim.physics import integrator
 from gymserve.environments.opensim.physics.simulation import Simulation
 
 
-def take(simulation: Simulation) -> dict[str, Any]:
-    """What `restore` needs, as numbers and lists that JSON keeps to the bit."""
+def save(simulation: Simulation) -> dict[str, Any]:
+    """The data that `restore` needs, as numbers and lists that JSON preserves exactly."""
     state = simulation.state
     return {
         "steps": simulation.steps,
@@ -24,7 +24,7 @@ def take(simulation: Simulation) -> dict[str, Any]:
 
 
 def restore(simulation: Simulation, snapshot: dict[str, Any]) -> None:
-    """Takes a simulation that was just reset, as the snapshot's was, on to where that was taken.
+    """Restores a snapshot in a simulation that was just reset in the same way as the snapshot's.
 
     Raises:
         ValueError: the snapshot is of another model.
@@ -32,7 +32,7 @@ def restore(simulation: Simulation, snapshot: dict[str, Any]) -> None:
     if len(snapshot["state"]) != simulation.state.getY().size():
         raise ValueError(f"a snapshot of {len(snapshot['state'])} numbers is of another model")
     simulation.excite(snapshot["excitations"])
-    simulation.go_on_from(
+    simulation.continue_from(
         simulation.state, lambda manager: integrator.begin_with(manager, float(snapshot["next_step"]))
     )
     simulation.state = simulation.manager.getState()

@@ -1,13 +1,13 @@
-"""osim-rl 3.0.11 itself, made to run on today's opensim, so that our environments can be held against it.
+"""Runs osim-rl 3.0.11 itself on a current opensim, to compare our environments with it.
 
     python osim_rl.py RELEASE < scenarios.json > answers.json
 
-RELEASE is the folder of the unpacked release. Nothing of it is changed on disk. What is patched when it runs:
-`gym` is a stand-in with the two names that it uses; controls are prescribed by the actuator's name; its two global
-generators are one `numpy.random.default_rng(seed)`, as Gymnasium's `np_random` is. `scipy.interpolate.interp2d` is
-scipy's own (< 1.14), or, where there is no scipy, a spline of the first degree of our own in its place.
+RELEASE is the folder of the unpacked release, which is not changed on disk. These parts are patched at run time:
+`gym` is a fake with the two names that osim-rl uses; controls are prescribed by the actuator's name; its two global
+generators are one `numpy.random.default_rng(seed)`, like Gymnasium's `np_random`. `scipy.interpolate.interp2d` is
+scipy's own (< 1.14), or, without scipy, a linear interpolation of our own.
 
-`Scenario.actions` is shared with the tests; the rest of the file needs opensim and numpy alone.
+`Scenario.actions` is shared with the tests; the rest of the file needs only opensim and numpy.
 """
 
 import contextlib
@@ -25,12 +25,12 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Scenario:
-    """Which environment, made how, and how it is acted in; actions are held for `hold` steps."""
+    """An environment, its arguments, and the actions to play; each action is repeated for `hold` steps."""
 
     env: str  # "Arm2D" or "L2M2019"
     seed: int
     steps: int
-    every: int  # observations are told for each such step
+    every: int  # every Nth observation is recorded
     model: str = "3D"
     difficulty: int = 3
     hold: int = 1
@@ -44,7 +44,7 @@ class Scenario:
 
 
 def patch(release: Path) -> None:
-    """Makes `import osim` find the release and run."""
+    """Makes `import osim` import the release."""
     import opensim
 
     opensim.Logger.removeFileSink()
@@ -71,19 +71,19 @@ def patch(release: Path) -> None:
     sys.path.insert(0, str(release))
     from envs.target import v_tgt_field
 
-    theirs = types.ModuleType("numpy")  # of which an array of one element was still a number
+    theirs = types.ModuleType("numpy")  # with an old numpy an array of one element was still a number
     theirs.__dict__.update(np.__dict__, diff=lambda pair: np.diff(pair)[0])
     v_tgt_field.np = theirs
 
 
 def _spline(x: np.ndarray, y: np.ndarray, z: np.ndarray, kind: str) -> Any:
-    """In the place of `interp2d(kind="linear")` on a grid: one-dimensional interpolation, twice."""
+    """Replaces `interp2d(kind="linear")` on a grid: one-dimensional interpolation, twice."""
     assert kind == "linear"
     return lambda at_x, at_y: np.array([np.interp(at_y, y, [np.interp(at_x, x, row) for row in z])])
 
 
 def make(scenario: Scenario) -> Any:
-    """The old environment, with generators of our own."""
+    """Makes osim-rl's environment, with our generators."""
     from osim.env import Arm2DEnv, L2M2019Env
 
     generator = np.random.default_rng(scenario.seed)
@@ -95,7 +95,7 @@ def make(scenario: Scenario) -> Any:
 
 
 def play(scenario: Scenario) -> dict[str, Any]:
-    """{"rewards", "observations" of every `every`th step, "seconds" of the processor}."""
+    """Plays a scenario: {"rewards", "observations" of every `every`th step, "seconds" of processor time}."""
     env = make(scenario)
     env.reset()
     rewards, observations = [], []

@@ -1,7 +1,7 @@
-"""Records what osim-rl 3.0.11 answers: python -m tests.environments.opensim.original.record
+"""Records the rewards and observations of osim-rl 3.0.11: python -m tests.environments.opensim.original.record
 
-It runs in a virtual environment of its own, with the last scipy that has `interp2d`, and writes `osim_rl.json`. Also
-tells how fast it was.
+It runs in a virtual environment of its own, with the last scipy that has `interp2d`, writes `osim_rl.json`, and prints the
+speed.
 """
 
 import dataclasses
@@ -28,14 +28,14 @@ SCENARIOS = (
 
 
 def answers(code: Path, python: str, scenarios: tuple[Scenario, ...]) -> list[dict[str, list[float]]]:
-    """What the release's code answers to each scenario, run by an interpreter that has opensim."""
+    """Plays each scenario with the release's code, in an interpreter that has opensim."""
     questions = json.dumps([dataclasses.asdict(scenario) for scenario in scenarios])
     command = [python, "-W", "ignore", osim_rl.__file__, str(code)]
     done = subprocess.run(command, input=questions, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr)
-    told: list[dict[str, list[float]]] = json.loads(done.stdout)
-    return told
+    results: list[dict[str, list[float]]] = json.loads(done.stdout)
+    return results
 
 
 def main() -> None:
@@ -45,11 +45,12 @@ def main() -> None:
         python = str(folder / "venv" / "bin" / "python")
         subprocess.run([python, "-m", "pip", "install", "--quiet", "opensim==4.6", "scipy<1.14"], check=True)
         release.fetch()
-        told = answers(release.unpack(folder), python, SCENARIOS)
-    for scenario, answer in zip(SCENARIOS, told, strict=True):
+        results = answers(release.unpack(folder), python, SCENARIOS)
+    for scenario, answer in zip(SCENARIOS, results, strict=True):
         print(f"{scenario.env}: {scenario.steps / answer.pop('seconds'):.0f} steps/s", file=sys.stderr)
     rows = [
-        {"scenario": dataclasses.asdict(scenario), **answer} for scenario, answer in zip(SCENARIOS, told, strict=True)
+        {"scenario": dataclasses.asdict(scenario), **answer}
+        for scenario, answer in zip(SCENARIOS, results, strict=True)
     ]
     RECORD.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
 
