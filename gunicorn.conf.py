@@ -1,4 +1,4 @@
-"""Read by `gunicorn gym_http_server:app`; what is given on its command line comes first."""
+"""The configuration of `gunicorn gym_http_server:app`; gunicorn's command line overrides it."""
 
 import os
 import sys
@@ -13,11 +13,11 @@ globals().update(options())
 
 
 def on_starting(server: Arbiter) -> None:
-    """Checks where it listens, makes the database ready, and imports what all workers need."""
+    """Checks the addresses that gunicorn listens on, prepares the database, and imports the modules that all workers need."""
     try:
         configuration = settings.load(None, os.environ, {})
         for address in server.cfg.address:
-            if isinstance(address, tuple):  # the others are sockets of this machine
+            if isinstance(address, tuple):  # other addresses are UNIX sockets
                 check_reach(configuration, address[0])
         first = server.cfg.address[0]
         where = f"{first[0]}:{first[1]}" if isinstance(first, tuple) else "localhost"

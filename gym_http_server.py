@@ -1,4 +1,4 @@
-"""The front door: `python gym_http_server.py` serves; `gunicorn gym_http_server:app` finds the application here."""
+"""The entry point: `python gym_http_server.py` runs the server; `gunicorn gym_http_server:app` imports the application."""
 
 import sys
 from typing import Any
@@ -8,7 +8,7 @@ from gymserve.cli.serve import loaded_application
 
 
 def __getattr__(name: str) -> Any:
-    """`app` is made when it is first used, so that the command line can settle the settings before."""
+    """Makes `app` when it is first used, so that the command line can load the settings before."""
     if name != "app":
         raise AttributeError(name)
     globals()["app"] = loaded_application()

@@ -1,4 +1,4 @@
-"""What `gym_http_server.py challenge` does."""
+"""The sub-command `gym_http_server.py challenge`."""
 
 import argparse
 import subprocess
@@ -17,43 +17,43 @@ from gymserve.store.models import now
 from gymserve.system import interpreters
 
 
-def _competition(accounts: Accounts, asked: argparse.Namespace) -> Competition:
-    return Competition(accounts.database, Path(asked.settings.DATA), functions=asked.settings.SCORING_FUNCTIONS)
+def _competition(accounts: Accounts, options: argparse.Namespace) -> Competition:
+    return Competition(accounts.database, Path(options.settings.DATA), functions=options.settings.SCORING_FUNCTIONS)
 
 
-def create(accounts: Accounts, asked: argparse.Namespace, owner_id: int | None) -> None:
-    file = examples.path_of(asked.file)
-    challenge = definition.load(file, functions=asked.settings.SCORING_FUNCTIONS)
-    Catalogue.of(asked.settings).resolve(challenge.environment)
-    _define(accounts, asked, file, owner_id)
+def create(accounts: Accounts, options: argparse.Namespace, owner_id: int | None) -> None:
+    file = examples.path_of(options.file)
+    challenge = definition.load(file, functions=options.settings.SCORING_FUNCTIONS)
+    Catalogue.of(options.settings).resolve(challenge.environment)
+    _define(accounts, options, file, owner_id)
 
 
-def _define(accounts: Accounts, asked: argparse.Namespace, file: Path, owner_id: int | None) -> None:
-    held = _competition(accounts, asked).define(file.read_text(), owner_id=owner_id, sees_all=True)
-    accounts.note(COMMAND_LINE, "challenge defined", held.challenge.name)
-    print(f"challenge {held.challenge.name}: {'open' if held.may_submit(now()) else 'not open at this time'}")
+def _define(accounts: Accounts, options: argparse.Namespace, file: Path, owner_id: int | None) -> None:
+    record = _competition(accounts, options).define(file.read_text(), owner_id=owner_id, sees_all=True)
+    accounts.note(COMMAND_LINE, "challenge defined", record.challenge.name)
+    print(f"challenge {record.challenge.name}: {'open' if record.may_submit(now()) else 'not open at this time'}")
 
 
-def list_examples(accounts: Accounts, asked: argparse.Namespace, owner_id: int | None) -> None:
-    """Tells of the examples; with `--create`, makes challenges of all those whose environments are here."""
-    catalogue = Catalogue.of(asked.settings)
+def list_examples(accounts: Accounts, options: argparse.Namespace, owner_id: int | None) -> None:
+    """Lists the examples; with `--create`, creates challenges of those whose environments are installed."""
+    catalogue = Catalogue.of(options.settings)
     for name in examples.names():
         challenge = definition.load(examples.path_of(name))
         missing = examples.missing(catalogue, challenge.environment)
-        if asked.create and not missing:
-            _define(accounts, asked, examples.path_of(name), owner_id)
+        if options.create and not missing:
+            _define(accounts, options, examples.path_of(name), owner_id)
         else:
             print(f"{name:24} {challenge.environment:24} {missing or challenge.title}")
 
 
-def check(accounts: Accounts, asked: argparse.Namespace, owner_id: int | None) -> None:
-    """Runs `python -m grader check` in an interpreter that is made as those of the server's hosts are."""
-    settings = asked.settings
-    definition.load(examples.path_of(asked.file), functions=settings.SCORING_FUNCTIONS)
+def check(accounts: Accounts, options: argparse.Namespace, owner_id: int | None) -> None:
+    """Runs `python -m grader check` in an interpreter like those of the server's hosts."""
+    settings = options.settings
+    definition.load(examples.path_of(options.file), functions=settings.SCORING_FUNCTIONS)
     functions = [word for name in settings.SCORING_FUNCTIONS for word in ("--function", name)]
-    order = ("check", str(examples.path_of(asked.file).resolve()), "--seconds", str(asked.seconds), *functions)
+    arguments = ("check", str(examples.path_of(options.file).resolve()), "--seconds", str(options.seconds), *functions)
     done = subprocess.run(
-        interpreters.command("grader", "--modules", ",".join(settings.ENVIRONMENT_MODULES), *order),
+        interpreters.command("grader", "--modules", ",".join(settings.ENVIRONMENT_MODULES), *arguments),
         cwd=interpreters.directory(Path(settings.DATA)),
         env=interpreters.variables(settings.ENVIRONMENT_VARIABLES),
         stdout=subprocess.PIPE,
@@ -65,37 +65,37 @@ def check(accounts: Accounts, asked: argparse.Namespace, owner_id: int | None) -
         raise InvalidRequest("the challenge cannot be checked: see above")
 
 
-def list_all(accounts: Accounts, asked: argparse.Namespace, owner_id: int | None) -> None:
-    for held in _competition(accounts, asked).list():
-        phase = held.challenge.phase_at(now()) if held.is_open else None
+def list_all(accounts: Accounts, options: argparse.Namespace, owner_id: int | None) -> None:
+    for record in _competition(accounts, options).list():
+        phase = record.challenge.phase_at(now()) if record.is_open else None
         state = f"open, phase {phase.name}" if phase else "closed"
-        print(f"{held.challenge.name:24} {held.challenge.environment:24} {state}")
+        print(f"{record.challenge.name:24} {record.challenge.environment:24} {state}")
 
 
-def set_open(accounts: Accounts, asked: argparse.Namespace, owner_id: int | None) -> None:
-    is_open = asked.verb == "open"
-    _competition(accounts, asked).set_open(asked.name, is_open, owner_id=None, sees_all=True)
-    accounts.note(COMMAND_LINE, "challenge opened" if is_open else "challenge closed", asked.name)
-    print(f"challenge {asked.name} is {'open' if is_open else 'closed'}")
+def set_open(accounts: Accounts, options: argparse.Namespace, owner_id: int | None) -> None:
+    is_open = options.verb == "open"
+    _competition(accounts, options).set_open(options.name, is_open, owner_id=None, sees_all=True)
+    accounts.note(COMMAND_LINE, "challenge opened" if is_open else "challenge closed", options.name)
+    print(f"challenge {options.name} is {'open' if is_open else 'closed'}")
 
 
-def decide(accounts: Accounts, asked: argparse.Namespace, owner_id: int | None) -> None:
+def decide(accounts: Accounts, options: argparse.Namespace, owner_id: int | None) -> None:
     """Accepts or voids a submission that cannot be replayed."""
-    accept = asked.verb == "accept"
-    instances = Instances(asked.settings, Catalogue.of(asked.settings))
-    outbox = Outbox.of(asked.settings, accounts.database, Path(asked.settings.DATA))
-    held = Submissions(
-        accounts.database, _competition(accounts, asked), instances, Path(asked.settings.DATA).resolve(), outbox
+    accept = options.verb == "accept"
+    instances = Instances(options.settings, Catalogue.of(options.settings))
+    outbox = Outbox.of(options.settings, accounts.database, Path(options.settings.DATA))
+    submissions = Submissions(
+        accounts.database, _competition(accounts, options), instances, Path(options.settings.DATA).resolve(), outbox
     )
-    held.judge.decide(held.find(asked.name), accept=accept)
-    accounts.note(COMMAND_LINE, "submission accepted" if accept else "submission voided", asked.name)
-    print(f"submission {asked.name} is {held.find(asked.name).state}")
+    submissions.judge.decide(submissions.find(options.name), accept=accept)
+    accounts.note(COMMAND_LINE, "submission accepted" if accept else "submission voided", options.name)
+    print(f"submission {options.name} is {submissions.find(options.name).state}")
 
 
-def reports(accounts: Accounts, asked: argparse.Namespace, owner_id: int | None) -> None:
-    outbox = Outbox.of(asked.settings, accounts.database, Path(asked.settings.DATA))
-    if asked.retry:
-        print(f"{outbox.hurry()} reports are sent again as soon as the server runs")
+def reports(accounts: Accounts, options: argparse.Namespace, owner_id: int | None) -> None:
+    outbox = Outbox.of(options.settings, accounts.database, Path(options.settings.DATA))
+    if options.retry:
+        print(f"{outbox.hurry()} reports will be sent again as soon as the server runs")
     for report, submission, name in outbox.list():
         what = "began" if report.number == 0 else "ended"
         print(f"{submission} of {name}: {what}, {report.state} since {report.created_at:%Y-%m-%d %H:%M} UTC, "

@@ -1,4 +1,4 @@
-"""Serving: the process that gunicorn's workers are forked from, and the application that each of them has."""
+"""Runs the server: the process from which gunicorn's workers are forked, and the application of each worker."""
 
 import os
 import signal
@@ -23,19 +23,21 @@ from gymserve.web.serving.server import (
     prepare,
 )
 
-CANNOT_BE_LOADED = 4  # at this status of a worker gunicorn ends, and starts no other one
+CANNOT_BE_LOADED = 4  # if a worker exits with this status, gunicorn exits instead of starting another one
 
 
 def application(configuration: settings.Settings) -> WSGIApplication:
-    """The application on `configuration`."""
-    from gymserve.web.app import create_app  # here, since sub-commands do without environments and pages
+    """Makes the application with these settings."""
+    from gymserve.web.app import create_app  # deferred, since sub-commands need no environments and pages
 
     return create_app(configuration)
 
 
 def loaded_application() -> WSGIApplication:
-    """The application with the settings of its surroundings, for a server that finds `gym_http_server:app`; ends where
-    it cannot be made."""
+    """Makes the application for a server that imports `gym_http_server:app`; exits if it cannot be made.
+
+    The settings come from the settings file and the environment.
+    """
     try:
         configuration = settings.load(None, os.environ, {})
         _check_listeners(configuration)
@@ -54,7 +56,7 @@ def _check_listeners(configuration: settings.Settings) -> None:
 
 
 def serve(configuration: settings.Settings, *, reload: bool) -> int:
-    """Runs gunicorn on `configuration`.
+    """Runs gunicorn with these settings.
 
     Raises:
         SettingsError: the data directory or the address cannot be used.
@@ -64,18 +66,18 @@ def serve(configuration: settings.Settings, *, reload: bool) -> int:
     listener, port = _listen(configuration.HOST, configuration.PORT)
     pool = Pool(configuration)
     own = os.getpid()
-    for number in (signal.SIGTERM, signal.SIGINT):  # until gunicorn takes them over
+    for number in (signal.SIGTERM, signal.SIGINT):  # until gunicorn sets its own handlers
         signal.signal(number, lambda *_: sys.exit(0))
     try:
-        with ThreadPoolExecutor(1) as importer:  # no thread is left when workers are forked
+        with ThreadPoolExecutor(1) as importer:  # its thread ends before workers are forked
             if not reload:
-                importer.submit(import_application)  # where it fails, the workers say why
+                importer.submit(import_application)  # if it fails, the workers report the error
             pool.supervisor.start()
         return _serve(configuration, listener, port, reload=reload)
     except SystemExit as end:
         return int(end.code or 0)
     finally:
-        if os.getpid() == own:  # a worker that ends comes by here as well
+        if os.getpid() == own:  # an exiting worker runs this block too
             pool.supervisor.stop()
 
 
@@ -84,7 +86,7 @@ def _serve(configuration: settings.Settings, listener: socket.socket, port: int,
     shown = f"[{configuration.HOST}]" if ":" in configuration.HOST else configuration.HOST
     data = Path(configuration.DATA).resolve()
     invitation = prepare(configuration, f"{shown}:{port}")
-    print(f"gymserve listens on http://{shown}:{port}, and keeps its data in {data}", flush=True)
+    print(f"gymserve listens on http://{shown}:{port} and keeps its data in {data}", flush=True)
     print(
         f"Try: curl -X POST http://{shown}:{port}/v1/envs/ "
         """-H 'Content-Type: application/json' -d '{"env_id": "CartPole-v1"}'""",
@@ -98,7 +100,7 @@ def _serve(configuration: settings.Settings, listener: socket.socket, port: int,
         threads=configuration.THREADS,
         stop_seconds=int(configuration.SHUTDOWN_SECONDS),
         header_bytes=configuration.MAX_HEADER_BYTES,
-        # gunicorn's debug log holds paths as they came, and with them secrets.
+        # gunicorn's debug log contains unfiltered paths, and so secrets.
         loglevel="info" if configuration.LOG_LEVEL == "debug" else "warning",
         reload=reload,
     )

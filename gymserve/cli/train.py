@@ -1,4 +1,4 @@
-"""`gym_http_server.py train`: an experiment without a server, or beside one."""
+"""The sub-command `gym_http_server.py train`: runs an experiment, with or without a running server."""
 
 import argparse
 import contextlib
@@ -22,14 +22,14 @@ from gymserve.training.plan.checker import Checker
 from gymserve.training.plan.states import ExperimentState
 from gymserve.training.scheduling.scheduler import TICK_SECONDS, supervision_of
 
-LEASE = "training"  # who holds it runs the scheduler
+LEASE = "training"  # the process that holds this lock runs the scheduler
 SHOW_SECONDS = 2.0
 
 
-def train(database: Database, settings: Settings, asked: argparse.Namespace) -> None:
-    """Creates an experiment, follows it to its end, and tells what came out. Ctrl-C stops it."""
+def train(database: Database, settings: Settings, options: argparse.Namespace) -> None:
+    """Creates an experiment, shows its progress until it ends, and prints its results; Ctrl-C stops it."""
     try:
-        hyperparameters = json.loads(asked.hyperparameters)
+        hyperparameters = json.loads(options.hyperparameters)
     except ValueError:
         raise InvalidRequest("--hyperparameters must be a JSON object") from None
     catalogue = Catalogue.of(settings)
@@ -43,8 +43,8 @@ def train(database: Database, settings: Settings, asked: argparse.Namespace) -> 
     folder = Path(settings.DATA).resolve() / "experiments"
     experiments = Experiments(database, checker, folder, most=settings.ACCOUNT_EXPERIMENTS)
     names = ("algorithm", "environment", "total_timesteps", "seed", "n_envs", "tuned")
-    given: dict[str, Any] = {name: getattr(asked, name) for name in names if getattr(asked, name) is not None}
-    row = experiments.create(None, {**given, "title": asked.name, "hyperparameters": hyperparameters})
+    params: dict[str, Any] = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    row = experiments.create(None, {**params, "title": options.name, "hyperparameters": hyperparameters})
     row = experiments.start(row)
     print(f"experiment {row.name}, in {folder / row.name}", flush=True)
     row = _follow(experiments, Metrics(database), settings, row)
@@ -53,16 +53,16 @@ def train(database: Database, settings: Settings, asked: argparse.Namespace) -> 
 
 
 def _follow(experiments: Experiments, metrics: Metrics, settings: Settings, row: Experiment) -> Experiment:
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # as the scheduler does
-    interrupts: list[int] = []  # not as exceptions, which could come anywhere and leave the experiment behind
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # like the scheduler
+    interrupts: list[int] = []  # instead of exceptions, which could occur anywhere and leave the experiment running
     signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
     supervision, shown = supervision_of(settings), time.monotonic()
     while ExperimentState((row := experiments.again(row)).state).is_active:
         if interrupts:
             interrupts.clear()
-            with contextlib.suppress(Conflict, InvalidRequest):  # it has ended meanwhile
+            with contextlib.suppress(Conflict, InvalidRequest):  # the experiment has ended in the meantime
                 row = experiments.stop(row)
-        if (lease := try_lock(Path(settings.DATA) / LEASE)) is not None:  # else a server does it
+        if (lease := try_lock(Path(settings.DATA) / LEASE)) is not None:  # else a server runs the scheduler
             try:
                 supervision.tick()
             finally:

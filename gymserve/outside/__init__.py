@@ -1,1 +1,1 @@
-"""Other servers, which settings name."""
+"""Clients of other servers, which the settings name."""

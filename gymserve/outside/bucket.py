@@ -1,4 +1,4 @@
-"""An S3-compatible bucket, as the settings name it: files are put there, and read back by parts."""
+"""An S3-compatible bucket that the settings name: uploads files, and reads them in parts."""
 
 import importlib
 import os
@@ -13,10 +13,10 @@ TIMEOUT_SECONDS = 30
 
 
 def of(settings: Settings) -> "Bucket | None":
-    """The bucket that the settings name; None: they name none.
+    """The bucket that the settings name; None if they name none.
 
     Raises:
-        SettingsError: its address is none, or the library for it is not installed.
+        SettingsError: its address is invalid, or the library for it is not installed.
     """
     if settings.S3_ENDPOINT and not settings.S3_ENDPOINT.startswith(("https://", "http://")):
         raise SettingsError("S3_ENDPOINT must start with https:// or http://")
@@ -35,7 +35,7 @@ class Bucket:
     """An S3-compatible bucket.
 
     Args:
-        endpoint: the server's address; "": Amazon's.
+        endpoint: the server's URL; "" for Amazon S3.
 
     Raises:
         SettingsError: the library for it is not installed.
@@ -67,43 +67,51 @@ class Bucket:
         )
 
     def put(self, key: str, file: Path, content_type: str) -> None:
-        """Raises: Unavailable: it does not take it."""
+        """Uploads a file.
+
+        Raises:
+            Unavailable: the bucket cannot be reached, or refuses the file.
+        """
         try:
             self._obstore.put(self._store, key, file, attributes={"Content-Type": content_type})
         except Exception as error:
-            raise self._trouble(error) from None
+            raise self._unavailable(error) from None
 
     def remove(self, keys: list[str]) -> None:
-        """Raises: Unavailable: it does not delete them."""
+        """Deletes keys; those that do not exist are ignored.
+
+        Raises:
+            Unavailable: the bucket cannot be reached, or refuses to delete them.
+        """
         try:
             self._obstore.delete(self._store, keys)
         except FileNotFoundError:
-            pass  # some bucket's word for what is gone already
+            pass  # some servers' answer for keys that do not exist
         except Exception as error:
-            raise self._trouble(error) from None
+            raise self._unavailable(error) from None
 
     def open(self, key: str) -> tuple[IO[bytes], int]:
-        """(a file that can be read from any place, its size).
+        """(a seekable file, its size).
 
         Raises:
             NotFound: there is no such key.
-            Unavailable: it does not answer.
+            Unavailable: the bucket does not answer.
         """
         try:
             reader = self._obstore.open_reader(self._store, key)
-            return _Reader(reader), reader.size  # type: ignore[return-value]
+            return _Reader(reader), reader.size  # type: ignore[return-value]  # has the methods of IO that callers use
         except FileNotFoundError:
-            raise NotFound("it is not in the bucket any more") from None
+            raise NotFound("it is no longer in the bucket") from None
         except Exception as error:
-            raise self._trouble(error) from None
+            raise self._unavailable(error) from None
 
-    def _trouble(self, error: Exception) -> Unavailable:
-        """Without the bucket's own words, which may repeat keys and signatures."""
+    def _unavailable(self, error: Exception) -> Unavailable:
+        """The error to raise, without the server's message, which may contain keys and signatures."""
         return Unavailable(f"the bucket {self.name} at {self.place} cannot be used ({type(error).__name__})")
 
 
 class _Reader:
-    """obstore's reader, with bytes for its buffers."""
+    """Adapts obstore's reader, so that it returns bytes."""
 
     def __init__(self, reader: Any) -> None:
         self._reader = reader

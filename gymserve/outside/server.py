@@ -1,4 +1,4 @@
-"""Calls to other servers. Only settings name them, never a request; redirects are not followed."""
+"""Calls other servers, which only settings may name, never a request; redirects are not followed."""
 
 import ipaddress
 import json
@@ -13,11 +13,11 @@ import urllib3
 from gymserve.protocol.errors import SettingsError, Unavailable
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-PIECE = 65_536  # bytes of a stream that are read at once
+PIECE = 65_536  # bytes of a stream to read at once
 
 
 class Answer(NamedTuple):
-    """`body`: what its JSON holds; {} where it is none."""
+    """A response; `body` is its JSON, or {} if it is not JSON."""
 
     status: int
     body: Any
@@ -26,11 +26,11 @@ class Answer(NamedTuple):
 class Server:
     """Another server, at the base URL `url`.
 
-    A name must not lead to this machine, its network's private part or a link-local address (where clouds tell secrets);
-    an address may, if the settings say so in digits, or as localhost.
+    Its host name must not resolve to this machine, a private network or a link-local address (where clouds serve secrets);
+    the settings may name such an address by its digits, or as localhost.
 
     Raises:
-        SettingsError: it is no http or https URL.
+        SettingsError: `url` is not an http or https URL.
     """
 
     def __init__(self, url: str, *, headers: dict[str, str], seconds: float) -> None:
@@ -43,10 +43,10 @@ class Server:
         self.seconds = seconds
 
     def ask(self, method: str, path: str, query: dict[str, str]) -> Answer:
-        """Makes a call, all of whose parameters are in its query.
+        """Makes a call with all its parameters in the query.
 
         Raises:
-            Unavailable: there was no answer, or none in time. Whether the call was carried out is not known.
+            Unavailable: there was no answer in time; the server may or may not have processed the call.
         """
         target = f"{self.path}/{path}" + (f"?{urlencode(query)}" if query else "")
         try:
@@ -55,7 +55,7 @@ class Server:
                     method, target, headers=self.headers, timeout=self.seconds, retries=False, redirect=False
                 )
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            # Its text may hold the call's path, and so a key.
+            # The error's message may contain the path, and so a key.
             raise Unavailable(f"{self.host} does not answer ({type(error).__name__})") from None
         try:
             body = json.loads(answer.data)
@@ -64,11 +64,12 @@ class Server:
         return Answer(answer.status, body)
 
     def stream(self, path: str, body: Any, *, whole_seconds: float) -> Iterator[bytes]:
-        """Posts `body` as JSON, and gives the answer's bytes as they come: the next within `seconds`, the last within
-        `whole_seconds` (and the `seconds` that a read may take).
+        """Posts `body` as JSON, and yields the response's bytes as they arrive.
+
+        The next bytes must arrive within `seconds`, the last within `whole_seconds` (plus `seconds` for the last read).
 
         Raises:
-            Unavailable: it does not answer, refuses, falls silent, breaks off or does not come to an end.
+            Unavailable: the server does not answer, refuses, stalls, breaks off or does not finish.
         """
         deadline = time.monotonic() + whole_seconds
         headers = {**self.headers, "Content-Type": "application/json", "Accept-Encoding": "identity"}
@@ -84,7 +85,7 @@ class Server:
                     while piece := answer.read1(PIECE, decode_content=False):
                         yield piece
                         if time.monotonic() > deadline:
-                            raise Unavailable(f"{self.host} does not come to an end")
+                            raise Unavailable(f"{self.host} does not finish its answer")
                 finally:
                     answer.close()
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -99,19 +100,19 @@ class Server:
         )
 
     def _address(self) -> str:
-        """Where it is; looked up once, so that what was checked is what is called."""
-        found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
-        address = str(found[0][4][0])
+        """The server's address; looked up once, so that the address that is checked is the one that is called."""
+        addresses = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        address = str(addresses[0][4][0])
         parsed = _embedded(ipaddress.ip_address(address.partition("%")[0]))
         if parsed.is_link_local or parsed.is_multicast or parsed.is_unspecified:
-            raise Unavailable(f"{self.host} leads to {address}, which is never called")
+            raise Unavailable(f"{self.host} resolves to {address}, which is never called")
         if not parsed.is_global and self.host not in ("localhost", address):
-            raise Unavailable(f"{self.host} leads to {address} in a private network: name it by its address")
+            raise Unavailable(f"{self.host} resolves to {address} in a private network: name it by its address")
         return address
 
 
 def _embedded(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """The IPv4 address to which packets for `address` go in the end, where IPv6 only wraps it; else `address` itself."""
+    """The IPv4 address that an IPv6 address embeds, to which its packets go; else `address` itself."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
     if address in _NAT64:

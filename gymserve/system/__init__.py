@@ -1,1 +1,1 @@
-"""What the operating system gives: processes, files, memory that is shared, logs."""
+"""Wrappers around the operating system: processes, files, shared memory, logs."""

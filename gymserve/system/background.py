@@ -1,5 +1,7 @@
-"""How a background process begins, works and ends: with the web worker that holds the other end of its standard input, or
-when there has been nothing to do for a while."""
+"""The main loop of a background process.
+
+It ends when the web worker that started it ends, which closes its standard input, or when there has been no work for a while.
+"""
 
 import logging
 import os
@@ -13,16 +15,16 @@ from gymserve.protocol.errors import Unavailable
 from gymserve.settings import Settings
 from gymserve.system import imports, logs
 
-ATTEMPTS = 3  # at what ends the process that does it
-AWAY_SECONDS = 1.0
+ATTEMPTS = 3  # at work that ends the process
+AWAY_SECONDS = 1.0  # before another look after Unavailable
 log = logging.getLogger("gymserve.system.background")
 
 
 def begin(at_end: Callable[[], object] = lambda: None) -> Settings:
-    """The server's settings, the first line of standard input; when that input ends, so does this process.
+    """Reads the server's settings from the first line of standard input; when standard input ends, this process exits.
 
     Args:
-        at_end: called before it does.
+        at_end: called before this process exits.
     """
     imports.freeze()
     configuration = settings.from_json(sys.stdin.readline())
@@ -32,11 +34,11 @@ def begin(at_end: Callable[[], object] = lambda: None) -> Settings:
 
 
 def work(look: Callable[[], bool], *, idle_seconds: float = 30.0, pause: float = 0.5) -> None:
-    """Calls `look` again and again, until there has been nothing to do for `idle_seconds`.
+    """Calls `look` repeatedly, until there has been no work for `idle_seconds`.
 
     Args:
-        look: does what there is to do now; whether there was anything, or will be soon. Where it raises Unavailable, it is
-            called again a little later.
+        look: does the work that there is; returns whether there was any, or will be soon. After Unavailable, it is called
+            again a little later.
         pause: seconds between two calls.
     """
     busy = time.monotonic()

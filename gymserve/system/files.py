@@ -1,4 +1,4 @@
-"""Files and folders that others read while they are written: a reader finds the old content or the new one, whole."""
+"""Replaces files and folders atomically: a reader sees either the old content or the complete new one."""
 
 import contextlib
 import itertools
@@ -12,10 +12,10 @@ _numbers = itertools.count()
 
 @contextlib.contextmanager
 def replacing(path: Path, *, sync: bool = False) -> Iterator[Path]:
-    """Gives the place for a new file, which becomes `path` when the block ends; if that raises, nothing is left of it.
+    """Yields a path for a new file, which replaces `path` when the block ends; if the block raises, the new file is deleted.
 
     Args:
-        sync: it is on the disk then, where it outlasts a loss of power.
+        sync: flush the file to the disk, so that it survives a power failure.
     """
     fresh = _beside(path)
     try:
@@ -30,14 +30,14 @@ def replacing(path: Path, *, sync: bool = False) -> Iterator[Path]:
 
 
 def write_whole(path: Path, content: str | bytes, *, sync: bool = False) -> None:
-    """Puts a file with this content at `path`, see `replacing`."""
+    """Writes a file atomically, see `replacing`."""
     with replacing(path, sync=sync) as fresh:
         fresh.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 @contextlib.contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Gives an empty folder to fill, which becomes `path` when the block ends; if that raises, nothing is left of it."""
+    """Yields an empty folder to fill, which replaces `path` when the block ends; if the block raises, it is deleted."""
     fresh = _beside(path)
     fresh.mkdir(parents=True, mode=0o700)
     try:
@@ -49,12 +49,12 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def draft_of(folder: Path) -> Path:
-    """Where the draft of `folder` is, if there is one."""
+    """The path of the draft of `folder`, whether or not it exists."""
     return folder.with_name(f"{folder.name}.new")
 
 
 def draft(folder: Path) -> Path:
-    """Makes an empty folder to fill, which `publish` turns into `folder`; what is left of an earlier draft goes."""
+    """Makes an empty folder to fill, which `publish` turns into `folder`; an earlier draft is deleted."""
     fresh = draft_of(folder)
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True, mode=0o700)
@@ -62,17 +62,17 @@ def draft(folder: Path) -> Path:
 
 
 def publish(folder: Path) -> None:
-    """The draft of `folder`, also another process's, takes its place, where there must be none yet."""
+    """Renames the draft of `folder`, which another process may have made, to `folder`, which must not exist yet."""
     draft_of(folder).rename(folder)
 
 
 def discard(folder: Path) -> None:
-    """Removes the draft of `folder`, if there is one."""
+    """Deletes the draft of `folder`, if there is one."""
     shutil.rmtree(draft_of(folder), ignore_errors=True)
 
 
 def _beside(path: Path) -> Path:
-    """A name that is hidden from whoever lists the folder, has the same suffix, and is given once."""
+    """A unique hidden path in the same folder, with the same suffix."""
     return path.with_name(f".{os.getpid()}-{next(_numbers)}.{path.name}")
 
 

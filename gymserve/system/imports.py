@@ -1,4 +1,4 @@
-"""What a process has imported: it stays until the process ends, so nothing needs to look through it for garbage."""
+"""Excludes imported modules from garbage collection, since they live until the process ends."""
 
 import atexit
 import contextlib
@@ -11,10 +11,10 @@ _WRITERS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
 
 def freeze() -> None:
-    """Hides everything that exists by now from the garbage collector; call it when the imports are done.
+    """Hides all existing objects from the garbage collector; call it when the imports are done.
 
-    Leaving Python otherwise collects over all modules several times, 0.2 s and more of a process, and a collection in a
-    forked process copies the memory that it shares. Objects made later are collected as usual while the process runs.
+    Otherwise Python's exit collects all modules several times, which takes 0.2 s and more, and a collection in a forked process
+    copies the memory that it shares. Objects made later are collected as usual.
     """
     gc.freeze()
     atexit.unregister(_flush)
@@ -22,7 +22,7 @@ def freeze() -> None:
 
 
 def _flush() -> None:
-    """Writes what is left in files that nobody closed: on leaving, what a frozen object refers to is not collected."""
+    """Flushes files that were not closed, because at exit the objects that a frozen one refers to are not collected."""
     for each in gc.get_objects():
         if type(each) in _WRITERS:
             with contextlib.suppress(OSError, ValueError):

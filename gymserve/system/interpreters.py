@@ -1,7 +1,7 @@
-"""The interpreters in which environments live: of hosts, graders, videos and training, and of commands, all made alike.
+"""Starts all interpreters that run environments in the same way: those of hosts, graders, videos, training and commands.
 
-An environment may depend on the order of a set of strings, on a variable or on the directory where it stands. So that what
-one interpreter has recorded can be replayed in another, this is the one place that says what all of them have in common.
+An environment may depend on the order of a set of strings, on an environment variable, or on the working directory. This module
+defines what all these interpreters have in common, so that a run recorded in one can be replayed in another.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ FIXED = {
 INHERITED = (
     "PATH", "HOME", "USER", "TMPDIR", "XDG_CACHE_HOME", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES",
     "SSL_CERT_FILE", "SSL_CERT_DIR", "OPENSIM_MODELS", "MUJOCO_GL", "PYTHONDONTWRITEBYTECODE",
-    "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "MKL_CBWR",  # on which the last bits of sums depend
+    "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "MKL_CBWR",  # the last bits of sums depend on these
 )  # fmt: skip
 EGL = "libEGL.so.1"
 DIRECTORY = "work"
@@ -33,7 +33,7 @@ def variables(own: Mapping[str, str]) -> dict[str, str]:
     """All environment variables of such an interpreter.
 
     Args:
-        own: the setting ENVIRONMENT_VARIABLES, which goes before all others.
+        own: the setting ENVIRONMENT_VARIABLES, which overrides all others.
     """
     inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
     return {**drawing(), **inherited, **FIXED, "PYTHONPATH": _path(), **own}
@@ -44,17 +44,17 @@ def _path() -> str:
 
 
 def command(module: str, *arguments: str) -> list[str]:
-    """What runs a module of ours in one; `-P`: nothing is imported from where it stands, since environments write there."""
+    """The command that runs a module in one; with `-P` the working directory, where environments write, is not in sys.path."""
     return [sys.executable, "-P", "-m", module, *arguments]
 
 
 def again() -> dict[str, str]:
-    """The variables of another interpreter that is made as this one."""
+    """The environment variables for another interpreter like this one."""
     return {**os.environ, **FIXED, "PYTHONPATH": _path()}
 
 
 def drawing(library: str = EGL) -> dict[str, str]:
-    """How MuJoCo draws without a screen; nothing where `library` cannot be loaded, as then not even stepping would work."""
+    """The variable for MuJoCo to render without a screen; none if `library` cannot be loaded, since steps would then fail."""
     try:
         ctypes.CDLL(library)
     except OSError:
@@ -63,9 +63,9 @@ def drawing(library: str = EGL) -> dict[str, str]:
 
 
 def directory(data: Path) -> Path:
-    """Where the interpreters of the server with this data directory stand: what an environment opens by a relative name.
+    """The working directory of a server's interpreters, where an environment opens files by a relative name.
 
-    The database and the secrets are not in it.
+    It is inside the data directory, and contains neither the database nor secrets.
     """
     path = data.resolve() / DIRECTORY
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -73,7 +73,7 @@ def directory(data: Path) -> Path:
 
 
 def become_alike() -> None:
-    """Begins this command again in such an interpreter, unless it runs in one; the user's own variables stay."""
+    """Restarts this command in such an interpreter, unless it runs in one; the user's other variables stay."""
     wanted = {**drawing(), **os.environ, **FIXED}
     if any(os.environ.get(name) != value for name, value in wanted.items()):
         sys.stdout.flush()
@@ -82,7 +82,7 @@ def become_alike() -> None:
 
 @contextlib.contextmanager
 def unchanged() -> Iterator[None]:
-    """Afterwards this process has the variables and the working directory that it had before."""
+    """Restores the environment variables and the working directory of this process after the block."""
     before, directory = dict(os.environ), os.getcwd()
     try:
         yield

@@ -1,4 +1,4 @@
-"""Keeps the server's background processes running while there is work for them; one worker of a server sees to each."""
+"""Keeps the server's background processes running while there is work; one worker of a server is responsible for each."""
 
 import contextlib
 import dataclasses
@@ -16,12 +16,12 @@ from gymserve.system.locks import try_lock
 
 LOOK_SECONDS = 2.0
 CHORE_SECONDS = 3600.0
-LONGEST_PAUSE = 60.0  # before a process that keeps dying is started again
+LONGEST_PAUSE = 60.0  # before a process that crashes repeatedly is restarted
 log = logging.getLogger("gymserve.system.keeper")
 
 
 class Background:
-    """A thread of each worker, which starts those processes, and does those chores, whose lease it holds."""
+    """A thread of each worker, which starts the processes and does the chores whose lease it holds."""
 
     def __init__(self, *duties: "Process | Chore") -> None:
         self.duties = duties
@@ -35,7 +35,7 @@ class Background:
             self._thread.start()
 
     def wake(self) -> None:
-        """There may be work."""
+        """Has the thread check for work now."""
         self.start()
         self._wake.set()
 
@@ -47,31 +47,31 @@ class Background:
                 try:
                     duty.see_to()
                 except (GymserveError, OSError) as error:
-                    log.info("%s cannot be seen to: %s", duty.module, error)
-                except Exception:  # the thread holds the lease, so its end would leave the work undone
-                    log.exception("%s cannot be seen to", duty.module)
+                    log.info("%s cannot be started or checked: %s", duty.module, error)
+                except Exception:  # if this thread ended, it would still hold the lease, and no other worker could help
+                    log.exception("%s cannot be started or checked", duty.module)
 
 
 class Lease:
-    """A file that one process of a server at a time holds locked, until it ends."""
+    """A lock on a file that one process of a server holds until it ends."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
         self._lock: int | None = None
 
     def holds(self) -> bool:
-        """Whether this process holds it, from now on or already."""
+        """Whether this process holds the lease; acquires it if no process does."""
         if self._lock is None:
             self._lock = try_lock(self.file)
         return self._lock is not None
 
 
 class Chore:
-    """Something short that is done each hour.
+    """A short task that is done every hour.
 
     Args:
-        module: what the log calls it.
-        lease: a file; whoever holds it locked does the chore.
+        module: its name in the log.
+        lease: a file; the process that holds its lock does the chore.
     """
 
     def __init__(self, module: str, act: Callable[[], None], *, lease: Path) -> None:
@@ -79,23 +79,23 @@ class Chore:
         self._next = 0.0
 
     def see_to(self) -> None:
-        """Does it, where it is due and this worker is the one that does so."""
+        """Does the chore, if it is due and this worker holds the lease."""
         if time.monotonic() >= self._next and self._lease.holds():
             self._next = time.monotonic() + CHORE_SECONDS
             self.act()
 
 
 class Process:
-    """A module that is run, in a process of its own, while there is work for it.
+    """A module that runs in a process of its own while there is work for it.
 
-    It reads the settings as a line of JSON from its standard input, and ends when that is closed, or when it finds no
-    more work.
+    The process reads the settings as a line of JSON from its standard input, and ends when that is closed, or when it finds
+    no more work.
 
     Args:
-        module: what `python -m` runs.
-        lease: a file in the data directory; whoever holds it locked starts the process.
-        has_work: whether there is any; may raise a GymserveError.
-        settings: those that a process is told.
+        module: the module to run with `python -m`.
+        lease: a file in the data directory; the worker that holds its lock starts the process.
+        has_work: whether there is work; may raise a GymserveError.
+        settings: the settings that are sent to the process.
     """
 
     def __init__(self, module: str, *, lease: str, has_work: Callable[[], bool], settings: Settings) -> None:
@@ -103,26 +103,26 @@ class Process:
         self.settings = dataclasses.replace(settings, DATA=str(Path(settings.DATA).resolve()))
         self._running: subprocess.Popen[str] | None = None
         self._lease = Lease(Path(self.settings.DATA) / lease)
-        self._deaths = 0
+        self._crashes = 0
         self._next_start = 0.0
 
     def see_to(self) -> None:
-        """Starts the process where there is work, it does not run, and this worker is the one that does so."""
+        """Starts the process, if there is work, it is not running, and this worker holds the lease."""
         if self._lease.holds() and not self._is_running() and self.has_work():
             self._start()
 
     def _is_running(self) -> bool:
-        """Whether the process is, or is to wait because it died."""
+        """Whether the process is running, or has crashed so recently that it must wait."""
         if self._running is not None and self._running.poll() is not None:
-            died, self._running = self._running, None
-            assert died.stdin is not None
-            with contextlib.suppress(OSError):  # it never read its settings
-                died.stdin.close()
-            self._deaths = self._deaths + 1 if died.returncode else 0
-            pause = min(LONGEST_PAUSE, 0.25 * 2.0**self._deaths) if self._deaths else 0.0
+            ended, self._running = self._running, None
+            assert ended.stdin is not None
+            with contextlib.suppress(OSError):  # the process never read its settings
+                ended.stdin.close()
+            self._crashes = self._crashes + 1 if ended.returncode else 0
+            pause = min(LONGEST_PAUSE, 0.25 * 2.0**self._crashes) if self._crashes else 0.0
             self._next_start = time.monotonic() + pause
-            if died.returncode:
-                log.warning("%s ended with %d", self.module, died.returncode)
+            if ended.returncode:
+                log.warning("%s ended with %d", self.module, ended.returncode)
         return self._running is not None or time.monotonic() < self._next_start
 
     def _start(self) -> None:
@@ -136,4 +136,4 @@ class Process:
         )
         assert self._running.stdin is not None
         self._running.stdin.write(self.settings.to_json(secrets=True) + "\n")
-        self._running.stdin.flush()  # and stays open: its end tells the process to end
+        self._running.stdin.flush()  # the pipe stays open, since the process ends when it is closed

@@ -1,4 +1,4 @@
-"""Locks between processes, on files: one that holds a lock lets go of it when it closes the file, or dies."""
+"""Locks between processes, on files: a process releases its lock when it closes the file or ends."""
 
 import contextlib
 import fcntl
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def try_lock(path: Path) -> int | None:
-    """A descriptor of the file, which is made if need be, that holds its lock until it is closed; None: somebody has it.
+    """Locks a file, which is created if it does not exist; returns a descriptor to close, or None if it is locked already.
 
-    Processes that inherit the descriptor hold the lock as well.
+    Processes that inherit the descriptor share the lock.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -22,7 +22,7 @@ def try_lock(path: Path) -> int | None:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether somebody has the lock; False also where there is no such file."""
+    """Whether a file is locked; False if it does not exist."""
     if not path.exists():
         return False
     descriptor = try_lock(path)
@@ -33,7 +33,7 @@ def is_locked(path: Path) -> bool:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Waits for the lock of a file, which is made if need be, or of a folder, and holds it for the block."""
+    """Holds the lock of a folder, or of a file, which is created if it does not exist, for the block; waits for it first."""
     flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
     descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
     try:

@@ -1,4 +1,4 @@
-"""Logs: warnings for people on standard error, and all of it as JSON in files, if LOG_DIR says where."""
+"""Configures logging: warnings as plain text on standard error, and, if LOG_DIR is set, all records as JSON in files."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ from typing import Any
 from gymserve.settings import Settings
 
 PLAIN = "%(asctime)s %(levelname)s %(name)s %(message)s"
-FILES = (  # which logger goes into files of which name, and from which level on: all; as the RL Agent Training API, two parts
+FILES = (  # (logger, beginning and end of the files' names, least level); the last two exist in the RL Agent Training API
     ("gymserve", "gymserve-", ".jsonl", "NOTSET"),
     ("gymserve.training", "training_", ".log", "NOTSET"),
     ("gymserve", "errors_", ".log", "ERROR"),
@@ -20,7 +20,7 @@ _USUAL = set(vars(logging.makeLogRecord({})))
 
 
 def configure(settings: Settings) -> None:
-    """Sets up the process' logs."""
+    """Configures the loggers of this process."""
     logger = logging.getLogger("gymserve")
     logger.propagate = False
     for each in (logger, logging.getLogger("gymserve.training")):
@@ -42,9 +42,10 @@ def configure(settings: Settings) -> None:
 
 
 class DayFiles(logging.Handler):
-    """Files `<begins><date>.<n><ends>`, which all processes of a server append to; there is none before its first line.
+    """Writes files `<begins><date>.<n><ends>`, which all processes of a server append to; a file is created for its first line.
 
-    A new day, or a file of `most` bytes, starts another one: nothing is ever renamed, so no process is in another's way.
+    A new file is started each day, and when a file reaches `most` bytes. Files are never renamed, so processes do not disturb
+    each other.
     """
 
     def __init__(self, folder: Path, most: int, days: int, begins: str, ends: str) -> None:

@@ -1,4 +1,4 @@
-"""What the machine has and how much of it is in use, as Linux tells it under /proc."""
+"""Reads the machine's resources and their use from Linux's /proc."""
 
 import os
 import time
@@ -10,8 +10,10 @@ LOOK_SECONDS = 0.1  # between two readings of the processors' time
 
 
 def processors() -> dict[str, Any]:
-    """`count`, those that this process may use, `percent` of their time that was used just now, and `load`: mean numbers of
-    processes that ran or waited in the last 1, 5 and 15 minutes."""
+    """The processors: `count` that this process may use, `percent` of their time in use, and `load`.
+
+    `load` has the mean numbers of processes that ran or waited in the last 1, 5 and 15 minutes.
+    """
     idle, whole = _ticks()
     time.sleep(LOOK_SECONDS)
     later_idle, later_whole = _ticks()
@@ -22,7 +24,7 @@ def processors() -> dict[str, Any]:
 
 
 def memory() -> dict[str, Any]:
-    """`total_bytes`, `available_bytes` to new processes without swapping, `used_bytes` (all others), and their `percent`."""
+    """The memory: `total_bytes`, `available_bytes` to new processes without swapping, `used_bytes` (the rest) and `percent`."""
     lines = dict(line.split(":") for line in (PROC / "meminfo").read_text().splitlines())
     total, available = (int(lines[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
     used = total - available
@@ -35,15 +37,15 @@ def memory() -> dict[str, Any]:
 
 
 def gpus() -> list[dict[str, Any]]:
-    """`id` and `name` of each of NVIDIA's, as the driver tells them; none where there is no driver."""
-    found = []
+    """`id` and `name` of each NVIDIA GPU that the driver lists; an empty list without a driver."""
+    rows = []
     for number, file in enumerate(sorted(PROC.glob("driver/nvidia/gpus/*/information"))):
-        told = dict(line.split(":", 1) for line in file.read_text().splitlines() if ":" in line)
-        found.append({"id": number, "name": told.get("Model", "").strip()})
-    return found
+        information = dict(line.split(":", 1) for line in file.read_text().splitlines() if ":" in line)
+        rows.append({"id": number, "name": information.get("Model", "").strip()})
+    return rows
 
 
 def _ticks() -> tuple[int, int]:
-    """(idle, all) of the processors' time since the machine was started, in ticks."""
+    """(idle, total) time of the processors since the machine was started, in ticks."""
     times = [int(part) for part in (PROC / "stat").read_text().split("\n", 1)[0].split()[1:9]]
     return times[3] + times[4], sum(times)

@@ -1,4 +1,4 @@
-"""One line on standard error that says how far something is."""
+"""A progress line on standard error."""
 
 import sys
 import time
@@ -11,8 +11,8 @@ class Progress:
     """A progress line.
 
     Args:
-        name: what it is about.
-        shown: whether it is printed; None: on a terminal.
+        name: the label at the beginning of the line.
+        shown: whether to print it; None: only on a terminal.
     """
 
     def __init__(self, name: str, shown: bool | None = None) -> None:
@@ -21,12 +21,12 @@ class Progress:
         self._next = 0.0
 
     def show(self, text: str) -> None:
-        """Shows `text`."""
+        """Shows `text` after the label."""
         if self.shown:
             print(f"\r{self.name}: {text}", end="\033[K", file=sys.stderr, flush=True)
 
     def update(self, text: str) -> None:
-        """Shows `text`, unless another one was shown within the last tenth of a second."""
+        """Shows `text`, unless the line was updated within the last tenth of a second."""
         if self.shown and (now := time.monotonic()) >= self._next:
             self._next = now + EVERY_SECONDS
             self.show(text)
@@ -38,6 +38,6 @@ class Progress:
 
 
 def bar(done: float, total: float) -> str:
-    """A bar that is filled as far as `done` is of `total`."""
+    """A bar that shows the fraction `done` / `total`."""
     filled = round(BAR_WIDTH * min(1.0, done / total)) if total else 0
     return "█" * filled + "·" * (BAR_WIDTH - filled)

@@ -1,4 +1,4 @@
-"""The random generators that a process has one of each: Python's, numpy's and, where it was imported, torch's.
+"""The global random generators of a process: Python's, numpy's and, if it was imported, torch's.
 
 Environments should draw from generators of their own, but many draw from these.
 """
@@ -13,7 +13,7 @@ import numpy as np
 
 
 def seed(value: int) -> None:
-    """Seeds all of them; `value` is from 0 to 2**63 - 1."""
+    """Seeds all global generators; `value` is from 0 to 2**63 - 1."""
     random.seed(value)
     np.random.seed((value ^ value >> 32) & 0xFFFFFFFF)
     if torch := sys.modules.get("torch"):
@@ -21,7 +21,7 @@ def seed(value: int) -> None:
 
 
 def state() -> list[Any]:
-    """Where they are, as plain data."""
+    """The state of all global generators, as plain data."""
     version, numbers, gauss = random.getstate()
     legacy: Any = np.random.get_state(legacy=False)
     legacy["state"]["key"] = legacy["state"]["key"].tolist()
@@ -31,7 +31,7 @@ def state() -> list[Any]:
 
 
 def restore(state: list[Any]) -> None:
-    """Brings them to where `state` was taken."""
+    """Restores a state that `state` returned."""
     (version, numbers, gauss), legacy, tensor = state
     random.setstate((version, tuple(numbers), gauss))
     np.random.set_state(legacy)
@@ -41,7 +41,7 @@ def restore(state: list[Any]) -> None:
 
 @contextlib.contextmanager
 def kept() -> Iterator[None]:
-    """Within it they may be drawn from; afterwards they are as they were. It takes too long for a step."""
+    """Restores the state of all global generators after the block; too slow for use in each step."""
     before = state()
     try:
         yield

@@ -1,8 +1,8 @@
-"""Rates that hold across all processes of a server: one small file in memory, shared by workers and hosts.
+"""Rate limits across all processes of a server, in one small memory-mapped file that workers and hosts share.
 
-The rule is GCRA (ITU-T I.371, "virtual scheduling"): a subject has a theoretical arrival time, which each unit taken moves
-on by 1 / rate; a unit is refused while that time is more than `burst` units ahead of now. One number a subject is all
-that needs to be kept, and one that lies in the past is as good as none.
+The algorithm is GCRA (ITU-T I.371, "virtual scheduling"): each subject has a theoretical arrival time, which each unit moves
+ahead by 1 / rate; a unit is refused while that time is more than `burst` units ahead of now. So each subject needs only one
+number, and a number in the past can be forgotten.
 """
 
 import fcntl
@@ -18,27 +18,29 @@ SLOTS = 1 << 16
 PROBES = 8
 _SLOT = struct.Struct("<Qd")  # a hash of (limit, subject), its theoretical arrival time
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
-_HEAD = 16  # bytes that say in which run of the machine the times were noted
+_HEAD = 16  # bytes that identify the machine's boot, since times of an earlier one are meaningless
 _ALL = _HEAD + SLOTS * _SLOT.size
 
 
 class Rates:
-    """Args:
-    file: shared by all who are to count together; made if it is not there.
+    """The rate limits of a server.
+
+    Args:
+        file: shared by all processes that count together; created if it does not exist.
 
     Raises:
-        OSError: there is no room for it on the disk.
+        OSError: the disk is full.
     """
 
     def __init__(self, file: Path) -> None:
         self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._lock = threading.Lock()  # the file's lock is between processes only
+        self._lock = threading.Lock()  # the file's lock works only between processes
         fcntl.lockf(self._descriptor, fcntl.LOCK_EX)
         boot = hashlib.blake2b(_BOOT.read_bytes(), digest_size=_HEAD).digest()
         if os.pread(self._descriptor, _HEAD, 0) != boot:
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, boot, 0)
-        # At each start, since older versions left holes: writing to one is SIGBUS where the disk is full.
+        # At each start, since older versions left holes: writing to one raises SIGBUS if the disk is full.
         os.posix_fallocate(self._descriptor, 0, _ALL)
         fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
         self._slots = mmap.mmap(self._descriptor, _ALL)
@@ -61,7 +63,7 @@ class Rates:
             try:
                 at, arrival = self._find(key, now)
                 after = max(arrival, now) + units / rate
-                # What is more than a whole burst can be had when nothing else was taken.
+                # More units than a burst are granted if no others were used recently.
                 wait = after - now - max(burst, units) / rate
                 if wait <= 1e-9:
                     _SLOT.pack_into(self._slots, at, key, after)
@@ -75,7 +77,7 @@ class Rates:
         self.take(limit, subject, rate=rate, burst=float("inf"), units=-units)
 
     def _find(self, key: int, now: float) -> tuple[int, float]:
-        """(offset, arrival) of the subject's slot, or of one that it may have."""
+        """(offset, arrival time) of the subject's slot, or of one that it may use."""
         oldest, free = float("inf"), 0
         for probe in range(PROBES):
             at = _HEAD + (key + probe) % SLOTS * _SLOT.size

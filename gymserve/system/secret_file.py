@@ -1,4 +1,4 @@
-"""Files that hold a secret of the server's: made once, for the server's user alone, and whole or not at all."""
+"""Files with a secret of the server: created once, readable only by the server's user, and written atomically."""
 
 import contextlib
 import os
@@ -8,22 +8,22 @@ from pathlib import Path
 
 
 def kept(path: Path, make: Callable[[], str]) -> str:
-    """The text in `path`; what `make` gives is put there first where there is none.
+    """Reads the text in `path`; if there is none, writes the result of `make` there first.
 
     Raises:
-        OSError: it cannot be kept, as on a full disk. Nothing is left of it.
+        OSError: the file cannot be written, for example on a full disk; no partial file is left.
     """
     with contextlib.suppress(FileNotFoundError):
         if text := path.read_text().strip():
             return text
-        path.unlink()  # older versions left it empty when the disk was full
+        path.unlink()  # older versions left an empty file when the disk was full
     fresh = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(make() + "\n")
             file.flush()
             os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):  # of processes that start side by side, one is first
+        with contextlib.suppress(FileExistsError):  # another process has just written it
             os.link(fresh, path)
     finally:
         fresh.unlink(missing_ok=True)

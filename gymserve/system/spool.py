@@ -1,4 +1,4 @@
-"""Jobs for a background process, a file each: written whole, so that none is lost and none is carried out by halves."""
+"""Jobs for a background process, a file each, written atomically, so that no job is lost or read half-written."""
 
 import json
 import os
@@ -12,13 +12,13 @@ from gymserve.system.files import replacing
 
 
 class Job(Protocol):
-    """What is to be done: a frozen dataclass. `attempts`: how often it was begun."""
+    """A job: a frozen dataclass; `attempts` is how often it was begun."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def file(self) -> str:
-        """Its file's name."""
+        """The name of the job's file."""
 
     @property
     def attempts(self) -> int: ...
@@ -31,18 +31,18 @@ class Spool(Generic[J]):
     """The jobs of one kind.
 
     Args:
-        folder: theirs; it is made with the first.
-        noun: what a job is called.
+        folder: where the jobs' files are; created with the first job.
+        noun: what a job is called in messages.
     """
 
     def __init__(self, folder: Path, kind: type[J], noun: str) -> None:
         self.folder, self.kind, self.noun = folder, kind, noun
 
     def place(self, job: J, *, wait_seconds: float = 0.0) -> None:
-        """Writes the job, or writes it anew; it is due in `wait_seconds`, which its file's modification time says.
+        """Writes or replaces the job's file; its modification time says when it is due: in `wait_seconds`.
 
         Raises:
-            StorageFull: there is no room.
+            StorageFull: the disk is full.
         """
         due = time.time() + wait_seconds
         try:
@@ -54,24 +54,24 @@ class Spool(Generic[J]):
             raise StorageFull(f"{self.noun} cannot be written: {error.strerror}") from error
 
     def begin(self, job: J, **changes: Any) -> J:
-        """Counts an attempt before it is made, since it may end the process."""
+        """Counts an attempt before it is made, since the attempt may end the process."""
         begun = replace(job, attempts=job.attempts + 1, **changes)
         self.place(begun)
         return begun
 
     def done(self, job: J) -> None:
-        """There is nothing more to do."""
+        """Deletes the job's file, because the job is finished or no longer needed."""
         (self.folder / job.file).unlink(missing_ok=True)
 
     def names(self) -> list[str]:
-        """The files of all jobs, due or not."""
+        """The names of all jobs' files, due or not."""
         try:
             return sorted(name for name in os.listdir(self.folder) if not name.startswith("."))
         except FileNotFoundError:
             return []
 
     def read(self, name: str) -> J | None:
-        """The job in a file; None: it is done by now, or no job."""
+        """The job in a file; None if it is finished, or the file is not a job."""
         try:
             return self.kind(**json.loads((self.folder / name).read_text()))
         except (OSError, ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""The front door's sub-commands, as an operator types them."""
+"""The sub-commands, as an operator types them."""
 
 import os
 import re
@@ -29,7 +29,7 @@ def command(
 
 @pytest.fixture
 def typed(tmp_path: Path) -> Callable[..., str]:
-    """Runs a sub-command in a process of its own, as an operator does."""
+    """Runs a sub-command in a process of its own, like an operator."""
 
     def run(*words: str, typed: str = "") -> str:
         command = [sys.executable, str(ROOT / "gym_http_server.py"), "--data", str(tmp_path / "data"), *words]
@@ -49,7 +49,7 @@ def test_an_operators_day_in_processes(typed: Callable[..., str], tmp_path: Path
 
 def test_an_operators_day(command: Callable[..., str], tmp_path: Path) -> None:
     assert "version None" in command("db", "current")
-    assert f"the database is of version {schema.newest()}" in command("db", "upgrade")
+    assert f"the database has version {schema.newest()}" in command("db", "upgrade")
     assert command("account", "create", "me@example.org", "--role", "admin", typed="long enough\n") == (
         "account 1 me@example.org, admin\n"
     )
@@ -72,12 +72,14 @@ def test_an_operators_day(command: Callable[..., str], tmp_path: Path) -> None:
     assert audit.count("command line") >= 6 and "key revoked: 1 of account 2" in audit
     assert password not in audit and key not in audit
     backup = tmp_path / "backup.db"
-    assert f"rows are in {backup}" in command("db", "backup", str(backup))
+    assert f"rows were copied to {backup}" in command("db", "backup", str(backup))
     assert "not empty" in command("db", "restore", str(backup))
 
 
 @pytest.mark.parametrize("words", [("db",), ("db", "destroy"), ("account", "create"), ("nothing",)])
-def test_a_wrong_command_says_how(tmp_path: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_command_prints_the_usage(
+    tmp_path: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as end:
         gym_http_server.main(["--data", str(tmp_path), *words])
     assert end.value.code == 2 and "usage:" in capsys.readouterr().err

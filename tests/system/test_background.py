@@ -1,4 +1,4 @@
-"""A background process works while there is something to do, and a little longer."""
+"""A background process runs while there is work, and a little longer."""
 
 import itertools
 import time
@@ -9,7 +9,7 @@ from gymserve.protocol.errors import Unavailable
 from gymserve.system import background
 
 
-def test_it_ends_when_there_was_nothing_to_do_for_a_while() -> None:
+def test_it_ends_after_a_while_without_work() -> None:
     answers = itertools.chain([False, True, True], itertools.repeat(False))
     looks: list[float] = []
 
@@ -21,7 +21,7 @@ def test_it_ends_when_there_was_nothing_to_do_for_a_while() -> None:
     assert len(looks) > 5 and time.monotonic() - looks[2] >= 0.2
 
 
-def test_it_looks_again_where_the_database_was_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_looks_again_after_the_database_was_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "AWAY_SECONDS", 0.01)
     outcomes = iter([Unavailable("away"), True])
     looks = 0

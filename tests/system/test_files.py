@@ -1,4 +1,4 @@
-"""A file or folder that is written is there whole, or as it was before."""
+"""A file or folder is replaced completely, or stays as it was."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ import pytest
 from gymserve.system import files
 
 
-def test_reader_finds_the_old_content_until_the_new_one_is_whole(tmp_path: Path) -> None:
+def test_a_reader_sees_the_old_content_until_the_new_one_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "file.zip"
     files.write_whole(path, "old")
     with files.replacing(path, sync=True) as fresh:
@@ -19,7 +19,7 @@ def test_reader_finds_the_old_content_until_the_new_one_is_whole(tmp_path: Path)
     assert path.read_text() == "new" and os.listdir(tmp_path) == ["file.zip"]
 
 
-def test_two_who_write_at_once_do_not_mix(tmp_path: Path) -> None:
+def test_simultaneous_writers_do_not_mix(tmp_path: Path) -> None:
     with files.replacing(tmp_path / "file") as first, first.open("w") as half:
         half.write("ol")
         files.write_whole(tmp_path / "file", "new")
@@ -27,17 +27,17 @@ def test_two_who_write_at_once_do_not_mix(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "old"
 
 
-def test_writing_that_fails_leaves_the_old_content_and_nothing_else(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_only_the_old_content(tmp_path: Path) -> None:
     files.write_whole(tmp_path / "file", b"old")
     with pytest.raises(KeyboardInterrupt), files.replacing(tmp_path / "file") as fresh:
         fresh.write_text("new")
         raise KeyboardInterrupt
     with pytest.raises(OSError), files.replacing_folder(tmp_path / "file"):
-        pass  # it cannot take a file's place
+        pass  # a folder cannot replace a file
     assert (tmp_path / "file").read_text() == "old" and os.listdir(tmp_path) == ["file"]
 
 
-def test_writer_that_is_killed_leaves_the_old_content(tmp_path: Path) -> None:
+def test_a_killed_writer_leaves_the_old_content(tmp_path: Path) -> None:
     files.write_whole(tmp_path / "file", "old")
     if not (pid := os.fork()):
         with files.replacing(tmp_path / "file") as fresh:
@@ -48,14 +48,14 @@ def test_writer_that_is_killed_leaves_the_old_content(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "old" and visible == ["file"]
 
 
-def test_folder_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
+def test_a_folder_replaces_the_one_before(tmp_path: Path) -> None:
     for name in ("first", "second"):
         with files.replacing_folder(tmp_path / "folder") as fresh:
             (fresh / name).touch()
     assert os.listdir(tmp_path / "folder") == ["second"] and os.listdir(tmp_path) == ["folder"]
 
 
-def test_draft_starts_empty_and_becomes_the_folder(tmp_path: Path) -> None:
+def test_a_draft_starts_empty_and_becomes_the_folder(tmp_path: Path) -> None:
     (files.draft(tmp_path / "folder") / "of a process that was killed").touch()
     (files.draft(tmp_path / "folder") / "file").touch()
     files.publish(tmp_path / "folder")

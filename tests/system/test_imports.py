@@ -1,4 +1,4 @@
-"""What processes import costs them little: on leaving, and where gunicorn's workers can share it."""
+"""Imported modules cost a process little at its exit, and gunicorn's workers can share them."""
 
 import subprocess
 import sys
@@ -11,14 +11,14 @@ def run(program: str, *arguments: str) -> str:
     return done.stdout
 
 
-def test_what_a_program_leaves_open_is_still_written_after_a_freeze(tmp_path: Path) -> None:
+def test_open_files_are_still_flushed_after_a_freeze(tmp_path: Path) -> None:
     program = """
 import sys
 from gymserve.system import imports
 imports.freeze()
 class Agent:
     def __init__(self):
-        self.own, self.file = self, open(sys.argv[1], "w")  # a cycle, which only a collection ends
+        self.own, self.file = self, open(sys.argv[1], "w")  # a cycle, which only a collection frees
 agent = Agent()
 agent.file.write("its last line")
 """
@@ -26,7 +26,7 @@ agent.file.write("its last line")
     assert (tmp_path / "log").read_text() == "its last line"
 
 
-def test_leaving_looks_through_no_imported_module() -> None:
+def test_imported_modules_are_not_collected_at_exit() -> None:
     program = """
 import gc
 import gym_http_server
@@ -39,7 +39,7 @@ print(before, len(gc.get_objects()))
     assert after < before / 100
 
 
-def test_importing_the_application_starts_nothing_that_a_fork_would_lose() -> None:
+def test_importing_the_application_starts_no_threads_and_opens_no_files() -> None:
     program = """
 import os, sys, threading
 import gym_http_server

@@ -1,4 +1,4 @@
-"""Interpreters in which environments live are made alike, whoever starts them and with whatever variables."""
+"""Interpreters that run environments are alike, regardless of what starts them and of its environment variables."""
 
 import json
 import os
@@ -16,33 +16,38 @@ from gymserve.system import interpreters
 from tests import ROOT
 from tests.support.servers import Server, wait_for
 
-TELL = "import json; from tests.support.environments.telling import told; print(json.dumps(told()))"
-SEEN = (None, {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo", "LC_ALL": "C", "OMP_NUM_THREADS": "9", "ANYTHING": "else"})
+PRINT_FACTS = "import json; from tests.support.environments.introspecting import facts; print(json.dumps(facts()))"
+VARIABLES = (
+    None,
+    {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo", "LC_ALL": "C", "OMP_NUM_THREADS": "9", "ANYTHING": "else"},
+)
 
 
-def seen(directory: Path, variables: dict[str, str]) -> Any:
-    command = [sys.executable, "-c", TELL]
+def facts_in(directory: Path, variables: dict[str, str]) -> Any:
+    command = [sys.executable, "-c", PRINT_FACTS]
     return json.loads(subprocess.run(command, cwd=directory, env=variables, capture_output=True, check=True).stdout)
 
 
 @pytest.mark.guarantee("environments live in hosts, graders, videos and training runs, started with any variables")
-def test_no_variable_of_who_starts_them_makes_a_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = []
-    for variables in SEEN:
+def test_the_variables_of_the_starting_process_make_no_difference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = []
+    for variables in VARIABLES:
         for name, value in (variables or {}).items():
             monkeypatch.setenv(name, value)
-        found.append(seen(interpreters.directory(tmp_path), interpreters.variables({"SUMO_HOME": "/opt/sumo"})))
-    assert found[0] == found[1]
-    assert found[0]["variables"]["SUMO_HOME"] == "/opt/sumo" and "ANYTHING" not in found[0]["variables"]
-    assert found[0]["zone"] == ["UTC", "UTC"] and found[0]["encoding"] == "utf-8"
+        facts.append(facts_in(interpreters.directory(tmp_path), interpreters.variables({"SUMO_HOME": "/opt/sumo"})))
+    assert facts[0] == facts[1]
+    assert facts[0]["variables"]["SUMO_HOME"] == "/opt/sumo" and "ANYTHING" not in facts[0]["variables"]
+    assert facts[0]["zone"] == ["UTC", "UTC"] and facts[0]["encoding"] == "utf-8"
 
 
-def test_they_stand_beside_no_database_and_no_secret(tmp_path: Path) -> None:
+def test_their_working_directory_has_no_database_and_no_secret(tmp_path: Path) -> None:
     (tmp_path / "secrets").write_text("of the server")
     assert list(interpreters.directory(tmp_path).iterdir()) == []
 
 
-def test_mujoco_draws_with_egl_only_where_that_can_be_loaded() -> None:
+def test_mujoco_renders_with_egl_only_if_it_can_be_loaded() -> None:
     assert interpreters.drawing("libnone-such.so.1") == {}
     assert interpreters.drawing("libc.so.6") == {"MUJOCO_GL": "egl"}
 
@@ -50,47 +55,47 @@ def test_mujoco_draws_with_egl_only_where_that_can_be_loaded() -> None:
 @pytest.mark.parametrize(
     "value", ['{"A": 1}', '{"A B": "x"}', '{"PYTHONPATH": "x"}', '{"GYMSERVE_DATA": "x"}', '{"A": "\\u0000"}', "[]"]
 )
-def test_a_setting_of_variables_that_cannot_be_is_refused(value: str) -> None:
+def test_invalid_variables_in_the_settings_are_refused(value: str) -> None:
     with pytest.raises(SettingsError, match="ENVIRONMENT_VARIABLES"):
         settings.load(None, {"GYMSERVE_ENVIRONMENT_VARIABLES": value}, {})
 
 
-def test_commands_begin_again_in_such_an_interpreter_and_keep_the_users_variables(tmp_path: Path) -> None:
+def test_commands_restart_in_such_an_interpreter_and_keep_the_users_variables(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
-    program.write_text(f"from gymserve.system import interpreters\ninterpreters.become_alike()\n{TELL}\n")
-    told = []
+    program.write_text(f"from gymserve.system import interpreters\ninterpreters.become_alike()\n{PRINT_FACTS}\n")
+    facts = []
     for seed in ("1", "2"):
         variables = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed, "SUMO_HOME": "/opt/sumo"}
         done = subprocess.run([sys.executable, str(program)], env=variables, capture_output=True, check=True)
-        told.append(json.loads(done.stdout))
-    assert told[0] == told[1] and told[0]["variables"]["SUMO_HOME"] == "/opt/sumo"
+        facts.append(json.loads(done.stdout))
+    assert facts[0] == facts[1] and facts[0]["variables"]["SUMO_HOME"] == "/opt/sumo"
 
 
 CHALLENGE = {
-    "name": "telling", "environment": "Telling-v0", "trials": {"number": 1}, "scoring": {"worst": 0},
+    "name": "introspecting", "environment": "Introspecting-v0", "trials": {"number": 1}, "scoring": {"worst": 0},
     "max_episode_steps": 5,
 }  # fmt: skip
 
 
 @pytest.mark.long
-def test_hosts_graders_videos_and_training_see_the_same(
+def test_hosts_graders_videos_and_training_have_the_same_facts(
     start: Callable[..., Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONHASHSEED", "3")
     server = start(
-        ENVIRONMENT_MODULES=["tests.support.environments.telling"],
-        ENVIRONMENT_VARIABLES={"TOLD": str(tmp_path)},
+        ENVIRONMENT_MODULES=["tests.support.environments.introspecting"],
+        ENVIRONMENT_VARIABLES={"FACTS_FOLDER": str(tmp_path)},
         MEDIA=True,
     )
     (server.data / "work" / "settings.txt").write_text("beside the environment")
     assert server.post("/challenges/", {"definition": CHALLENGE}).status == 200
-    token = server.post("/challenges/telling/submissions/").json["token"]
+    token = server.post("/challenges/introspecting/submissions/").json["token"]
     server.post(f"/v1/envs/{token}/reset/")
     server.post(f"/v1/envs/{token}/step/", {"action": 0})
     server.post(f"/v1/envs/{token}/close/")
-    order = {"name": "a", "environment": "Telling-v0", "algorithm": "PPO", "total_timesteps": 64}
-    order["hyperparameters"] = {"n_steps": 32, "batch_size": 32}
-    experiment = server.post("/experiments", order).json["id"]
+    params = {"name": "a", "environment": "Introspecting-v0", "algorithm": "PPO", "total_timesteps": 64}
+    params["hyperparameters"] = {"n_steps": 32, "batch_size": 32}
+    experiment = server.post("/experiments", params).json["id"]
     assert server.post(f"/experiments/{experiment}/train").status in (200, 202)
     names = (
         "gymserve.hosts.supervisor",

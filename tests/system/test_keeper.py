@@ -1,4 +1,4 @@
-"""The thread that keeps background processes running outlives whatever a look at them raises."""
+"""The thread that keeps background processes running survives any exception while it checks them."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from tests.support.servers import Server, wait_for
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_look_that_fails_is_not_the_last(tmp_path: Path) -> None:
+def test_a_failed_check_is_not_the_last(tmp_path: Path) -> None:
     looks: list[BaseException] = []
     raised = iter([RuntimeError("a bug"), OSError("no file"), SystemExit()])  # the last one ends a thread
 
@@ -32,7 +32,7 @@ def test_a_look_that_fails_is_not_the_last(tmp_path: Path) -> None:
         wait_for(lambda number=number: len(looks) >= number)
 
 
-def test_a_chore_is_done_by_one_worker_and_not_at_each_look(tmp_path: Path) -> None:
+def test_a_chore_is_done_by_one_worker_and_not_at_each_check(tmp_path: Path) -> None:
     done: list[int] = []
     one, other = (Chore("chore", lambda n=n: done.append(n), lease=tmp_path / "lease") for n in (1, 2))
     for chore in (one, other, one, other):
@@ -41,7 +41,7 @@ def test_a_chore_is_done_by_one_worker_and_not_at_each_look(tmp_path: Path) -> N
 
 
 @pytest.mark.long
-def test_a_server_sweeps_what_is_too_old(start: Any) -> None:
+def test_a_server_deletes_old_entries_and_journals(start: Any) -> None:
     server: Server = start(AUTH="token")
     server.account("old@example.org")
     with contextlib.closing(sqlite3.connect(server.data / "gymserve.db")) as database, database:

@@ -1,4 +1,4 @@
-"""A lock has one owner, across processes, and goes with it."""
+"""A lock has one owner across processes, and is released when the owner ends."""
 
 import os
 import threading
@@ -9,7 +9,7 @@ import pytest
 from gymserve.system.locks import is_locked, locked, try_lock
 
 
-def test_lock_is_one_owners_until_it_closes_the_file(tmp_path: Path) -> None:
+def test_a_lock_is_held_until_its_owner_closes_the_file(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     assert not is_locked(path) and not path.exists()
     descriptor = try_lock(path)
@@ -18,7 +18,7 @@ def test_lock_is_one_owners_until_it_closes_the_file(tmp_path: Path) -> None:
     assert not is_locked(path)
 
 
-def test_lock_is_held_by_whoever_inherits_it_and_goes_with_its_death(tmp_path: Path) -> None:
+def test_a_process_that_inherits_a_lock_holds_it_until_it_ends(tmp_path: Path) -> None:
     descriptor = try_lock(tmp_path / "lock")
     assert descriptor is not None
     ends = os.pipe()
@@ -34,7 +34,7 @@ def test_lock_is_held_by_whoever_inherits_it_and_goes_with_its_death(tmp_path: P
 
 
 @pytest.mark.parametrize("is_folder", [False, True])
-def test_who_comes_second_waits(tmp_path: Path, is_folder: bool) -> None:
+def test_the_second_one_waits(tmp_path: Path, is_folder: bool) -> None:
     path = tmp_path if is_folder else tmp_path / "lock"
     came = threading.Event()
 

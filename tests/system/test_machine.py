@@ -1,4 +1,4 @@
-"""What the machine is said to have is what it has."""
+"""The machine's resources are reported correctly."""
 
 import os
 from pathlib import Path
@@ -10,15 +10,15 @@ from tests.conftest import Secured
 
 
 def test_processors_and_memory_are_the_machines() -> None:
-    found, memory = machine.processors(), machine.memory()
-    assert found["count"] == len(os.sched_getaffinity(0)) and 0 <= found["percent"] <= 100
-    assert len(found["load"]) == 3 and min(found["load"]) >= 0
+    processors, memory = machine.processors(), machine.memory()
+    assert processors["count"] == len(os.sched_getaffinity(0)) and 0 <= processors["percent"] <= 100
+    assert len(processors["load"]) == 3 and min(processors["load"]) >= 0
     assert memory["total_bytes"] == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     assert memory["used_bytes"] + memory["available_bytes"] == memory["total_bytes"]
     assert 0 < memory["percent"] < 100
 
 
-def test_gpus_are_those_that_the_driver_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpus_are_read_from_the_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(set(gpu) == {"id", "name"} for gpu in machine.gpus())
     for address in ("0000:01:00.0", "0000:02:00.0"):
         folder = tmp_path / "driver/nvidia/gpus" / address
@@ -29,8 +29,8 @@ def test_gpus_are_those_that_the_driver_tells(tmp_path: Path, monkeypatch: pytes
 
 
 def test_the_tju_platforms_request(secured: Secured) -> None:
-    told = secured.ask("admin", "GET", "/sys_info/").json
-    assert told["cpu_count"] == f"{told['cpu']['count']} 个核" and told["cpu_percent"].startswith("cpu利用率: ")
-    assert told["mem_total"] == f"{told['memory']['total_bytes'] / 2**30} G"
-    assert told["gpus"] == machine.gpus() and len(told["gpu_id_list"]) == len(told["gpus"])
+    info = secured.ask("admin", "GET", "/sys_info/").json
+    assert info["cpu_count"] == f"{info['cpu']['count']} 个核" and info["cpu_percent"].startswith("cpu利用率: ")
+    assert info["mem_total"] == f"{info['memory']['total_bytes'] / 2**30} G"
+    assert info["gpus"] == machine.gpus() and len(info["gpu_id_list"]) == len(info["gpus"])
     assert secured.ask("participant", "GET", "/sys_info/").status == 403

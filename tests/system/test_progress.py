@@ -1,4 +1,4 @@
-"""The line that says how far something is."""
+"""The progress line."""
 
 import pytest
 
@@ -9,11 +9,11 @@ from gymserve.system.progress import BAR_WIDTH, Progress, bar
     ("done", "total", "filled"),
     [(0, 10, 0), (5, 10, BAR_WIDTH // 2), (10, 10, BAR_WIDTH), (20, 10, BAR_WIDTH), (0, 0, 0)],
 )
-def test_bar_is_filled_as_far_as_it_goes(done: int, total: int, filled: int) -> None:
+def test_a_bar_shows_the_fraction_done(done: int, total: int, filled: int) -> None:
     assert bar(done, total) == "█" * filled + "·" * (BAR_WIDTH - filled)
 
 
-def test_line_is_shown_on_a_terminal_alone_and_cleared_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_line_is_shown_only_on_a_terminal_and_cleared_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
     for progress in (Progress("quiet"), Progress("loud", shown=True)):
         progress.update("1")
         progress.update("2")  # too soon

@@ -1,4 +1,4 @@
-"""The random generators that a process has one of each are seeded for each instance and trial, from its own seed."""
+"""The global random generators of a process are seeded for each instance and trial from its own seed."""
 
 import random
 from pathlib import Path
@@ -26,7 +26,7 @@ def begun(folder: Path, token: str = "d1-x", **recipe: Any) -> Any:
 
 
 def revived(instance: Any) -> Any:
-    """The same in another process, whose generators are somewhere else."""
+    """The instance, revived as in another process, whose generators have another state."""
     instance.unload()
     random.random(), np.random.random(7)
     return revival.revive(instance.token, instance.folder, CATALOGUE, Settings(), Pulse().page)
@@ -37,13 +37,13 @@ def drawn(instance: Any, seed: int | None = None) -> list[bytes]:
     return [move.observation for move in moves]
 
 
-def test_what_is_drawn_follows_from_the_seed_alone(tmp_path: Path) -> None:
+def test_random_numbers_depend_only_on_the_seed(tmp_path: Path) -> None:
     seeds = {"d1-x": 7, "d2-x": 7, "d3-x": 8}
     first, same, other = (begun(tmp_path, token, seed=seed, global_seed=seed) for token, seed in seeds.items())
-    told = drawn(first)
+    observations = drawn(first)
     np.random.random(5)
-    assert drawn(same) == told != drawn(other)
-    assert drawn(first) != told  # the next episode
+    assert drawn(same) == observations != drawn(other)
+    assert drawn(first) != observations  # the next episode
     assert drawn(first, 5) == drawn(same, 5)
 
 
@@ -57,7 +57,7 @@ def test_an_episode_with_and_without_a_seed_is_revived(tmp_path: Path) -> None:
         instance.step(1, 1, None)
 
 
-def test_a_trial_draws_from_its_own_seed_whatever_came_before(tmp_path: Path) -> None:
+def test_a_trial_depends_only_on_its_own_seed(tmp_path: Path) -> None:
     trials = (Trial(2**61 + 1), Trial(2**62 + 3))
     instance = begun(tmp_path, trials=trials, global_seed=trials[0].seed)
     drawn(instance)
@@ -68,7 +68,7 @@ def test_a_trial_draws_from_its_own_seed_whatever_came_before(tmp_path: Path) ->
     assert [(reset.seed, reset.global_seed) for reset in resets] == [(trial.seed, trial.seed) for trial in trials]
 
 
-def test_old_journals_leave_the_generators_alone(tmp_path: Path) -> None:
+def test_old_journals_do_not_seed_the_generators(tmp_path: Path) -> None:
     instance = begun(tmp_path)
     randomness.seed(1)
     before = randomness.state()
@@ -76,12 +76,12 @@ def test_old_journals_leave_the_generators_alone(tmp_path: Path) -> None:
     randomness.restore(before)
     instance.unload()
     again = revival.revive(instance.token, instance.folder, CATALOGUE, Settings(), Pulse().page)
-    assert "does not replay identically" in again.recorded.lost  # as it ever did
+    assert "does not replay identically" in again.recorded.lost  # as before such seeds existed
     resets = [record for record in read(instance.folder / "journal") if isinstance(record, Reset)]
     assert [reset.global_seed for reset in resets] == [None, None]
 
 
-def test_they_come_back_to_where_they_were() -> None:
+def test_the_generators_state_is_restored() -> None:
     pytest.importorskip("torch")
     import torch
 
@@ -98,12 +98,12 @@ def test_they_come_back_to_where_they_were() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("prepared", [0, 1])
-def test_forked_hosts_draw_different_numbers(start: Any, prepared: int) -> None:
+@pytest.mark.parametrize("warm_hosts", [0, 1])
+def test_forked_hosts_draw_different_numbers(start: Any, warm_hosts: int) -> None:
     server: Server = start(
         ENVIRONMENT_MODULES=["tests.support.environments.habitual"],
         ENVIRONMENT_KWARGS={"Habitual-v0": ["habits"]},
-        PREPARED_HOSTS=prepared,
+        PREPARED_HOSTS=warm_hosts,
     )
 
     def first(seed: int | None) -> tuple[float, ...]:

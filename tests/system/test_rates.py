@@ -1,4 +1,4 @@
-"""Rates hold exactly, in one process and across several."""
+"""Rate limits are exact, in one process and across several."""
 
 import multiprocessing
 import os
@@ -23,7 +23,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def test_a_burst_and_then_the_rate(tmp_path: Path, clock: list[float]) -> None:
+def test_a_burst_is_granted_and_then_the_rate(tmp_path: Path, clock: list[float]) -> None:
     limiter = Rates(tmp_path / "rates")
     assert [limiter.take("l", 1, rate=2, burst=3) for _ in range(4)] == [0.0, 0.0, 0.0, pytest.approx(0.5)]
     clock[0] += 0.5
@@ -33,7 +33,7 @@ def test_a_burst_and_then_the_rate(tmp_path: Path, clock: list[float]) -> None:
     limiter.close()
 
 
-def test_what_is_given_back_can_be_taken(tmp_path: Path, clock: list[float]) -> None:
+def test_refunded_units_can_be_acquired_again(tmp_path: Path, clock: list[float]) -> None:
     limiter = Rates(tmp_path / "rates")
     limiter.take("l", 1, rate=1, burst=1)
     limiter.give_back("l", 1, rate=1)
@@ -41,14 +41,14 @@ def test_what_is_given_back_can_be_taken(tmp_path: Path, clock: list[float]) -> 
     limiter.close()
 
 
-def test_more_than_a_burst_waits_for_an_empty_past(tmp_path: Path, clock: list[float]) -> None:
+def test_more_units_than_a_burst_are_granted_after_a_pause(tmp_path: Path, clock: list[float]) -> None:
     limiter = Rates(tmp_path / "rates")
     assert limiter.take("l", 1, rate=10, burst=10, units=25) == 0.0
     assert limiter.take("l", 1, rate=10, burst=10, units=1) == pytest.approx(1.6)
     limiter.close()
 
 
-def test_what_was_noted_before_the_machine_restarted_is_void(
+def test_times_from_before_a_reboot_are_ignored(
     tmp_path: Path, clock: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limiter = Rates(tmp_path / "rates")
@@ -64,7 +64,7 @@ def test_what_was_noted_before_the_machine_restarted_is_void(
 
 
 @given(st.lists(st.tuples(st.floats(0, 0.3), st.integers(1, 3)), max_size=60))
-def test_no_window_sees_more_than_burst_and_rate_allow(calls: list[tuple[float, int]]) -> None:
+def test_no_window_exceeds_burst_and_rate(calls: list[tuple[float, int]]) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         now = [50.0]
         patch.setattr(rates.time, "monotonic", lambda: now[0])
@@ -82,7 +82,9 @@ def test_no_window_sees_more_than_burst_and_rate_allow(calls: list[tuple[float, 
         limiter.close()
 
 
-def _take(file: Path, together: Barrier, taken: "multiprocessing.Queue[tuple[float, float, int]]") -> None:
+def _acquire_for_a_second(
+    file: Path, together: Barrier, taken: "multiprocessing.Queue[tuple[float, float, int]]"
+) -> None:
     limiter = Rates(file)
     together.wait(300)
     began, count = time.monotonic(), 0
@@ -96,18 +98,20 @@ def _take(file: Path, together: Barrier, taken: "multiprocessing.Queue[tuple[flo
 def test_processes_count_together(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     taken, together = context.Queue(), context.Barrier(4)
-    processes = [context.Process(target=_take, args=(tmp_path / "rates", together, taken)) for _ in range(4)]
+    processes = [
+        context.Process(target=_acquire_for_a_second, args=(tmp_path / "rates", together, taken)) for _ in range(4)
+    ]
     for process in processes:
         process.start()
-    found = [taken.get(timeout=300) for _ in processes]
+    results = [taken.get(timeout=300) for _ in processes]
     for process in processes:
         process.join()
-    elapsed = max(ended for _, ended, _ in found) - min(began for began, _, _ in found)
-    assert 50 < sum(count for _, _, count in found) <= 50 + 100 * elapsed + 1
+    elapsed = max(ended for _, ended, _ in results) - min(began for began, _, _ in results)
+    assert 50 < sum(count for _, _, count in results) <= 50 + 100 * elapsed + 1
 
 
-def test_no_hole_is_left_in_a_file_of_an_older_version(tmp_path: Path) -> None:
-    """A write into a hole ends the process with SIGBUS where the disk is full."""
+def test_holes_in_a_file_of_an_older_version_are_filled(tmp_path: Path) -> None:
+    """A write into a hole ends the process with SIGBUS if the disk is full."""
     file = tmp_path / "rates"
     Rates(file).close()
     boot = file.read_bytes()[: rates._HEAD]

@@ -1,4 +1,4 @@
-"""Secrets of the server's are made once, and whole or not at all."""
+"""Secret files are created once, and atomically."""
 
 import os
 import stat
@@ -10,15 +10,15 @@ import pytest
 from gymserve.system import secret_file
 
 
-def test_processes_that_start_side_by_side_have_the_same_secret(tmp_path: Path) -> None:
+def test_processes_that_start_simultaneously_have_the_same_secret(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        found = {pool.submit(secret_file.kept, tmp_path / "secret", lambda: os.urandom(8).hex()) for _ in range(32)}
-    assert len({each.result() for each in found}) == 1
+        secrets = {pool.submit(secret_file.kept, tmp_path / "secret", lambda: os.urandom(8).hex()) for _ in range(32)}
+    assert len({each.result() for each in secrets}) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["secret"]
     assert stat.S_IMODE((tmp_path / "secret").stat().st_mode) == 0o600
 
 
-def test_a_full_disk_leaves_nothing_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_no_partial_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
@@ -27,7 +27,7 @@ def test_a_full_disk_leaves_nothing_of_it(tmp_path: Path, monkeypatch: pytest.Mo
         with pytest.raises(OSError, match="No space"):
             secret_file.kept(tmp_path / "secret", lambda: "a")
     assert not list(tmp_path.iterdir())
-    (tmp_path / "secret").touch()  # as older versions left it
+    (tmp_path / "secret").touch()  # older versions left an empty file
     assert (
         secret_file.kept(tmp_path / "secret", lambda: "b") == "b" == secret_file.kept(tmp_path / "secret", lambda: "c")
     )

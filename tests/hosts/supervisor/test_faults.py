@@ -385,7 +385,7 @@ def test_stopping_leaves_no_process_and_no_torn_journal(start: Start) -> None:
 
 
 @pytest.mark.long
-def test_front_door_killed_takes_everything_with_it(start: Start) -> None:
+def test_serve_killed_takes_everything_with_it(start: Start) -> None:
     server = start()
     server.create("CartPole-v1")
     processes = server.processes()

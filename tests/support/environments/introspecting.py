@@ -1,4 +1,4 @@
-"""An environment that tells where it lives: what a program can tell one interpreter from another by."""
+"""An environment that records facts about its interpreter, by which a program can distinguish one from another."""
 
 import json
 import locale
@@ -14,8 +14,8 @@ import numpy as np
 from gymserve.hosts.offspring import MARK
 
 
-def told() -> dict[str, Any]:
-    """What must be the same in all interpreters of a server."""
+def facts() -> dict[str, Any]:
+    """The facts that must be the same in all interpreters of a server."""
     return {
         "order": list({"a", "set", "of", "strings"}),
         "variables": {name: value for name, value in os.environ.items() if name != MARK},
@@ -27,8 +27,8 @@ def told() -> dict[str, Any]:
     }
 
 
-class Telling(gymnasium.Env[np.ndarray, int]):
-    """Writes what it sees to `<module>.json` into the folder that a variable names, when it is reset."""
+class Introspecting(gymnasium.Env[np.ndarray, int]):
+    """Writes the facts to `<module>.json` in the folder $FACTS_FOLDER when it is reset."""
 
     action_space = gymnasium.spaces.Discrete(2)
     observation_space = gymnasium.spaces.Box(0, 1, (1,), np.float32)
@@ -39,8 +39,8 @@ class Telling(gymnasium.Env[np.ndarray, int]):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         super().reset(seed=seed)
-        name = sys.orig_argv[3]  # the module that was run
-        Path(os.environ["TOLD"], f"{name}.json").write_text(json.dumps(told()))
+        name = sys.orig_argv[3]  # the module that python -m runs
+        Path(os.environ["FACTS_FOLDER"], f"{name}.json").write_text(json.dumps(facts()))
         return np.zeros(1, np.float32), {}
 
     def step(self, action: int) -> Any:
@@ -50,4 +50,4 @@ class Telling(gymnasium.Env[np.ndarray, int]):
         return np.zeros((16, 16, 3), np.uint8)
 
 
-gymnasium.register("Telling-v0", entry_point=Telling, disable_env_checker=True)
+gymnasium.register("Introspecting-v0", entry_point=Introspecting, disable_env_checker=True)

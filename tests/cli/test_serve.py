@@ -1,4 +1,4 @@
-"""How the server starts and ends, as somebody at a terminal sees it."""
+"""The server starts and stops from a terminal, and says why if it cannot start."""
 
 import os
 import re
@@ -22,8 +22,8 @@ from tests import ROOT
 from tests.support.servers import Server, alive, wait_for
 
 
-def start_in_vain(*arguments: str | Path) -> str:
-    """What a server says that cannot start; it must be one line."""
+def failed_start(*arguments: str | Path) -> str:
+    """Starts a server that cannot start; returns its message, which must be one line."""
     command = [sys.executable, str(ROOT / "gym_http_server.py"), *map(str, arguments)]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GYMSERVE_")}
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
@@ -32,23 +32,23 @@ def start_in_vain(*arguments: str | Path) -> str:
     return ended.stderr
 
 
-def test_a_port_in_use_is_told(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        said = start_in_vain("-p", str(taken.getsockname()[1]), "--data", tmp_path)
+        said = failed_start("-p", str(taken.getsockname()[1]), "--data", tmp_path)
     assert "Address already in use" in said and "-p" in said
 
 
-def test_a_data_directory_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_data_directory_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert "cannot be written" in start_in_vain("-p", "0", "--data", tmp_path / "file" / "data")
+    assert "cannot be written" in failed_start("-p", "0", "--data", tmp_path / "file" / "data")
 
 
 @pytest.mark.guarantee("a second server is started on the same data")
-def test_a_second_server_on_the_same_data_is_refused_and_touches_nothing(server: Server) -> None:
+def test_a_second_server_on_the_same_data_is_refused_and_changes_nothing(server: Server) -> None:
     token = server.create("CartPole-v1")
     server.post(f"/v1/envs/{token}/reset/")
     before = server.supervisor(), server.hosts()
-    assert "another server uses the data directory" in start_in_vain("-p", "0", "--data", server.data)
+    assert "another server uses the data directory" in failed_start("-p", "0", "--data", server.data)
     assert (server.supervisor(), server.hosts()) == before
     assert server.post(f"/v1/envs/{token}/step/", {"action": 0}).status == 200
     server.post(f"/v1/envs/{token}/close/")
@@ -58,25 +58,25 @@ def test_a_second_server_on_the_same_data_is_refused_and_touches_nothing(server:
     ("text", "said"),
     [("PORT = (", "line 1"), ("\nPORT = 1 / 0", "line 2: ZeroDivisionError"), ("PROT = 5000", "did you mean PORT?")],
 )
-def test_a_broken_settings_file_is_told(tmp_path: Path, text: str, said: str) -> None:
+def test_a_broken_settings_file_is_reported(tmp_path: Path, text: str, said: str) -> None:
     file = tmp_path / "settings.py"
     file.write_text(text)
-    assert said in start_in_vain("--settings", file, "--data", tmp_path / "data")
+    assert said in failed_start("--settings", file, "--data", tmp_path / "data")
 
 
-def test_an_address_that_others_reach_needs_accounts(tmp_path: Path) -> None:
-    assert 'AUTH = "token"' in start_in_vain("-l", "0.0.0.0", "-p", "0", "--data", tmp_path)
+def test_an_address_that_other_machines_reach_needs_accounts(tmp_path: Path) -> None:
+    assert 'AUTH = "token"' in failed_start("-l", "0.0.0.0", "-p", "0", "--data", tmp_path)
 
 
 @pytest.mark.guarantee("an open server is started so that other machines reach it")
-def test_where_others_reach_it_no_open_application_is_made(tmp_path: Path) -> None:
-    """As `gunicorn -b 0.0.0.0:5000 gym_http_server:app` does, outside of the folder with gunicorn.conf.py."""
-    told = Settings(DATA=str(tmp_path))
+def test_no_open_application_is_made_for_addresses_that_other_machines_reach(tmp_path: Path) -> None:
+    """Like with `gunicorn -b 0.0.0.0:5000 gym_http_server:app` outside of the folder with gunicorn.conf.py."""
+    configuration = Settings(DATA=str(tmp_path))
     with socket.create_server(("127.0.0.1", 0)), socket.socket():
-        check_listeners(told)
-        with socket.create_server(("0.0.0.0", 0)):  # nothing is served there
+        check_listeners(configuration)
+        with socket.create_server(("0.0.0.0", 0)):  # only bound: nothing is served there
             with pytest.raises(SettingsError, match='AUTH = "token"'):
-                check_listeners(told)
+                check_listeners(configuration)
             check_listeners(Settings(DATA=str(tmp_path), AUTH="token"))
             check_listeners(Settings(DATA=str(tmp_path), FORCE_OPEN=True))
 
@@ -93,10 +93,10 @@ def test_where_others_reach_it_no_open_application_is_made(tmp_path: Path) -> No
         ("", True),
     ],
 )
-def test_an_open_application_answers_its_own_machine_only(
+def test_an_open_application_answers_only_its_own_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, peer: str, allowed: bool
 ) -> None:
-    monkeypatch.setattr(Counts, "flush", lambda _: None)  # which would start a supervisor to tell it to
+    monkeypatch.setattr(Counts, "flush", lambda _: None)  # a flush would start a supervisor
     settings = Settings(DATA=str(tmp_path))
     schema.ensure(Accounts(settings).database, tmp_path)
     client = create_app(settings).test_client()
@@ -108,7 +108,7 @@ def test_an_open_application_answers_its_own_machine_only(
 
 
 @pytest.mark.needs("curl")
-def test_it_says_where_it_listens_and_what_to_try(start: Callable[..., Server]) -> None:
+def test_it_prints_its_address_and_a_command_to_try(start: Callable[..., Server]) -> None:
     server = start()
     wait_for(lambda: len(server.output) > 1)
     first, second = server.output[:2]
@@ -139,7 +139,7 @@ def test_odd_addresses_paths_and_prefixes_are_served(tmp_path: Path, monkeypatch
         assert server.stop() == 0
 
 
-def test_ctrl_c_ends_it_in_order(start: Callable[..., Server]) -> None:
+def test_ctrl_c_stops_it_cleanly(start: Callable[..., Server]) -> None:
     server = start()
     server.create("CartPole-v1")
     processes = server.processes()
