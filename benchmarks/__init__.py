@@ -1,4 +1,4 @@
-"""Measures the server beside a bare TCP echo and beside others, in one run: `python -m benchmarks`."""
+"""Compares the server with a plain TCP echo and with other servers, in one run: `python -m benchmarks`."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--quick]`: measures, prints a table, and writes docs/measurements/performance.md's figures."""
+"""`python -m benchmarks [--quick]`: measures, prints a table, and writes the figures in docs/measurements/performance.md."""
 
 import argparse
 import functools
@@ -26,20 +26,20 @@ TARGETS = {"stream, bare socket": (0.55, 0.75), "HTTP, bare socket": (0.11, 0.35
 
 
 def one_agent(running: Server, seconds: float, rounds: int) -> list[list[str]]:
-    """Rows of µs a step and ratios of the echo, on one core and on two."""
-    found: dict[str, list[list[float]]] = {}
+    """Rows of µs per step and of speeds relative to the echo, on one core and on two."""
+    times: dict[str, list[list[float]]] = {}
     for place, cpu in enumerate((0, 1)):
         os.sched_setaffinity(0, {0})
         with ExitStack() as peers:
             measures: dict[str, Callable[[float], float]] = {}
-            for name, peer in PEERS.items():  # first, while nobody's stream waits for them to be installed
+            for name, peer in PEERS.items():  # first, since streams would time out while they are installed
                 try:
                     measures[name] = peers.enter_context(peer(cpu))
                 except ImportError as error:
                     print(f"{error}: left out")
             running.pin(cpu)
             ways = {name: make(running) for name, make in WAYS.items()}
-            running.pin(cpu)  # also the host that was started just now
+            running.pin(cpu)  # includes the host that was just started
             ways["local, no network"] = steps.local()
             try:
                 ways["Ray actor"] = rivals.ray_actor(cpu)
@@ -51,17 +51,17 @@ def one_agent(running: Server, seconds: float, rounds: int) -> list[list[str]]:
             for _ in range(rounds):
                 for name, measure in measures.items():
                     took = measure(seconds)
-                    found.setdefault(name, [[], []])[place].append(took)
+                    times.setdefault(name, [[], []])[place].append(took)
                     print(f"{('one core', 'two cores')[place]:10} {name:24} {took:8.1f} µs", flush=True)
     running.free()
     load.free_cores()
-    echoes = [statistics.median(times) for times in found["TCP echo"]]
+    echoes = [statistics.median(each) for each in times["TCP echo"]]
     rows = []
     for name in ("TCP echo", "local, no network", STEPPED, *WAYS, "Ray actor", *PEERS):
-        if name in found:
+        if name in times:
             cells = [name]
             for place in range(2):
-                took = statistics.median(found[name][place])
+                took = statistics.median(times[name][place])
                 cells += [
                     f"{took:.1f}",
                     f"{echoes[place] / took:.2f}",
@@ -72,7 +72,7 @@ def one_agent(running: Server, seconds: float, rounds: int) -> list[list[str]]:
 
 
 def many(running: Server, seconds: float, count: int) -> list[list[str]]:
-    """Rows of (what, figure, target)."""
+    """Rows of (measurement, figure, target)."""
     rows = []
 
     def row(what: str, figure: str, target: str) -> None:
@@ -107,7 +107,7 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def plot(rows: list[list[str]]) -> None:
-    """Bars of the ratio of the echo."""
+    """Plots the speeds relative to the echo as bars."""
     try:
         import matplotlib
     except ImportError:

@@ -1,4 +1,4 @@
-"""What accounts cost: the same load on an open server and on one with `AUTH = "token"`, in turns in one run.
+"""Measures the cost of accounts: the same load on an open server and on one with `AUTH = "token"`, in alternation.
 
 python -m benchmarks.accounts [rounds]
 """
@@ -18,7 +18,7 @@ from gymserve.settings import Settings
 
 
 def over_http(running: Server, seconds: float) -> float:
-    """Steps a second of one agent over HTTP on one kept connection."""
+    """Steps per second of one agent over HTTP on one connection."""
     path = f"/v1/envs/{running.create('CartPole-v1')}"
     connection = http.client.HTTPConnection("127.0.0.1", running.port)
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {running.key}"} if running.key else {})
@@ -47,14 +47,14 @@ def main(rounds: int) -> None:
         account = accounts.directory.create("benchmark", "not a secret", by=COMMAND_LINE)
         _, with_accounts.key = accounts.keys.create(account.id, "benchmark", by=COMMAND_LINE)
         accounts.database.close()
-        found: dict[str, list[list[float]]] = {"HTTP, one agent": [[], []], "streams, 256 agents": [[], []]}
+        rates: dict[str, list[list[float]]] = {"HTTP, one agent": [[], []], "streams, 256 agents": [[], []]}
         for _ in range(rounds):
             for index, running in enumerate((without, with_accounts)):
-                found["HTTP, one agent"][index].append(over_http(running, 1.0))
-                found["streams, 256 agents"][index].append(load.agents(running, 256, 2.0)[0])
-    for name, (plain, owned) in found.items():
-        ratios = [one / other for one, other in zip(owned, plain, strict=True)]
-        medians = statistics.median(plain), statistics.median(owned)
+                rates["HTTP, one agent"][index].append(over_http(running, 1.0))
+                rates["streams, 256 agents"][index].append(load.agents(running, 256, 2.0)[0])
+    for name, (plain, authenticated) in rates.items():
+        ratios = [one / other for one, other in zip(authenticated, plain, strict=True)]
+        medians = statistics.median(plain), statistics.median(authenticated)
         print(
             f"{name}: open {medians[0]:,.0f} steps/s, with accounts {medians[1]:,.0f}; "
             f"ratio {medians[1] / medians[0]:.3f} (rounds {min(ratios):.2f} to {max(ratios):.2f})"

@@ -1,4 +1,4 @@
-"""An environment with large observations and no work of its own."""
+"""An environment with large observations, whose steps take no time."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Pictures(gymnasium.Env[np.ndarray, int]):
-    """Always shows the same picture of Atari's size."""
+    """Always returns the same picture of Atari's size."""
 
     action_space = gymnasium.spaces.Discrete(2)
     observation_space = gymnasium.spaces.Box(0, 255, (210, 160, 3), np.uint8)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.graded [--seconds N]`: what grading costs a step, and how fast a journal is verified."""
+"""`python -m benchmarks.graded [--seconds N]`: measures the cost of grading per step, and the speed of verification."""
 
 import argparse
 import os
@@ -21,12 +21,12 @@ from gymserve.journal import Record, Reset, Step, read
 from gymserve.protocol.spaces import codec
 from gymserve.settings import Settings
 
-ENDLESS = 1_000_000  # steps of a trial: what ends one is no part of a step
+ENDLESS = 1_000_000  # steps of a trial, so that the end of a trial is not measured
 ROUNDS = 15
 
 
 def graded_of_plain(started: Server, seconds: float) -> dict[str, float]:
-    """µs a step of a MountainCar, over the stream: the median of rounds taken in turn, client and server on one core."""
+    """µs per step of a MountainCar over the stream: medians of alternating rounds, with client and server on one core."""
     instances = Instances(Settings(DATA=started.data), Catalogue())
     trials = [{"seed": 2**60, "options": None, "kwargs": {}}]
     allowance = {"step_seconds": 10.0, "overage_seconds": 10.0}
@@ -40,16 +40,16 @@ def graded_of_plain(started: Server, seconds: float) -> dict[str, float]:
     asks = {name: steps.raw_stream(started, token=token) for name, token in tokens.items()}
     os.sched_setaffinity(0, {0})
     started.pin(0)
-    found: dict[str, list[float]] = {name: [] for name in asks}
+    times: dict[str, list[float]] = {name: [] for name in asks}
     for _ in range(ROUNDS):
         for name, (ask, reset) in asks.items():
-            found[name].append(steps.timed(ask, reset, seconds))
+            times[name].append(steps.timed(ask, reset, seconds))
     os.sched_setaffinity(0, range(os.cpu_count() or 1))
-    return {name: statistics.median(times) for name, times in found.items()}
+    return {name: statistics.median(each) for name, each in times.items()}
 
 
 def verified_of_local(env_id: str, number: int) -> tuple[float, float]:
-    """(steps a second of a verification, of the same steps in a plain loop), the best of three."""
+    """(steps per second of a verification, of the same steps in a plain loop), each the best of three."""
     challenge = definition.from_map({"name": "speed", "environment": env_id, "trials": {"number": number}})
     catalogue = Catalogue()
     with tempfile.TemporaryDirectory() as folder:
@@ -72,7 +72,7 @@ def verified_of_local(env_id: str, number: int) -> tuple[float, float]:
 
 
 def stepped(env_id: str, records: list[Record]) -> None:
-    """The same trials, each on an environment of its own, with nothing compared."""
+    """Plays the same trials, each in an environment of its own, without comparing anything."""
     env = gymnasium.make(env_id, disable_env_checker=True)
     actions = codec(env.action_space)
     for record in records:
@@ -85,7 +85,7 @@ def stepped(env_id: str, records: list[Record]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.graded", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=0.5, help="of each measure")
+    parser.add_argument("--seconds", type=float, default=0.5, help="duration of each measurement")
     seconds = parser.parse_args().seconds
     with server() as started:
         times = graded_of_plain(started, seconds)

@@ -1,4 +1,4 @@
-"""A leaderboard of 100,000 submissions over HTTP: how long an answer takes while nothing, or something, changes.
+"""Measures the latency of a leaderboard of 100,000 submissions over HTTP, with and without changes.
 
 python -m benchmarks.leaderboard [entrants]
 """
@@ -25,11 +25,11 @@ TOML = 'name = "big"\nenvironment = "CartPole-v1"\n[scoring]\nworst = 0\n'
 
 def fill(data: Path, entrants: int) -> None:
     database = connect("", data)
-    held = Competition(database, data).define(TOML, owner_id=None)
+    challenge = Competition(database, data).define(TOML, owner_id=None)
     draw, then = random.Random(1), now() - datetime.timedelta(days=1)
     rows = [
         {
-            "name": f"s{number}", "challenge_id": held.id, "version_id": held.version_id, "phase": "public",
+            "name": f"s{number}", "challenge_id": challenge.id, "version_id": challenge.version_id, "phase": "public",
             "entrant": f"entrant {draw.randrange(entrants)}", "state": "graded", "score": draw.gauss(100.0, 20.0), "reason": "",
             "counts": True, "steps": 1, "trials": "[]", "verdict": "verified", "verdict_reason": "", "receipt": "",
             "left": True, "created_at": then, "finished_at": then,
@@ -48,13 +48,13 @@ def change(data: Path, stop: threading.Event) -> None:
     draw = random.Random(2)
     while not stop.wait(0.1):
         with database.writing() as session:
-            mine = Submission.name == f"s{draw.randrange(NUMBER)}"
-            session.execute(update(Submission).where(mine).values(score=draw.gauss(100.0, 20.0), changed_at=now()))
+            chosen = Submission.name == f"s{draw.randrange(NUMBER)}"
+            session.execute(update(Submission).where(chosen).values(score=draw.gauss(100.0, 20.0), changed_at=now()))
     database.close()
 
 
 def ask(url: str) -> list[float]:
-    """Milliseconds of each answer, asked one after the other."""
+    """Requests the leaderboard repeatedly; returns the milliseconds of each request."""
     pool, times, began = urllib3.PoolManager(), [], time.perf_counter()
     while time.perf_counter() - began < SECONDS:
         sent = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Many at once: vector instances, 256 agents, 10,000 instances."""
+"""Measures parallel load: vector instances, 256 agents, 10,000 instances."""
 
 import multiprocessing
 import os
@@ -17,7 +17,7 @@ from gymserve.protocol import wire
 
 
 def vector(server: Server, num_envs: int, mode: str, seconds: float) -> tuple[float, float]:
-    """Environment steps a second (remote, local) of one vector instance."""
+    """Environment steps per second (remote, local) of one vector instance."""
     actions = np.arange(num_envs) % 2
     settings: dict[str, Any] = {"autoreset_mode": "SameStep"} if mode == "sync" else {}
     remote = client.make_vec("CartPole-v1", num_envs=num_envs, server=server.url, **settings)
@@ -27,19 +27,19 @@ def vector(server: Server, num_envs: int, mode: str, seconds: float) -> tuple[fl
     for env in (remote, local):
         env.reset(seed=0)
     for _ in range(3):
-        for env, found in zip((remote, local), rates, strict=True):
+        for env, own_rates in zip((remote, local), rates, strict=True):
             count, began = 0, time.perf_counter()
             while time.perf_counter() - began < seconds:
                 for _ in range(10):
                     env.step(actions)
                 count += 10 * num_envs
-            found.append(count / (time.perf_counter() - began))
+            own_rates.append(count / (time.perf_counter() - began))
     remote.close()
     return float(np.median(rates[0])), float(np.median(rates[1]))
 
 
 def _drive(port: int, tokens: list[str], seconds: float, results: Any, key: str) -> None:
-    """Steps many instances at once from one process, and notes each step's time."""
+    """Steps many instances concurrently from one process, and measures the time of each step."""
     poll, last, sockets = select.epoll(), {}, {}
     steps = wire.frame(wire.BINARY, wire.pack((wire.STEP, None, 0)), mask=True)
     start = wire.frame(wire.BINARY, wire.pack((wire.RESET, None, None, None)), mask=True)
@@ -66,13 +66,13 @@ def _drive(port: int, tokens: list[str], seconds: float, results: Any, key: str)
             now = clock()
             waits.append(now - last[descriptor])
             last[descriptor] = now
-            # A step's last bytes: terminated, truncated, info; a reset's: info alone.
+            # A step's reply ends with terminated, truncated and info; a reset's with info only.
             sock.send(start if answer[-3] == 0xC3 or answer[-2] == 0xC3 else steps)
     results.put((len(waits) / (now - began), sorted(waits)[:: max(1, len(waits) // 5000)]))
 
 
 def agents(server: Server, count: int, seconds: float) -> tuple[float, float, float]:
-    """(steps a second, median, 99th percentile in ms) of so many agents with an environment each."""
+    """(steps per second, median, 99th percentile in ms) of `count` agents with an environment each."""
     tokens = [server.create("CartPole-v1") for _ in range(count)]
     context = multiprocessing.get_context("fork")
     results = context.Queue()
@@ -80,15 +80,15 @@ def agents(server: Server, count: int, seconds: float) -> tuple[float, float, fl
     drivers = [context.Process(target=_drive, args=(server.port, part, seconds, results, server.key)) for part in parts]
     for driver in drivers:
         driver.start()
-    found = [results.get() for _ in drivers]
+    parts_results = [results.get() for _ in drivers]
     for driver in drivers:
         driver.join()
-    waits = np.sort(np.concatenate([part for _, part in found])) * 1e3
-    return sum(rate for rate, _ in found), float(np.percentile(waits, 50)), float(np.percentile(waits, 99))
+    waits = np.sort(np.concatenate([part for _, part in parts_results])) * 1e3
+    return sum(rate for rate, _ in parts_results), float(np.percentile(waits, 50)), float(np.percentile(waits, 99))
 
 
 def instances(server: Server, count: int) -> tuple[float, float, float]:
-    """(MB that so many idle instances take with their server, created a second, created and closed a second)."""
+    """(MB of `count` idle instances with their server, creations per second, creations with closing per second)."""
     pool = urllib3.HTTPConnectionPool("127.0.0.1", server.port)
     headers, body = {"Content-Type": "application/json"}, b'{"env_id": "CartPole-v1"}'
     began = time.perf_counter()
@@ -107,7 +107,7 @@ def instances(server: Server, count: int) -> tuple[float, float, float]:
 
 
 def dedicated(server: Server) -> float:
-    """ms until a new instance with a host of its own has answered a reset."""
+    """ms until a new instance with a host of its own is created."""
     times = []
     for _ in range(5):
         began = time.perf_counter()

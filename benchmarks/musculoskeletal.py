@@ -1,8 +1,8 @@
-"""OpenSim environments beside osim-rl 3.0.11: python -m benchmarks.musculoskeletal RELEASE [PYTHON]
+"""Compares the OpenSim environments with osim-rl 3.0.11: python -m benchmarks.musculoskeletal RELEASE [PYTHON]
 
-RELEASE is the folder of osim-rl's unpacked release; PYTHON an interpreter with opensim 4.6 and `scipy<1.14` (this one, and a
-stand-in for scipy's interpolation, where none is given). Both play the same episodes in turns. Counted is the processor's
-time, since a machine is shared; what is told is the median of the rounds.
+RELEASE is the folder of osim-rl's unpacked release; PYTHON an interpreter with opensim 4.6 and `scipy<1.14` (by default this
+one, with a replacement for scipy's interpolation). Both play the same episodes in alternation. The figures are medians of
+processor time, since the machine may be shared.
 """
 
 import statistics
@@ -30,7 +30,7 @@ OURS = {"Prosthetics": {}, "Prosthetics, difficulty 1, dict": {"difficulty": 1, 
 
 
 def ours(scenario: Scenario) -> float:
-    """Steps for each second of the processor."""
+    """Steps per second of processor time."""
     kwargs = {} if scenario.env == "Arm2D" else {"model": scenario.model, "difficulty": scenario.difficulty}
     return _rate(f"osim/{scenario.env}-v0", kwargs, scenario.actions(), scenario.seed)
 
@@ -54,9 +54,9 @@ def main() -> None:
         for _ in range(ROUNDS):
             (answer,) = record.answers(release, python, (scenario,))
             pairs.append((scenario.steps / answer["seconds"], ours(scenario)))
-        theirs, mine = (statistics.median(each) for each in zip(*pairs, strict=True))
+        original_rate, our_rate = (statistics.median(each) for each in zip(*pairs, strict=True))
         ratio = statistics.median(new / old for old, new in pairs)
-        print(f"| {name} | {theirs:.0f} | {mine:.0f} | {ratio:.2f} |", flush=True)
+        print(f"| {name} | {original_rate:.0f} | {our_rate:.0f} | {ratio:.2f} |", flush=True)
     for name, kwargs in OURS.items():
         env_id = f"osim/{name.partition(',')[0]}-v0"
         muscles = 18 if name == "Run" else 19

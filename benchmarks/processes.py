@@ -1,4 +1,4 @@
-"""The server under measurement, and where its processes and ours run."""
+"""Starts the server to measure, and pins its processes to cores."""
 
 import json
 import os
@@ -15,18 +15,18 @@ from benchmarks import ROOT
 
 
 def children(pid: int) -> list[int]:
-    """All processes below one."""
-    found = []
+    """The ids of all descendants of a process."""
+    pids = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in task.read_text().split():
-            found += [int(child), *children(int(child))]
-    return found
+            pids += [int(child), *children(int(child))]
+    return pids
 
 
 class Server:
-    """A server of its own data directory, on a free port of 127.0.0.1."""
+    """A server with its own data directory, on a free port of 127.0.0.1."""
 
-    key = ""  # of an account, where the server has some
+    key = ""  # the API key of an account, if the server has accounts
 
     def __init__(self, data: str, **settings: Any) -> None:
         self.data = data
@@ -43,19 +43,19 @@ class Server:
         return [self.process.pid, *children(self.process.pid)]
 
     def pin(self, cpu: int) -> None:
-        """Keeps all threads of the server on one core."""
+        """Pins all threads of the server to one core."""
         for pid in self.processes():
             for task in Path(f"/proc/{pid}/task").iterdir():
                 os.sched_setaffinity(int(task.name), {cpu})
 
     def free(self) -> None:
-        """The opposite of `pin`."""
+        """Lets the server's threads run on all cores again."""
         for pid in self.processes():
             for task in Path(f"/proc/{pid}/task").iterdir():
                 os.sched_setaffinity(int(task.name), range(os.cpu_count() or 1))
 
     def memory_mb(self) -> float:
-        """What all its processes take, what they share counted once."""
+        """The memory of all its processes; shared memory counts once."""
         total = 0
         for pid in self.processes():
             for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
@@ -67,8 +67,8 @@ class Server:
         headers = {"Content-Type": "application/json"}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
-        asked = urllib.request.Request(self.url + path, json.dumps(body).encode(), headers)
-        with urllib.request.urlopen(asked, timeout=60) as answer:
+        request = urllib.request.Request(self.url + path, json.dumps(body).encode(), headers)
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.loads(answer.read() or b"null")
 
     def create(self, env_id: str, **parameters: Any) -> str:

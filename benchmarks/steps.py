@@ -1,4 +1,4 @@
-"""One agent, one CartPole: µs a step over each way there is, beside the echo of as many bytes."""
+"""Measures one agent with one CartPole: µs per step over each transport, compared with a TCP echo of as many bytes."""
 
 import base64
 import itertools
@@ -17,11 +17,11 @@ import client
 from benchmarks.processes import Server
 from gymserve.protocol import wire
 
-Ask = Callable[[int], bool]  # acts once; whether the episode ended
+Ask = Callable[[int], bool]  # acts once; returns whether the episode ended
 
 
 def timed(ask: Ask, reset: Callable[[], object], seconds: float) -> float:
-    """µs a step, resets left out of the count but not of the time."""
+    """µs per step; the time of resets is included, but they do not count as steps."""
     count, began = 0, time.perf_counter()
     while time.perf_counter() - began < seconds:
         for _ in range(50):
@@ -40,7 +40,7 @@ def _answer(listener: socket.socket, cpu: int, reply: Callable[[], bytes]) -> No
 
 
 def stepped() -> Callable[[], bytes]:
-    """Steps a CartPole at each call and gives the observation's 16 bytes."""
+    """A function that steps a CartPole at each call, and returns the observation's 16 bytes."""
     env, actions = gymnasium.make("CartPole-v1", disable_env_checker=True), itertools.cycle((0, 1))
     env.reset(seed=0)
 
@@ -55,7 +55,7 @@ def stepped() -> Callable[[], bytes]:
 
 @contextmanager
 def echo(cpu: int, size: int = 16, reply: Callable[[], bytes] | None = None) -> Iterator[Ask]:
-    """A Python process that answers every message with `size` bytes: always the same, or what `reply` gives."""
+    """A Python process that answers every message with `size` bytes: always the same, or the result of `reply`."""
     same = os.urandom(size)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         context = multiprocessing.get_context("fork")
@@ -88,7 +88,7 @@ def local() -> tuple[Ask, Callable[[], object]]:
 
 
 def raw_stream(server: Server, env_id: str = "CartPole-v1", token: str = "") -> tuple[Ask, Callable[[], object]]:
-    """A bare socket that speaks the stream, to a new instance or to that of `token`."""
+    """A plain socket that uses the stream protocol with a new instance, or with that of `token`."""
     token = token or server.create(env_id)
     connection = socket.create_connection(("127.0.0.1", server.port))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -134,7 +134,7 @@ def our_client(server: Server) -> tuple[Ask, Callable[[], object]]:
 
 
 def raw_http(server: Server) -> tuple[Ask, Callable[[], object]]:
-    """A bare socket that keeps an HTTP connection."""
+    """A plain socket with a persistent HTTP connection."""
     token = server.create("CartPole-v1")
     connection = socket.create_connection(("127.0.0.1", server.port))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -159,7 +159,7 @@ def raw_http(server: Server) -> tuple[Ask, Callable[[], object]]:
 
 
 def with_requests(server: Server) -> tuple[Ask, Callable[[], object]]:
-    """What most scripts in Python do."""
+    """A `requests` session, as in most Python scripts."""
     session, base = requests.Session(), f"{server.url}/v1/envs/{server.create('CartPole-v1')}"
 
     def reset() -> None:

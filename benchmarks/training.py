@@ -1,7 +1,8 @@
-"""What training through gymserve costs: `python -m benchmarks.training`.
+"""Measures the cost of training through gymserve: `python -m benchmarks.training`.
 
-The same PPO on CartPole-v1, same seed, one thread, as a plain script and as an experiment's runner, in turns; seconds of the
-processor for learning alone, without imports. Then what a thousand points of metrics a second cost.
+The same PPO on CartPole-v1, with the same seed and one thread, runs as a plain script and as an experiment's runner, in
+alternation; the figures are processor seconds of learning, without imports. Then the cost of a thousand points of metrics per
+second is measured.
 """
 
 import argparse
@@ -43,7 +44,7 @@ sb3.train(folder, folder.order())
 
 
 def plan_of(timesteps: int) -> TrainingPlan:
-    """An experiment with all that ours adds: metrics, TensorBoard files, checkpoints."""
+    """The plan of an experiment with everything that gymserve adds: metrics, TensorBoard files, checkpoints."""
     return TrainingPlan(
         package="stable_baselines3", algorithm="PPO", environment="CartPole-v1", policy="MlpPolicy", hyperparameters={},
         seed=1, total_timesteps=timesteps, n_envs=1, tensorboard=True, device="cpu", evaluation=Evaluation(every=0, episodes=0),
@@ -56,20 +57,20 @@ def seconds(code: str, argument: str) -> float:
 
 
 def speed(timesteps: int, rounds: int) -> float:
-    """The plain script's time by ours, of the quickest run of each; 1: ours costs nothing."""
-    found: list[tuple[float, float]] = []
+    """The plain script's time divided by ours, for the fastest run of each; 1: ours costs nothing."""
+    times: list[tuple[float, float]] = []
     for number in range(rounds):
         with tempfile.TemporaryDirectory() as place:
             folder = Folder(Path(place))
             folder.prepare(plan_of(timesteps))
             plain, ours = seconds(PLAIN, str(timesteps)), seconds(OURS, place)
-        found.append((plain, ours))
+        times.append((plain, ours))
         print(f"round {number + 1}: plain {plain:.2f} s, ours {ours:.2f} s", flush=True)
-    return min(plain for plain, _ in found) / min(ours for _, ours in found)
+    return min(plain for plain, _ in times) / min(ours for _, ours in times)
 
 
 def point() -> float:
-    """Seconds that writing one point takes."""
+    """The seconds of writing one point."""
     with tempfile.TemporaryDirectory() as place:
         file = MetricsFile(Path(place) / "metrics.jsonl")
         began = time.perf_counter()
@@ -83,12 +84,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
     parser.add_argument("--timesteps", type=int, default=50_000)
     parser.add_argument("--rounds", type=int, default=5)
-    asked = parser.parse_args()
-    found = {
-        "speed of the plain script (≥ 0.95)": round(speed(asked.timesteps, asked.rounds), 3),
-        "share that 1,000 points a second take (< 0.02)": round(point() * 1000, 5),
+    options = parser.parse_args()
+    figures = {
+        "speed relative to the plain script (≥ 0.95)": round(speed(options.timesteps, options.rounds), 3),
+        "share of time for 1,000 points per second (< 0.02)": round(point() * 1000, 5),
     }
-    print(json.dumps(found, indent=1, ensure_ascii=False))
+    print(json.dumps(figures, indent=1, ensure_ascii=False))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Proximal policy optimisation in one file, on eight remote CartPoles that are stepped as one instance.
+"""Proximal policy optimisation in one file, with eight remote CartPoles that are stepped as one instance.
 
     python examples/ppo_cartpole.py [server]
 
-Needs: pip install torch. Reaches a mean return of 475 and more, the mark at which CartPole-v1 counts as solved, within a
-minute or two. Every choice is visible here; the numbers are those of RL Baselines3 Zoo for this environment.
+Needs: pip install torch. It reaches a mean return of 475, at which CartPole-v1 counts as solved, within a minute or two. All
+choices are visible here; the hyperparameters are those of RL Baselines3 Zoo for this environment.
 """
 
 import sys
@@ -19,11 +19,11 @@ import client
 SERVER = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:5000"
 SEED = 1
 NUM_ENVS = 8
-NUM_STEPS = 32  # of each environment, between two updates
+NUM_STEPS = 32  # per environment and update
 NUM_UPDATES = 600
 EPOCHS = 20
 GAMMA, GAE_LAMBDA = 0.98, 0.8
-LEARNING_RATE, CLIP = 1e-3, 0.2  # both fall to 0
+LEARNING_RATE, CLIP = 1e-3, 0.2  # both decrease to 0
 MAX_GRAD_NORM = 0.5
 SOLVED = 475.0
 
@@ -46,7 +46,7 @@ optimizer = torch.optim.Adam(parameters, lr=LEARNING_RATE, eps=1e-5)
 
 
 def evaluate(episodes: int) -> float:
-    """The mean return of the most likely actions."""
+    """The mean return of the greedy policy."""
     returns = []
     with client.make("CartPole-v1", server=SERVER) as env:
         for episode in range(episodes):
@@ -62,7 +62,7 @@ def evaluate(episodes: int) -> float:
     return float(np.mean(returns))
 
 
-# SameStep: a copy that ends is reset within the step, so that every transition counts.
+# SameStep: a finished copy is reset within the same step, so that every transition is used.
 envs = client.make_vec("CartPole-v1", num_envs=NUM_ENVS, autoreset_mode="SameStep", server=SERVER)
 observation = torch.as_tensor(envs.reset(seed=SEED)[0])
 began = time.monotonic()
@@ -82,7 +82,7 @@ for update in range(NUM_UPDATES):
         following, reward, terminated, truncated, info = envs.step(action.numpy())
         rewards[step] = torch.as_tensor(reward)
         dones[step] = torch.as_tensor(terminated | truncated)
-        if truncated.any():  # a time limit is no failure: what would have followed still counts
+        if truncated.any():  # a time limit is not a failure: add the value of the following state
             final = torch.as_tensor(np.stack([info["final_obs"][index] for index in np.flatnonzero(truncated)]))
             with torch.no_grad():
                 rewards[step, np.flatnonzero(truncated)] += GAMMA * critic(final.float()).squeeze(1)
@@ -100,7 +100,7 @@ for update in range(NUM_UPDATES):
     advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
 
     flat = observations.flatten(0, 1)
-    for _ in range(EPOCHS):  # the batch is small enough to be taken whole
+    for _ in range(EPOCHS):  # the batch is so small that it needs no minibatches
         policy = Categorical(logits=actor(flat))
         ratio = (policy.log_prob(actions.flatten()) - log_probs.flatten()).exp()
         clipped = ratio.clamp(1 - CLIP * left, 1 + CLIP * left)

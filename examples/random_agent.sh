@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A random agent with nothing but curl: bash examples/random_agent.sh [server] [environment]
+# A random agent that uses only curl: bash examples/random_agent.sh [server] [environment]
 set -euo pipefail
 server=${1:-http://127.0.0.1:5000}
 environment=${2:-CartPole-v1}

@@ -1,4 +1,4 @@
-"""Stable-Baselines3 on a remote environment: python examples/sb3_ppo.py [server] [timesteps]
+"""Trains with Stable-Baselines3 on a remote environment: python examples/sb3_ppo.py [server] [timesteps]
 
 Needs: pip install stable-baselines3
 """

@@ -1,1 +1,1 @@
-"""Other ways to step an environment in another process."""
+"""Other projects that step an environment in another process."""

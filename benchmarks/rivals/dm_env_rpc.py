@@ -1,4 +1,4 @@
-"""CartPole over dm-env-rpc: `serve CPU` prints its port; `act PORT` prints µs a step for every line of seconds."""
+"""CartPole over dm-env-rpc: `serve CPU` prints its port; `act PORT` prints µs per step for each input line of seconds."""
 
 import os
 import sys
@@ -22,7 +22,7 @@ SPECS = dm_env_rpc_pb2.ActionObservationSpecs(
 
 
 class CartPole(dm_env_rpc_pb2_grpc.EnvironmentServicer):
-    """One world a connection; the step after an episode's last starts the next."""
+    """One world per connection; the step after the last one of an episode starts the next episode."""
 
     def Process(self, requests: Iterator[Any], context: Any) -> Iterator[Any]:
         env, state = gymnasium.make("CartPole-v1", disable_env_checker=True), dm_env_rpc_pb2.TERMINATED

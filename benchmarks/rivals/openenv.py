@@ -1,4 +1,4 @@
-"""CartPole over OpenEnv: `serve CPU` prints its port; `act PORT` prints µs a step for every line of seconds."""
+"""CartPole over OpenEnv: `serve CPU` prints its port; `act PORT` prints µs per step for each input line of seconds."""
 
 import asyncio
 import os
@@ -46,7 +46,7 @@ def serve(cpu: int) -> None:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         print(listener.getsockname()[1], flush=True)
-        # Its server logs an exception whenever its client says goodbye; what goes wrong before reaches the client.
+        # The server logs an exception whenever a client disconnects; earlier errors reach the client anyway.
         uvicorn.Server(uvicorn.Config(app, log_level="critical")).run([listener])
 
 
@@ -55,7 +55,7 @@ async def act(port: int) -> None:
         await env.reset()
         while line := await asyncio.to_thread(sys.stdin.readline):
             seconds, count, began = float(line), 0, time.perf_counter()
-            while time.perf_counter() - began < seconds:  # as steps.timed
+            while time.perf_counter() - began < seconds:  # like steps.timed
                 for _ in range(50):
                     count += 1
                     if (await env.step({"action": count & 1})).done:

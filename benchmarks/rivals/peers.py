@@ -1,4 +1,4 @@
-"""Other ways to step an environment in another process."""
+"""Starts other projects' servers and agents, to measure their steps."""
 
 import importlib.util
 import os
@@ -48,7 +48,7 @@ def ray_actor(cpu: int) -> tuple[Callable[[int], bool], Callable[[], object]]:
 
 
 def async_vector(num_envs: int) -> tuple[Callable[[int], bool], Callable[[], object]]:
-    """Gymnasium's own processes, one an environment."""
+    """Gymnasium's AsyncVectorEnv, with a process per environment."""
     envs = gymnasium.make_vec("CartPole-v1", num_envs, "async")
     envs.reset(seed=0)
     actions = [np.zeros(num_envs, int), np.ones(num_envs, int)]
@@ -62,7 +62,7 @@ def async_vector(num_envs: int) -> tuple[Callable[[int], bool], Callable[[], obj
 
 @contextmanager
 def peer(module: str, cpu: int, python: str = sys.executable) -> Iterator[Callable[[float], float]]:
-    """Another project's server and agent, a process each: measures µs a step for so many seconds."""
+    """Runs another project's server and agent in a process each; yields a function that measures µs per step."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "no_proxy": "127.0.0.1"}
 
     def start(role: str, argument: str) -> subprocess.Popen[str]:
@@ -84,7 +84,7 @@ def peer(module: str, cpu: int, python: str = sys.executable) -> Iterator[Callab
                     yield measure
                 finally:
                     try:
-                        agent.communicate(timeout=30)  # ends its input, and so itself
+                        agent.communicate(timeout=30)  # closes its input, which ends it
                     except subprocess.TimeoutExpired:
                         agent.kill()
         finally:
@@ -99,7 +99,7 @@ def dm_env_rpc(cpu: int) -> AbstractContextManager[Callable[[float], float]]:
 
 
 def openenv(cpu: int) -> AbstractContextManager[Callable[[float], float]]:
-    """OpenEnv's WebSocket, in a virtual environment of its own: it does not go with the Pillow in constraints.txt."""
+    """OpenEnv's WebSocket, in its own virtual environment, since it conflicts with the Pillow in constraints.txt."""
     home, pins = ROOT / "build" / "openenv", ROOT / "benchmarks" / "rivals" / "openenv.txt"
     python, made = str(home / "bin" / "python"), home / "made-of.txt"
     if not made.exists() or made.read_text() != pins.read_text():

@@ -1,4 +1,4 @@
-"""A reflex controller for Learning to Run: each muscle swings with the gait, and answers to the trunk's lean.
+"""A reflex controller for Learning to Run: each muscle oscillates with the gait, and reacts to the trunk's lean.
 
 In this folder:
 
@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 
 WEIGHTS = Path(__file__).with_name("weights.json")
-MUSCLES = 9  # of a leg; the other leg's do the same half a stride later
+MUSCLES = 9  # of a leg; the other leg's muscles do the same half a stride later
 TERMS = 5  # bias, amplitude, phase, gain of the trunk's lean, gain of its speed
-SIZE = MUSCLES * TERMS + 1  # and the stride's length
+SIZE = MUSCLES * TERMS + 1  # the last weight is the stride's length
 UPRIGHT = -0.05  # rad, the trunk's lean at the start
 PITCH, PITCH_SPEED = 0, 3  # entries of the observation
 
 
 class Controller:
-    """An agent as `client.submit` takes it.
+    """An agent for `client.submit`.
 
     Args:
-        weights: (46,) float64; None: those that `train.py` found.
+        weights: (46,) float64; None: the ones that `train.py` wrote.
     """
 
     def __init__(self, observation_space: Any = None, action_space: Any = None, weights: Any = None) -> None:
@@ -35,11 +35,11 @@ class Controller:
         self.reset()
 
     def reset(self) -> None:
-        """A trial begins."""
+        """Starts a trial."""
         self.steps = 0
 
     def act(self, observation: Any) -> np.ndarray:
-        """(18,) float32: the excitation of each muscle, the right leg's first."""
+        """The excitation of each muscle, (18,) float32, the right leg's first."""
         bias, amplitude, phase, lean, speed = self.terms.T
         reflex = lean * (observation[PITCH] - UPRIGHT) + speed * observation[PITCH_SPEED]
         legs = []

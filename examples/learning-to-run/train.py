@@ -1,7 +1,7 @@
 """Trains `controller.py` by an evolution strategy: python train.py [generations] [--resume]
 
-Each generation tries ten variations of the mean of the best, and keeps the best three and the best ever. Half an hour gives
-a few steps; days give a run. With GYMSERVE_SERVER set it trains on that server's environment, else on one in this process.
+Each generation tries ten variations of the mean of the best, and keeps the best three and the best ever. Half an hour is enough
+for a few steps; a run takes days. It trains on GYMSERVE_SERVER's environment, if that is set, else on one in this process.
 """
 
 import json
@@ -31,7 +31,7 @@ def environment() -> Any:
 
 
 def fitness(env: Any, weights: np.ndarray) -> tuple[float, float]:
-    """(what is maximised, the way in m): staying up longer is worth something, too."""
+    """(fitness, distance in m): the fitness also rewards staying up longer."""
     controller = Controller(weights=weights)
     observation, _ = env.reset(seed=0)
     way, over = 0.0, False
@@ -42,7 +42,7 @@ def fitness(env: Any, weights: np.ndarray) -> tuple[float, float]:
 
 
 def start(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """(mean, scale of each weight)."""
+    """(mean, scale of each weight) for the first generation."""
     mean, scale = np.zeros(SIZE), np.ones(SIZE)
     terms, scales = mean[:-1].reshape(MUSCLES, TERMS), scale[:-1].reshape(MUSCLES, TERMS)
     terms[:, :2] = 0.15
@@ -52,7 +52,7 @@ def start(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 def main(generations: int, *, resume: bool) -> None:
-    """Prints each better controller, and keeps it in weights.json."""
+    """Prints the distance of each better controller, and writes it to weights.json."""
     rng = np.random.default_rng(1)
     env = environment()
     mean, scale = start(rng)

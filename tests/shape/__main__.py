@@ -1,6 +1,6 @@
-"""`python -m tests.shape [FOLDER …]`: prints sizes and import circles, and what the rules refuse, which it ends with 1 for.
+"""`python -m tests.shape [FOLDER …]`: prints sizes, import circles and violations of the rules; exits with 1 if there are any.
 
-Without folders it is about everything, less what `allowed.toml` still lets pass; with them, about all in these.
+Without folders it checks everything, except for the exceptions in `allowed.toml`; with folders, everything in these.
 """
 
 import argparse
@@ -19,7 +19,7 @@ ALLOWED = Path(__file__).parent / "allowed.toml"
 
 
 def row(places: tuple[str, ...]) -> str:
-    """The figures of the Python files below `places`, as a row of a table."""
+    """The figures of the Python files in `places`, as a row of a table."""
     files = sources(places)
     lines = [file.lines for file in files]
     functions = [function for file in files for function in file.functions]
@@ -38,14 +38,14 @@ def row(places: tuple[str, ...]) -> str:
     return " | ".join(cells)
 
 
-def refused(found: Iterable[Finding], allowed: dict[str, list[str]]) -> list[Finding]:
-    """The findings that `allowed`, rule → files and folders, does not let pass."""
-    return [each for each in found if not below(each.place, tuple(allowed.get(each.rule, ())))]
+def refused(findings: Iterable[Finding], allowed: dict[str, list[str]]) -> list[Finding]:
+    """The findings without an exception in `allowed`, rule → files and folders."""
+    return [each for each in findings if not below(each.place, tuple(allowed.get(each.rule, ())))]
 
 
-def superfluous(found: Iterable[Finding], allowed: dict[str, list[str]]) -> list[str]:
-    """Entries of `allowed` that let nothing pass any more."""
-    places = {(each.rule, each.place) for each in found}
+def superfluous(findings: Iterable[Finding], allowed: dict[str, list[str]]) -> list[str]:
+    """Exceptions in `allowed` that are not needed any more."""
+    places = {(each.rule, each.place) for each in findings}
     return [
         f"{rule}: {entry}"
         for rule, entries in allowed.items()
@@ -56,7 +56,7 @@ def superfluous(found: Iterable[Finding], allowed: dict[str, list[str]]) -> list
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.shape", description=__doc__)
-    parser.add_argument("places", nargs="*", metavar="FOLDER", help="a folder or a file; without one: everything")
+    parser.add_argument("places", nargs="*", metavar="FOLDER", help="a folder or a file; by default everything")
     places = tuple(place.rstrip("/") for place in parser.parse_args().places)
     shown = places or PRODUCT
     if not sources(shown):
@@ -65,12 +65,17 @@ def main() -> int:
     print("most parameters; share > 5 | import circles top / deferred")
     print(row(shown))
     allowed = {} if places else tomllib.loads(ALLOWED.read_text())
-    found = sorted(rules.findings(places or (".",)))
-    wrong = [f"{each.place}{each.text if each.text[0] == ':' else ' ' + each.text}" for each in refused(found, allowed)]
-    wrong += [f"tests/shape/allowed.toml lets pass what is not there: {entry}" for entry in superfluous(found, allowed)]
-    for line in wrong:
+    findings = sorted(rules.findings(places or (".",)))
+    violations = [
+        f"{each.place}{each.text if each.text[0] == ':' else ' ' + each.text}" for each in refused(findings, allowed)
+    ]
+    violations += [
+        f"tests/shape/allowed.toml has an exception that is not needed: {entry}"
+        for entry in superfluous(findings, allowed)
+    ]
+    for line in violations:
         print(line)
-    return 1 if wrong else 0
+    return 1 if violations else 0
 
 
 if __name__ == "__main__":

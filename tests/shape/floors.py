@@ -1,4 +1,4 @@
-"""The floors of the house: a folder stands above all that it imports. `python -m tests.shape.floors` draws them."""
+"""The layers of the product: a folder is above all folders that it imports. `python -m tests.shape.floors` draws them."""
 
 import tomllib
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ def table() -> dict[str, set[str]]:
 
 
 def floors(arrows: Mapping[str, set[str]]) -> list[list[str]]:
-    """The folders by floor, the lowest first. There must be no circle."""
+    """The folders by floor, the lowest first; the arrows must have no circle."""
     numbers: dict[str, int] = {}
 
     def number(folder: str) -> int:
@@ -26,7 +26,7 @@ def floors(arrows: Mapping[str, set[str]]) -> list[list[str]]:
 
 
 def drawing(arrows: Mapping[str, set[str]]) -> str:
-    """The floors as text, the highest first; `gymserve/` is left out."""
+    """The floors as text, the highest first, without the prefix `gymserve/`."""
     lines = []
     for number, folders in reversed([*enumerate(floors(arrows), 1)]):
         line = f"{number:>2} "

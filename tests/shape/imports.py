@@ -1,4 +1,4 @@
-"""Who imports whom: arrows between our modules or their folders, and the circles that arrows make."""
+"""Imports between our modules or their folders, as arrows, and the circles that they form."""
 
 import ast
 from collections.abc import Iterator, Mapping
@@ -9,10 +9,10 @@ Arrows = dict[str, set[str]]
 
 
 def imported(source: Source, *, deferred: bool = True) -> Iterator[str]:
-    """Dotted names that a file imports, names out of modules included.
+    """The dotted names that a file imports, including names from modules.
 
     Args:
-        deferred: also those in functions and under `if TYPE_CHECKING`.
+        deferred: include imports in functions and under `if TYPE_CHECKING`.
     """
     nodes = source.nodes if deferred else source.tree.body
     for node in nodes:
@@ -24,7 +24,7 @@ def imported(source: Source, *, deferred: bool = True) -> Iterator[str]:
 
 
 def between_modules(files: list[Source], *, deferred: bool = True) -> Arrows:
-    """Module → those of `files` that it imports."""
+    """Module → the modules of `files` that it imports."""
     known = {source.module for source in files}
     return {
         source.module: {owner for name in imported(source, deferred=deferred) if (owner := _owner(name, known))}
@@ -34,7 +34,7 @@ def between_modules(files: list[Source], *, deferred: bool = True) -> Arrows:
 
 
 def between_folders(files: list[Source]) -> Arrows:
-    """Folder, with slashes → the other folders from which its files import something."""
+    """Folder, with slashes → the other folders that its files import from."""
     folders = {source.module: source.path.rpartition("/")[0] for source in files}
     arrows: Arrows = {folder: set() for folder in folders.values()}
     for module, others in between_modules(files).items():
@@ -43,14 +43,14 @@ def between_folders(files: list[Source]) -> Arrows:
 
 
 def _owner(name: str, known: set[str]) -> str:
-    """The module that `name` is, or from which it comes; "" where that is not ours."""
+    """The module that `name` is or belongs to; "" if it is not ours."""
     while name and name not in known:
         name = name.rpartition(".")[0]
     return name
 
 
 def circles(arrows: Mapping[str, set[str]]) -> list[list[str]]:
-    """Groups of names each of which reaches all others of its group."""
+    """Groups of names in which each name reaches all others."""
     reached = {name: _reached(name, arrows) for name in arrows}
     groups = {tuple(sorted(other for other in reached[name] if name in reached[other])) for name in arrows}
     return [list(group) for group in sorted(groups) if len(group) > 1]

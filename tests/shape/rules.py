@@ -1,4 +1,4 @@
-"""What `python -m tests.shape` refuses."""
+"""The rules of `python -m tests.shape`."""
 
 import ast
 import re
@@ -10,8 +10,8 @@ from tests.shape.imports import between_folders, between_modules, circles
 from tests.shape.sources import PRODUCT, Source, below, length, sources, tracked
 
 FILE_LINES, FUNCTION_LINES, FOLDER_NAMES = 350, 60, 16
-RELEASED = ("gymserve/store/migrations/versions",)  # migrations that have run somewhere stay as they are
-PARTICIPLES = {"asked", "told", "found", "held", "given", "mine"}  # say what the thing is: params, payload, challenge
+RELEASED = ("gymserve/store/migrations/versions",)  # migrations that have run somewhere must not change
+PARTICIPLES = {"asked", "told", "found", "held", "given", "mine"}  # name the thing instead: params, payload, challenge
 METAPHORS = {
     "Answerer", "answering", "Artefacts", "artefact", "artefacts", "desk", "Desk", "Door", "door", "film",
     "Film", "films", "Leap", "leap", "Order", "orders", "Orders", "pace", "Pace", "Paces", "paces", "placements",
@@ -22,7 +22,13 @@ _HEADING = re.compile(r"\s*(?:Args|Raises|Returns|Yields):")
 
 
 class Finding(NamedTuple):
-    """`rule`: its name in `allowed.toml`; `place`: the file or folder; `text`: what is wrong, for people."""
+    """A violation of a rule.
+
+    Args:
+        rule: its name in `allowed.toml`.
+        place: the file or folder.
+        text: the message.
+    """
 
     rule: str
     place: str
@@ -30,7 +36,7 @@ class Finding(NamedTuple):
 
 
 def findings(places: tuple[str, ...]) -> Iterator[Finding]:
-    """All that is wrong below `places`."""
+    """All violations in `places`."""
     for source in sources(places):
         yield from of_source(source)
     yield from _folders(places)
@@ -38,7 +44,7 @@ def findings(places: tuple[str, ...]) -> Iterator[Finding]:
 
 
 def of_source(source: Source) -> Iterator[Finding]:
-    """What is wrong in one file."""
+    """The violations in one file."""
     yield from _sizes(source)
     yield from _names(source)
     yield from _docstrings(source)
@@ -56,7 +62,7 @@ def _sizes(source: Source) -> Iterator[Finding]:
 
 
 def bound_names(source: Source) -> Iterator[tuple[int, str]]:
-    """(Line, name) of everything to which a file gives a name."""
+    """(line, name) of everything that a file names."""
     for node in source.nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.lineno, node.name
@@ -93,7 +99,7 @@ def _folders(places: tuple[str, ...]) -> Iterator[Finding]:
         *folders, name = path.split("/")
         for depth, below_it in enumerate([*folders[1:], name], 1):
             shown["/".join(folders[:depth])].add(below_it)
-    for folder, names in sorted(shown.items()):  # the root's names are what tools look for there
+    for folder, names in sorted(shown.items()):  # the root has the names that tools expect there
         number = len(names - {"__init__.py"})
         if number > FOLDER_NAMES and folder and below(folder, places):
             yield Finding("folders", folder, f"shows {number} names, more than {FOLDER_NAMES}")

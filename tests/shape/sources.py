@@ -1,4 +1,4 @@
-"""The repository's files, and what stands in its Python files."""
+"""The repository's files, and the syntax trees of its Python files."""
 
 import ast
 import functools
@@ -17,7 +17,7 @@ class Source:
     """A Python file.
 
     Args:
-        path: below the repository's root, with slashes.
+        path: relative to the repository's root, with slashes.
     """
 
     path: str
@@ -37,7 +37,7 @@ class Source:
 
     @property
     def module(self) -> str:
-        """The dotted name by which it is imported."""
+        """The module's dotted name."""
         return self.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
     @property
@@ -50,14 +50,14 @@ def length(function: Function) -> int:
 
 
 def parameters(function: Function) -> int:
-    """How many parameters a caller can name, `self` and `cls` aside."""
+    """The number of parameters, without `self`, `cls`, `*args` and `**kwargs`."""
     names = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
     return len([each for each in names if each.arg not in ("self", "cls")])
 
 
 @functools.cache
 def tracked() -> list[str]:
-    """Paths of all files that are committed or about to be, vendored ones aside."""
+    """The paths of all files that are committed or not ignored, without vendored ones."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     names = [name for name in listed.split("\0") if name and "/vendor/" not in name and not name.startswith(".venv")]
@@ -65,12 +65,12 @@ def tracked() -> list[str]:
 
 
 def below(path: str, places: tuple[str, ...]) -> bool:
-    """Whether `path` is one of `places` or stands in one."""
+    """Whether `path` is one of `places` or is inside one."""
     return any(path == place or path.startswith(f"{place}/") or place == "." for place in places)
 
 
 @functools.cache
 def sources(places: tuple[str, ...] = (".",)) -> list[Source]:
-    """The Python files below `places`."""
+    """The Python files in `places`."""
     paths = [path for path in tracked() if path.endswith(".py") and below(path, places)]
     return [Source(path, (ROOT / path).read_text()) for path in paths if not (ROOT / path).is_symlink()]

@@ -1,4 +1,4 @@
-"""Arrows between folders point one way, and libraries stay in their rooms."""
+"""Imports between folders point one way, and libraries are used only in their rooms."""
 
 import ast
 
@@ -22,12 +22,12 @@ ONLY_IN = {
 
 
 @pytest.mark.parametrize("folder", sorted(MEASURED))
-def test_folders_import_only_what_stands_in_the_table(folder: str) -> None:
+def test_folders_import_only_as_the_table_allows(folder: str) -> None:
     assert folder in ARROWS, f"{folder} is not in {floors.TABLE.name}"
     assert not MEASURED[folder] - ARROWS[folder], f"{folder} imports what {floors.TABLE.name} does not allow"
 
 
-def test_the_table_holds_no_arrow_that_is_not_needed() -> None:
+def test_the_table_has_no_unneeded_arrow() -> None:
     needless = {folder: others - MEASURED.get(folder, set()) for folder, others in ARROWS.items()}
     assert not {folder: others for folder, others in needless.items() if others}
     assert set(ARROWS) == set(MEASURED)
@@ -37,7 +37,7 @@ def test_no_folder_is_above_and_below_another() -> None:
     assert circles(ARROWS) == []
 
 
-def test_an_agents_machine_imports_nothing_of_the_server() -> None:
+def test_the_client_imports_nothing_of_the_server() -> None:
     for folder in ("client", "client/transport"):
         server = {"client", "client/transport", "gymserve", "gymserve/protocol", "gymserve/protocol/spaces"}
         assert not ARROWS[folder] - server - {"gymserve/system"}, folder
@@ -47,7 +47,7 @@ def test_an_agents_machine_imports_nothing_of_the_server() -> None:
     assert {name.split(".")[2] for name in names} <= {"imports", "progress"}
 
 
-def test_the_grader_is_used_by_views_and_the_command_line_alone() -> None:
+def test_only_views_and_the_command_line_use_the_grader() -> None:
     users = {folder for folder, others in ARROWS.items() if any(below(other, ("grader",)) for other in others)}
     assert all(below(folder, ("grader", "gymserve/web", "gymserve/cli")) for folder in users)
 
@@ -82,4 +82,4 @@ def test_every_folder_is_in_the_architecture_page() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
     for folder in ARROWS:
         assert f"`{folder}`" in text or f"`{folder}/`" in text, folder
-    assert floors.drawing(ARROWS) in text, "python -m tests.shape.floors draws another picture than the page's"
+    assert floors.drawing(ARROWS) in text, "python -m tests.shape.floors draws other floors than the page's"

@@ -1,4 +1,4 @@
-"""The pages for organisers and participants say what is so."""
+"""The pages for organisers and participants are correct."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ from tests.support.servers import Server
 DOCS = ROOT / "docs"
 
 
-def test_the_organisers_challenge_is_played_as_the_page_says(
+def test_the_organisers_page_can_be_followed(
     start: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     blocks = re.findall(r"```toml\n(.*?)```", (DOCS / "challenges" / "organisers.md").read_text(), re.S)
@@ -46,7 +46,7 @@ def test_the_organisers_challenge_is_played_as_the_page_says(
     assert server.get("/boards/pole").status == 200
 
 
-def test_pages_lead_somewhere() -> None:
+def test_links_between_pages_work() -> None:
     for page in [*DOCS.rglob("*.md"), DOCS.parent / "README.md"]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name} leads to {target}"
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"

@@ -54,26 +54,26 @@ RUN = ROOT / "examples" / "learning-to-run"
 
 @pytest.mark.long
 @pytest.mark.needs("opensim")
-def test_the_reflex_controller_gets_somewhere() -> None:
+def test_the_reflex_controller_moves_forward() -> None:
     spec = importlib.util.spec_from_file_location("controller", RUN / "controller.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     opensim.register()
     env = gymnasium.make("osim/Run-v0", difficulty=0, max_obstacles=0, max_episode_steps=500)
-    controller, way, over = module.Controller(), 0.0, False
+    controller, distance, over = module.Controller(), 0.0, False
     observation, _ = env.reset(seed=0)
     while not over:
         observation, reward, terminated, truncated, _ = env.step(controller.act(observation))
-        way, over = way + float(reward), terminated or truncated
+        distance, over = distance + float(reward), terminated or truncated
     env.close()
-    assert way > 0.5  # standing still falls at once, and backwards
+    assert distance > 0.5  # a passive body falls backwards at once
 
 
 @pytest.mark.needs("opensim")
 @pytest.mark.long
 def test_learning_to_run_with_the_old_graders_requests(start: Any) -> None:
-    """The challenge as it ships, but short; played as the clients of 2017 play it."""
+    """Plays a shortened version of the shipped challenge with the requests of the clients of 2017."""
     server: Server = start(AUTH="token")
     (_, organiser), (_, key) = server.account("o", "organiser"), server.account("a")
     text = (RUN / "challenge.toml").read_text()
@@ -94,7 +94,7 @@ def test_learning_to_run_with_the_old_graders_requests(start: Any) -> None:
     assert isinstance(server.post(f"{instance}/monitor/close/").json["reward"], float)
     assert server.post(f"{instance}/close/").status == 204
     path = f"/submissions/{begun['submission_id']}/"
-    told = wait_for(
+    submission = wait_for(
         lambda: (now := server.get(path, Authorization=f"Bearer {key}").json)["state"] == "graded" and now, 60
     )
-    assert told["verdict"] == "verified"
+    assert submission["verdict"] == "verified"

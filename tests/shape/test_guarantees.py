@@ -1,4 +1,4 @@
-"""Every row of docs/guarantees.md has a test, and every room a default part; found in the tests' source."""
+"""Every row of docs/guarantees.md has a test, and every room has tests in the default part; checked in the tests' source."""
 
 import ast
 import re
@@ -13,7 +13,7 @@ ROW = re.compile(r"^\| (.+?) \| .+ \| (.*`tests/.+) \|$", re.M)
 
 
 class Case(NamedTuple):
-    """A test function, and the marks that pytest gives it."""
+    """A test function and its marks."""
 
     file: str
     name: str
@@ -22,7 +22,7 @@ class Case(NamedTuple):
 
 
 def rows() -> dict[str, set[str]]:
-    """First column of the table → the files that prove it."""
+    """First column of the table → the files that test it."""
     page = (TESTS.parent / "docs" / "guarantees.md").read_text()
     return {first: set(re.findall(r"`(tests/[\w/]+\.py)`", files)) for first, files in ROW.findall(page)}
 
@@ -36,7 +36,7 @@ def marks(node: ast.AST) -> Iterator[tuple[str, list[ast.expr]]]:
 
 
 def cases(path: Path) -> Iterator[Case]:
-    """The tests of a file; one is long where a decorator, its class or its module says so."""
+    """The tests of a file; a test is long if a decorator, its class or its module says so."""
     module = ast.parse(path.read_text())
     outer: list[ast.AST] = [
         node.value
@@ -53,12 +53,12 @@ def cases(path: Path) -> Iterator[Case]:
     for around, body in bodies:
         for node in body:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-                given = [mark for each in (*around, *node.decorator_list) for mark in marks(each)]
+                every = [mark for each in (*around, *node.decorator_list) for mark in marks(each)]
                 named = [
-                    texts.get(ast.unparse(each), each) for name, args in given if name == "guarantee" for each in args
+                    texts.get(ast.unparse(each), each) for name, args in every if name == "guarantee" for each in args
                 ]
                 named = [each if isinstance(each, str) else ast.literal_eval(each) for each in named]
-                # A mark within `parametrize` is one parameter's: the others stay in the default part.
+                # A mark within `parametrize` belongs to one parameter: the others stay in the default part.
                 own = [
                     mark for each in (*around, *node.decorator_list) if not _parametrizes(each) for mark in marks(each)
                 ]
@@ -79,7 +79,7 @@ def test_every_row_has_a_test_in_the_default_part() -> None:
     assert len(rows()) > 50 and not unproven, f"no default test is marked with these rows: {unproven}"
 
 
-def test_every_file_that_a_row_names_is_there() -> None:
+def test_every_file_that_a_row_names_exists() -> None:
     assert all((TESTS.parent / file).is_file() for files in rows().values() for file in files)
 
 

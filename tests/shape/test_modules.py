@@ -1,4 +1,4 @@
-"""Modules that a string names, and files that a page names, exist: neither mypy nor ruff follows those."""
+"""Modules that a string names, and files that a page names, exist; mypy and ruff do not check those."""
 
 import ast
 import re
@@ -45,7 +45,7 @@ def tracked(*suffixes: str) -> list[Path]:
 
 
 def strings(tree: ast.AST) -> Iterator[str]:
-    """Every string of a program but the names of loggers."""
+    """Every string of a program except the names of loggers."""
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     loggers = {id(call.args[0]) for call in calls if ast.unparse(call.func) == "logging.getLogger" and call.args}
     for node in ast.walk(tree):
@@ -81,7 +81,7 @@ def test_every_module_that_a_string_names_exists(how: str) -> None:
 
 
 def started_modules() -> Iterator[str]:
-    """What `python -m` is told to start, in text and in lists of arguments."""
+    """The modules that `python -m` starts, in text and in lists of arguments."""
     for file in tracked(".py", ".md", ".toml", ".yaml", ""):
         text = file.read_text()
         yield from re.findall(rf"-m ({OURS}(?:\.\w+)*)", text)

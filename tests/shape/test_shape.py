@@ -1,4 +1,4 @@
-"""`python -m tests.shape` sees what its rules refuse."""
+"""`python -m tests.shape` finds violations of its rules."""
 
 import textwrap
 
@@ -32,7 +32,7 @@ def test_a_banned_name_is_refused_wherever_it_is_bound(text: str) -> None:
     assert [each.rule for each in rules.of_source(source(text))] == ["names"]
 
 
-def test_a_banned_name_may_be_part_of_another_or_somebody_elses() -> None:
+def test_a_banned_name_may_be_part_of_a_name_or_belong_to_another_module() -> None:
     assert not [*rules.of_source(source("not_found = answer.found\nraise NotFound(asked_for)"))]
 
 
@@ -64,7 +64,7 @@ def test_a_circle_of_deferred_imports_is_a_circle() -> None:
     assert circles(between_modules([one, other], deferred=False)) == []
 
 
-def test_folders_make_a_circle_where_no_module_does() -> None:
+def test_folders_may_form_a_circle_although_no_modules_do() -> None:
     files = [
         source("from room.inner import c", "room/a.py"),
         source("", "room/b.py"),

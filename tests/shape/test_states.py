@@ -1,4 +1,4 @@
-"""The words of states stand in `grader/challenges/states.py` and `gymserve/training/plan/states.py`, and nowhere else."""
+"""The names of states are written only in `grader/challenges/states.py` and `gymserve/training/plan/states.py`."""
 
 import ast
 from collections.abc import Iterator
@@ -13,23 +13,23 @@ from gymserve.training.plan.states import ExperimentState
 
 ROOT = Path(__file__).parent.parent.parent
 WORDS = set(chain(SubmissionState, VerdictState, TrialState, ExperimentState))
-OF_OTHERS = {  # files in which such a word is of another vocabulary
+OF_OTHERS = {  # files in which such a word means something else
     "grader/challenges/states.py",
     "gymserve/training/plan/states.py",
     "grader/challenges/definition.py",  # fields of a challenge: scoring.cut, scoring.unplayed
     "grader/server/reports/__init__.py",  # a crowdAI server's grading statuses
     "gymserve/cli/commands.py",  # the command `void`
     "gymserve/web/challenges/pages.py",  # the button `void`
-    "gymserve/web/training/experiments.py",  # what a request wants an experiment to be
+    "gymserve/web/training/experiments.py",  # states that a request asks for
     "gymserve/hosts/instance/recorded.py",  # states of an instance
     "gymserve/journal/records.py",  # kinds of an `Ended`
     "gymserve/recording/media.py",  # states of a video
 }
-BY_NAME = {"getattr", "setattr", "hasattr", "get", "pop"}  # functions whose argument names a member
+BY_NAME = {"getattr", "setattr", "hasattr", "get", "pop"}  # functions that take the name of a member
 
 
 def literals(tree: ast.AST) -> Iterator[ast.Constant]:
-    """The strings of a program that are values: no keys of a mapping, no names of members."""
+    """The strings of a program that are values, not keys of a mapping or names of members."""
     names: set[ast.AST | None] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Dict):
@@ -48,16 +48,16 @@ FILES = [path for folder in ("gymserve", "grader") for path in sorted((ROOT / fo
 
 
 def test_no_state_is_written_out_elsewhere() -> None:
-    found = []
+    written_out = []
     for path in FILES:
         name = str(path.relative_to(ROOT))
         if name not in OF_OTHERS and "migrations" not in path.parts:
-            found += [
+            written_out += [
                 f"{name}:{node.lineno}: {node.value}"
                 for node in literals(ast.parse(path.read_text()))
                 if node.value in WORDS
             ]
-    assert found == []
+    assert written_out == []
 
 
 @pytest.mark.parametrize("name", sorted(OF_OTHERS))
@@ -65,7 +65,7 @@ def test_every_exception_is_needed(name: str) -> None:
     assert WORDS & {node.value for node in literals(ast.parse((ROOT / name).read_text()))}
 
 
-def test_client_waits_for_the_states_that_the_server_has() -> None:
+def test_the_client_waits_for_the_servers_states() -> None:
     assert set(training.ACTIVE) == {state for state in ExperimentState if state.is_active}
     assert set(submission.ACTIVE) == {
         *(state for state in SubmissionState if state.is_active),
@@ -73,6 +73,6 @@ def test_client_waits_for_the_states_that_the_server_has() -> None:
     }
 
 
-def test_final_state_is_not_active_and_only_a_void_submission_does_not_count() -> None:
+def test_a_final_state_is_not_active_and_only_a_void_submission_does_not_count() -> None:
     assert not [state for state in (*SubmissionState, *ExperimentState) if state.is_active and state.is_final]
     assert [state for state in SubmissionState if not state.counts] == [SubmissionState.VOID]

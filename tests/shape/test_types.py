@@ -1,4 +1,4 @@
-"""mypy checks every file, by the house's rules."""
+"""mypy checks every file, in strict mode."""
 
 import subprocess
 import tomllib
@@ -23,7 +23,7 @@ def test_mypy_sees_every_file(monkeypatch: MonkeyPatch) -> None:
     assert not {f"./{path}" for path in listed} - seen
 
 
-def test_missing_types_are_forgiven_by_name_alone() -> None:
+def test_missing_types_are_ignored_only_by_name() -> None:
     assert CONFIGURATION["strict"] is True and "ignore_missing_imports" not in CONFIGURATION
     for override in CONFIGURATION["overrides"]:
         modules = override["module"]

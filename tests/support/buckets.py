@@ -15,7 +15,7 @@ SECRET = "a-bucket-secret-that-nobody-may-see"
 
 
 class Moto:
-    """moto's server on a free port; it forgets all when it is stopped."""
+    """moto's server on a free port; it loses all data when it is stopped."""
 
     def __init__(self) -> None:
         with socket.socket() as free:

@@ -1,4 +1,4 @@
-"""The front door's sub-commands, run in this process: an interpreter of its own costs a second of each."""
+"""Runs sub-commands in this process, because a process of their own would take a second each."""
 
 import io
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from gymserve.settings import Settings
 
 
 def runner(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], data: Path) -> Callable[..., str]:
-    """What runs `gym_http_server.py --data DATA WORDS…` and returns all that it prints; only failures print errors."""
+    """A function that runs `gym_http_server.py --data DATA WORDS…` and returns its output; only failures print errors."""
     opened: list[Accounts] = []
 
     def accounts(settings: Settings) -> Accounts:
@@ -23,7 +23,7 @@ def runner(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
     def run(*words: str, typed: str = "") -> str:
         monkeypatch.setattr("sys.stdin", io.StringIO(typed))
         code = gym_http_server.main(["--data", str(data), *words])
-        while opened:  # what a process of its own leaves to its end
+        while opened:  # a process of its own would close them when it ends
             opened.pop().database.close()
         out, err = capsys.readouterr()
         assert (code == 0) == (not err), err

@@ -1,4 +1,4 @@
-"""What the tests cost: python -m tests.support.costs prints rooms, slowest tests and costliest fixtures of the newest run."""
+"""The tests' durations: python -m tests.support.costs prints rooms, slowest tests and slowest fixtures of the last run."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ FILE = ROOT / ".pytest_cache" / "v" / NAME
 
 
 class Costs:
-    """Records how many seconds each test and fixture took, in all processes of a run."""
+    """Records the duration of each test and fixture, in all processes of a run."""
 
     def __init__(self) -> None:
         self.tests: Counter[str] = Counter()
@@ -45,7 +45,7 @@ class Costs:
 
 
 def room(test: str) -> str:
-    """The folder of a test, below tests."""
+    """The folder of a test below `tests`."""
     parts = test.partition("::")[0].split("/")
     return parts[1] if len(parts) > 2 else "(top)"
 
@@ -61,10 +61,10 @@ def report(tests: dict[str, float], fixtures: dict[str, float]) -> Iterator[str]
     yield f"{'room':16} {'tests':>6} {'seconds':>8} {'share':>6}"
     for name, seconds in rooms.most_common():
         yield f"{name:16} {counts[name]:6} {seconds:8.1f} {seconds / whole:6.1%}"
-    yield f"{'all':16} {len(tests):6} {whole:8.1f}  (of all processes together, set-up included)"
+    yield f"{'all':16} {len(tests):6} {whole:8.1f}  (sum over all processes, including set-up)"
     yield "\nthe slowest tests"
     yield from (f"{seconds:8.1f}  {test}" for test, seconds in Counter(tests).most_common(10))
-    yield "\nthe costliest fixtures, all set-ups together"
+    yield "\nthe slowest fixtures, sums over all set-ups"
     yield from (f"{seconds:8.1f}  {name}" for name, seconds in Counter(fixtures).most_common(10))
 
 
@@ -72,7 +72,7 @@ def main() -> int:
     try:
         recorded = json.loads(FILE.read_text())
     except OSError:
-        print("no run is recorded: run python -m pytest first", file=sys.stderr)
+        print("no run was recorded: run python -m pytest first", file=sys.stderr)
         return 1
     print("\n".join(report(recorded["tests"], recorded["fixtures"])))
     return 0

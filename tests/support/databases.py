@@ -1,4 +1,4 @@
-"""Databases for tests, of each kind: an empty one, or one that is migrated already, which costs a tenth of it."""
+"""Databases for tests, of each kind: empty ones, and copies of a migrated one, which take a tenth of the time."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ KINDS = ("sqlite", "postgresql", "mariadb")
 
 
 def server_url(kind: str) -> str:
-    """The URL of the server on which tests make databases of their own."""
+    """The URL of the server on which tests create databases."""
     urls = {
         "postgresql": os.environ.get("TEST_POSTGRESQL", "postgresql://postgres@127.0.0.1:5432/postgres"),
         "mariadb": os.environ.get("TEST_MARIADB", "mariadb://root@127.0.0.1:3306/test"),
@@ -54,19 +54,19 @@ def _migrate(url: str, folder: Path) -> None:
 
 
 class Migrated:
-    """Migrated databases for one test process, each kind migrated when it is first needed.
+    """Migrated databases for one test process; each kind is migrated when it is first needed.
 
-    SQLite's file and PostgreSQL's template are copied. MariaDB has no templates: its tests use one database in turn.
+    SQLite's file and PostgreSQL's template are copied. MariaDB has no templates: its tests share one database in sequence.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._kept = contextlib.ExitStack()
+        self._templates = contextlib.ExitStack()
         self._urls: dict[str, str] = {}
 
     def close(self) -> None:
-        """Drops what was kept."""
-        self._kept.close()
+        """Drops the templates."""
+        self._templates.close()
 
     @contextlib.contextmanager
     def new(self, kind: str, folder: Path) -> Iterator[str]:
@@ -86,17 +86,17 @@ class Migrated:
 
     def _template(self, kind: str, made: Callable[[], contextlib.AbstractContextManager[str]]) -> str:
         if kind not in self._urls:
-            url = self._kept.enter_context(made())
+            url = self._templates.enter_context(made())
             _migrate(url, self.folder)
             self._urls[kind] = url
         return self._urls[kind]
 
 
 def _emptied(url: str, folder: Path) -> bool:
-    """Whether the MariaDB database is as new again: all rows gone, ids begin at 1."""
+    """Deletes all rows of the MariaDB database, so that ids begin at 1; returns whether that was possible."""
     with contextlib.closing(connect(url, folder)) as database:
         if schema.current(database) != schema.newest():
-            return False  # a test has played another version
+            return False  # a test has migrated it to another version
         with database.engine.connect() as connection:
             connection.exec_driver_sql("SET lock_wait_timeout = 5, foreign_key_checks = 0")
             used = connection.exec_driver_sql(

@@ -1,4 +1,4 @@
-"""Whether answers are as the server's own description has them."""
+"""Checks responses against the server's own OpenAPI description."""
 
 import json
 from typing import Any
@@ -17,11 +17,11 @@ class Description:
 
     @property
     def operations(self) -> set[tuple[str, str]]:
-        """(method, path) of all."""
+        """(method, path) of all operations."""
         return {(method, path) for path, methods in self.document["paths"].items() for method in methods}
 
     def check(self, method: str, path: str, status: int, media: str | None, body: bytes) -> None:
-        """Fails where the answer to a request of the operation `method` `path` is another one than described."""
+        """Fails if the response of the operation `method` `path` differs from its description."""
         answers = self.document["paths"][path][method]["responses"]
         assert str(status) in answers, f"{method} {path} answered {status}: {body[:500]!r}"
         content = answers[str(status)].get("content")

@@ -1,4 +1,4 @@
-"""Runs pytest repeatedly, each time in a fork of one process that has imported the libraries: it saves seconds a run.
+"""Runs pytest repeatedly, each time in a fork of a process that has imported the libraries, which saves seconds per run.
 
 Each line of its input is a run, as JSON: the arguments of pytest, the file for its output, and the limit in seconds or null. It
 answers with a line: the exit code, or null if the limit was reached. It kills all processes that a run leaves behind.
@@ -22,7 +22,7 @@ CHILDREN = Path(f"/proc/self/task/{os.getpid()}/children")
 
 
 def run(arguments: list[str], log: str) -> int:
-    """A run of pytest in a new process, whose id it returns."""
+    """Runs pytest in a new process, and returns its id."""
     if pid := os.fork():
         return pid
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -32,7 +32,7 @@ def run(arguments: list[str], log: str) -> int:
     try:
         code = int(
             pytest.main(["-n", "0", "--assert=plain", *arguments])
-        )  # rewritten asserts want to be imported first
+        )  # assertion rewriting would need to be imported first
         if "--collect-only" in arguments:
             Path(log).write_text(" ".join(sys.modules))
     finally:
@@ -41,13 +41,13 @@ def run(arguments: list[str], log: str) -> int:
 
 
 def end(pid: int, seconds: float | None) -> int | None:
-    """Waits for a run, at most so long, and kills what is left of it; its exit code, None where it did not end by itself."""
+    """Waits for a run for at most `seconds`, and kills its remaining processes; returns its exit code, None after the limit."""
     deadline = time.monotonic() + (seconds or float("inf"))
     ended = False
     while not ended and time.monotonic() < deadline:
-        found, status = os.waitpid(-1, os.WNOHANG)
-        ended = found == pid
-        if not found:
+        reaped, status = os.waitpid(-1, os.WNOHANG)
+        ended = reaped == pid
+        if not reaped:
             time.sleep(0.05)
     while left := CHILDREN.read_text().split():
         for each in left:
@@ -59,7 +59,7 @@ def end(pid: int, seconds: float | None) -> int | None:
 
 
 def preload(log: str, *tests: str) -> None:
-    """Imports what tests import, apart from our own code, which changes."""
+    """Imports the modules that tests import, except our own code, which changes."""
     end(run(["--collect-only", "-q", *tests], log), None)
     for name in Path(log).read_text().split():
         if name.partition(".")[0] not in OURS:

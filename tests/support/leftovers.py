@@ -1,4 +1,4 @@
-"""A run leaves nothing behind: its files go to a folder that is removed, and processes that outlive it fail the run."""
+"""Ensures that a run leaves nothing behind: its files are in a folder that is deleted, and remaining processes fail the run."""
 
 import contextlib
 import os
@@ -13,17 +13,17 @@ import pytest
 from tests import ROOT
 from tests.support.servers import alive
 
-RUN = "TEST_RUN"  # the environment variable by which processes of a run are known
+RUN = "TEST_RUN"  # the environment variable that identifies the processes of a run
 PATIENCE_SECONDS = 20.0  # for processes that are just ending
-# Pytest's own processes, and the one by which Python's multiprocessing cleans up: it ends with the process that it serves.
+# Pytest's own processes, and the one with which Python's multiprocessing cleans up; it ends with the process that it serves.
 EXCEPTED = ("execnet", "multiprocessing.resource_tracker")
 
 
 class Leftovers:
-    """Gives each test process a working directory of its own, and looks for what it left at the end of the run."""
+    """Gives each test process a working directory of its own, and looks for remaining processes at the end of the run."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self.controls = not hasattr(config, "workerinput")  # one process of a run does
+        self.controls = not hasattr(config, "workerinput")  # true in one process of a run
         if self.controls:
             os.environ[RUN] = uuid.uuid4().hex
         self.folder = Path(tempfile.mkdtemp(prefix="tests-"))
@@ -33,8 +33,8 @@ class Leftovers:
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         if session.config.pluginmanager.hasplugin("dsession"):
-            return  # it only starts other processes, and hands relative paths to them
-        tempfile.gettempdir()  # pytest's own folders stay where they are, for whoever looks into a failure
+            return  # this process only starts others, and passes them relative paths
+        tempfile.gettempdir()  # pytest's own folders stay where they are, so that failures can be investigated
         os.environ["TMPDIR"] = str(self.folder)
         os.chdir(self.folder)
 
@@ -56,8 +56,8 @@ class Leftovers:
 
 
 def processes(run: str) -> dict[int, str]:
-    """Process id → command line of what a run started, but for `EXCEPTED`."""
-    found = {}
+    """Process id → command line of the processes of a run, except `EXCEPTED`."""
+    commands = {}
     own = os.getpid()
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -68,5 +68,5 @@ def processes(run: str) -> dict[int, str]:
                 (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"),
             )
             if pid != own and alive(pid) and not any(each in words for each in EXCEPTED):
-                found[pid] = words
-    return found
+                commands[pid] = words
+    return commands

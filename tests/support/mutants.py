@@ -1,9 +1,9 @@
 """Mutation tests: scripts/mutate PATH changes code in one place at a time and lists the changes that no test notices.
 
-Cosmic Ray makes the mutants. A fixed seed draws a random sample of them: one in each place, then a second one, and so on. Left
-out is what behaves like the original by construction: changed annotations, log texts and `__main__` guards, `is` in place of
-`==`, and whether a parameter can be passed by position. Docstrings are never changed. Mutants that a reader found equivalent
-are listed in `mutants.toml`, each with the reason, and are not run. The tests run in a copy of the checkout.
+Cosmic Ray makes the mutants. A fixed seed draws a random sample of them: one in each place, then a second one, and so on.
+Mutants that behave like the original by construction are left out: changed annotations, log texts and `__main__` guards, `is`
+instead of `==`, and whether a parameter can be passed by position. Docstrings are never changed. Mutants that a reader judged
+equivalent are listed in `mutants.toml`, each with the reason, and are not run. The tests run in a copy of the checkout.
 """
 
 import argparse
@@ -35,9 +35,9 @@ from cosmic_ray.plugins import get_operator, operator_names
 ROOT = Path(__file__).parent.parent.parent
 EQUIVALENT = Path(__file__).with_suffix(".toml")
 SEED = 14
-# A mutant may signal any process by mistake: it sees only the tests' own. Bash reaps what they leave behind.
+# A mutant may signal any process by mistake, so it sees only the tests' own. Bash reaps their orphans.
 ALONE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "bash", "-c", '"$@"; exit $?', "bash")
-FAR = 2  # how far a test file is from one that it does not import
+FAR = 2  # the distance of a test file from a module that it does not import
 
 
 class Mutant(NamedTuple):
@@ -54,7 +54,7 @@ class Mutant(NamedTuple):
         return mutate_code(source, get_operator(self.operator)(), self.occurrence) or source
 
     def key(self, source: str) -> tuple[str, str, str]:
-        """What stays the same while other lines change: file, function, and the changed lines before and after."""
+        """An identity that is stable while other lines change: file, function, and the changed lines before and after."""
         lines = [line for line in self.diff(source) if line[:1] in "-+" and line[:3] not in ("---", "+++")]
         before, after = (" ".join(line[1:].strip() for line in lines if line[0] == sign) for sign in "-+")
         return self.file, self.function, f"{before} -> {after}"
@@ -65,7 +65,7 @@ class Mutant(NamedTuple):
 
 
 class _Meaning(ast.NodeTransformer):
-    """Leaves out of a syntax tree what no test can notice."""
+    """Removes everything from a syntax tree that no test can notice."""
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         node.annotation = ast.Constant(None)
@@ -102,7 +102,7 @@ class _Meaning(ast.NodeTransformer):
 
 @functools.cache
 def meaning(source: str) -> str:
-    """A text that is the same for sources that behave the same; "" for what is no Python, or where Python warns of `is`."""
+    """A text that is equal for sources that behave the same; "" for invalid Python, or if Python warns of `is`."""
     try:
         with warnings.catch_warnings(action="error"):
             compile(source, "", "exec")
@@ -112,7 +112,7 @@ def meaning(source: str) -> str:
 
 
 def mutants(file: str) -> Iterator[Mutant]:
-    """All that Cosmic Ray can make of a file."""
+    """All mutants that Cosmic Ray can make of a file."""
     nodes = list(ast_nodes(get_ast((ROOT / file).read_text())))
     for name in operator_names():
         kind: type[Operator] = get_operator(name)
@@ -124,7 +124,7 @@ def mutants(file: str) -> Iterator[Mutant]:
 
 
 def drawn(path: str, count: int) -> list[Mutant]:
-    """A random sample of a file's or folder's mutants, the same each time."""
+    """A random sample of a file's or folder's mutants; always the same."""
     files = (
         [path] if path.endswith(".py") else sorted(str(each.relative_to(ROOT)) for each in (ROOT / path).rglob("*.py"))
     )
@@ -168,15 +168,15 @@ class Checkout:
         self.forks = subprocess.Popen(command, cwd=self.root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def write(self, file: str, text: str) -> None:
-        """Replaces a file, and what Python has compiled it to: it may be too alike to tell them apart."""
+        """Replaces a file, and deletes its compiled form, which Python might not recognize as outdated."""
         (self.root / file).write_text(text)
         for compiled in (self.root / file).parent.glob(f"__pycache__/{Path(file).stem}.*.pyc"):
             compiled.unlink()
 
     def test(self, tests: list[str], limit: float | None, *arguments: str) -> str:
         """Runs test files in this order up to the first failure, and names it; "" if there is none."""
-        question = [["-x", "-q", "--tb=no", *arguments, *tests], str(self.log), limit]
-        print(json.dumps(question), file=self.forks.stdin, flush=True)
+        request = [["-x", "-q", "--tb=no", *arguments, *tests], str(self.log), limit]
+        print(json.dumps(request), file=self.forks.stdin, flush=True)
         code = json.loads(self.forks.stdout.readline())
         if code is None:
             return f"the limit of {limit:.0f} s"
@@ -185,7 +185,7 @@ class Checkout:
         return "" if code == 0 else (failed or lines or [f"exit code {code}"])[-1]
 
     def seconds(self) -> dict[str, float]:
-        """How long each test file took in the run before."""
+        """The duration of each test file in the last run."""
         seconds: Counter[str] = Counter()
         for name, spent in json.loads((self.root / ".pytest_cache/v/tests/costs").read_text())["tests"].items():
             seconds[name.partition("::")[0]] += spent
@@ -193,7 +193,7 @@ class Checkout:
 
 
 def distance(seconds: dict[str, float], file: str) -> Callable[[str], tuple[int, float]]:
-    """The key by which test files are sorted: those of this file, those that import it, the others; the quickest first."""
+    """The sort key of test files: those of this file, those that import it, then the others; the fastest first."""
     stem = Path(file).stem
 
     def key(test: str) -> tuple[int, float]:
@@ -206,27 +206,27 @@ def distance(seconds: dict[str, float], file: str) -> Callable[[str], tuple[int,
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/mutate", description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
-        "path", help="a room, as gymserve/journal, or one of its files; its tests are those of tests/journal"
+        "path", help="a room, for example gymserve/journal, or one of its files; the tests are those of tests/journal"
     )
     parser.add_argument(
-        "numbers", nargs="*", type=int, help="run these of the sample, by their numbers in an earlier run"
+        "numbers", nargs="*", type=int, help="run only these mutants of the sample, by their numbers in an earlier run"
     )
-    parser.add_argument("--count", type=int, default=100, help="how many are drawn (100)")
+    parser.add_argument("--count", type=int, default=100, help="size of the sample (100)")
     parser.add_argument(
         "--near", action="store_true", help="run only tests that name or import the changed file, for a first look"
     )
     parser.add_argument("--python", default=str(ROOT / ".venv/bin/python"), help="the interpreter that runs the tests")
     parser.add_argument("--tests", nargs="+", help="the tests to run, if not all of the room")
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as folder:
-        return run(given, Path(folder))
+        return run(options, Path(folder))
 
 
-def run(given: argparse.Namespace, folder: Path) -> int:
-    """Runs a sample and prints what becomes of it."""
-    rooms = (f"tests/{part}" for part in Path(given.path).parts if (ROOT / "tests" / part).is_dir())
-    chosen = given.tests or [next(rooms)]
-    checkout = Checkout(folder, given.python, chosen)
+def run(options: argparse.Namespace, folder: Path) -> int:
+    """Runs a sample and prints the outcome of each mutant."""
+    rooms = (f"tests/{part}" for part in Path(options.path).parts if (ROOT / "tests" / part).is_dir())
+    chosen = options.tests or [next(rooms)]
+    checkout = Checkout(folder, options.python, chosen)
     began = time.monotonic()
     if failure := checkout.test(chosen, None):
         sys.exit(f"the tests fail without a mutant: {failure}")
@@ -237,9 +237,9 @@ def run(given: argparse.Namespace, folder: Path) -> int:
         for each in tomllib.loads(EQUIVALENT.read_text()).get("equivalent", [])
     }
     counts = Counter(killed=0, alive=0, equivalent=0)
-    sample = drawn(given.path, given.count)
+    sample = drawn(options.path, options.count)
     for number, mutant in enumerate(sample, 1):
-        if given.numbers and number not in given.numbers:
+        if options.numbers and number not in options.numbers:
             continue
         source = (ROOT / mutant.file).read_text()
         began = time.monotonic()
@@ -249,7 +249,7 @@ def run(given: argparse.Namespace, folder: Path) -> int:
         else:
             checkout.write(mutant.file, mutant.apply(source))
             nearness = distance(seconds, mutant.file)
-            near = [test for test in seconds if nearness(test)[0] < FAR] if given.near else []
+            near = [test for test in seconds if nearness(test)[0] < FAR] if options.near else []
             tests = sorted(near or seconds, key=nearness)
             killer = checkout.test(tests, limit, "-p", "no:cacheprovider")
             checkout.write(mutant.file, source)
@@ -261,7 +261,7 @@ def run(given: argparse.Namespace, folder: Path) -> int:
             names = zip(("file", "function", "mutation"), mutant.key(source), strict=True)
             entry = [f"{name} = {json.dumps(value)}" for name, value in names]
             print(*mutant.diff(source), "[[equivalent]]", *entry, sep="\n", flush=True)
-    print(f"{given.path}: {', '.join(f'{count} {outcome}' for outcome, count in counts.items())}")
+    print(f"{options.path}: {', '.join(f'{count} {outcome}' for outcome, count in counts.items())}")
     return 1 if counts["alive"] else 0
 
 

@@ -1,8 +1,7 @@
-"""Parts of a machine that some tests need and pip does not install. A test without its part is skipped, with the reason.
+"""Parts of the machine that some tests need and pip does not install; without its part a test is skipped, with the reason.
 
-A test names its parts with `@pytest.mark.needs("curl")`, or has a fixture or parameter that is named like a part.
-With `--require-all` a missing part is a failure, so that CI skips nothing. `python -m tests.support.parts` lists
-what is missing.
+A test names its parts with `@pytest.mark.needs("curl")`, or has a fixture or parameter with the name of a part. With
+`--require-all` a missing part is a failure, so that CI skips nothing. `python -m tests.support.parts` lists missing parts.
 """
 
 import contextlib
@@ -27,7 +26,7 @@ from tests.environments.opensim import release
 from tests.support.databases import server_url
 
 TYPESCRIPT = ROOT / ".venv" / "node" / "node_modules" / ".bin"  # its commands
-FIXTURES = {"page": "chromium", "disk": "mount"}  # those that are named otherwise than the part that they need
+FIXTURES = {"page": "chromium", "disk": "mount"}  # fixture → part, if the names differ
 all_required = False  # set by the option --require-all
 
 
@@ -41,7 +40,7 @@ def needed(item: pytest.Item) -> list[str]:
 
 
 def require(*names: str) -> None:
-    """Skips the test that calls it, or fails it with `--require-all`, where one of these parts is missing."""
+    """Skips the calling test, or with `--require-all` fails it, if one of these parts is missing."""
     for name in names:
         if line := missing(name):
             if all_required:
@@ -51,9 +50,9 @@ def require(*names: str) -> None:
 
 @functools.cache
 def missing(name: str) -> str:
-    """One line that says what is missing, why it is needed and how to get it; "" where the part is there."""
-    found, line = PARTS[name]
-    return "" if found() else line
+    """One line that says what is missing, why it is needed and how to get it; "" if the part exists."""
+    exists, line = PARTS[name]
+    return "" if exists() else line
 
 
 def _command(name: str) -> Callable[[], bool]:
@@ -61,7 +60,7 @@ def _command(name: str) -> Callable[[], bool]:
 
 
 def initdb() -> Path | None:
-    """PostgreSQL's program that makes databases, of the newest version; its server is beside it."""
+    """The newest version of PostgreSQL's program that creates databases; the server is in the same folder."""
     return max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=None)
 
 
@@ -75,7 +74,7 @@ def _answers(kind: str) -> bool:
 
 
 def _compiles() -> bool:
-    """Whether there are a C compiler and the C library's headers."""
+    """Whether a C compiler and the C library's headers are installed."""
     source = "#define _GNU_SOURCE\n#include <dlfcn.h>\n#include <time.h>\n"
     command = ["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", "/dev/null"]
     with contextlib.suppress(OSError):
@@ -93,9 +92,9 @@ def _mounts() -> bool:
 
 
 def _draws() -> bool:
-    """Whether MuJoCo can be loaded to draw without a screen."""
+    """Whether MuJoCo can be loaded for rendering without a screen."""
     environment = {**os.environ, "MUJOCO_GL": "egl"}
-    with tempfile.TemporaryDirectory() as folder:  # MuJoCo may write a log where it runs
+    with tempfile.TemporaryDirectory() as folder:  # MuJoCo may write a log into its working directory
         command = [sys.executable, "-c", "import mujoco"]
         return subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False).returncode == 0
 
@@ -104,7 +103,7 @@ def _address(kind: str) -> str:
     return urlsplit(server_url(kind)).netloc.rpartition("@")[2]
 
 
-# Name → (whether it is there, the line that a skipped test prints).
+# Name → (whether it exists, the line that a skipped test prints).
 PARTS: dict[str, tuple[Callable[[], bool], str]] = {
     "sqlite": (lambda: True, ""),
     "postgresql": (
@@ -164,7 +163,7 @@ PARTS: dict[str, tuple[Callable[[], bool], str]] = {
 
 
 def main(names: list[str]) -> int:
-    """Prints a line for each part that is missing; 1 if there is one."""
+    """Prints a line for each missing part; returns 1 if there is one."""
     lines = [line for name in names or PARTS if (line := missing(name))]
     print(*lines, sep="\n", end="\n" if lines else "")
     return 1 if lines else 0

@@ -1,4 +1,4 @@
-"""TCP proxies that lose answers or fall silent: what networks do between an agent, a server and its database."""
+"""TCP proxies that lose responses or stall, like networks between an agent, a server and its database."""
 
 import contextlib
 import random
@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 
 class LossyProxy:
-    """Passes connections on to a port of 127.0.0.1; cuts one in place of some of the server's answers.
+    """Forwards connections to a port of 127.0.0.1; cuts a connection instead of forwarding some of the server's responses.
 
     Args:
-        loss: the chance that an answer, already given by the server, is lost and its connection with it.
+        loss: the probability that a response of the server is lost, together with its connection.
     """
 
     def __init__(self, port: int, *, loss: float, seed: int) -> None:
@@ -51,7 +51,7 @@ class LossyProxy:
 
 
 class Gate:
-    """A TCP proxy that can be shut, which cuts what goes through it, or be silent: it accepts, and nothing comes back."""
+    """A TCP proxy that can be shut, which cuts its connections, or silent: then it accepts connections, but forwards nothing."""
 
     def __init__(self, port: int) -> None:
         self.target = port
@@ -101,7 +101,7 @@ class Gate:
 
 @contextlib.contextmanager
 def behind_a_gate(url: str) -> Iterator[tuple[Gate, str]]:
-    """A gate before the database at `url`, and the URL that leads through it."""
+    """(a gate in front of the database at `url`, the URL through the gate)."""
     match = re.search(r"127\.0\.0\.1:(\d+)", url)
     assert match is not None
     with contextlib.closing(Gate(int(match[1]))) as gate:

@@ -1,4 +1,4 @@
-"""Real servers for tests: each on a free port of 127.0.0.1, with a data directory of its own, ended by its process id."""
+"""Real servers for tests, each on a free port of 127.0.0.1 with its own data directory; they are ended by their process id."""
 
 import contextlib
 import json
@@ -25,17 +25,17 @@ PASSWORD = "correct horse battery"
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 90.0) -> Any:
-    """What `condition` returns as soon as it is true; AssertionError if it does not become so."""
+    """Waits until `condition` is true, and returns its result; fails if it does not become true in time."""
     deadline, pause = time.monotonic() + seconds, 0.01
     while not (value := condition()):
         assert time.monotonic() < deadline, "the condition did not come true in time"
         time.sleep(pause)
-        pause = min(0.15, 1.3 * pause)  # so that asking takes little from what is waited for
+        pause = min(0.15, 1.3 * pause)  # polling should not slow down what is waited for
     return value
 
 
 class Answer:
-    """What the server answered to one request."""
+    """The response to one request."""
 
     def __init__(self, status: int, headers: Any, body: bytes) -> None:
         self.status, self.headers, self.body = status, headers, body
@@ -46,10 +46,10 @@ class Answer:
 
 
 class Server:
-    """`python gym_http_server.py` as a user would start it."""
+    """`python gym_http_server.py`, started like by a user."""
 
-    key = ""  # sent with every request, if there is one
-    keeps_port = False  # when it is started again
+    key = ""  # the API key for every request, if it is set
+    keeps_port = False  # whether a restart uses the same port
     known: "weakref.WeakSet[Server]" = weakref.WeakSet()
 
     def __init__(self, data: Path, **settings: Any) -> None:
@@ -60,7 +60,7 @@ class Server:
 
     def start(self) -> None:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("GYMSERVE_")}
-        # What the run is known by (see `tests/support/leftovers.py`): its processes have it, environments' too.
+        # Identifies the run (see `tests/support/leftovers.py`) in all its processes, including those of environments.
         own = {name: value for name, value in os.environ.items() if name == "TEST_RUN"}
         own |= self.settings.get("ENVIRONMENT_VARIABLES", {})
         common = {"WORKERS": 2, "THREADS": 32, "MEDIA": False}
@@ -75,7 +75,7 @@ class Server:
         assert self.process.stdout is not None
         self.output = [first := self.process.stdout.readline()]
         self.lines_before = 0  # of the output, when the current test began
-        while first and "listens on" not in first:  # a warning stands before it
+        while first and "listens on" not in first:  # warnings may precede it
             self.output.append(first := self.process.stdout.readline())
         assert first, "".join(self.output)
         self.url = first.split()[3].rstrip(",")
@@ -92,15 +92,15 @@ class Server:
         return self.process.pid
 
     def stop(self) -> int:
-        """SIGTERM, and its exit code."""
+        """Sends SIGTERM; returns the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(40)
 
     def kill(self) -> None:
-        """SIGKILL to every process of the server at once."""
+        """Sends SIGKILL to every process of the server."""
         for pid in self.processes():
-            with contextlib.suppress(ProcessLookupError):  # hosts die with their supervisor
+            with contextlib.suppress(ProcessLookupError):  # hosts end with their supervisor
                 os.kill(pid, signal.SIGKILL)
         self.process.wait()
 
@@ -117,28 +117,28 @@ class Server:
         return [pid for pid in children(self.pid) if pid != self.supervisor()]
 
     def background(self, module: str) -> list[int]:
-        """The process ids of a module that works beside the server, such as `grader.server.submissions.worker`."""
-        found = []
+        """The process ids of a background process' module, for example `grader.server.submissions.worker`."""
+        pids = []
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError):
                 if entry.name.isdigit() and module.encode() in (entry / "cmdline").read_bytes():
-                    found += [int(entry.name)] if (entry / "cwd").readlink() == self.data / "work" else []
-        return found
+                    pids += [int(entry.name)] if (entry / "cwd").readlink() == self.data / "work" else []
+        return pids
 
     def processes(self) -> list[int]:
-        """All of them; first those that would replace the others."""
+        """The ids of all its processes; those that would restart others come first."""
         return [self.pid, *self.workers(), self.supervisor(), *self.hosts()]
 
     def request(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        """One request; `body` is sent as JSON, or as it is if it is bytes."""
+        """Makes a request; `body` is sent as JSON, or unchanged if it is bytes."""
         sent = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
             sent.setdefault("Content-Type", "application/json")
-        asked = urllib.request.Request(self.url + path, data=body, method=method, headers=sent)
+        request = urllib.request.Request(self.url + path, data=body, method=method, headers=sent)
         try:
-            with urllib.request.urlopen(asked, timeout=120) as answer:
+            with urllib.request.urlopen(request, timeout=120) as answer:
                 return Answer(answer.status, answer.headers, answer.read())
         except urllib.error.HTTPError as error:
             return Answer(error.code, error.headers, error.read())
@@ -150,7 +150,7 @@ class Server:
         return self.request("POST", path, body, **headers)
 
     def account(self, email: str, role: str = "participant", **key: Any) -> tuple[int, str]:
-        """A new account's (id, API key), made in the server's database."""
+        """Creates an account in the server's database; returns (id, API key)."""
         accounts = Accounts(Settings(DATA=str(self.data), DATABASE=self.settings.get("DATABASE", "")))
         made = accounts.directory.create(email, PASSWORD, role=role, by=COMMAND_LINE)
         _, secret = accounts.keys.create(made.id, KeyOrder("test", **key), by=COMMAND_LINE)
@@ -158,7 +158,7 @@ class Server:
         return made.id, secret
 
     def create(self, env_id: str, **parameters: Any) -> str:
-        """A new instance's token."""
+        """Creates an instance; returns its token."""
         answer = self.post("/v1/envs/", {"env_id": env_id, **parameters})
         assert answer.status == 200, answer.body
         return str(answer.json["instance_id"])
@@ -166,7 +166,7 @@ class Server:
 
 @contextlib.contextmanager
 def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
-    """A disk of its own at a new folder, which can be filled; it takes root to mount one."""
+    """Mounts a small file system at a new folder, which a test can fill; this needs root."""
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", folder], check=True)
     try:
@@ -177,14 +177,14 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
 
 def children(pid: int) -> list[int]:
     """The process ids of a process' children."""
-    found = []
+    pids = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        found.extend(int(child) for child in task.read_text().split())
-    return found
+        pids.extend(int(child) for child in task.read_text().split())
+    return pids
 
 
 def alive(pid: int) -> bool:
-    """Whether a process exists and is no zombie."""
+    """Whether a process exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:

@@ -1,4 +1,4 @@
-"""A database server of a test's own that can be stopped: the kernel takes connections for it, and nothing answers."""
+"""A database server for a single test that can be paused: the kernel still accepts connections, but nothing answers."""
 
 import contextlib
 import os
@@ -17,10 +17,10 @@ from tests.support.servers import children
 
 
 class Stoppable:
-    """A PostgreSQL server.
+    """A PostgreSQL server that can be paused.
 
     Args:
-        folder: of its data, which its own user may write into.
+        folder: where to put its data; its owner becomes the server's user.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -45,23 +45,23 @@ class Stoppable:
                 os.kill(pid, number)
 
     def set(self) -> None:
-        """From now on it is silent."""
+        """Pauses the server."""
         self._signal(signal.SIGSTOP)
 
     def clear(self) -> None:
-        """It goes on."""
+        """Resumes the server."""
         self._signal(signal.SIGCONT)
 
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[Stoppable]:
-    """Such a server while the context lasts."""
+    """A pausable PostgreSQL server for the context."""
     folder = Path(tempfile.mkdtemp(prefix="postgresql-", dir="/tmp"))
     server = Stoppable(folder)
     try:
         yield server
     finally:
         server.clear()
-        server.process.send_signal(signal.SIGINT)  # without waiting for who is connected
+        server.process.send_signal(signal.SIGINT)  # a fast shutdown, which disconnects clients
         server.process.wait(60)
         shutil.rmtree(folder)

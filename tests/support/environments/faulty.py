@@ -1,4 +1,4 @@
-"""Environments that misbehave, each in one way: what strangers' environments do to a server."""
+"""Environments that misbehave, each in one way, as foreign environments on a server may."""
 
 import ctypes
 import os
@@ -14,7 +14,7 @@ WELL, HANG, SEGFAULT, EXIT, LEAK, RAISE, SYSTEM_EXIT, PRINT, SLOW = range(9)
 
 
 class Faulty(gymnasium.Env[np.ndarray, int]):
-    """Counts its steps; each action but 0 does something that it should not."""
+    """Counts its steps; each action except 0 misbehaves in its own way."""
 
     action_space = gymnasium.spaces.Discrete(9)
     observation_space = gymnasium.spaces.Box(0, 1e9, (1,), np.float64)
@@ -50,21 +50,21 @@ class Faulty(gymnasium.Env[np.ndarray, int]):
 
 
 class Forgetful(Faulty):
-    """Does not replay: its observations come from nowhere."""
+    """Does not replay: its observations are truly random."""
 
     def step(self, action: int) -> Any:
         return np.array([float(int.from_bytes(os.urandom(3), "big"))]), 1.0, False, False, {}
 
 
 class Fragile(Forgetful):
-    """Does not replay, and does what it should not when it is told to."""
+    """Does not replay, and misbehaves on request like `Faulty`."""
 
     def step(self, action: int) -> Any:
         return super().step(action) if action == WELL else Faulty.step(self, action)
 
 
 class Clinging(Faulty):
-    """Does not let itself be closed once it was reset."""
+    """Cannot be closed after its first reset."""
 
     clings = False
 
@@ -78,7 +78,7 @@ class Clinging(Faulty):
 
 
 class Sleepy(Faulty):
-    """Hangs when it is made while there is a file."""
+    """Hangs in its constructor while a file exists."""
 
     def __init__(self) -> None:
         while self.file().exists():
@@ -90,7 +90,7 @@ class Sleepy(Faulty):
 
 
 class Counting(Faulty):
-    """Writes each step down in a file, so that a test can count what was really stepped."""
+    """Writes each step to a file, so that a test can count the steps that were really made."""
 
     def __init__(self, file: str) -> None:
         self.file = file
@@ -102,7 +102,7 @@ class Counting(Faulty):
 
 
 class Carrying(Faulty):
-    """Carries state from one episode to the next, outside of its random generator."""
+    """Keeps state from one episode to the next, in addition to its random generator."""
 
     episodes = 0
 
@@ -117,7 +117,7 @@ class Carrying(Faulty):
 
 
 class Grabbing(Faulty):
-    """Takes all that it is handed for its own, and writes into it; what it hands out it goes on writing into."""
+    """Writes into the arguments that it is passed, and goes on writing into the objects that it has returned."""
 
     action_space = gymnasium.spaces.Box(-10, 10, (1,), np.float64)
 
@@ -145,7 +145,7 @@ class Grabbing(Faulty):
 
 
 class GrabbingVector(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
-    """Copies that share what they hand out, and write into it at the next step."""
+    """Copies that return the same arrays each time, and overwrite them in the next step."""
 
     metadata = {"render_modes": [], "autoreset_mode": gymnasium.vector.AutoresetMode.DISABLED}
 
@@ -173,7 +173,7 @@ class GrabbingVector(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarr
 
 
 class Telltale(gymnasium.Env[np.ndarray, int]):
-    """Tells its seed and options wherever it can; each action but GO does something that trials must stand."""
+    """Reveals its seed and options wherever it can; each action except GO does something that trials must survive."""
 
     GO, NAN, RAISE, END, INFINITE = range(5)
     action_space = gymnasium.spaces.Discrete(5)

@@ -1,4 +1,4 @@
-"""Environments that each do one thing that they should not at one moment: `foreign/<what>_<when>-v0`.
+"""Environments that each misbehave in one way at one moment: `foreign/<what>_<when>-v0`.
 
 `shared/<what>_<when>-v0` is the same, for a shared host.
 """
@@ -23,7 +23,7 @@ LONG = "\x1b[31mred\n" + "x" * 2**20
 
 
 class Own(BaseException):
-    """A BaseException of an environment's own."""
+    """A BaseException of the environment."""
 
 
 class Unspeakable(Exception):
@@ -36,19 +36,19 @@ def throw(error: BaseException) -> None:
 
 
 def note(pid: int) -> None:
-    """Writes a process down for the test to look for."""
+    """Records a process, so that the test can look for it."""
     with (Path(os.environ["TMPDIR"]) / "foreign-processes").open("a") as file:
         file.write(f"{pid}\n")
 
 
 def started() -> list[int]:
-    """The processes that the environments have written down."""
+    """The processes that the environments have recorded."""
     file = Path(os.environ["TMPDIR"]) / "foreign-processes"
     return [int(line) for line in file.read_text().split()] if file.exists() else []
 
 
 def fork() -> None:
-    """The child goes on as its parent does, and has one of its own that sleeps in a session of its own."""
+    """Forks; the child continues like its parent, and has a child itself, which sleeps in a session of its own."""
     if os.fork() == 0:
         note(os.getpid())
         if os.fork() == 0:
@@ -60,7 +60,7 @@ def fork() -> None:
 
 def popen() -> None:
     for more in ({}, {"start_new_session": True}, {"close_fds": False}):
-        note(subprocess.Popen(["sleep", "600"], **more).pid)  # type: ignore[call-overload]
+        note(subprocess.Popen(["sleep", "600"], **more).pid)  # type: ignore[call-overload]  # mixed types of keywords
 
 
 def signals() -> None:
@@ -96,7 +96,7 @@ DEADLY: dict[str, Callable[[], Any]] = {
     "leave": lambda: os._exit(7),
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
 }
-OLD = "old"  # answers as gym before 0.26 did
+OLD = "old"  # returns results like gym before 0.26
 TROUBLES = HARMLESS | RAISED | DEADLY
 
 
@@ -104,8 +104,8 @@ class Foreign(gymnasium.Env[np.ndarray, int]):
     """Counts its steps.
 
     Args:
-        what: of TROUBLES, or OLD.
-        when: of MOMENTS.
+        what: one of TROUBLES, or OLD.
+        when: one of MOMENTS.
     """
 
     action_space = gymnasium.spaces.Discrete(2)
@@ -118,7 +118,7 @@ class Foreign(gymnasium.Env[np.ndarray, int]):
         self._do("made")
 
     def _do(self, moment: str) -> bool:
-        """Whether the answer is to be an old one."""
+        """Misbehaves if it is the moment; returns whether the result must be an old one."""
         if self.when == moment and self.what != OLD:
             TROUBLES[self.what]()
         return self.when == moment and self.what == OLD
@@ -153,7 +153,7 @@ for name in NAMES:
 
 
 class Veteran(gymnasium.Env[np.ndarray, int]):
-    """An environment of gym 0.21: draws a number a step, and ends at the third."""
+    """An environment with the API of gym 0.21: draws numbers in each step, and ends at the third."""
 
     metadata = {"render.modes": ["human", "rgb_array", "ansi"], "video.frames_per_second": 25}
     action_space = gymnasium.spaces.Discrete(2)
@@ -163,7 +163,7 @@ class Veteran(gymnasium.Env[np.ndarray, int]):
         self.np_random, seed = gymnasium.utils.seeding.np_random(seed)
         return [seed]
 
-    def reset(self) -> Any:  # type: ignore[override]
+    def reset(self) -> Any:  # type: ignore[override]  # the old API
         self.count = 0
         return self.np_random.random(2)
 
@@ -179,7 +179,7 @@ gymnasium.register("Veteran-v0", entry_point=Veteran, disable_env_checker=True, 
 
 
 class Twin(Foreign):
-    """Forks at its first step; the child comes back from it later, with another answer."""
+    """Forks in its first step; the child returns from it later, with another result."""
 
     def __init__(self, render_mode: str | None = None) -> None:
         super().__init__("chdir", "never", render_mode)

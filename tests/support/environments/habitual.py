@@ -1,6 +1,6 @@
-"""Environments with habits: what strangers' environments do, of which some can be replayed exactly and some cannot.
+"""Environments with the habits of foreign environments, some of which can be replayed exactly and some cannot.
 
-A habit's part of the observation is one number. All of a class's habits show at each reset and step.
+Each habit adds one number to the observations of all resets and steps.
 """
 
 import importlib
@@ -24,7 +24,7 @@ _cache: dict[int, float] = {}
 
 
 class Habitual(gymnasium.Env[dict[str, np.ndarray], int]):
-    """An environment that has the `habits`, and whose trials all begin with the same number without them."""
+    """An environment with the `habits`; without habits all its trials begin with the same number."""
 
     action_space = spaces.Discrete(4)
     metadata = {"render_modes": []}
@@ -50,7 +50,7 @@ class Habitual(gymnasium.Env[dict[str, np.ndarray], int]):
         return observation, float(self.array.sum() % 7), self.count == 6, False, {}
 
     def _observe(self, action: int) -> dict[str, np.ndarray]:
-        """The same array each time, under two names."""
+        """Returns the same array each time, under two names."""
         self.array[0] = self.count * 10 + action
         for place, habit in enumerate(self.habits, 1):
             self.array[place] = HABITS[habit](self)
@@ -107,7 +107,7 @@ def _address(env: Habitual) -> float:
 
 
 def _order(env: Habitual) -> float:
-    """The order of a set of objects, which nobody asks for an address."""
+    """The order of a set of objects, which depends on their addresses."""
     things = [object.__new__(Thing) for _ in range(12)]
     for number, thing in enumerate(things):
         thing.number = number
@@ -124,15 +124,15 @@ def _network(env: Habitual) -> float:
 
 
 def _threads(env: Habitual) -> float:
-    """In which order two threads get their turns."""
+    """The order in which two threads get their turns."""
     turns: list[int] = []
 
-    def take(own: int) -> None:
+    def run(own: int) -> None:
         for _ in range(60):
             turns.append(own)
             time.sleep(0)
 
-    racing = [threading.Thread(target=take, args=(own,)) for own in (0, 1)]
+    racing = [threading.Thread(target=run, args=(own,)) for own in (0, 1)]
     for thread in racing:
         thread.start()
     for thread in racing:

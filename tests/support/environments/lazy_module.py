@@ -1,4 +1,4 @@
-"""A module that draws when it is imported."""
+"""A module that draws a random number when it is imported."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Environments that misbehave when their picture is asked for; otherwise they are well, and replay."""
+"""Environments that misbehave when they are rendered; otherwise they work, and replay."""
 
 import ctypes
 import os
@@ -10,7 +10,7 @@ import numpy as np
 
 
 class Painting(gymnasium.Env[np.ndarray, int]):
-    """A square that moves by what is done; an episode ends after `length` steps."""
+    """A square that the actions move; an episode ends after `length` steps."""
 
     action_space = gymnasium.spaces.Discrete(3)
     observation_space = gymnasium.spaces.Box(0, 1e9, (1,), np.float64)
@@ -55,7 +55,7 @@ class Leaking(Painting):
 
 class Hanging(Painting):
     def render(self) -> np.ndarray:
-        ctypes.PyDLL(None).sleep(600)  # as native code that lets no other thread run
+        ctypes.PyDLL(None).sleep(600)  # like native code that holds the GIL
         return super().render()
 
 
@@ -65,7 +65,7 @@ class Raising(Painting):
 
 
 class Vain(Painting):
-    """Is another one where somebody watches: from the third step on."""
+    """Behaves differently from the third step on if it is rendered."""
 
     def observation(self) -> np.ndarray:
         return np.array([self.place + (self.render_mode is not None and self.steps >= 3)])

@@ -1,4 +1,4 @@
-"""Environments that misbehave as soon as they are made, or when they are closed, each in one way."""
+"""Environments that misbehave in their constructor, or when they are closed, each in one way."""
 
 import ctypes
 import os
@@ -35,14 +35,22 @@ TROUBLES = {
 
 
 class Unmakable(Faulty):
-    """Args: trouble: what happens when it is made."""
+    """Misbehaves in its constructor.
+
+    Args:
+        trouble: one of TROUBLES.
+    """
 
     def __init__(self, trouble: str) -> None:
         TROUBLES[trouble]()
 
 
 class Unclosable(Faulty):
-    """Args: trouble: what happens when it is closed."""
+    """Misbehaves when it is closed.
+
+    Args:
+        trouble: one of TROUBLES.
+    """
 
     def __init__(self, trouble: str) -> None:
         self.trouble = trouble
