@@ -51,7 +51,7 @@ class LossyProxy:
 
 
 class Gate:
-    """A TCP proxy that can be shut, which cuts its connections, or silent: then it accepts connections, but forwards nothing."""
+    """A TCP proxy that can be shut, which cuts its connections, or silent, when it still accepts but forwards nothing."""
 
     def __init__(self, port: int) -> None:
         self.target = port
