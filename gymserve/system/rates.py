@@ -45,15 +45,15 @@ class Rates:
         fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
         self._slots = mmap.mmap(self._descriptor, _ALL)
 
-    def take(self, limit: str, subject: object, *, rate: float, burst: float, units: float = 1.0) -> float:
-        """Takes `units` if they are there.
+    def acquire(self, limit: str, subject: object, *, rate: float, burst: float, units: float = 1.0) -> float:
+        """Acquires `units`, if they are available.
 
         Args:
-            rate: units that come back each second.
-            burst: units that may be taken at once.
+            rate: units per second.
+            burst: units that may be acquired at once.
 
         Returns:
-            0.0, or the seconds until there are enough of them; then nothing was taken.
+            0.0, or the seconds until enough units are available; in that case none were acquired.
         """
         name = f"{limit}\0{subject}".encode("utf-8", "surrogatepass")
         key = int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little") or 1
@@ -72,9 +72,9 @@ class Rates:
             finally:
                 fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
 
-    def give_back(self, limit: str, subject: object, *, rate: float, units: float = 1.0) -> None:
-        """Undoes a `take`."""
-        self.take(limit, subject, rate=rate, burst=float("inf"), units=-units)
+    def refund(self, limit: str, subject: object, *, rate: float, units: float = 1.0) -> None:
+        """Returns acquired units."""
+        self.acquire(limit, subject, rate=rate, burst=float("inf"), units=-units)
 
     def _find(self, key: int, now: float) -> tuple[int, float]:
         """(offset, arrival time) of the subject's slot, or of one that it may use."""

@@ -25,26 +25,26 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def test_a_burst_is_granted_and_then_the_rate(tmp_path: Path, clock: list[float]) -> None:
     limiter = Rates(tmp_path / "rates")
-    assert [limiter.take("l", 1, rate=2, burst=3) for _ in range(4)] == [0.0, 0.0, 0.0, pytest.approx(0.5)]
+    assert [limiter.acquire("l", 1, rate=2, burst=3) for _ in range(4)] == [0.0, 0.0, 0.0, pytest.approx(0.5)]
     clock[0] += 0.5
-    assert limiter.take("l", 1, rate=2, burst=3) == 0.0
-    assert limiter.take("l", 1, rate=2, burst=3) == pytest.approx(0.5)
-    assert limiter.take("l", 2, rate=2, burst=3) == 0.0 == limiter.take("m", 1, rate=2, burst=3)
+    assert limiter.acquire("l", 1, rate=2, burst=3) == 0.0
+    assert limiter.acquire("l", 1, rate=2, burst=3) == pytest.approx(0.5)
+    assert limiter.acquire("l", 2, rate=2, burst=3) == 0.0 == limiter.acquire("m", 1, rate=2, burst=3)
     limiter.close()
 
 
 def test_refunded_units_can_be_acquired_again(tmp_path: Path, clock: list[float]) -> None:
     limiter = Rates(tmp_path / "rates")
-    limiter.take("l", 1, rate=1, burst=1)
-    limiter.give_back("l", 1, rate=1)
-    assert limiter.take("l", 1, rate=1, burst=1) == 0.0
+    limiter.acquire("l", 1, rate=1, burst=1)
+    limiter.refund("l", 1, rate=1)
+    assert limiter.acquire("l", 1, rate=1, burst=1) == 0.0
     limiter.close()
 
 
 def test_more_units_than_a_burst_are_granted_after_a_pause(tmp_path: Path, clock: list[float]) -> None:
     limiter = Rates(tmp_path / "rates")
-    assert limiter.take("l", 1, rate=10, burst=10, units=25) == 0.0
-    assert limiter.take("l", 1, rate=10, burst=10, units=1) == pytest.approx(1.6)
+    assert limiter.acquire("l", 1, rate=10, burst=10, units=25) == 0.0
+    assert limiter.acquire("l", 1, rate=10, burst=10, units=1) == pytest.approx(1.6)
     limiter.close()
 
 
@@ -53,13 +53,13 @@ def test_times_from_before_a_reboot_are_ignored(
 ) -> None:
     limiter = Rates(tmp_path / "rates")
     clock[0] = 1e6
-    limiter.take("l", 1, rate=1, burst=1)
+    limiter.acquire("l", 1, rate=1, burst=1)
     limiter.close()
     clock[0] = 10.0
     (tmp_path / "boot").write_text("another run of the machine")
     monkeypatch.setattr(rates, "_BOOT", tmp_path / "boot")
     limiter = Rates(tmp_path / "rates")
-    assert limiter.take("l", 1, rate=1, burst=1) == 0.0
+    assert limiter.acquire("l", 1, rate=1, burst=1) == 0.0
     limiter.close()
 
 
@@ -72,7 +72,7 @@ def test_no_window_exceeds_burst_and_rate(calls: list[tuple[float, int]]) -> Non
         taken = []
         for pause, units in calls:
             now[0] += pause
-            if not limiter.take("l", 1, rate=5, burst=4, units=units):
+            if not limiter.acquire("l", 1, rate=5, burst=4, units=units):
                 taken.append((now[0], units))
         for start, _ in taken:
             inside = [(moment, units) for moment, units in taken if moment >= start]
@@ -89,7 +89,7 @@ def _acquire_for_a_second(
     together.wait(300)
     began, count = time.monotonic(), 0
     while time.monotonic() < began + 1.0:
-        count += not limiter.take("l", "all", rate=100, burst=50)
+        count += not limiter.acquire("l", "all", rate=100, burst=50)
     taken.put((began, time.monotonic(), count))
     taken.close()
     taken.join_thread()

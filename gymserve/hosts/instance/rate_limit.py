@@ -27,7 +27,9 @@ class Pace:
         lacking = steps - self._left
         wait = 0.0
         for units in (max(self._rate / LEASES, lacking), lacking):
-            wait = self._rates.take("STEPS_PER_SECOND", self._account, rate=self._rate, burst=self._rate, units=units)
+            wait = self._rates.acquire(
+                "STEPS_PER_SECOND", self._account, rate=self._rate, burst=self._rate, units=units
+            )
             if not wait:
                 return units
         raise TooFast(f"the account may step STEPS_PER_SECOND = {self._rate:g} times: wait {wait:.3f} s", wait)
