@@ -27,7 +27,7 @@ from gymserve.recording.video import encoding, rendering
 from gymserve.recording.video.episodes import records_of
 from gymserve.system.progress import Progress, bar
 
-ENDINGS = (*encoding.CODECS, ".gif")
+ENDINGS = (*encoding.FORMATS, ".gif")
 
 
 def main(arguments: list[str] | None = None) -> int:

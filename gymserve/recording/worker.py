@@ -45,7 +45,7 @@ def main() -> int:
     offspring.adopt()
     configuration = begin(at_end=offspring.end_all)
     catalogue = environments.Catalogue.of(configuration)
-    worker = Worker(
+    worker = VideoWorker(
         Media.of(configuration, Path(configuration.DATA).resolve()),
         catalogue,
         seconds=configuration.MEDIA_SECONDS,
@@ -57,7 +57,7 @@ def main() -> int:
     return 0
 
 
-class Worker:
+class VideoWorker:
     """Runs video jobs, one at a time.
 
     Args:

@@ -9,14 +9,14 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from gymserve.environments.car_race.functions import FUNCTIONS, MOST_ELEMENTS, Wrong, elements, number, whole
+from gymserve.environments.car_race.functions import FUNCTIONS, MOST_ELEMENTS, RewardError, elements, number, whole
 
 PROPS = ("is_alive", "observation", "direction", "rotational_velocity")
 OLD_NAMES = {"isAlive": "is_alive", "obs": "observation", "dir": "direction", "rotation_vel": "rotational_velocity"}
 UNSET = object()
 
 
-class Refused(Exception):
+class RewardSyntaxError(Exception):
     """The source contains something that the language does not have; `line` says where."""
 
     def __init__(self, line: int, text: str) -> None:
@@ -35,7 +35,7 @@ class Frame:
     def spend(self, nodes: int) -> None:
         self.budget -= nodes
         if self.budget < 0:
-            raise Wrong("it takes too many steps: loop less")
+            raise RewardError("it takes too many steps: loop less")
 
 
 class Names:
@@ -50,12 +50,12 @@ class Names:
         """The slot of a variable that is assigned to.
 
         Raises:
-            Refused: the name is that of the parameter or of a function.
+            RewardSyntaxError: the name is that of the parameter or of a function.
         """
         if name == self.props:
-            raise Refused(line, f"{name} cannot be assigned to: it is the parameter")
+            raise RewardSyntaxError(line, f"{name} cannot be assigned to: it is the parameter")
         if name in FUNCTIONS or name == "range":
-            raise Refused(line, f"{name} is a function: call the variable something else")
+            raise RewardSyntaxError(line, f"{name} is a function: call the variable something else")
         return self.slots.setdefault(name, len(self.slots))
 
 
@@ -66,11 +66,11 @@ def expression(node: ast.expr, names: Names) -> Closure:
     """Compiles an expression.
 
     Raises:
-        Refused: the language has no such expression.
+        RewardSyntaxError: the language has no such expression.
     """
     make = KINDS.get(type(node))
     if make is None:
-        raise Refused(node.lineno, f"{type(node).__name__} ({shown(node)}) is not in the reward language")
+        raise RewardSyntaxError(node.lineno, f"{type(node).__name__} ({shown(node)}) is not in the reward language")
     return make(node, names)
 
 
@@ -84,27 +84,27 @@ def _constant(node: ast.Constant, names: Names) -> Closure:
     if isinstance(value, bool):
         return lambda frame: value
     if not isinstance(value, (int, float)):
-        raise Refused(node.lineno, f"{value!r:.40} is not a number: strings are only allowed in props[…]")
+        raise RewardSyntaxError(node.lineno, f"{value!r:.40} is not a number: strings are only allowed in props[…]")
     try:
         as_float = float(value)
     except OverflowError:
         as_float = math.inf
     if not math.isfinite(as_float):
-        raise Refused(node.lineno, "the number is too large")
+        raise RewardSyntaxError(node.lineno, "the number is too large")
     return lambda frame: as_float
 
 
 def _name(node: ast.Name, names: Names) -> Closure:
     name, slot = node.id, names.slots.get(node.id)
     if name == names.props:
-        raise Refused(node.lineno, f"{name} must be followed by a key: {name}[{PROPS[0]!r}]")
+        raise RewardSyntaxError(node.lineno, f"{name} must be followed by a key: {name}[{PROPS[0]!r}]")
     if slot is None:
-        raise Refused(node.lineno, f"there is no {name:.40}")
+        raise RewardSyntaxError(node.lineno, f"there is no {name:.40}")
 
     def get(frame: Frame) -> Any:
         value = frame.values[slot]
         if value is UNSET:
-            raise Wrong(f"{name:.40} has no value yet")
+            raise RewardError(f"{name:.40} has no value yet")
         return value
 
     return get
@@ -116,7 +116,7 @@ def _subscript(node: ast.Subscript, names: Names) -> Closure:
     of, which = expression(node.value, names), node.slice
     if isinstance(which, ast.Slice):
         if which.step is not None:
-            raise Refused(node.lineno, "a slice with a step is not in the reward language")
+            raise RewardSyntaxError(node.lineno, "a slice with a step is not in the reward language")
         bounds = [None if bound is None else expression(bound, names) for bound in (which.lower, which.upper)]
         return lambda frame: elements(of(frame))[slice(*(bound and whole(bound(frame)) for bound in bounds))]
     index = expression(which, names)
@@ -124,7 +124,7 @@ def _subscript(node: ast.Subscript, names: Names) -> Closure:
     def get(frame: Frame) -> float:
         values, place = elements(of(frame)), whole(index(frame))
         if not -len(values) <= place < len(values):
-            raise Wrong(f"there is no element {place} in a list of {len(values)}")
+            raise RewardError(f"there is no element {place} in a list of {len(values)}")
         return values[place]
 
     return get
@@ -134,14 +134,14 @@ def _prop(node: ast.Subscript) -> Closure:
     key = node.slice.value if isinstance(node.slice, ast.Constant) else None
     name = OLD_NAMES.get(key, key) if isinstance(key, str) else None
     if name not in PROPS:
-        raise Refused(node.lineno, f"there is no {shown(node)}: there are {', '.join(PROPS)}")
+        raise RewardSyntaxError(node.lineno, f"there is no {shown(node)}: there are {', '.join(PROPS)}")
     slot = PROPS.index(name)
     return lambda frame: frame.values[slot]
 
 
 def _list(node: ast.List | ast.Tuple, names: Names) -> Closure:
     if len(node.elts) > MOST_ELEMENTS:
-        raise Refused(node.lineno, f"a list has at most {MOST_ELEMENTS} elements")
+        raise RewardSyntaxError(node.lineno, f"a list has at most {MOST_ELEMENTS} elements")
     parts = [expression(each, names) for each in node.elts]
     return lambda frame: [number(part(frame)) for part in parts]
 
@@ -161,10 +161,10 @@ def operation(kind: ast.operator, line: int) -> Callable[[float, float], float]:
     """The function of an arithmetic operator.
 
     Raises:
-        Refused: the language has no such operator.
+        RewardSyntaxError: the language has no such operator.
     """
     if type(kind) not in OPERATORS:
-        raise Refused(line, f"{type(kind).__name__} is not in the reward language")
+        raise RewardSyntaxError(line, f"{type(kind).__name__} is not in the reward language")
     return OPERATORS[type(kind)]
 
 
@@ -182,7 +182,7 @@ def _unary(node: ast.UnaryOp, names: Names) -> Closure:
         return lambda frame: -number(of(frame))
     if isinstance(node.op, ast.UAdd):
         return lambda frame: number(of(frame))
-    raise Refused(node.lineno, f"{type(node.op).__name__} is not in the reward language")
+    raise RewardSyntaxError(node.lineno, f"{type(node.op).__name__} is not in the reward language")
 
 
 def _logic(node: ast.BoolOp, names: Names) -> Closure:
@@ -218,7 +218,7 @@ def _compared(kind: ast.cmpop, line: int) -> Callable[[Any, Any], bool]:
     if isinstance(kind, (ast.In, ast.NotIn)):
         wanted = isinstance(kind, ast.In)
         return lambda left, right: (number(left) in elements(right)) is wanted
-    raise Refused(line, "comparisons are < <= > >= == != in")
+    raise RewardSyntaxError(line, "comparisons are < <= > >= == != in")
 
 
 def _comparison(node: ast.Compare, names: Names) -> Closure:
@@ -248,10 +248,10 @@ def _choice(node: ast.IfExp, names: Names) -> Closure:
 def _call(node: ast.Call, names: Names) -> Closure:
     name = node.func.id if isinstance(node.func, ast.Name) else ""
     if name not in FUNCTIONS:
-        raise Refused(node.lineno, f"{shown(node.func)} cannot be called: there are {', '.join(FUNCTIONS)}")
+        raise RewardSyntaxError(node.lineno, f"{shown(node.func)} cannot be called: there are {', '.join(FUNCTIONS)}")
     act, least, most = FUNCTIONS[name]
     if node.keywords or not least <= len(node.args) <= most:
-        raise Refused(node.lineno, f"{name} takes {least} to {most} arguments, without names")
+        raise RewardSyntaxError(node.lineno, f"{name} takes {least} to {most} arguments, without names")
     parts = [expression(each, names) for each in node.args]
     return lambda frame: act(*(part(frame) for part in parts))
 

@@ -8,7 +8,7 @@ MOST_ELEMENTS = 64  # of a list
 MOST_DIGITS = 15  # of `round`
 
 
-class Wrong(Exception):
+class RewardError(Exception):
     """An operation is not possible with these values."""
 
 
@@ -16,10 +16,10 @@ def number(value: Any) -> float:
     """The value as a number.
 
     Raises:
-        Wrong: it is a list.
+        RewardError: it is a list.
     """
     if isinstance(value, list):
-        raise Wrong("a list is used where a number is needed")
+        raise RewardError("a list is used where a number is needed")
     return float(value)
 
 
@@ -27,10 +27,10 @@ def elements(value: Any) -> list[float]:
     """The value as a list.
 
     Raises:
-        Wrong: it is not a list.
+        RewardError: it is not a list.
     """
     if not isinstance(value, list):
-        raise Wrong("a number is used where a list is needed")
+        raise RewardError("a number is used where a list is needed")
     return value
 
 
@@ -38,11 +38,11 @@ def whole(value: Any) -> int:
     """The value as an integer, to index a list with.
 
     Raises:
-        Wrong: it is not a whole number.
+        RewardError: it is not a whole number.
     """
     as_float = number(value)
     if not as_float.is_integer() or abs(as_float) > 2**31:
-        raise Wrong(f"{as_float:g} is not an index of a list")
+        raise RewardError(f"{as_float:g} is not an index of a list")
     return int(as_float)
 
 
@@ -50,7 +50,7 @@ def _extreme(choose: Callable[[list[float]], float]) -> Callable[..., float]:
     def extreme(*values: Any) -> float:
         numbers = elements(values[0]) if len(values) == 1 else [number(each) for each in values]
         if not numbers:
-            raise Wrong("min and max need at least one number")
+            raise RewardError("min and max need at least one number")
         return choose(numbers)
 
     return extreme
@@ -59,9 +59,9 @@ def _extreme(choose: Callable[[list[float]], float]) -> Callable[..., float]:
 def _round(value: Any, digits: Any = 0.0) -> float:
     places = whole(digits)
     if abs(places) > MOST_DIGITS:
-        raise Wrong(f"round takes {-MOST_DIGITS} to {MOST_DIGITS} digits")
+        raise RewardError(f"round takes {-MOST_DIGITS} to {MOST_DIGITS} digits")
     if not math.isfinite(number(value)):
-        raise Wrong("only finite numbers can be rounded")
+        raise RewardError("only finite numbers can be rounded")
     return float(round(number(value), places))
 
 

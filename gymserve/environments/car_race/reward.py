@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from gymserve.environments.car_race.expressions import PROPS, Frame, Names, Refused
-from gymserve.environments.car_race.functions import Wrong
+from gymserve.environments.car_race.expressions import PROPS, Frame, Names, RewardSyntaxError
+from gymserve.environments.car_race.functions import RewardError
 from gymserve.environments.car_race.statements import body
 from gymserve.protocol.errors import EnvironmentFailed, InvalidRequest
 
@@ -50,7 +50,7 @@ class Reward:
         frame = Frame([is_alive, observation, direction, rotational_velocity], self._size, BUDGET)
         try:
             answer = self._run(frame)
-        except (Wrong, ArithmeticError, ValueError) as error:
+        except (RewardError, ArithmeticError, ValueError) as error:
             raise EnvironmentFailed(f"the reward function, line {frame.line}: {error}") from error
         value = answer[0] if isinstance(answer, tuple) else None
         if isinstance(value, (bool, float)) and math.isfinite(value):
@@ -80,7 +80,7 @@ def _read(source: str) -> Reward:
         reward = Reward(_function(tree, names), names)
         for sample in SAMPLES:
             reward(*sample)
-    except Refused as refusal:
+    except RewardSyntaxError as refusal:
         raise InvalidRequest(f"the reward function, line {refusal.line}: {refusal}") from None
     except EnvironmentFailed as error:
         raise InvalidRequest(str(error)) from None
@@ -91,20 +91,22 @@ def _parsed(source: str) -> ast.Module:
     """Parses the source.
 
     Raises:
-        Refused: it is not valid Python, or too large.
+        RewardSyntaxError: it is not valid Python, or too large.
     """
     try:
         tree = ast.parse(source)
     except SyntaxError as error:
-        raise Refused(error.lineno or 1, f"it is not valid Python: {error.msg}") from None
+        raise RewardSyntaxError(error.lineno or 1, f"it is not valid Python: {error.msg}") from None
     except (ValueError, RecursionError, MemoryError):
-        raise Refused(1, "it is not valid Python") from None
+        raise RewardSyntaxError(1, "it is not valid Python") from None
     for number, (depth, node) in enumerate(_nodes(tree), 1):
         line = getattr(node, "lineno", 1)
         if depth > MOST_DEPTH:
-            raise Refused(line, f"it is nested more than {MOST_DEPTH} deep")
+            raise RewardSyntaxError(line, f"it is nested more than {MOST_DEPTH} deep")
         if number > MOST_NODES:
-            raise Refused(line, f"it is too long: it has more than {MOST_NODES} names, numbers and operations")
+            raise RewardSyntaxError(
+                line, f"it is too long: it has more than {MOST_NODES} names, numbers and operations"
+            )
     return tree
 
 
@@ -127,13 +129,15 @@ def _function(tree: ast.Module, names: Names) -> Any:
     others = [each for each in tree.body if not isinstance(each, ast.FunctionDef)] or functions[1:]
     if others or not functions:
         line = others[0].lineno if others else 1
-        raise Refused(line, "it must be one expression or one function (def reward_func(props): …), and nothing else")
+        raise RewardSyntaxError(
+            line, "it must be one expression or one function (def reward_func(props): …), and nothing else"
+        )
     function = functions[0]
     args = function.args
     if function.decorator_list or getattr(function, "type_params", None):
-        raise Refused(function.lineno, "a function with decorators or type parameters is refused")
+        raise RewardSyntaxError(function.lineno, "a function with decorators or type parameters is refused")
     if len(args.args) != 1 or args.posonlyargs or args.kwonlyargs or args.vararg or args.kwarg or args.defaults:
-        raise Refused(function.lineno, "the function must have one parameter, without a default")
+        raise RewardSyntaxError(function.lineno, "the function must have one parameter, without a default")
     names.props = args.args[0].arg
     names.slots = {f"props.{name}": index for index, name in enumerate(PROPS)}
     for node in ast.walk(function):

@@ -4,8 +4,16 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
-from gymserve.environments.car_race.expressions import Closure, Frame, Names, Refused, expression, operation, shown
-from gymserve.environments.car_race.functions import MOST_ELEMENTS, Wrong, elements, number
+from gymserve.environments.car_race.expressions import (
+    Closure,
+    Frame,
+    Names,
+    RewardSyntaxError,
+    expression,
+    operation,
+    shown,
+)
+from gymserve.environments.car_race.functions import MOST_ELEMENTS, RewardError, elements, number
 
 BREAK, CONTINUE = "break", "continue"  # a return statement's value is returned as a tuple
 
@@ -14,7 +22,7 @@ def body(statements: list[ast.stmt], names: Names) -> Closure:
     """Compiles a block: a closure that runs its statements in order, and returns what ended them, or None.
 
     Raises:
-        Refused: the language has no such statement.
+        RewardSyntaxError: the language has no such statement.
     """
     steps = [(each.lineno, step) for each in statements if (step := _statement(each, names)) is not None]
 
@@ -34,7 +42,7 @@ def _statement(node: ast.stmt, names: Names) -> Closure | None:
         return None
     make = KINDS.get(type(node))
     if make is None:
-        raise Refused(node.lineno, f"{type(node).__name__} ({shown(node)}) is not in the reward language")
+        raise RewardSyntaxError(node.lineno, f"{type(node).__name__} ({shown(node)}) is not in the reward language")
     return make(node, names)
 
 
@@ -58,7 +66,7 @@ def _store(target: ast.expr, names: Names) -> Callable[[Frame, Any], None]:
     if isinstance(target, (ast.Tuple, ast.List)):
         return _unpack(target, names)
     if not isinstance(target, ast.Name):
-        raise Refused(target.lineno, f"{shown(target)} cannot be assigned to: only variables can")
+        raise RewardSyntaxError(target.lineno, f"{shown(target)} cannot be assigned to: only variables can")
     slot = names.assigned(target.id, target.lineno)
 
     def store(frame: Frame, value: Any) -> None:
@@ -73,7 +81,7 @@ def _unpack(target: ast.Tuple | ast.List, names: Names) -> Callable[[Frame, Any]
     def unpack(frame: Frame, value: Any) -> None:
         values = elements(value)
         if len(values) != len(stores):
-            raise Wrong(f"a list of {len(values)} cannot be unpacked into {len(stores)} variables")
+            raise RewardError(f"a list of {len(values)} cannot be unpacked into {len(stores)} variables")
         for store, each in zip(stores, values, strict=True):
             store(frame, each)
 
@@ -83,7 +91,7 @@ def _unpack(target: ast.Tuple | ast.List, names: Names) -> Callable[[Frame, Any]
 def _augmented(node: ast.AugAssign, names: Names) -> Closure:
     act = operation(node.op, node.lineno)
     if not isinstance(node.target, ast.Name):
-        raise Refused(node.lineno, f"{shown(node.target)} cannot be assigned to: only variables can")
+        raise RewardSyntaxError(node.lineno, f"{shown(node.target)} cannot be assigned to: only variables can")
     before = expression(ast.copy_location(ast.Name(node.target.id), node), names)
     value, store = expression(node.value, names), _store(node.target, names)
     return lambda frame: store(frame, act(number(before(frame)), number(value(frame))))
@@ -91,7 +99,7 @@ def _augmented(node: ast.AugAssign, names: Names) -> Closure:
 
 def _annotated(node: ast.AnnAssign, names: Names) -> Closure:
     if node.value is None:
-        raise Refused(node.lineno, "the variable has no value")
+        raise RewardSyntaxError(node.lineno, "the variable has no value")
     return _assign(ast.copy_location(ast.Assign([node.target], node.value), node), names)
 
 
@@ -102,7 +110,7 @@ def _if(node: ast.If, names: Names) -> Closure:
 
 def _for(node: ast.For, names: Names) -> Closure:
     if node.orelse:
-        raise Refused(node.orelse[0].lineno, "else after a loop is not in the reward language")
+        raise RewardSyntaxError(node.orelse[0].lineno, "else after a loop is not in the reward language")
     over, store = _range(node.iter, names) or expression(node.iter, names), _store(node.target, names)
     names.loops += 1
     block, size = body(node.body, names), sum(1 for _ in ast.walk(node))
@@ -127,14 +135,14 @@ def _range(node: ast.expr, names: Names) -> Closure | None:
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range"):
         return None
     if node.keywords or not 1 <= len(node.args) <= 2:
-        raise Refused(node.lineno, "range takes one or two arguments")
+        raise RewardSyntaxError(node.lineno, "range takes one or two arguments")
     bounds = [expression(each, names) for each in node.args]
 
     def count(frame: Frame) -> list[float]:
         *first, last = (number(bound(frame)) for bound in bounds)
         start = first[0] if first else 0.0
         if not (start.is_integer() and last.is_integer() and abs(start) < 2**31 and last - start <= MOST_ELEMENTS):
-            raise Wrong(f"range needs whole numbers, and may have at most {MOST_ELEMENTS} elements")
+            raise RewardError(f"range needs whole numbers, and may have at most {MOST_ELEMENTS} elements")
         return [float(each) for each in range(int(start), int(last))]
 
     return count
@@ -142,14 +150,14 @@ def _range(node: ast.expr, names: Names) -> Closure | None:
 
 def _return(node: ast.Return, names: Names) -> Closure:
     if node.value is None:
-        raise Refused(node.lineno, "return needs a value")
+        raise RewardSyntaxError(node.lineno, "return needs a value")
     value = expression(node.value, names)
     return lambda frame: (value(frame),)
 
 
 def _leave(node: ast.Break | ast.Continue, names: Names) -> Closure:
     if not names.loops:
-        raise Refused(node.lineno, f"{ast.unparse(node)} is outside of a loop")
+        raise RewardSyntaxError(node.lineno, f"{ast.unparse(node)} is outside of a loop")
     end = BREAK if isinstance(node, ast.Break) else CONTINUE
     return lambda frame: end
 

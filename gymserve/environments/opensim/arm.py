@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from gymserve.environments.opensim import layout
-from gymserve.environments.opensim.description import Description
+from gymserve.environments.opensim.description import StateDescription
 from gymserve.environments.opensim.drawing.canvas import Canvas
 from gymserve.environments.opensim.musculoskeletal import Musculoskeletal, unbounded
 from gymserve.environments.opensim.physics import models
@@ -46,7 +46,7 @@ class Arm2D(Musculoskeletal):
         self, *, integrator_accuracy: float = 5e-5, observation: str = "vector", render_mode: str | None = None
     ) -> None:
         simulation = Simulation(models.path(models.ARM), accuracy=integrator_accuracy, extend=_add_target)
-        self.description = Description(simulation)
+        self.description = StateDescription(simulation)
         super().__init__(simulation, observation=observation, render_mode=render_mode)
         self.target = (0.0, 0.0)
         self._seen_joints = [simulation.joints[joint][0] for joint in JOINTS]

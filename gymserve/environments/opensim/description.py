@@ -10,7 +10,7 @@ from gymserve.environments.opensim.physics.simulation import Simulation
 MUSCLE = ("activation", "fiber_length", "fiber_velocity", "fiber_force")
 
 
-class Description:
+class StateDescription:
     """Reads the state of a simulation.
 
     `tree` names the entries that `read` returns: joints' coordinates (rad, m), speeds and accelerations; bodies' positions,

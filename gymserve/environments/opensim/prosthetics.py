@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gymserve.environments.opensim import layout
-from gymserve.environments.opensim.description import Description
+from gymserve.environments.opensim.description import StateDescription
 from gymserve.environments.opensim.drawing import ground
 from gymserve.environments.opensim.drawing.canvas import Canvas
 from gymserve.environments.opensim.musculoskeletal import Musculoskeletal, unbounded
@@ -64,7 +64,7 @@ class Prosthetics(Musculoskeletal):
         self._muscles = sorted(simulation.muscles, key=lambda muscle: str(muscle.getName()))
         self._bodies = {name: simulation.bodies[name] for name in BODIES if name in simulation.bodies}
         self.observation_names = self._names()
-        self.description = Description(simulation)
+        self.description = StateDescription(simulation)
         self._tree = {**self.description.tree, **({"target_vel": (3,)} if self.difficulty else {})}
         super().__init__(simulation, limit=STEPS[self.difficulty], observation=observation, render_mode=render_mode)
 

@@ -19,17 +19,17 @@ GIF_WIDTH = 320
 GIF_COLOURS = 64
 
 
-class Codec(NamedTuple):
+class VideoFormat(NamedTuple):
     """A video format; the first of its `encoders` that PyAV has is used."""
 
     encoders: tuple[str, ...]
     options: dict[str, str]
 
 
-VP9 = Codec(("libvpx-vp9",), {"crf": "34", "b:v": "0", "deadline": "realtime", "cpu-used": "6"})
+VP9 = VideoFormat(("libvpx-vp9",), {"crf": "34", "b:v": "0", "deadline": "realtime", "cpu-used": "6"})
 # With its macroblock tree, x264 reads memory beyond a picture's edge, so the same pictures give a different file each time.
-H264 = Codec(("libx264", "libopenh264"), {"crf": "25", "preset": "veryfast", "x264-params": "mbtree=0"})
-CODECS = {".webm": VP9, ".mp4": H264}
+H264 = VideoFormat(("libx264", "libopenh264"), {"crf": "25", "preset": "veryfast", "x264-params": "mbtree=0"})
+FORMATS = {".webm": VP9, ".mp4": H264}
 
 
 def require_pyav() -> None:
@@ -54,14 +54,14 @@ class VideoEncoder:
 
     def __init__(self, path: Path, *, width: int, height: int, rate: Fraction) -> None:
         require_pyav()
-        codec = CODECS[path.suffix]
-        name = next((each for each in codec.encoders if _has(each)), None)
+        video_format = FORMATS[path.suffix]
+        name = next((each for each in video_format.encoders if _has(each)), None)
         if name is None:
-            raise InvalidRequest(f"PyAV has none of the encoders {', '.join(codec.encoders)}")
+            raise InvalidRequest(f"PyAV has none of the encoders {', '.join(video_format.encoders)}")
         # Without bitexact the file names the encoder's version; with faststart a browser can play it while it downloads.
         options = {"fflags": "+bitexact"} | ({"movflags": "+faststart"} if path.suffix == ".mp4" else {})
         self._container: Any = av.open(str(path), "w", options=options)
-        options = {**codec.options, "flags": "+bitexact"} if name != "libopenh264" else {}
+        options = {**video_format.options, "flags": "+bitexact"} if name != "libopenh264" else {}
         stream: Any = self._container.add_stream(name, rate=rate, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.gop_size = max(1, round(rate * 5))

@@ -45,7 +45,7 @@ class VideoSpec(NamedTuple):
     work_seconds: float = 600.0
 
 
-class Frame(NamedTuple):
+class VideoFrame(NamedTuple):
     """One frame of a video; `agrees`: whether the replay still equals the recorded run."""
 
     picture: Image.Image
@@ -106,7 +106,7 @@ class _FrameSource:
         self.agrees = True
         self.complete = False  # whether every episode is shown to its end
 
-    def frames(self) -> Generator[Frame, None, None]:
+    def frames(self) -> Generator[VideoFrame, None, None]:
         episodes = self.spec.episodes
         for index in self._shown_indices():
             self.shown.append(episodes[index].number)
@@ -121,7 +121,7 @@ class _FrameSource:
         self.cut = cut([len(episode.steps) for episode in self.spec.episodes], fps, self.spec.seconds)
         yield from self.cut.shown
 
-    def _episode(self, episode: Episode) -> Generator[Frame, None, bool]:
+    def _episode(self, episode: Episode) -> Generator[VideoFrame, None, bool]:
         """Yields the episode's frames; returns whether there was time for all of them."""
         env = make_environment(episode, self.catalogue, render=True)
         _use_tracking_camera(env)
@@ -135,7 +135,7 @@ class _FrameSource:
                     ends_here = not is_last and self._must_end()
                     self.agrees = self.agrees and step.agrees
                     text = self._text(episode, step.number, step.total) + (" · cut here" if ends_here else "")
-                    frame = Frame(_rendered(env), self._caption(text, step.agrees), step.agrees)
+                    frame = VideoFrame(_rendered(env), self._caption(text, step.agrees), step.agrees)
                     for _ in range(1 + self.cut.hold if is_last or ends_here else 1):
                         self.yielded += 1
                         yield frame
@@ -185,7 +185,7 @@ class _OutputFiles:
         self._small_encoder: VideoEncoder | None = None
         self._previews: list[Image.Image] = []
         self._open = contextlib.ExitStack()
-        self._still: Frame | None = None  # for the poster and the thumbnail
+        self._still: VideoFrame | None = None  # for the poster and the thumbnail
 
     def __enter__(self) -> "_OutputFiles":
         return self
@@ -193,7 +193,7 @@ class _OutputFiles:
     def __exit__(self, *exception: Any) -> None:
         self._open.__exit__(*exception)
 
-    def add(self, frame: Frame) -> None:
+    def add(self, frame: VideoFrame) -> None:
         planned = self.source.cut.frames
         if self.written == 0:
             self._open_encoders(frame)
@@ -209,7 +209,7 @@ class _OutputFiles:
             self._still = frame
         self.written += 1
 
-    def _open_encoders(self, first: Frame) -> None:
+    def _open_encoders(self, first: VideoFrame) -> None:
         self.layout = Layout(first.picture)
         size = {"width": self.layout.width, "height": self.layout.height}
         rate = self.source.cut.rate
@@ -219,7 +219,7 @@ class _OutputFiles:
                 small = {"width": THUMBNAIL[0], "height": THUMBNAIL[1]}
                 encoder = VideoEncoder(path, **small, rate=min(rate, type(rate)(PREVIEW_RATE)))
                 self._small_encoder = self._open.enter_context(encoder)
-            elif path.suffix in encoding.CODECS:
+            elif path.suffix in encoding.FORMATS:
                 self._encoders.append(self._open.enter_context(VideoEncoder(path, **size, rate=rate)))
 
     def finish(self) -> None:
