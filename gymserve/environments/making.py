@@ -22,7 +22,7 @@ WARM = (
     "gymnasium.envs.classic_control", "gymnasium.envs.toy_text", "gymnasium.envs.box2d", "gymnasium.envs.mujoco",
     "mujoco", "ale_py", "ale_py.env", "opensim", "gymserve.environments.offloading.discrete",
 )  # fmt: skip
-_NO_ENV = "only gymnasium.Env is served; environments of many agents, such as PettingZoo's, are not served yet"
+_NO_ENV = "only gymnasium.Env is served; multi-agent environments, for example PettingZoo's, are not supported yet"
 _PARAMETER_ERRORS = ("unexpected keyword argument", "autoreset_mode")  # of vector environments that lack a parameter
 _AUTORESET = {mode.value: mode for mode in AutoresetMode}
 

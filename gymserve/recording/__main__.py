@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     video.add_argument("--title", help="caption below the pictures (the environment's id)")
     dataset = commands.add_parser("export", parents=[modules], help="make a Minari data set of journals' episodes")
     dataset.add_argument("journal", type=Path, nargs="+")
-    dataset.add_argument("--dataset", required=True, help="the data set's name, such as cartpole/my-runs-v0")
+    dataset.add_argument("--dataset", required=True, help="the data set's name, for example cartpole/my-runs-v0")
     dataset.add_argument("--algorithm", help="metadata: the algorithm that acted")
     dataset.add_argument("--author", help="metadata: the author")
     dataset.add_argument("--description", help="metadata: a description")

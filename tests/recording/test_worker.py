@@ -177,7 +177,7 @@ def test_making_videos_takes_a_small_share_of_a_busy_processor(leads: bool) -> N
         for process in pair:
             process.kill()
             process.communicate()
-    assert 0.02 < share < 0.4  # a ninth, where both run on the same processor
+    assert 0.02 < share < 0.4  # a ninth, if both run on the same processor
 
 
 @pytest.mark.guarantee("an environment crashes, leaks or fails while it is rendered")

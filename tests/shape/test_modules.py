@@ -32,7 +32,7 @@ for name in sys.argv[3:]:
             if not re.match(sys.argv[2], error.name or ""):
                 continue  # it exists, and needs a package that is not installed here
         if loaded is None:
-            pkgutil.resolve_name(name)  # an attribute, such as the class that gunicorn takes by its dotted name
+            pkgutil.resolve_name(name)  # an attribute, for example the class that gunicorn imports by its dotted name
     except Exception as error:
         print(name, repr(error))
 """

@@ -133,7 +133,7 @@ def test_a_ctrl_c_ends_a_verification(folder: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_what_is_no_gymnasium_environment_is_named(folder: Path) -> None:
-    with pytest.raises(InvalidRequest, match="environments of many agents"):
+    with pytest.raises(InvalidRequest, match="multi-agent environments"):
         begin(folder, f"foreign/{OLD}_made-v0")
 
 
