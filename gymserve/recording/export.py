@@ -30,7 +30,7 @@ def export(
     dataset: str,
     *,
     progress: Progress = lambda done, number: None,
-    **about: Any,
+    **about: str,
 ) -> Any:
     """Creates a data set where Minari keeps them (`MINARI_DATASETS_PATH`), and returns it as Minari loads it.
 

@@ -3,9 +3,8 @@
 import json
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from gymserve.environments import Catalogue
 from gymserve.journal import Episode, Record, episodes_of, read, recipe_of
@@ -51,7 +50,7 @@ def make_next(
         if not manifest.exists():
             return False  # a later monitor was started with `force`, which deleted it
         if not (files / f"{name}.meta.json").exists():
-            metadata: dict[str, Any] = {"episode_id": index, "content_type": "video/mp4"}
+            metadata: dict[str, object] = {"episode_id": index, "content_type": "video/mp4"}
             if skip:
                 metadata["failed"] = skip
             else:
@@ -75,7 +74,7 @@ def episodes(records: Sequence[Record], number: int, every: int) -> list[tuple[i
 
 def _render(
     spec: rendering.VideoSpec, catalogue: Catalogue, files: Path, name: str, progress: rendering.Progress
-) -> dict[str, Any]:
+) -> Mapping[str, object]:
     """Makes the video's file, and returns its metadata."""
     try:
         with replacing(files / f"{name}.mp4") as fresh:

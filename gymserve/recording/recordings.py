@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -71,7 +72,7 @@ class Recordings:
         """Deletes the draft folder, if there is one."""
         files.discard(self.folder / subject)
 
-    def publish(self, subject: str, metadata: dict[str, Any]) -> None:
+    def publish(self, subject: str, metadata: Mapping[str, object]) -> None:
         """Replaces the subject's recordings with the files in the draft folder, and adds `metadata`.
 
         Raises:

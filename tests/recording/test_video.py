@@ -19,7 +19,7 @@ from gymserve.recording.video import rendering
 from gymserve.recording.video.captions import ALARM
 from gymserve.recording.video.cutting import cut
 from gymserve.recording.video.episodes import make_environment, records_of
-from gymserve.recording.video.rendering import VideoSpec, render_video
+from gymserve.recording.video.rendering import VideoMetadata, VideoSpec, render_video
 from tests import ROOT
 from tests.grader import journals as graded
 from tests.recording.journals import CATALOGUE, SEED, play
@@ -31,7 +31,7 @@ def frames(path: Path) -> list[np.ndarray]:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 
-def rendered(journal: Path, folder: Path, **more: Any) -> dict[str, Any]:
+def rendered(journal: Path, folder: Path, **more: Any) -> VideoMetadata:
     folder.mkdir(exist_ok=True)
     return render_video(VideoSpec("a title", episodes_of(records_of(journal)), **more), CATALOGUE, folder)
 

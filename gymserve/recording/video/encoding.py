@@ -13,7 +13,7 @@ from gymserve.protocol.errors import InvalidRequest
 try:
     import av
 except ImportError:  # the extra is not installed
-    av = None  # type: ignore[assignment]  # a module's name stands for None here
+    av = None  # type: ignore[assignment]  # mypy allows only a module in this name
 
 GIF_WIDTH = 320
 GIF_COLOURS = 64

@@ -4,7 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 from PIL import Image
 
@@ -45,6 +45,26 @@ class VideoSpec(NamedTuple):
     work_seconds: float = 600.0
 
 
+class VideoMetadata(TypedDict):
+    """The facts about a video that are stored with it; its keys are those of `media.json`.
+
+    `shown` has the numbers of the episodes shown, `complete` says whether all of them are shown to their end, and `agrees`
+    whether the whole replay equals the recorded run.
+    """
+
+    width: int
+    height: int
+    frames: int
+    frames_per_second: float
+    seconds: float
+    speed: int
+    shown: list[int]
+    episodes: int
+    complete: bool
+    agrees: bool
+    work_seconds: float
+
+
 class VideoFrame(NamedTuple):
     """One frame of a video; `agrees`: whether the replay still equals the recorded run."""
 
@@ -60,7 +80,7 @@ def render_video(
     files: Sequence[str] = ALL_FILES,
     *,
     progress: Progress = lambda written, planned: None,
-) -> dict[str, Any]:
+) -> VideoMetadata:
     """Renders the video's files into `folder`, and returns their metadata.
 
     Args:
