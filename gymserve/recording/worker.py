@@ -22,7 +22,7 @@ if __name__ == "__main__":
     priority.lower()  # before the simulators are imported, which takes seconds
 
 from gymserve import environments
-from gymserve.hosts import offspring
+from gymserve.hosts import child_processes
 from gymserve.protocol.errors import GymserveError, StorageFull, Unavailable
 from gymserve.recording import monitor_videos
 from gymserve.recording.jobs import MONITOR, SUBMISSION, VideoJob
@@ -42,8 +42,8 @@ log = logging.getLogger("gymserve.recording")
 def main() -> int:
     """Makes videos until there has been no job for a while."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a KeyboardInterrupt can then only come from an environment
-    offspring.adopt()
-    configuration = begin(at_end=offspring.end_all)
+    child_processes.become_subreaper()
+    configuration = begin(at_end=child_processes.kill_all)
     catalogue = environments.Catalogue.of(configuration)
     worker = VideoWorker(
         Media.of(configuration, Path(configuration.DATA).resolve()),
@@ -53,7 +53,7 @@ def main() -> int:
         memory_mb=configuration.MEDIA_MEMORY_MB,
     )
     work(worker.run_due_jobs)
-    offspring.end_all()
+    child_processes.kill_all()
     return 0
 
 

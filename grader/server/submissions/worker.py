@@ -16,7 +16,7 @@ from grader.server.reports.outbox import Outbox
 from grader.server.submissions.lifecycle import Submissions
 from grader.server.submissions.settling import settle
 from gymserve.environments import Catalogue
-from gymserve.hosts import offspring
+from gymserve.hosts import child_processes
 from gymserve.hosts.pool.instances import Instances
 from gymserve.protocol import errors
 from gymserve.recording.media import Media
@@ -40,11 +40,11 @@ def submissions_of(configuration: Settings, instances: Instances) -> tuple[Compe
 def main() -> int:
     """Works until there has been nothing to do for a while."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # so that an environment's KeyboardInterrupt is known for its own
-    offspring.adopt()
-    configuration = begin(at_end=offspring.end_all)
+    child_processes.become_subreaper()
+    configuration = begin(at_end=child_processes.kill_all)
     _, submissions = submissions_of(configuration, Instances(configuration, Catalogue.of(configuration)))
     work(lambda: look(submissions))
-    offspring.end_all()
+    child_processes.kill_all()
     return 0
 
 

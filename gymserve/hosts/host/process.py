@@ -11,6 +11,7 @@ from typing import Any
 from gymserve import environments
 from gymserve.environments.foreign import close
 from gymserve.hosts import folders
+from gymserve.hosts.child_processes import ChildProcesses
 from gymserve.hosts.host.channel import Channel
 from gymserve.hosts.host.loop import Loop
 from gymserve.hosts.host.report import Report
@@ -22,7 +23,6 @@ from gymserve.hosts.instance.rate_limit import Paces
 from gymserve.hosts.instance.time_step import TimeStep
 from gymserve.hosts.link import encode
 from gymserve.hosts.messages import NoteClosed, NoteLeaving, NoteMaking
-from gymserve.hosts.offspring import Offspring
 from gymserve.hosts.pulse import Pulse, number, watched
 from gymserve.hosts.versions import versions
 from gymserve.protocol import errors
@@ -66,7 +66,7 @@ class Host:
         self._reported = self.loop.now
         self.paces = Paces(settings)
         self._home = os.getcwd()
-        self.offspring = Offspring(self.pulse)
+        self.child_processes = ChildProcesses(self.pulse)
         self._looked = self.loop.now
         self._spare: tuple[str, Any] | None = None  # a kind of environment, and one that was made already
         self.supervisor = Control(self.loop, supervisor)
@@ -120,7 +120,7 @@ class Host:
         """Finds out which instances' environments have started processes lately."""
         if self._spare is None:  # whose processes they may be
             lately = [token for token, one in self.instances.items() if one.used >= self._looked]
-            self.offspring.look({*closed, *self.instances}, {*closed, *lately})
+            self.child_processes.update({*closed, *self.instances}, {*closed, *lately})
             self._looked = self.loop.now
 
     # --- instances ------------------------------------------------------------------------------------------------
@@ -269,7 +269,7 @@ class Host:
         """Closes its environment, and ends the processes that it started; its threads end with the last of its neighbours."""
         instance.unload()
         self._look(instance.token)
-        self.offspring.left(instance.token)
+        self.child_processes.release(instance.token)
         if not self.instances and self.loop.running and len(os.listdir("/proc/self/task")) > 1:
             self.supervisor.send(encode(NoteLeaving()))
             self.loop.stop()

@@ -5,7 +5,7 @@ import subprocess
 import threading
 from pathlib import Path
 
-from gymserve.hosts import offspring
+from gymserve.hosts import child_processes
 from gymserve.hosts.link import Answer, Connection, Late, Lost, Request
 from gymserve.hosts.messages import GetStatus, Stop
 from gymserve.protocol import errors
@@ -120,7 +120,7 @@ def start_supervisor(settings: Settings) -> str:
         start_new_session=True,  # a Ctrl-C at the terminal is the front door's to handle
         text=True,
         cwd=interpreters.directory(Path(settings.DATA)),
-        env={**interpreters.variables(settings.ENVIRONMENT_VARIABLES), offspring.MARK: settings.DATA},
+        env={**interpreters.variables(settings.ENVIRONMENT_VARIABLES), child_processes.MARK: settings.DATA},
     )
     assert process.stdin is not None and process.stdout is not None
     with contextlib.suppress(BrokenPipeError):  # it ended at once, which the next lines find

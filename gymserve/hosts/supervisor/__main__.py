@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from gymserve import environments, settings
-from gymserve.hosts import offspring
+from gymserve.hosts import child_processes
 from gymserve.hosts.supervisor.process import Supervisor
 from gymserve.protocol import errors
 from gymserve.system import logs, sockets
@@ -33,7 +33,7 @@ def main() -> int:
         _remove_stale(data / "supervisor")
         runtime = Path(tempfile.mkdtemp(prefix="gymserve-", dir=sockets.directory()))
         (data / "instances").mkdir(exist_ok=True, mode=0o700)
-        offspring.adopt()
+        child_processes.become_subreaper()
         supervisor = Supervisor(configuration, catalogue, runtime, lock)
         (data / "supervisor").write_text(str(runtime))
     except (errors.GymserveError, OSError) as error:
@@ -77,7 +77,7 @@ def _lock(data: Path, seconds: float) -> int:
         if time.monotonic() > deadline:
             raise errors.SettingsError(f"another server uses the data directory {data}")
         time.sleep(0.05)
-    offspring.sweep(data)
+    child_processes.kill_leftovers(data)
     os.ftruncate(descriptor, 0)
     os.write(descriptor, str(os.getpid()).encode())
     return descriptor
@@ -86,8 +86,8 @@ def _lock(data: Path, seconds: float) -> int:
 def _end_forsaken(data: Path) -> None:
     """Ends what keeps the lock though its supervisor is gone, such as a process that an environment has forked."""
     with contextlib.suppress(ValueError):  # it is just being written
-        if not offspring.is_of(data, int((data / "lock").read_text())):
-            offspring.sweep(data)
+        if not child_processes.belongs_to(data, int((data / "lock").read_text())):
+            child_processes.kill_leftovers(data)
 
 
 if __name__ == "__main__":

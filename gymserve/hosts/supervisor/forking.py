@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gymserve import environments
-from gymserve.hosts import offspring
+from gymserve.hosts import child_processes
 from gymserve.hosts.host.process import Host
 from gymserve.hosts.pulse import Pulse
 from gymserve.settings import Settings
@@ -164,7 +164,7 @@ def _become_host(
         signal.signal(signal.SIGSEGV, signal.SIG_DFL)  # some simulator's library turns it into an abort
         faulthandler.enable()  # a crash tells the log where
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        offspring.adopt()
+        child_processes.become_subreaper()
         pulse.keep()
         gc.set_threshold(100_000, 50, 100)  # a step makes hardly any cycles
         host = Host(slot, listener=listener, supervisor=control, settings=settings, catalogue=catalogue, pulse=pulse)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gymserve import environments
-from gymserve.hosts import folders, messages, offspring
+from gymserve.hosts import child_processes, folders, messages
 from gymserve.hosts.instance import blame
 from gymserve.hosts.link import Messages
 from gymserve.hosts.pulse import number
@@ -60,7 +60,7 @@ class Supervisor:
         self.slots = Slots(settings, self.prepared, folders.tokens(self.instances))
         self.started = time.monotonic()
         self.running = True
-        self.own = offspring.children(os.getpid())  # of an organiser's module
+        self.own = child_processes.children(os.getpid())  # of an organiser's module
         self.alone_since = time.monotonic()
         self.selector = selectors.DefaultSelector()
         self.clients = Clients(runtime / "supervisor", self.selector, self._answer)
@@ -108,8 +108,8 @@ class Supervisor:
 
     def _end_orphans(self) -> bool:
         """Ends what hosts have left behind; whether there was something."""
-        orphans = offspring.children(os.getpid()) - self.own - {host.pid for host in self.hosts.values()}
-        offspring.end(orphans)
+        orphans = child_processes.children(os.getpid()) - self.own - {host.pid for host in self.hosts.values()}
+        child_processes.kill(orphans)
         return bool(orphans)
 
     def _prepare(self, now: float) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gymserve.hosts import offspring
+from gymserve.hosts import child_processes
 from gymserve.hosts.link import Connection
 from gymserve.hosts.messages import GetStatus
 from gymserve.hosts.pulse import Pulse, number, watched
@@ -82,7 +82,7 @@ def border(server: Server, env_id: str) -> None:
     begun = set(foreign.started()) - before
     assert begun or what != "popen"
     supervisor = server.supervisor()
-    wait_for(lambda: offspring.descendants(supervisor) == offspring.children(supervisor))
+    wait_for(lambda: child_processes.descendants(supervisor) == child_processes.children(supervisor))
     assert all_ended([*begun])
     server.post(f"/v1/envs/{neighbour}/close/")
 
@@ -158,19 +158,19 @@ def test_processes_of_environments_end_with_the_server_and_before_the_next(start
 
 def test_a_process_ends_with_the_last_instance_that_may_have_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[int] = []
-    monkeypatch.setattr(offspring, "end", ended.extend)
+    monkeypatch.setattr(child_processes, "kill", ended.extend)
     below: dict[int, set[int]] = {os.getpid(): {3}, 3: {4}}
-    monkeypatch.setattr(offspring, "children", lambda pid: below.get(pid, set()))
+    monkeypatch.setattr(child_processes, "children", lambda pid: below.get(pid, set()))
     pulse = Pulse().page
-    kept = offspring.Offspring(pulse)
-    kept.look(["a", "b", "c"], ["a", "b"])
+    child = child_processes.ChildProcesses(pulse)
+    child.update(["a", "b", "c"], ["a", "b"])
     with watched(pulse, number("b")):
         subprocess.run(["true"], check=True)
     below[os.getpid()] = {3, 5}
-    kept.look(["a", "b", "c"], ["a", "b", "c"])
-    kept.left("a")
+    child.update(["a", "b", "c"], ["a", "b", "c"])
+    child.release("a")
     assert not ended
-    kept.left("b")
+    child.release("b")
     assert set(ended) == {3, 4, 5}
 
 
@@ -191,13 +191,13 @@ def test_a_supervisor_that_nobody_waits_for_ends_without_a_word(tmp_path: Path) 
 
 REPLAYING = """
 import os, subprocess, time
-from gymserve.hosts import offspring
-offspring.adopt()
+from gymserve.hosts import child_processes
+child_processes.become_subreaper()
 subprocess.run(["sh", "-c", "sleep 600 & setsid sleep 600 &"])
-kept = subprocess.Popen(["sleep", "600"], env={**os.environ, offspring.MARK: "/a/server's"})
-assert len(offspring.descendants(os.getpid())) >= 3
-while offspring.descendants(os.getpid()) != {kept.pid}:
-    offspring.end_all()
+kept = subprocess.Popen(["sleep", "600"], env={**os.environ, child_processes.MARK: "/a/server's"})
+assert len(child_processes.descendants(os.getpid())) >= 3
+while child_processes.descendants(os.getpid()) != {kept.pid}:
+    child_processes.kill_all()
     time.sleep(0.01)
 assert kept.poll() is None
 kept.kill()

@@ -18,7 +18,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from gymserve.hosts.offspring import MARK
+from gymserve.hosts.child_processes import MARK
 
 _cache: dict[int, float] = {}
 

@@ -11,7 +11,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from gymserve.hosts.offspring import MARK
+from gymserve.hosts.child_processes import MARK
 
 
 def facts() -> dict[str, Any]:

@@ -1,0 +1,121 @@
+"""The processes that environments start. None of them outlives its instance, its host or the server.
+
+Hosts adopt the orphans of their environments' processes, and the supervisor those of its hosts: they are subreapers
+in Linux's terms. Every process has an environment variable that names the data directory, so a new supervisor can find
+what a killed one left running.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from gymserve.hosts.pulse import INSTANCE, number
+
+MARK = "GYMSERVE_HOSTS_OF"  # the environment variable; its value is the data directory
+_STARTING = ("os.fork", "os.forkpty", "os.posix_spawn", "os.system", "subprocess.Popen")  # Python's audit events
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def become_subreaper() -> None:
+    """Makes orphans among this process' descendants its children."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def children(pid: int) -> set[int]:
+    """The process ids of a process' children."""
+    pids: set[int] = set()
+    with contextlib.suppress(OSError):  # it has ended, or one of its threads has
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/children") as file:
+                pids.update(map(int, file.read().split()))
+    return pids
+
+
+def descendants(pid: int) -> set[int]:
+    """The process ids of a process' children, their children, and so on."""
+    pids, pending = set(), children(pid)
+    while pending:
+        pids |= pending
+        pending = set().union(*map(children, pending)) - pids
+    return pids
+
+
+def kill(pids: Iterable[int]) -> None:
+    """Kills processes and reaps those that are children of this one, now or at the next call."""
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(OSError):
+            os.waitpid(pid, os.WNOHANG)
+
+
+def kill_all() -> None:
+    """Kills this process' descendants except supervisors and hosts. Processes that replay environments call it last."""
+    kill(pid for pid in descendants(os.getpid()) if not _mark(pid))
+
+
+def belongs_to(data: Path, pid: int) -> bool:
+    """Whether a process is the supervisor of a data directory or one of its descendants."""
+    return _mark(pid) == str(data).encode()
+
+
+def _mark(pid: int) -> bytes:
+    """The data directory that a process' environment names, or b"" if it names none."""
+    name = f"{MARK}=".encode()
+    with contextlib.suppress(OSError):  # it has ended, or is another user's
+        for variable in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+            if variable.startswith(name):
+                return variable.removeprefix(name)
+    return b""
+
+
+def kill_leftovers(data: Path) -> None:
+    """Kills the processes that a killed supervisor of this data directory left running."""
+    pids = [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+    kill(pid for pid in pids if pid != os.getpid() and belongs_to(data, pid))
+
+
+class ChildProcesses:
+    """A host's descendants, each with the instances that may have started it (its owners).
+
+    Args:
+        pulse: the host's page, which names the instance whose call is under way when Python starts a process.
+            Processes that native code starts raise no audit event, so their owners are guessed.
+    """
+
+    def __init__(self, pulse: memoryview) -> None:
+        self._pulse = pulse
+        self._owners: dict[int, set[str]] = {}  # process id → tokens
+        self._starters: set[int] = set()  # numbers of the instances that started a process since the last update
+        self._host = os.getpid()
+        sys.addaudithook(self._note_start)
+
+    def _note_start(self, event: str, args: object) -> None:
+        if event in _STARTING and os.getpid() == self._host:
+            self._starters.add(self._pulse[INSTANCE])
+
+    def update(self, tokens: Collection[str], called: Iterable[str]) -> None:
+        """Assigns owners to new processes, and kills those whose owners are all gone.
+
+        Args:
+            tokens: all instances of the host.
+            called: the instances that were called since the last update.
+        """
+        owners = {token for token in tokens if number(token) in self._starters} or {*called} or {*tokens}
+        self._starters.clear()
+        self._owners = {pid: self._owners.get(pid, {*owners}) for pid in descendants(os.getpid())}
+        self._kill_ownerless()
+
+    def release(self, token: str) -> None:
+        """Kills the processes that only this instance, whose environment was closed, can have started."""
+        for owners in self._owners.values():
+            owners.discard(token)
+        self._kill_ownerless()
+
+    def _kill_ownerless(self) -> None:
+        kill([pid for pid, owners in self._owners.items() if not owners])
