@@ -14,7 +14,7 @@ from gymserve.environments import Catalogue
 from gymserve.hosts.instance import revival
 from gymserve.hosts.instance.live import Instance
 from gymserve.hosts.instance.recorded import RUNNING
-from gymserve.hosts.instance.trials import checked
+from gymserve.hosts.instance.trials import parse_trials
 from gymserve.hosts.pulse import Pulse
 from gymserve.hosts.versions import versions
 from gymserve.journal import read
@@ -68,7 +68,7 @@ def recipe(challenge: Challenge, plan: list[dict[str, Any]], catalogue: Catalogu
         max_episode_steps=challenge.max_episode_steps,
         global_seed=plan[0]["seed"],
         clip_actions=challenge.actions == CLIP,
-        trials=checked(plan),
+        trials=parse_trials(plan),
         created=time.time(),
         versions=versions(),
     )

@@ -21,7 +21,7 @@ from grader.proofs import receipt
 from grader.proofs.receipt import LINK_BYTES, InvalidReceipt, Receipt, Unreadable
 from grader.scores import scoring
 from gymserve.environments.catalogue import may_mean
-from gymserve.hosts.instance.trials import checked
+from gymserve.hosts.instance.trials import parse_trials
 from gymserve.journal import Record, recipe_of
 from gymserve.journal.file import frames, scan
 from gymserve.journal.records import RESET
@@ -199,7 +199,7 @@ def _check_seeds(content: bytes, signed: Receipt, challenge: Challenge, recipe: 
         plan = seeds.plan(challenge, statement["phase"], key, statement["submission"])
     except InvalidChallenge as error:
         raise InvalidBundle(str(error)) from error
-    if recipe.trials != checked(plan):
+    if recipe.trials != parse_trials(plan):
         raise InvalidBundle("journal: record 0 has other trials than the seeds give")
 
 

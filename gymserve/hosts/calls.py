@@ -1,4 +1,4 @@
-"""Calls: what an agent asks of an instance, over HTTP and on the stream alike."""
+"""Calls: the requests that an agent makes to its instance, over HTTP and on the stream alike."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ from gymserve.protocol.errors import InvalidRequest
 from gymserve.protocol.params import Seed, Seq
 
 Seeds = Seed | list[Seed]
-"""A list has one for each copy of a vector instance. None of them is None: such a copy's episode could not be replayed."""
+"""A list has one seed per copy of a vector instance. None is not allowed in it, because that copy could not be replayed."""
 
 
-class Bare(Struct):
-    """A call that needs nothing."""
+class NoParams(Struct):
+    """A call without parameters."""
 
     seq: Seq | None = None
 
@@ -30,9 +30,9 @@ class Reset(Struct):
     seq: Seq | None = None
 
 
-Text = Bare | Step | Reset
-TEXT: dict[str, type[Text]] = {"reset": Reset, "step": Step, "render": Bare, "close": Bare}
-"""Operation → what a text message holds beside it."""
+TextCall = NoParams | Step | Reset
+TEXT_CALLS: dict[str, type[TextCall]] = {"reset": Reset, "step": Step, "render": NoParams, "close": NoParams}
+"""Operation → the struct of a text message's other fields."""
 
 
 class BinaryReset(Struct, array_like=True, tag=wire.RESET):
@@ -60,19 +60,19 @@ class BinaryClose(Struct, array_like=True, tag=wire.CLOSE):
     seq: Seq | None
 
 
-Binary = BinaryReset | BinaryStep | BinaryRender | BinaryAsk | BinaryClose
+BinaryCall = BinaryReset | BinaryStep | BinaryRender | BinaryAsk | BinaryClose
 _KINDS = (wire.RESET, wire.STEP, wire.RENDER, wire.ASK, wire.CLOSE)
-_read = msgspec.msgpack.Decoder(Binary, ext_hook=wire.decode_extension).decode
+_decode = msgspec.msgpack.Decoder(BinaryCall, ext_hook=wire.decode_extension).decode
 
 
-def read(message: bytes | bytearray) -> Binary:
-    """A binary message of a stream; the hot path.
+def decode(message: bytes | bytearray) -> BinaryCall:
+    """Decodes a binary message of a stream; this is the hot path.
 
     Raises:
-        InvalidRequest: it is none.
+        InvalidRequest: the message is malformed.
     """
     try:
-        return _read(message)
+        return _decode(message)
     except (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError) as error:
         plain = wire.unpack(message)
         if not isinstance(plain, list) or not plain:
@@ -80,14 +80,14 @@ def read(message: bytes | bytearray) -> Binary:
         elif type(plain[0]) is not int or plain[0] not in _KINDS:
             text = f"unknown kind of message {plain[0]!r:.50}"
         elif isinstance(error, msgspec.ValidationError) and " - at `$" in str(error):
-            text = params.refusal(error, Binary, plain)
+            text = params.refusal(error, BinaryCall, plain)
         else:
             text = f"a binary message of kind {plain[0]} has more elements than {len(plain)}"
         raise InvalidRequest(text) from error
 
 
 def seq_of(message: bytes | bytearray) -> int | None:
-    """The number of a binary message that is refused, if it has one."""
+    """Returns the `seq` of a binary message that was refused, if it has a valid one."""
     try:
         return msgspec.convert(wire.unpack(message)[1], Seq | None)
     except (InvalidRequest, msgspec.ValidationError, LookupError, TypeError):

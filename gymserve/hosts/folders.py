@@ -1,6 +1,6 @@
-"""The folders of the data directory: `instances/<token>/` holds the live instances, `closed/<token>/` the ended ones.
+"""The folders of the data directory: live instances in `instances/<token>/`, ended ones in `closed/<token>/`.
 
-The file system is the index: no list of instances is kept anywhere else.
+The file system is the only index of instances.
 """
 
 import contextlib
@@ -18,8 +18,8 @@ from gymserve.protocol.errors import StorageFull
 from gymserve.protocol.recipe import Recipe
 from gymserve.system import files
 
-CATALOGUE = "c0"  # the slot of the host that makes environments to tell their spaces: no token names it
-GRADED = "g"  # a kind of slot: of light graded instances, each of which has one
+CATALOGUE = "c0"  # the slot of the host that makes environments to read their spaces; no token names it
+GRADED = "g"  # the prefix of slots for light graded instances, which have a host each
 _TOKEN = re.compile(r"([sdg]\d{1,7})(?:([.~])(\d{1,10}))?-[A-Za-z0-9_-]{22}")
 
 
@@ -29,30 +29,30 @@ def is_shared(token: str) -> bool:
 
 
 def new_token(slot: str, account: int = 0, *, alone: bool = False) -> str:
-    """A token that names its host's slot and its account, and cannot be guessed (128 random bits).
+    """Generates a token that names its host's slot and its account, and cannot be guessed (128 random bits).
 
     Args:
-        account: whose instance it is; 0: nobody's.
-        alone: the token alone lets its bearer in, for old clients that send nothing else.
+        account: the instance's account, or 0 for none.
+        alone: whether the token alone gives access, for old clients that send nothing else.
     """
     owner = f"{'~' if alone else '.'}{account}" if account or alone else ""
     return f"{slot}{owner}-{secrets.token_urlsafe(16)}"
 
 
 def owner_of(token: str) -> int:
-    """The account that a token names; 0: none."""
+    """The account that a token names, or 0 for none."""
     match = _TOKEN.fullmatch(token)
     return int(match[3] or 0) if match else 0
 
 
 def suffices(token: str) -> bool:
-    """Whether this token alone lets its bearer in."""
+    """Whether this token alone gives access."""
     match = _TOKEN.fullmatch(token)
     return match is not None and match[2] == "~"
 
 
 def slot_of(token: str) -> str | None:
-    """The slot that a token names; None: it is no token of ours."""
+    """The slot that a token names, or None if the token is malformed."""
     match = _TOKEN.fullmatch(token)
     return match[1] if match else None
 
@@ -74,11 +74,11 @@ def recipe_of(folder: Path) -> Recipe | None:
     return first.recipe if isinstance(first, Created) else None
 
 
-def prepare(folder: Path) -> Path:
-    """A folder that becomes `folder` once it is whole.
+def draft(folder: Path) -> Path:
+    """Creates the draft of an instance's folder; `publish` renames it to `folder`.
 
     Raises:
-        StorageFull: it cannot be made.
+        StorageFull: the draft cannot be created.
     """
     try:
         return files.draft(folder)
@@ -87,7 +87,7 @@ def prepare(folder: Path) -> Path:
 
 
 def publish(folder: Path) -> None:
-    """From here on the instance exists, also after a crash."""
+    """Renames a draft to `folder`. From here on the instance exists, even after a crash."""
     files.publish(folder)
 
 
@@ -99,12 +99,12 @@ def retire(folder: Path) -> None:
     os.utime(closed / folder.name)  # when it was closed
 
 
-def sweep(instances: Path, idle_seconds: float, *, slot: str, but: Container[str]) -> list[str]:
-    """Retires the slot's instances that nobody has loaded or used for so long; returns their tokens."""
+def sweep(instances: Path, idle_seconds: float, *, slot: str, loaded: Container[str]) -> list[str]:
+    """Retires a slot's instances that are not `loaded` and were idle for `idle_seconds`; returns their tokens."""
     swept = []
     oldest = time.time() - idle_seconds
     for token in tokens(instances):
-        if slot_of(token) == slot and token not in but:
+        if slot_of(token) == slot and token not in loaded:
             try:
                 if (instances / token / "journal").stat().st_mtime < oldest:
                     retire(instances / token)
@@ -115,7 +115,7 @@ def sweep(instances: Path, idle_seconds: float, *, slot: str, but: Container[str
 
 
 def storage(data: Path) -> dict[int, int]:
-    """Account → bytes of its instances' folders, closed ones and uploads included."""
+    """Account → bytes of its instances' folders (live and closed) and its uploads."""
     used: dict[int, int] = {}
     for kind in ("instances", "closed"):
         for token in tokens(data / kind):
@@ -129,7 +129,7 @@ def storage(data: Path) -> dict[int, int]:
 
 
 def uploaders(data: Path) -> list[str]:
-    """The accounts with uploads, by their numbers; 0: nobody's."""
+    """The numbers of the accounts that have uploads; 0 stands for uploads without an account."""
     try:
         return [name for name in os.listdir(data / "uploads") if name.isdecimal()]
     except FileNotFoundError:
@@ -137,7 +137,7 @@ def uploaders(data: Path) -> list[str]:
 
 
 def occupied(folder: str | Path) -> int:
-    """Bytes of all that is in a folder, its monitors' files and videos included."""
+    """Bytes that a folder and its subfolders occupy on the disk."""
     total = 0
     for entry in os.scandir(folder):
         total += entry.stat(follow_symlinks=False).st_blocks * 512
@@ -147,7 +147,7 @@ def occupied(folder: str | Path) -> int:
 
 
 def remove_old(data: Path, days: float) -> None:
-    """Deletes what was closed more than `days` ago, and what was never finished."""
+    """Deletes folders of instances that were closed more than `days` ago, and drafts that were never published."""
     for unfinished in (data / "instances").glob("*.new"):
         with contextlib.suppress(OSError):
             if unfinished.stat().st_mtime < time.time() - 3600:

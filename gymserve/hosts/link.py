@@ -1,4 +1,4 @@
-"""The link: messages between processes of one server, over UNIX sockets. A message is its length and msgpack."""
+"""The link: messages between processes of one server over UNIX sockets, as a length followed by msgpack."""
 
 import socket
 import struct
@@ -16,16 +16,16 @@ Answer = TypeVar("Answer")
 
 
 class Request(msgspec.Struct, Generic[Answer], frozen=True, array_like=True):
-    """What is answered with an `Answer`, or a failure."""
+    """A message that is answered with an `Answer` or a `Failure`."""
 
     @property
     def verb(self) -> str:
-        """What errors call it."""
+        """The request's name in error messages."""
         return str(self.__struct_config__.tag)
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True):
-    """An error as it crosses a link: its class, and what it is made with."""
+    """An error as it crosses a link: the name of its class and its arguments."""
 
     name: str
     args: list[Any]
@@ -42,43 +42,43 @@ class Failure(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Reply(msgspec.Struct, Generic[Answer], frozen=True, array_like=True):
-    """A failure, or the answer."""
+    """The reply to a request: a failure or an answer."""
 
     failure: Failure | None
     answer: Answer | None
 
 
 def decoder(kind: Any) -> Any:
-    """Reads a message of a type or a union; raises `msgspec.MsgspecError` for any other."""
+    """Returns a function that decodes messages of a type or union; it raises `msgspec.MsgspecError` for others."""
     return msgspec.msgpack.Decoder(kind, ext_hook=wire.decode_extension).decode
 
 
 @cache
 def reply_decoder(kind: type[Request[Any]]) -> Any:
-    """Reads the reply to a kind of request."""
-    (answer,) = get_args(kind.__orig_bases__[0])  # type: ignore[attr-defined]
-    return decoder(Reply[answer])  # type: ignore[valid-type]
+    """Returns a function that decodes the replies to a kind of request."""
+    (answer,) = get_args(kind.__orig_bases__[0])  # type: ignore[attr-defined]  # typeshed does not know this attribute
+    return decoder(Reply[answer])  # type: ignore[valid-type]  # the type is known at run time only
 
 
-class Lost(Exception):
+class LinkClosed(Exception):
     """The other process closed the connection before it answered."""
 
 
-class Late(Exception):
+class LinkTimeout(Exception):
     """No answer within the connection's time limit."""
 
 
 def encode(message: Any) -> bytes:
-    """A message of `hosts.messages`, with its length."""
+    """Encodes a message of `hosts.messages`, with its length."""
     body = wire.pack(message)
     return _LENGTH.pack(len(body)) + body
 
 
 class Messages:
-    """Turns received bytes into messages.
+    """Splits received bytes into messages.
 
     Args:
-        decode: one of the decoders in `hosts.messages`.
+        decode: decodes one message; see `hosts.messages`.
     """
 
     def __init__(self, decode: Callable[[bytes], Any]) -> None:
@@ -86,10 +86,10 @@ class Messages:
         self._buffer = b""
 
     def feed(self, data: bytes) -> list[Any]:
-        """The messages that `data` completes.
+        """Returns the messages that `data` completes.
 
         Raises:
-            MsgspecError: one is none that the decoder knows.
+            MsgspecError: a message is malformed.
         """
         buffer = self._buffer + data if self._buffer else data
         messages = []
@@ -105,7 +105,7 @@ class Messages:
 
 
 def ended(sock: socket.socket) -> bool:
-    """Whether the other process has closed a connection on which nothing more is to be received."""
+    """Whether the other process has closed a connection and all that it sent was received."""
     try:
         return sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
     except BlockingIOError:
@@ -118,10 +118,10 @@ class Connection:
     """A blocking connection to a host or to the supervisor; one call at a time."""
 
     def __init__(self, path: str, *, timeout: float) -> None:
-        """Connects.
+        """Connects to the socket at `path`.
 
         Raises:
-            OSError: nobody listens there.
+            OSError: no process listens there.
         """
         self.socket = socket.socket(socket.AF_UNIX)
         try:
@@ -129,7 +129,7 @@ class Connection:
         except OSError:
             self.socket.close()
             raise
-        # The kernel's own time-out spares the poll before each receive that Python's would add.
+        # Python's own timeout would add a poll before each receive; the kernel's does not.
         limit = struct.pack("ll", int(timeout), int(timeout % 1 * 1e6))
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
 
@@ -137,25 +137,25 @@ class Connection:
         """Sends a request and returns its answer.
 
         Raises:
-            Lost, Late: there is no answer.
-            GymserveError: the answer is a failure.
+            LinkClosed, LinkTimeout: no answer came.
+            GymserveError: the reply is a failure.
         """
         self.send(request)
         return self.answer(request)
 
     def send(self, request: Request[Any]) -> None:
-        """Sends a request, whose answer is to be received next.
+        """Sends a request; `answer` must be called next.
 
         Raises:
-            Lost: the other process is gone.
+            LinkClosed: the other process has ended.
         """
         try:
             self.socket.sendall(encode(request))
         except OSError as error:
-            raise Lost from error
+            raise LinkClosed from error
 
     def answer(self, request: Request[Answer]) -> Answer:
-        """The answer to a request that was sent; raises as `call` does."""
+        """Receives the answer to a request that was sent; raises as `call` does."""
         received = self._receive(4)
         wanted = 4 + _LENGTH.unpack_from(received)[0]
         parts = [received]
@@ -175,11 +175,11 @@ class Connection:
             try:
                 part = self.socket.recv(CHUNK)
             except BlockingIOError as error:
-                raise Late from error
+                raise LinkTimeout from error
             except OSError as error:
-                raise Lost from error
+                raise LinkClosed from error
             if not part:
-                raise Lost
+                raise LinkClosed
             data = data + part if data else part
         return data
 
@@ -188,11 +188,11 @@ class Connection:
         return ended(self.socket)
 
     def pass_on(self, descriptor: int) -> None:
-        """Sends a descriptor; the other process gets its own copy."""
+        """Sends a file descriptor; the other process gets its own copy."""
         try:
             socket.send_fds(self.socket, [b"\0"], [descriptor])
         except OSError as error:
-            raise Lost from error
+            raise LinkClosed from error
 
     def close(self) -> None:
         self.socket.close()

@@ -1,6 +1,6 @@
-"""The messages of the links: what workers ask of hosts and of the supervisor, and what hosts tell the supervisor.
+"""The messages of the links: requests of workers to hosts and to the supervisor, and hosts' notices to the supervisor.
 
-Each is a msgpack array of its tag and its fields. The receiver decodes it once, into the union of what it answers to.
+Each is a msgpack array of its tag and its fields. The receiver decodes it once, into the union of the types it handles.
 """
 
 from typing import Any, Generic
@@ -20,7 +20,7 @@ class InstanceCall(Request[Answer], Generic[Answer], frozen=True, array_like=Tru
 
 
 class CreateInstance(InstanceCall[str], frozen=True, array_like=True, tag="create"):
-    """Makes an instance; answers its token.
+    """Creates an instance; answers its token.
 
     Attributes:
         recipe: see `Recipe.to_dict`.
@@ -30,7 +30,7 @@ class CreateInstance(InstanceCall[str], frozen=True, array_like=True, tag="creat
 
 
 class DescribeInstance(InstanceCall[dict[str, Any]], frozen=True, array_like=True, tag="describe"):
-    """Answers `hosts.answers.description`."""
+    """Answers an instance's description, see `hosts.instance.answers.description`."""
 
     short: bool
 
@@ -39,9 +39,9 @@ class StepInstance(InstanceCall[bytes], frozen=True, array_like=True, tag="step"
     """Acts once; answers JSON.
 
     Attributes:
-        action: as it came in JSON.
-        at: when the request was whole, by the monotonic clock; None: just now.
-        call: names the request, so that it is carried out once.
+        action: the action as plain data from JSON.
+        at: the monotonic time when the request had arrived completely; None means now.
+        call: identifies the request, so that it is carried out once.
     """
 
     action: Any
@@ -58,7 +58,7 @@ class ResetInstance(InstanceCall[bytes], frozen=True, array_like=True, tag="rese
 
 
 class RenderInstance(InstanceCall[tuple[str, bytes]], frozen=True, array_like=True, tag="render"):
-    """Answers (media type, body)."""
+    """Renders an instance; answers (media type, body)."""
 
 
 class CloseInstance(InstanceCall[None], frozen=True, array_like=True, tag="close"):
@@ -66,11 +66,11 @@ class CloseInstance(InstanceCall[None], frozen=True, array_like=True, tag="close
 
 
 class SampleAction(InstanceCall[Any], frozen=True, array_like=True, tag="sample"):
-    """Answers a random action, as JSON."""
+    """Samples the action space; answers the action as plain data for JSON."""
 
 
 class CheckAction(InstanceCall[bool], frozen=True, array_like=True, tag="contains"):
-    """Answers whether the JSON `text` is an action."""
+    """Answers whether the JSON `text` is a valid action."""
 
     text: str
 
@@ -82,12 +82,12 @@ class MonitorInstance(InstanceCall[None], frozen=True, array_like=True, tag="mon
 
 
 class AttachStream(InstanceCall[None], frozen=True, array_like=True, tag="attach"):
-    """Agrees to take over an agent's socket, which comes next on the connection.
+    """Announces an agent's socket; once the host agrees, its descriptor is sent on the same connection.
 
     Attributes:
-        compression: "zstd", "lz4" or "".
-        handshake: what the host sends first.
-        early: what the agent sent with its request already.
+        compression: "zstd", "lz4" or "" for none.
+        handshake: the bytes that the host sends to the agent first.
+        early: bytes that the agent sent together with its HTTP request.
     """
 
     compression: str
@@ -96,7 +96,7 @@ class AttachStream(InstanceCall[None], frozen=True, array_like=True, tag="attach
 
 
 class DescribeSpaces(Request[dict[str, Any]], frozen=True, array_like=True, tag="spaces"):
-    """Answers `Catalogue.spaces`; no instance is needed."""
+    """Answers `Catalogue.spaces` without an instance."""
 
     env_id: str
     kwargs: dict[str, Any]
@@ -120,14 +120,14 @@ HostRequest = (
 
 
 class Placement(msgspec.Struct, frozen=True, array_like=True):
-    """The token of a new instance; not `new` for a repeated `Idempotency-Key`."""
+    """The token for an instance; `new` is False when the `Idempotency-Key` was used before."""
 
     token: str
     new: bool
 
 
 class HostAddress(msgspec.Struct, frozen=True, array_like=True):
-    """Where a host listens; or "", and the seconds after which to ask again."""
+    """The socket path of a host, or "" and the seconds to wait before asking again."""
 
     path: str
     wait: float = 0.0
@@ -137,8 +137,8 @@ class Loss(msgspec.Struct, frozen=True, array_like=True):
     """Why a host ended.
 
     Attributes:
-        culprit: whether it ended in a call of the instance that the question is about.
-        ended_by_us: whether the supervisor ended it.
+        culprit: whether it ended during a call of the instance in the request.
+        ended_by_us: whether the supervisor killed it.
     """
 
     culprit: bool
@@ -165,11 +165,11 @@ class PlaceInstance(Request[Placement], frozen=True, array_like=True, tag="place
     """Chooses the host of a new instance.
 
     Attributes:
-        kind: how its environment is made; "": in no time, so that it may share a host.
-        apart: it is to have a host of its own; else one is shared as soon as this kind was made quickly once.
-        key: an `Idempotency-Key` of the account's, for a creation with this `body`.
-        account: whose it is to be; 0: nobody's.
-        alone: its token alone is to let a bearer in.
+        kind: how its environment is made; "" if that is known to be quick, so that it may share a host.
+        apart: whether it must have its own host; if not, it shares one once this kind was made quickly.
+        key: the account's `Idempotency-Key` for a request with this `body`.
+        account: the instance's account, or 0 for none.
+        alone: whether its token alone gives access.
     """
 
     kind: str
@@ -181,33 +181,33 @@ class PlaceInstance(Request[Placement], frozen=True, array_like=True, tag="place
 
 
 class ReleaseInstance(Request[None], frozen=True, array_like=True, tag="release"):
-    """Frees the place of an instance that could not be made."""
+    """Frees the place of an instance that could not be created."""
 
     token: str
 
 
 class EnsureHost(Request[HostAddress], frozen=True, array_like=True, tag="ensure"):
-    """Starts a slot's host where there is none."""
+    """Starts a slot's host if it does not run; answers its address."""
 
     slot: str
 
 
 class ExplainLoss(Request[Loss], frozen=True, array_like=True, tag="death"):
-    """Asks why the slot's last host ended, and whether that was in a call of the instance."""
+    """Answers why the slot's last host ended, and whether that was during a call of the instance."""
 
     slot: str
     token: str
 
 
 class AdmitStream(Request[None], frozen=True, array_like=True, tag="admit_stream"):
-    """Counts a stream that is about to be opened, or refuses it."""
+    """Counts a stream that is about to be opened, or refuses it because of a limit."""
 
     slot: str
     account: int
 
 
 class AdmitStorage(Request[None], frozen=True, array_like=True, tag="admit_storage"):
-    """Refuses an account that keeps too much on the disk."""
+    """Refuses an account that has used up its storage quota."""
 
     account: int
 
@@ -219,11 +219,11 @@ class AddCounts(Request[None], frozen=True, array_like=True, tag="count"):
 
 
 class GetStatus(Request[Status], frozen=True, array_like=True, tag="status"):
-    """Asks for the supervisor's numbers."""
+    """Answers the supervisor's status."""
 
 
 class Stop(Request[None], frozen=True, array_like=True, tag="stop"):
-    """Drains and ends."""
+    """Drains the hosts and ends the supervisor."""
 
 
 SupervisorRequest = (
@@ -242,11 +242,11 @@ SupervisorRequest = (
 
 
 class ReportUse(msgspec.Struct, frozen=True, array_like=True, tag="report"):
-    """What a host did lately.
+    """What a host did since its last report.
 
     Attributes:
         streams: account → open streams.
-        counts: to be added to the counters.
+        counts: increments of the supervisor's counters.
     """
 
     streams: dict[int, int]
@@ -254,20 +254,20 @@ class ReportUse(msgspec.Struct, frozen=True, array_like=True, tag="report"):
 
 
 class NoteMaking(msgspec.Struct, frozen=True, array_like=True, tag="made"):
-    """How many seconds an environment of a kind took to be made."""
+    """How many seconds it took to make an environment of a kind."""
 
     kind: str
     seconds: float
 
 
 class NoteClosed(msgspec.Struct, frozen=True, array_like=True, tag="closed"):
-    """An instance was closed, or could not be made."""
+    """An instance was closed, or could not be created."""
 
     token: str
 
 
 class NoteLeaving(msgspec.Struct, frozen=True, array_like=True, tag="leaving"):
-    """The host is about to end by itself."""
+    """The host is about to exit on its own."""
 
 
 HostNotice = ReportUse | NoteMaking | NoteClosed | NoteLeaving

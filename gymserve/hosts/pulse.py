@@ -1,6 +1,6 @@
-"""The pulse: one page of memory that a host shares with the supervisor, to tell a slow call from a hung one.
+"""The pulse: a page of memory that a host shares with the supervisor, which detects hung calls with it.
 
-It survives the host, so it also tells in whose call a host died.
+The page survives the host, so it also shows which instance's call a host died in.
 """
 
 import contextlib
@@ -13,20 +13,20 @@ CALLS, INSTANCE = 0, 1
 
 
 def number(token: str) -> int:
-    """What stands for an instance in the pulse: never 0, which means that no call is under way."""
+    """The number of an instance in the pulse. It is never 0, which means that no call is under way."""
     return zlib.crc32(token.encode()) | 1 << 32
 
 
 @contextlib.contextmanager
 def watched(page: memoryview, instance: int) -> Iterator[None]:
-    """One call into an environment, of this instance; resets and steps write the same themselves, which is faster."""
-    around = page[INSTANCE]
+    """Marks a call into an instance's environment. Resets and steps write the page directly, which is faster."""
+    outer = page[INSTANCE]
     page[CALLS] += 1
     page[INSTANCE] = instance
     try:
         yield
     finally:
-        page[INSTANCE] = around
+        page[INSTANCE] = outer
 
 
 class Pulse:
@@ -37,14 +37,14 @@ class Pulse:
         self.page = memoryview(self._map).cast("Q")
 
     def keep(self) -> None:
-        """Leaves it out of what later forks of this process inherit.
+        """Excludes the page from later forks of this process.
 
-        An environment may fork, and the child come back from its call as well. It ends where it touches the pulse, which is the
-        next thing: before it writes into the journal.
+        An environment may fork, and then the child returns from the call too. It touches the pulse next, which ends it with
+        SIGSEGV before it can write to the journal.
         """
         if sys.platform == "linux":
             self._map.madvise(mmap.MADV_DONTFORK)
 
     def read(self) -> tuple[int, int]:
-        """(calls so far, number of the instance whose call is under way, or 0)."""
+        """Returns the number of calls so far, and the number of the instance whose call is under way or 0."""
         return self.page[CALLS], self.page[INSTANCE]

@@ -1,4 +1,4 @@
-"""The versions that a journal notes: of whatever decides what an environment answers."""
+"""The versions that a journal records: those of every package that can change an environment's answers."""
 
 import importlib.metadata
 import platform
@@ -14,8 +14,8 @@ SIMULATORS = ("ale-py", "box2d", "mujoco", "opensim")
 
 @cache
 def versions() -> dict[str, str]:
-    """Package → version; only those that are installed."""
-    found = {
+    """Package → version, for the installed packages."""
+    installed = {
         "gymserve": gymserve.__version__,
         "gymnasium": gymnasium.__version__,
         "numpy": np.__version__,
@@ -24,7 +24,7 @@ def versions() -> dict[str, str]:
     }
     for package in SIMULATORS:
         try:
-            found[package] = importlib.metadata.version(package)
+            installed[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return installed

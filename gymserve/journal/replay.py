@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gymserve.journal.records import Reset, Step, digest
-from gymserve.journal.snapshots import Leap
+from gymserve.journal.snapshots import Snapshot
 from gymserve.protocol import wire
 from gymserve.protocol.errors import NotReplayable
 from gymserve.protocol.spaces import Codec
@@ -32,23 +32,25 @@ class Playback:
         self.actions = actions
         self.alive = alive
 
-    def run(self, records: Sequence[Reset | Step], *, restore: bool, over: Leap | None = None) -> tuple[Any, ...]:
+    def run(
+        self, records: Sequence[Reset | Step], *, restore: bool, snapshot: Snapshot | None = None
+    ) -> tuple[Any, ...]:
         """What the last record's call answers: (observation, info) or (observation, reward, terminated, truncated, info).
 
         Args:
             records: the first one must be a reset.
             restore: set the random generators before a reset without a seed, as the record says.
-            over: the way over the steps up to a snapshot, after the reset.
+            snapshot: restored after the reset, instead of replaying the steps before it.
 
         Raises:
             NotReplayable: an answer differs from the record.
         """
         answer: tuple[Any, ...] = ()
         for index, record in enumerate(records):
-            if over is not None and 0 < index < over.position:
+            if snapshot is not None and 0 < index < snapshot.position:
                 continue
-            if over is not None and index == over.position:
-                over.apply(self.env)
+            if snapshot is not None and index == snapshot.position:
+                snapshot.restore(self.env)
             answer = self.play(record, restore=restore)
             if not self.agrees(record, answer):
                 raise NotReplayable(

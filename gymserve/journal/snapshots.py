@@ -1,9 +1,9 @@
-"""Snapshots: an episode's moment in a file, so that revival need not take all the steps that led there.
+"""Snapshots: the state of an environment in the middle of an episode, so that revival need not replay all steps before.
 
-They are for environments whose innermost one has `snapshot() -> plain data` and `restore(plain data)`, which takes an
-episode that was just reset on to where the snapshot was taken, to the bit. The last two are kept beside the journal, in
-`snapshot.0` and `snapshot.1`. They are a shortcut, not a record: the reset before and every step after one is replayed and
-compared all the same, and where that fails, the whole episode is.
+An environment supports them if its innermost one has `snapshot() -> plain data` and `restore(plain data)`. After a reset,
+`restore` must bring it to exactly the state in which the snapshot was taken. The last two snapshots are kept beside the
+journal, in `snapshot.0` and `snapshot.1`. They are only a shortcut: the reset before one and all steps after it are still
+replayed and compared, and if they differ, the whole episode is replayed.
 """
 
 import json
@@ -16,16 +16,16 @@ from gymnasium.wrappers import TimeLimit
 from gymserve.journal.episodes import Episode
 from gymserve.system import randomness
 
-EVERY_SECONDS = 0.5  # of stepping
+EVERY_SECONDS = 0.5  # time spent in steps between two snapshots
 NAMES = ("snapshot.0", "snapshot.1")
 
 
 class Snapshots:
-    """Writes them as an instance is stepped.
+    """Takes snapshots of an instance's environment while it is stepped.
 
     Args:
-        folder: the instance's.
-        env: an environment that `can_tell`.
+        folder: the instance's folder.
+        env: an environment that `supports_snapshots`.
     """
 
     def __init__(self, folder: Path, env: Any) -> None:
@@ -35,68 +35,68 @@ class Snapshots:
         self._number = 0
 
     def stepped(self, moves: int, digest: int, seconds: float) -> None:
-        """Notes a step that did not end its episode; takes a snapshot where enough time went into steps since the last.
+        """Counts a step that did not end its episode, and takes a snapshot if one is due.
 
         Args:
-            moves: resets and steps in the journal, this one included.
-            digest: of this step's observation.
-            seconds: that it took.
+            moves: the number of resets and steps in the journal, including this step.
+            digest: the digest of this step's observation.
+            seconds: the duration of this step.
         """
         self._seconds += seconds
         if self._seconds < EVERY_SECONDS:
             return
         self._seconds = 0.0
         self._number += 1
-        told = {
+        snapshot = {
             "moves": moves,
             "digest": digest,
             "elapsed": [limit._elapsed_steps for limit in _limits(self._env)],
             "randomness": randomness.state(),
             "state": self._env.unwrapped.snapshot(),
         }
-        (self._folder / NAMES[self._number % 2]).write_text(json.dumps(told))
+        (self._folder / NAMES[self._number % 2]).write_text(json.dumps(snapshot))
 
 
-class Leap(NamedTuple):
-    """The way over the first `position` records of an episode."""
+class Snapshot(NamedTuple):
+    """The state of an environment after the first `position` records of an episode."""
 
     position: int
     elapsed: list[int]
     randomness: Any
     state: Any
 
-    def apply(self, env: Any) -> None:
-        """Takes an environment that was just reset on to the snapshot."""
+    def restore(self, env: Any) -> None:
+        """Restores the state in an environment that was just reset."""
         env.unwrapped.restore(self.state)
         for limit, steps in zip(_limits(env), self.elapsed, strict=True):
             limit._elapsed_steps = steps
         randomness.restore(self.randomness)
 
 
-def can_tell(env: Any) -> bool:
-    """Whether an environment has snapshots."""
+def supports_snapshots(env: Any) -> bool:
+    """Whether an environment has the methods of snapshots."""
     return callable(getattr(env.unwrapped, "snapshot", None)) and callable(getattr(env.unwrapped, "restore", None))
 
 
-def leap(folder: Path, episodes: Sequence[Episode]) -> Leap | None:
-    """The farthest snapshot of the last episode that at least one step of it follows; None: there is none.
+def latest_snapshot(folder: Path, episodes: Sequence[Episode]) -> Snapshot | None:
+    """The latest snapshot of the last episode that is followed by at least one step, or None.
 
     Args:
-        folder: the instance's.
-        episodes: all of its.
+        folder: the instance's folder.
+        episodes: all episodes of the instance's journal.
     """
     before = sum(1 + len(each.steps) for each in episodes[:-1])
     episode = episodes[-1].moves
-    found = []
+    snapshots = []
     for name in NAMES:
         try:
-            told = json.loads((folder / name).read_text())
-            position = told["moves"] - before
-            if 1 < position < len(episode) and episode[position - 1].digest == told["digest"]:
-                found.append(Leap(position, told["elapsed"], told["randomness"], told["state"]))
+            data = json.loads((folder / name).read_text())
+            position = data["moves"] - before
+            if 1 < position < len(episode) and episode[position - 1].digest == data["digest"]:
+                snapshots.append(Snapshot(position, data["elapsed"], data["randomness"], data["state"]))
         except (OSError, ValueError, KeyError, TypeError):
-            continue  # it is not there, or was torn
-    return max(found, key=lambda each: each.position, default=None)
+            continue  # the file is missing or incomplete
+    return max(snapshots, key=lambda each: each.position, default=None)
 
 
 def discard(folder: Path) -> None:
@@ -106,7 +106,7 @@ def discard(folder: Path) -> None:
 
 
 def _limits(env: Any) -> Iterator[Any]:
-    """The wrappers that count an episode's steps, from the outermost on."""
+    """Yields the wrappers that count an episode's steps, the outermost first."""
     while env is not env.unwrapped:
         if isinstance(env, TimeLimit):
             yield env

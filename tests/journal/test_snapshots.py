@@ -1,4 +1,4 @@
-"""Snapshots are a shortcut that is never trusted further than the records that follow it."""
+"""Snapshots are a snapshot that is never trusted further than the records that follow it."""
 
 import json
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from gymnasium.wrappers import TimeLimit
 
 from gymserve.journal import Created, Playback, Reset, Step, episodes_of
 from gymserve.journal.records import digest
-from gymserve.journal.snapshots import EVERY_SECONDS, NAMES, Snapshots, can_tell, discard, leap
+from gymserve.journal.snapshots import EVERY_SECONDS, NAMES, Snapshots, discard, latest_snapshot, supports_snapshots
 from gymserve.protocol.errors import NotReplayable
 from gymserve.protocol.recipe import Recipe
 from gymserve.protocol.spaces import codec
@@ -69,7 +69,7 @@ class Story:
         created = Created(Recipe(env_id="Sum-v0", environment="Sum-v0"))
         episodes = episodes_of([created, *self.moves])
         playback = Playback(env, codec(env.observation_space), codec(env.action_space))
-        return env, playback.run(episodes[-1].moves, restore=True, over=leap(self.folder, episodes))
+        return env, playback.run(episodes[-1].moves, restore=True, over=latest_snapshot(self.folder, episodes))
 
 
 def test_only_what_follows_the_snapshot_is_played(tmp_path: Path) -> None:
@@ -170,4 +170,4 @@ def test_snapshots_can_be_discarded(tmp_path: Path) -> None:
 
 
 def test_who_has_none_is_not_asked() -> None:
-    assert can_tell(TimeLimit(Sum(), 5)) and not can_tell(gymnasium.make("CartPole-v1"))
+    assert supports_snapshots(TimeLimit(Sum(), 5)) and not supports_snapshots(gymnasium.make("CartPole-v1"))

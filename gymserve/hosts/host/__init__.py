@@ -1,1 +1,1 @@
-"""A host's process: an event loop over its instances' agents."""
+"""The host process: an event loop that serves the agents of its instances."""

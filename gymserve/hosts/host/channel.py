@@ -1,4 +1,4 @@
-"""A non-blocking socket in a host's event loop, which never buffers more than one reader's worth of answers."""
+"""A non-blocking socket in a host's event loop, with back-pressure: it stops reading while answers are unsent."""
 
 import select
 import socket
@@ -12,9 +12,9 @@ CHUNK = 1 << 16  # bytes received at once
 
 
 class Channel:
-    """Receives messages, answers them in order, and stops reading while its peer does not take the answers."""
+    """Receives messages and answers them in order; stops reading while its peer does not read the answers."""
 
-    looks = 0  # how often it pays to look for the peer's next message before sleeping
+    busy_polls = 0  # how many times to poll for the peer's next message before sleeping
 
     def __init__(self, loop: Loop, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -24,12 +24,12 @@ class Channel:
         self.closed = False
         self.ending = False  # close as soon as all is sent
         self._unsent = b""
-        self._waiting: deque[Any] = deque()  # messages that came while an answer could not be sent
+        self._waiting: deque[Any] = deque()  # messages that arrived while an answer could not be sent
         loop.channels[self.descriptor] = self
         loop.poll.register(self.descriptor, READ)
 
     def messages(self, data: bytes) -> list[Any]:
-        """The messages that `data` completes."""
+        """Returns the messages that `data` completes."""
         raise NotImplementedError
 
     def handle(self, message: Any) -> None:
@@ -37,7 +37,7 @@ class Channel:
         raise NotImplementedError
 
     def ready(self, events: int) -> None:
-        """The socket can be read or written, or has failed."""
+        """Handles a socket that is readable, writable or failed."""
         if self._unsent:
             self._flush()
             return
@@ -57,7 +57,7 @@ class Channel:
                 self.handle(message)
 
     def send(self, data: bytes, large: bytes = b"") -> None:
-        """Sends `data`, and `large` behind it without a copy, now or as soon as the peer takes it."""
+        """Sends `data` and then `large`, which is not copied, now or as soon as the socket is writable."""
         if self.closed:
             return
         if self._unsent:

@@ -1,4 +1,4 @@
-"""The event loop of a host: one thread, which waits for all of its sockets at once."""
+"""The event loop of a host: a single thread that polls all of its sockets."""
 
 import logging
 import os
@@ -11,14 +11,14 @@ from typing import Protocol
 TICK_SECONDS = 1.0
 
 
-class Waiting(Protocol):
-    """What a loop calls: something with a socket.
+class Pollable(Protocol):
+    """An object with a socket, which a loop calls when the socket is ready.
 
     Attributes:
-        looks: how often it pays to look for the next message before sleeping.
+        busy_polls: how many times to poll for the next message before sleeping.
     """
 
-    looks: int
+    busy_polls: int
 
     def ready(self, events: int) -> None: ...
 
@@ -30,34 +30,34 @@ class Loop:
 
     Attributes:
         channels: descriptor → channel.
-        now: the monotonic clock when the current channel became ready.
-        running: false ends the loop.
+        now: the monotonic time when the current channel became ready.
+        running: set to False to end the loop.
     """
 
     def __init__(self, log: logging.Logger) -> None:
         self.log = log
         self.poll = select.epoll()
-        self.channels: dict[int, Waiting] = {}
+        self.channels: dict[int, Pollable] = {}
         self.now = time.monotonic()
         self.running = True
 
     def run(self, tick: Callable[[], None]) -> None:
-        """Serves until it is stopped, by SIGTERM for example; calls `tick` each second."""
+        """Serves until `stop` or SIGTERM; calls `tick` every second."""
         signal.signal(signal.SIGTERM, lambda *_: self.stop())
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         channels = self.channels
         next_tick = self.now + TICK_SECONDS
-        looks = 0
+        busy_polls = 0
         while self.running:
-            ready, looks = self._ready(looks), 0
+            ready, busy_polls = self._ready(busy_polls), 0
             for descriptor, events in ready:
                 channel = channels.get(descriptor)
                 if channel is not None:
-                    looks = looks or channel.looks
+                    busy_polls = busy_polls or channel.busy_polls
                     self.now = time.monotonic()
                     try:
                         channel.ready(events)
-                    except BaseException:  # one agent's trouble must not become that of all
+                    except BaseException:  # one agent's failure must not affect the others
                         self.log.exception("a connection failed")
                         channel.close()
             if self.now >= next_tick or time.monotonic() >= next_tick:
@@ -66,22 +66,22 @@ class Loop:
                 tick()
 
     def stop(self) -> None:
-        """Ends the loop after what it is doing."""
+        """Ends the loop after the current event."""
         self.running = False
 
-    def _ready(self, looks: int) -> list[tuple[int, int]]:
-        """What can be read or written, as soon as something can.
+    def _ready(self, busy_polls: int) -> list[tuple[int, int]]:
+        """Waits for events: (descriptor, events) of each socket that is ready.
 
-        An agent on a stream that was just answered often asks again within microseconds: looking again a few times, and
-        letting others run in between, is much cheaper than being put to sleep and woken up on another core.
+        An agent on a stream often sends its next request within microseconds of an answer. Polling a few more times, and
+        yielding the core in between, is much cheaper than sleeping and waking up on another core.
         """
         poll = self.poll.poll
-        for _ in range(looks):
+        for _ in range(busy_polls):
             if ready := poll(0):
                 return ready
             os.sched_yield()
         return poll(TICK_SECONDS)
 
     def descriptors(self) -> list[int]:
-        """What it talks through."""
+        """All file descriptors of the loop."""
         return [self.poll.fileno(), *self.channels]

@@ -1,4 +1,4 @@
-"""A host: one process, one event loop, in which instances live."""
+"""A host: a process with one event loop, in which instances live."""
 
 import contextlib
 import logging
@@ -19,7 +19,7 @@ from gymserve.hosts.host.stream import Stream
 from gymserve.hosts.host.workers import Listener
 from gymserve.hosts.instance import answers, blame, questions, rendering, revival, twin
 from gymserve.hosts.instance.live import Instance
-from gymserve.hosts.instance.rate_limit import Paces
+from gymserve.hosts.instance.rate_limit import RateLimits
 from gymserve.hosts.instance.time_step import TimeStep
 from gymserve.hosts.link import encode
 from gymserve.hosts.messages import NoteClosed, NoteLeaving, NoteMaking
@@ -34,12 +34,12 @@ SWEEP_SECONDS = 60.0
 
 
 class Host:
-    """Makes, steps and revives the instances whose tokens start with `slot`.
+    """Creates, steps and revives the instances whose tokens start with `slot`.
 
     Args:
-        slot: this host's name; stays when its process is replaced.
-        listener: where gunicorn workers connect.
-        supervisor: the socket to the supervisor; its end is this process' end.
+        slot: the host's name, which it keeps when its process is replaced.
+        listener: the socket to which gunicorn workers connect.
+        supervisor: the connection to the supervisor; the host ends when it closes.
     """
 
     def __init__(
@@ -63,19 +63,19 @@ class Host:
         self.streams: dict[str, set[Stream]] = {}
         self._next_sweep = self.loop.now + SWEEP_SECONDS
         self._report = Report()
-        self._reported = self.loop.now
-        self.paces = Paces(settings)
-        self._home = os.getcwd()
+        self._reported_at = self.loop.now
+        self.rate_limits = RateLimits(settings)
+        self._directory = os.getcwd()
         self.child_processes = ChildProcesses(self.pulse)
-        self._looked = self.loop.now
-        self._spare: tuple[str, Any] | None = None  # a kind of environment, and one that was made already
+        self._tracked_at = self.loop.now
+        self._warm_environment: tuple[str, Any] | None = None  # an unused environment and its kind
         self.supervisor = Control(self.loop, supervisor)
         self.listener = Listener(self, listener)
 
     # --- the loop -------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Serves until the supervisor says stop, or is gone."""
+        """Serves until the supervisor stops the host or has ended."""
         self.loop.run(self._tick)
         self._drain()
 
@@ -83,9 +83,9 @@ class Host:
         for streams in list(self.streams.values()):
             for stream in list(streams):
                 stream.tick(self.settings.STREAM_PING_SECONDS)
-        self._tell()
-        self._look()
-        self._go_home()
+        self._report_use()
+        self._track_processes()
+        self._restore_directory()
         oldest = self.loop.now - self.settings.IDLE_SECONDS
         for instance in [one for one in self.instances.values() if one.used < oldest]:
             self.close(instance, f"idle for {self.settings.IDLE_SECONDS:g} s")
@@ -94,135 +94,140 @@ class Host:
                 self.close(instance, reason)
         if self.loop.now > self._next_sweep:
             self._next_sweep = self.loop.now + SWEEP_SECONDS
-            for token in folders.sweep(self.folder, self.settings.IDLE_SECONDS, slot=self.slot, but=self.instances):
+            for token in folders.sweep(self.folder, self.settings.IDLE_SECONDS, slot=self.slot, loaded=self.instances):
                 self.supervisor.send(encode(NoteClosed(token)))
 
-    def _tell(self) -> None:
-        """Tells the supervisor what was done lately."""
+    def _report_use(self) -> None:
+        """Reports to the supervisor what the instances did since the last report."""
         for instance in self.instances.values():
-            if instance.used >= self._reported:
+            if instance.used >= self._reported_at:
                 self._report.add(instance)
-        self._reported = self.loop.now
+        self._reported_at = self.loop.now
         if message := self._report.message(self.streams):
             self.supervisor.send(encode(message))
 
     def _drain(self) -> None:
-        """Tells the streams, and leaves each journal so that the next start goes on from it."""
+        """Ends the streams, and unloads the instances so that the next start revives them from their journals."""
         self.listener.close()
         for channel in list(self.loop.channels.values()):
             if isinstance(channel, Stream) and not channel.closed:
-                channel.bye(1012, "the server restarts: connect again")
-        self._tell()
+                channel.close_with(1012, "the server restarts: connect again")
+        self._report_use()
         for instance in self.instances.values():
             instance.unload()
 
-    def _look(self, *closed: str) -> None:
-        """Finds out which instances' environments have started processes lately."""
-        if self._spare is None:  # whose processes they may be
-            lately = [token for token, one in self.instances.items() if one.used >= self._looked]
+    def _track_processes(self, *closed: str) -> None:
+        """Finds the processes that environments have started, and the instances they belong to."""
+        if self._warm_environment is None:  # else new processes may be its own
+            lately = [token for token, one in self.instances.items() if one.used >= self._tracked_at]
             self.child_processes.update({*closed, *self.instances}, {*closed, *lately})
-            self._looked = self.loop.now
+            self._tracked_at = self.loop.now
 
     # --- instances ------------------------------------------------------------------------------------------------
 
-    def prepare(self, kind: str) -> None:
-        """Makes an environment before it is asked for. One that cannot be made is told of when it is.
+    def warm_up(self, kind: str) -> None:
+        """Makes an environment of this kind ahead of the request for it; a failure is only logged.
 
-        One whose constructor draws from the process' own random generators is made again with its seed when that is known.
+        An environment whose constructor draws from the process' random generators is discarded, because it must be made
+        with the seed of its instance.
         """
         try:
             with watched(self.pulse, number(kind)):
                 before, env = randomness.state(), self.catalogue.make(Recipe.of_kind(kind))
             if randomness.state() == before:
-                self._spare = kind, env
+                self._warm_environment = kind, env
             else:
                 close(env)
         except errors.GymserveError as error:
-            self.log.info("an environment cannot be prepared: %s", error)
+            self.log.info("cannot make an environment ahead of time: %s", error)
 
     def create(self, token: str, recipe: Recipe) -> Instance:
-        """Makes an instance by a recipe, to which its time and versions are added."""
-        if token in self.instances:  # a repeated call
+        """Creates an instance from a recipe, to which the time and the versions are added."""
+        if token in self.instances:  # a repeated request
             return self.instances[token]
         folder = self.folder / token
         if folder.exists():
             return self.load(token)
         recipe = recipe.replace(created=time.time(), versions=versions())
-        spare, self._spare = self._spare, None
-        env = spare[1] if spare is not None and spare[0] == recipe.kind else None
+        warm, self._warm_environment = self._warm_environment, None
+        env = warm[1] if warm is not None and warm[0] == recipe.kind else None
         limit = self.settings.JOURNAL_BYTES
-        self._go_home()
+        self._restore_directory()
         began = time.monotonic()
         with watched(self.pulse, number(token)):
-            made = revival.begin(token, folder, recipe, self.catalogue, limit=limit, pulse=self.pulse, env=env)
+            instance = revival.begin(token, folder, recipe, self.catalogue, limit=limit, pulse=self.pulse, env=env)
         if env is None:
             self.supervisor.send(encode(NoteMaking(recipe.kind, time.monotonic() - began)))
-        return self._adopt(made)
+        return self._register(instance)
 
-    def _adopt(self, instance: Instance) -> Instance:
-        instance.pace = self.paces.of(instance.token)
+    def _register(self, instance: Instance) -> Instance:
+        instance.rate_limit = self.rate_limits.of(instance.token)
         self.instances[instance.token] = instance
         return instance
 
     def load(self, token: str) -> Instance:
-        """The instance with this token; one that was lost with its process is revived from its journal.
+        """Returns the instance with this token, and revives it from its journal if its process was lost.
 
         Raises:
-            UnknownInstance: there is none.
+            UnknownInstance: no instance has this token.
         """
         instance = self.instances.get(token)
         if instance is None:
             folder = self.folder / token
             if not (folder / "journal").exists():
                 raise errors.UnknownInstance(f"Instance_id {token} unknown")
-            instance = self._adopt(revival.revive(token, folder, self.catalogue, self.settings, self.pulse))
+            instance = self._register(revival.revive(token, folder, self.catalogue, self.settings, self.pulse))
         instance.used = self.loop.now
         return instance
 
     def step(self, instance: Instance, action: Any, packed: Any, seq: int | None, at: float | None = None) -> TimeStep:
-        """Acts once, see `Instance.step`; `at`: when the request was whole, by the monotonic clock, if it was not just now."""
+        """Acts once, see `Instance.step`.
+
+        Args:
+            at: the monotonic time when the request had arrived completely; None means now.
+        """
         instance.used = self.loop.now
-        if instance.pace is not None:
-            instance.pace.take(instance.recipe.num_envs)
+        if instance.rate_limit is not None:
+            instance.rate_limit.consume(instance.recipe.num_envs)
         try:
             return instance.step(action, packed, seq, at)
         except errors.StorageFull:
-            self._forget(instance)
+            self._drop(instance)
             raise
         except errors.EnvironmentFailed:
-            self._forget(instance)
+            self._drop(instance)
             if instance.graded is not None:
                 blame.note(instance.folder)
             raise
 
     def step_json(self, instance: Instance, action: Any, call: int | None, at: float | None = None) -> TimeStep:
-        """Acts once, with an action as it came in JSON."""
+        """Acts once, with an action as plain data from JSON."""
         actions = instance.recorded.actions
         value = actions.from_json(action)
         return self.step(instance, value, actions.pack(value), call, at)
 
     def reset(self, instance: Instance, seed: Any, options: Any, call: int | None) -> TimeStep:
         """Starts an episode, see `Instance.reset`."""
-        options = answers.fitted_options(instance, seed, options)
+        options = answers.check_options(instance, seed, options)
         instance.used = self.loop.now
         try:
             return instance.reset(seed, options, call)
         except errors.StorageFull:
-            self._forget(instance)
+            self._drop(instance)
             raise
         except errors.EnvironmentFailed as error:
-            self._forget(instance)
-            if options:  # which are the caller's, and plain environments check them themselves
+            self._drop(instance)
+            if options:  # the caller's options are the likely cause, since plain environments check them themselves
                 raise errors.InvalidRequest(f"{error}, with these options") from error
             raise
 
     def render(self, instance: Instance) -> Any:
-        """The current state as the instance's render mode has it: pictures as PNG, of a vector instance a list of them.
+        """Renders the current state in the instance's render mode: a picture as PNG, or a list of them for a vector instance.
 
-        An instance without a render mode is drawn through a twin; of a vector instance only the first copy.
+        An instance without a render mode is drawn by a twin, which shows only the first copy of a vector instance.
 
         Raises:
-            Conflict: it cannot be drawn, or is not to be: a picture shows what sets a trial apart.
+            Conflict: the state cannot be drawn, or must not be, because the picture would show a trial's secret options.
         """
         instance.used = self.loop.now
         if instance.graded is not None and instance.graded.has_variants:
@@ -238,15 +243,15 @@ class Host:
         return [rendering.png(pixels) for pixels in state] if instance.recipe.is_vector else rendering.png(state)
 
     def ask(self, instance: Instance, name: Any, arguments: Any) -> Any:
-        """What the environment itself answers to a question of a wrapper's, see `hosts/instance/questions.py`."""
+        """Answers a wrapper's question to the environment itself, see `hosts/instance/questions.py`."""
         instance.used = self.loop.now
         with instance.recorded.watched():
             return questions.ask(instance, name, arguments)
 
     def close(self, instance: Instance, reason: str) -> None:
-        """Ends an instance; its journal moves among those of closed ones."""
+        """Ends an instance, and moves its folder to those of the closed ones."""
         del self.instances[instance.token]
-        with contextlib.suppress(errors.StorageFull):  # the folder's place says that it is closed
+        with contextlib.suppress(errors.StorageFull):  # the folder's location marks the instance as closed anyway
             instance.end(reason)
         instance.seal()
         folders.retire(instance.folder)
@@ -255,42 +260,48 @@ class Host:
             self.supervisor.send(encode(message))
         for stream in list(self.streams.get(instance.token, ())):
             if not stream.leaving:
-                stream.bye(1000, f"the instance was closed: {reason}")
+                stream.close_with(1000, f"the instance was closed: {reason}")
         self.supervisor.send(encode(NoteClosed(instance.token)))
-        self._unload(instance)  # last, since an environment may hang in it
+        self._unload(instance)  # last, because an environment may hang while it is closed
 
-    def _forget(self, instance: Instance) -> None:
-        """Drops an instance whose environment may be anywhere; the next call revives it from its journal."""
+    def _drop(self, instance: Instance) -> None:
+        """Drops an instance whose environment is in an unknown state; the next call revives it from its journal."""
         self.instances.pop(instance.token, None)
         self._report.add(instance)
         self._unload(instance)
 
     def _unload(self, instance: Instance) -> None:
-        """Closes its environment, and ends the processes that it started; its threads end with the last of its neighbours."""
+        """Closes an instance's environment and kills the processes that it started.
+
+        Threads cannot be killed, so a host with more than one thread ends after its last instance.
+        """
         instance.unload()
-        self._look(instance.token)
+        self._track_processes(instance.token)
         self.child_processes.release(instance.token)
         if not self.instances and self.loop.running and len(os.listdir("/proc/self/task")) > 1:
             self.supervisor.send(encode(NoteLeaving()))
             self.loop.stop()
 
-    def _go_home(self) -> None:
-        """Back to where all hosts stand, which an environment may have left; one that has its host to itself may."""
+    def _restore_directory(self) -> None:
+        """Returns a shared host to its working directory, in case an environment has changed it."""
         if self.slot[0] == "s":
-            os.chdir(self._home)
+            os.chdir(self._directory)
 
     # --- streams --------------------------------------------------------------------------------------------------
 
-    def joined(self, stream: Stream) -> None:
-        """A graded instance has one stream: a new one takes over from the one before."""
+    def stream_opened(self, stream: Stream) -> None:
+        """Registers a stream. A graded instance has only one: a new stream replaces the one before."""
         instance = self.instances.get(stream.token)
         if instance is not None and instance.graded is not None:
             for other in list(self.streams.get(stream.token, ())):
-                other.bye(1008, "another stream has taken over this graded instance")
+                other.close_with(1008, "another stream has taken over this graded instance")
         self.streams.setdefault(stream.token, set()).add(stream)
-        self._report.had_streams = True  # it may be gone before the next message: its place must come back all the same
+        self._report.had_streams = (
+            True  # so that the supervisor's count is corrected even if it closes before the report
+        )
 
-    def left(self, stream: Stream) -> None:
+    def stream_closed(self, stream: Stream) -> None:
+        """Forgets a stream."""
         streams = self.streams.get(stream.token, set())
         streams.discard(stream)
         if not streams:
@@ -298,7 +309,7 @@ class Host:
 
 
 class Control(Channel):
-    """The supervisor's end: when it closes, so does the host."""
+    """The connection to the supervisor: when it closes, the host stops."""
 
     def ready(self, events: int) -> None:
         self.loop.stop()

@@ -1,4 +1,4 @@
-"""What a host tells the supervisor each second: its open streams, and what its instances did since."""
+"""A host's report to the supervisor, once a second: its open streams, and what its instances did since the last one."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sized
@@ -11,14 +11,14 @@ PARTS = ("environment_seconds", "journal_seconds", "step_seconds")
 
 
 class Report:
-    """Counts by name; those of an environment are called `name:environment`."""
+    """Collects increments of counters by name. Those of an environment are named `name:environment`."""
 
     def __init__(self) -> None:
         self._counts: dict[str, float] = {}
         self.had_streams = False  # since the last message
 
     def add(self, instance: Instance) -> None:
-        """Counts what `instance` did since it was counted last."""
+        """Adds what `instance` did since it was last added."""
         now = (instance.recorded.timed, instance.journal.size, *instance.recorded.seconds)
         before, instance.counted = instance.counted, now
         names = ("steps", "journal_bytes", *PARTS)
@@ -28,10 +28,10 @@ class Report:
                 self._counts[key] = self._counts.get(key, 0.0) + new - old
 
     def message(self, streams: Mapping[str, Sized]) -> ReportUse | None:
-        """What there is to tell; None: nothing.
+        """Returns the report and starts a new one; None if there is nothing to report.
 
         Args:
-            streams: an instance's token → its streams.
+            streams: token → the instance's open streams.
         """
         if not (self._counts or streams or self.had_streams):
             return None

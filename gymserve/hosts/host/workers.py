@@ -1,4 +1,4 @@
-"""What gunicorn workers ask of a host, over a link."""
+"""The requests of gunicorn workers to a host, over links."""
 
 import select
 import socket
@@ -33,9 +33,9 @@ from gymserve.protocol.recipe import Recipe
 
 
 class Workers(Channel):
-    """One worker's connection: requests, answered in order.
+    """One worker's connection; its requests are answered in order.
 
-    A call that has not begun when the worker gives it up is not carried out: its agent is told to repeat it.
+    A call is not carried out if the worker gives it up before it begins, because the worker tells the agent to repeat it.
     """
 
     def __init__(self, host: Any, sock: socket.socket) -> None:
@@ -61,7 +61,7 @@ class Workers(Channel):
             answer = self._answer(message)
         except errors.GymserveError as error:
             failure = Failure.of(error)
-        except BaseException as error:  # the edge of the process: whatever an environment returned
+        except BaseException as error:  # the edge of the process: environments may return or raise anything
             self.host.log.exception("%s failed", message.verb)
             failure = Failure("EnvironmentFailed", [f"{message.verb} failed: {error_text(error)}"])
         self.send(encode(Reply(failure, answer)))
@@ -70,11 +70,11 @@ class Workers(Channel):
         host = self.host
         match request:
             case StepInstance():
-                instance = self._loaded(request.token)
+                instance = self._load(request.token)
                 time_step = host.step_json(instance, request.action, request.call, request.at)
                 return wire.write_json(answers.plain(time_step, instance))
             case ResetInstance():
-                instance = self._loaded(request.token)
+                instance = self._load(request.token)
                 time_step = host.reset(instance, request.seed, request.options, request.call)
                 return wire.write_json(answers.plain(time_step, instance))
             case CreateInstance():
@@ -98,12 +98,12 @@ class Workers(Channel):
                 with watched(host.pulse, number(request.env_id)):
                     return host.catalogue.spaces(request.env_id, request.kwargs)
 
-    def _loaded(self, token: str) -> Instance:
-        """An instance to act on; its revival may take longer than the worker waits."""
-        known = token in self.host.instances
+    def _load(self, token: str) -> Instance:
+        """Loads an instance to act on. Its revival may take longer than the worker waits; then the call is dropped."""
+        was_loaded = token in self.host.instances
         instance: Instance = self.host.load(token)
-        if not known and ended(self.socket):
-            raise errors.Unavailable("nobody waits for this call any more")
+        if not was_loaded and ended(self.socket):
+            raise errors.Unavailable("the worker has given up this call")
         return instance
 
     def _create(self, request: CreateInstance) -> str:
@@ -117,7 +117,7 @@ class Workers(Channel):
         instances = self.host.instances
         used = instances[request.token].used if request.token in instances else self.host.loop.now
         instance = self.host.load(request.token)
-        instance.used = used  # looking is not using
+        instance.used = used  # a description does not count as use
         return answers.description(instance, host=self.host.slot, now=self.host.loop.now, short=request.short)
 
     def _is_action(self, request: CheckAction) -> bool:
@@ -150,7 +150,7 @@ class Workers(Channel):
             compression=request.compression,
             limit=self.host.settings.MAX_FRAME_BYTES,
         )
-        self.host.joined(stream)
+        self.host.stream_opened(stream)
         self.send(encode(Reply(None, None)))
         stream.open(request.handshake, request.early)
 
@@ -158,7 +158,7 @@ class Workers(Channel):
 class Listener:
     """Accepts the workers' connections."""
 
-    looks = 0
+    busy_polls = 0
 
     def __init__(self, host: Any, sock: socket.socket) -> None:
         self.host, self.loop, self.socket = host, host.loop, sock

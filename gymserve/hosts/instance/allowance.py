@@ -1,4 +1,4 @@
-"""How long an agent may take over a graded instance: over each step with a bank for the overage, idle, and in all."""
+"""An allowance: how long the agent of a graded instance may take per step (with an overage bank), idle and in total."""
 
 import math
 import time
@@ -10,11 +10,11 @@ from gymserve.protocol import errors
 NAMES = ("step_seconds", "overage_seconds", "idle_seconds", "submission_seconds")
 
 
-def checked(allowance: Any) -> dict[str, float | None]:
-    """An allowance in order: any of `NAMES`, each a number of seconds or None for no limit.
+def parse_allowance(allowance: Any) -> dict[str, float | None]:
+    """Checks an allowance: any of `NAMES`, each a number of seconds or None for no limit.
 
     Raises:
-        InvalidRequest: it is none.
+        InvalidRequest: the allowance is malformed.
     """
     if not isinstance(allowance, dict) or not allowance.keys() <= set(NAMES):
         raise errors.InvalidRequest(f"allowance must be an object with some of {', '.join(NAMES)}")
@@ -25,12 +25,12 @@ def checked(allowance: Any) -> dict[str, float | None]:
 
 
 class Allowance:
-    """The clock of one instance.
+    """Tracks how much time the agent of one instance has left.
 
     Args:
-        age: how many seconds ago the instance was made.
-        bank: what is left of the overage; None: all of it.
-        answered: when the agent had its last answer, by the clock; None: just now.
+        age: how many seconds ago the instance was created.
+        bank: the remaining overage in seconds; None means all of it.
+        answered: the clock's time when the agent received its last answer; None means now.
     """
 
     def __init__(
@@ -51,11 +51,15 @@ class Allowance:
         self.counts = self._step_seconds is not None
 
     def answered(self) -> None:
-        """The agent has its answer, and thinks from now on."""
+        """Notes that the agent has received an answer: its time for the next step starts now."""
         self._answered = self._clock()
 
     def overdraws(self, at: float | None) -> bool:
-        """Whether the agent, whose request was whole at this time (None: just now), took something out of its bank."""
+        """Charges the bank for a late request, and returns whether it was late.
+
+        Args:
+            at: the clock's time when the request had arrived completely; None means now.
+        """
         assert self._step_seconds is not None
         over = (self._clock() if at is None else at) - self._answered - self._step_seconds
         self.bank -= max(0.0, over)

@@ -1,4 +1,4 @@
-"""What hosts answer, in each of the wire's forms: JSON over HTTP and in text frames, msgpack in binary frames."""
+"""The answers of hosts in each wire format: JSON over HTTP and in text frames, msgpack in binary frames."""
 
 import math
 from typing import Any
@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from gymserve.hosts.instance.live import Instance
-from gymserve.hosts.instance.questions import offered
+from gymserve.hosts.instance.questions import list_offers
 from gymserve.hosts.instance.time_step import EXHAUSTED, NO_INFO, TimeStep
 from gymserve.protocol import errors, wire
 from gymserve.protocol.spaces import describe, jsonable
@@ -16,7 +16,7 @@ _NO_INFO = msgspec.Raw(NO_INFO)
 
 
 def binary(time_step: TimeStep, seq: int | None) -> bytes:
-    """A time step as a binary frame's payload."""
+    """Encodes a time step as the payload of a binary frame."""
     info = _NO_INFO if time_step.info is NO_INFO else msgspec.Raw(time_step.info)
     if time_step.is_of_reset:
         return wire.pack((wire.RESET, seq, time_step.observation, info))
@@ -27,7 +27,7 @@ def binary(time_step: TimeStep, seq: int | None) -> bytes:
 
 
 def plain(time_step: TimeStep, instance: Instance) -> dict[str, Any]:
-    """A time step as the JSON object that HTTP and text frames answer."""
+    """Converts a time step to the JSON object of HTTP and text frames."""
     if time_step.step_type is EXHAUSTED:
         return {"observation": None, "info": {}}
     space = instance.recorded.observations
@@ -51,7 +51,7 @@ def plain(time_step: TimeStep, instance: Instance) -> dict[str, Any]:
 
 
 def rendered(state: Any) -> tuple[str, bytes]:
-    """A rendered state as HTTP answers it: (media type, body); of a vector instance's pictures the first."""
+    """Converts a rendered state to (media type, body) for HTTP. Of a vector instance's pictures, only the first is kept."""
     if isinstance(state, list) and state and isinstance(state[0], bytes):
         state = state[0]
     if isinstance(state, bytes):
@@ -61,12 +61,12 @@ def rendered(state: Any) -> tuple[str, bytes]:
     return "application/json", wire.write_json(jsonable(state))
 
 
-def fitted_options(instance: Instance, seed: Any, options: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The options of a reset, which goes with the instance.
+def check_options(instance: Instance, seed: Any, options: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Checks a reset's seed and options against the instance, and returns the options with `reset_mask` as an array.
 
     Raises:
-        InvalidRequest: it does not.
-        Conflict: only some copies are to be reset, and not all were before.
+        InvalidRequest: they do not fit the instance.
+        Conflict: the first reset is to reset only some of the copies.
     """
     if isinstance(seed, list):
         if not instance.recipe.is_vector:
@@ -82,7 +82,7 @@ def fitted_options(instance: Instance, seed: Any, options: dict[str, Any] | None
 
 
 def _mask(mask: Any, num_envs: int) -> np.ndarray:
-    """`reset_mask` of Gymnasium's disabled autoreset."""
+    """Parses the `reset_mask` of Gymnasium's disabled autoreset."""
     array = np.asarray(mask)
     if array.shape != (num_envs,) or not all(one in (0, 1) for one in array.tolist()):
         raise errors.InvalidRequest(f"reset_mask must be {num_envs} booleans")
@@ -92,7 +92,7 @@ def _mask(mask: Any, num_envs: int) -> np.ndarray:
 
 
 def description(instance: Instance, *, host: str, now: float, short: bool) -> dict[str, Any]:
-    """What `GET /v1/envs/<id>/` answers; `short` as of `spaces.describe`."""
+    """Describes an instance, for `GET /v1/envs/<id>/`; `short` is passed to `spaces.describe`."""
     recipe, recorded, env = instance.recipe, instance.recorded, instance.recorded.env
     timed = max(1, recorded.timed)
     names = ("environment", "journal", "total")
@@ -113,7 +113,7 @@ def description(instance: Instance, *, host: str, now: float, short: bool) -> di
         "max_episode_steps": getattr(spec, "max_episode_steps", None),
         "reward_threshold": getattr(spec, "reward_threshold", None),
         "autoreset_mode": recipe.autoreset_mode,
-        "offers": offered(instance),
+        "offers": list_offers(instance),
         "age_seconds": round(max(0.0, recipe.age()), 3),
         "idle_seconds": round(max(0.0, now - instance.used), 3),
         "steps": recorded.steps,

@@ -1,6 +1,6 @@
-"""Whose call ended an instance's environment: noted in the instance's folder, and read when it is revived.
+"""Blame: a note in an instance's folder that its agent's own call ended its environment. Revival reads it.
 
-Nobody is to blame for what the system, an operator or a neighbour ended: then the note is taken away.
+The note is removed when the system, an operator or another instance ended the host.
 """
 
 import contextlib
@@ -11,19 +11,19 @@ _FILE = "blame"
 
 
 def note(folder: Path) -> None:
-    """A call of its own agent ended the environment, just now."""
-    with contextlib.suppress(OSError):  # a full disk: it counts as lost by the server
+    """Notes that a call of the agent has just ended the environment."""
+    with contextlib.suppress(OSError):  # if the disk is full, the trial counts as lost by the server
         (folder / _FILE).write_text(repr(time.monotonic()))
 
 
 def clear(folder: Path) -> None:
-    """Somebody else did."""
+    """Removes the note, if there is one."""
     with contextlib.suppress(OSError):
         (folder / _FILE).unlink(missing_ok=True)
 
 
-def taken(folder: Path) -> float | None:
-    """When the agent's own call ended it, by the monotonic clock; None: it did not. Asked once."""
+def pop(folder: Path) -> float | None:
+    """Removes the note and returns its monotonic time, or None if there is no note."""
     try:
         return min(float((folder / _FILE).read_text()), time.monotonic())
     except (OSError, ValueError):

@@ -1,6 +1,6 @@
 """A graded instance: its resets go through a plan of trials, each on a fresh environment with its secret seed.
 
-created ──reset──▶ trial 1 ──reset──▶ trial 2 … trial n ──reset──▶ over: reset answers no observation, a step is refused
+created ──reset──▶ trial 1 ──reset──▶ trial 2 … trial n ──reset──▶ over: resets return no observation, steps are refused
 """
 
 import contextlib
@@ -11,7 +11,7 @@ from typing import Any
 
 from gymserve.environments.foreign import one_line
 from gymserve.hosts.instance.allowance import Allowance
-from gymserve.hosts.instance.recorded import DONE, RUNNING, Recorded
+from gymserve.hosts.instance.recorded import DONE, RUNNING, RecordedEnvironment
 from gymserve.hosts.instance.time_step import LAST, NO_INFO, TimeStep, ending, exhausted
 from gymserve.hosts.instance.trials import Secrets
 from gymserve.journal import Episode, records
@@ -23,33 +23,33 @@ FAILED = f"{records.FAILED}: the reward is not finite"
 _FAILED_INFO = "the reward is not finite: the trial has failed"
 
 
-class Graded:
+class GradedEnvironment:
     """Wraps a recorded environment whose recipe has trials, with the same methods.
 
     Args:
         make: makes the environment of a recipe.
-        kept: the records of its journal, when it is revived.
-        blamed: when a call of its agent ended its environment; None: none did.
+        history: the records of the journal, for an instance that is revived.
+        blamed: the monotonic time when a call of the agent ended the environment, or None if none did.
     """
 
     def __init__(
         self,
-        recorded: Recorded,
+        recorded: RecordedEnvironment,
         *,
         make: Callable[[Recipe], Any],
-        kept: Sequence[records.Record] = (),
+        history: Sequence[records.Record] = (),
         blamed: float | None = None,
     ) -> None:
-        ended = [record for record in kept if isinstance(record, records.Ended)]
-        spent = [record.left for record in kept if isinstance(record, records.Spent)]
+        ended = [record for record in history if isinstance(record, records.Ended)]
+        spent = [record.left for record in history if isinstance(record, records.Spent)]
         recipe = recorded.recipe
         self.recorded = recorded
         self.make = make
         self.plan = recipe.trials
         self._ended = {each.trial: each for each in ended if each.kind != records.BROKEN}
         self._broken = {each.trial for each in ended if each.kind == records.BROKEN}
-        self._untouched = True  # the environment was made for the next trial, and not reset yet
-        self._before = 0  # steps in the trials before this one
+        self._is_fresh = True  # whether the environment was made for the next trial and not reset yet
+        self._steps_before = 0  # in the trials before the current one
         self._secrets: Secrets | None = None
         self._blamed = blamed
         self._allowance = Allowance(
@@ -58,13 +58,13 @@ class Graded:
 
     @property
     def progress(self) -> dict[str, Any]:
-        """The trial is `trial` of `trials`; 0 before the first one."""
-        trial, steps = self.recorded.episode, self.recorded.steps - self._before
+        """The current trial (0 before the first reset), the number of trials, and the steps in the current one."""
+        trial, steps = self.recorded.episode, self.recorded.steps - self._steps_before
         return {"trial": trial, "trials": len(self.plan), "trial_steps": steps, "trials_over": self.is_over}
 
     @property
     def has_variants(self) -> bool:
-        """Whether its trials have options or arguments of their own, which are secret."""
+        """Whether trials have their own options or kwargs, which are secret."""
         return any(trial.options or trial.kwargs for trial in self.plan)
 
     @property
@@ -73,7 +73,7 @@ class Graded:
         return self.recorded.state is DONE and self.recorded.episode == len(self.plan)
 
     def expired(self, now: float, used: float) -> str:
-        """Why it is to be closed though it was `used` within IDLE_SECONDS; "" if it is not."""
+        """The reason to close an instance that was last `used` then, or "" if its allowance lets it live on."""
         if now > self._allowance.deadline:
             return "its time is up"
         if now - used > self._allowance.idle_seconds:
@@ -81,12 +81,12 @@ class Graded:
         return ""
 
     def reset(self, seed: Any, options: Any, call: int | None) -> TimeStep:
-        """Starts the next trial, whatever seed and options are asked for; ends the one under way as it stands.
+        """Ends the current trial and starts the next one. The plan's seed and options replace the requested ones.
 
-        After the last trial the answer has no observation, and nothing changes any more.
+        After the last trial the answer has no observation, and nothing changes.
 
         Raises:
-            EnvironmentFailed: the environment could not be made, or raised an error. The trial before goes on.
+            EnvironmentFailed: the environment could not be made, or raised an error. The current trial goes on.
             StorageFull: the journal has no room.
         """
         recorded = self.recorded
@@ -98,24 +98,24 @@ class Graded:
         trial = self.plan[recorded.episode]
         cut = recorded.state is RUNNING
         try:
-            self._renew()
-            self._untouched = False
+            self._adopt_fresh_environment()
+            self._is_fresh = False
             time_step = recorded.reset(trial.seed, trial.options, call)
         except errors.EnvironmentFailed as error:
             self._note_broken(error)
             raise _redacted(error) from None
-        self._before = recorded.steps
+        self._steps_before = recorded.steps
         self._secrets = Secrets(trial)
         if cut:
             self._sync()
         self._allowance.answered()
-        return time_step.replace_info(self._secrets.filtered(time_step.info))
+        return time_step.replace_info(self._secrets.redact(time_step.info))
 
     def step(self, action: Any, packed_action: Any, call: int | None, at: float | None = None) -> TimeStep:
-        """As of a plain instance; a reward that is not finite ends the trial, and so does an agent that takes too long.
+        """Acts once, like a plain instance. A reward that is not finite and an agent that is too slow end the trial.
 
         Args:
-            at: when the request was whole, by the monotonic clock; None: just now.
+            at: the monotonic time when the request had arrived completely; None means now.
         """
         recorded, allowance = self.recorded, self._allowance
         if allowance.counts and recorded.state is RUNNING and allowance.overdraws(at):
@@ -129,7 +129,7 @@ class Graded:
         except errors.EnvironmentFailed as error:
             raise _redacted(error) from None
         if time_step.info is not NO_INFO and self._secrets is not None:
-            info = self._secrets.filtered(time_step.info)
+            info = self._secrets.redact(time_step.info)
             if info is not time_step.info:
                 time_step = time_step.replace_info(info)
         if not isfinite(time_step.reward):
@@ -142,34 +142,33 @@ class Graded:
         return time_step
 
     def seal(self) -> None:
-        """Leaves the journal whole, and on the disk."""
+        """Syncs the journal to the disk and closes it."""
         with contextlib.suppress(OSError):
             self.recorded.journal.sync()
         self.recorded.seal()
 
-    def recall(self, episodes: Sequence[Episode], answer: tuple[Any, ...]) -> TimeStep | None:
-        """Takes over what the journal says, see `Recorded.recall`."""
+    def restore(self, episodes: Sequence[Episode], answer: tuple[Any, ...]) -> TimeStep | None:
+        """Restores the state from the journal, see `RecordedEnvironment.restore`."""
         recorded = self.recorded
-        time_step = recorded.recall(episodes, answer)
-        self._untouched = False
+        time_step = recorded.restore(episodes, answer)
+        self._is_fresh = False
         episode, number = episodes[-1], recorded.episode
         self._secrets = Secrets(self.plan[number - 1])
-        self._before = recorded.steps - len(episode.steps)
+        self._steps_before = recorded.steps - len(episode.steps)
         has_failed = bool(episode.steps) and not isfinite(episode.steps[-1].reward)
         if time_step is not None:
-            time_step = time_step.replace_info(self._secrets.filtered(time_step.info))
+            time_step = time_step.replace_info(self._secrets.redact(time_step.info))
             time_step = _as_failed(time_step) if has_failed else time_step
         if has_failed or episode.is_over or number in self._ended:
             recorded.state = DONE
-        if (
-            recorded.lost and recorded.state is not DONE
-        ):  # now: its agent need not reset it, and may close it or be gone
+        if recorded.lost and recorded.state is not DONE:
+            # The trial ends now and not at the next reset, because the agent may close the instance or be gone.
             kind = records.LOST if self._blamed is None else records.CRASHED
             self._end(f"{kind}: {recorded.lost}", None)
         return time_step
 
     def why_not_running(self) -> str:
-        """Why a step is refused."""
+        """The reason why a step is refused."""
         recorded = self.recorded
         if self.is_over:
             return f"the {len(self.plan)} trials are over"
@@ -182,16 +181,16 @@ class Graded:
             return "the trial is over, because a step took too long: reset the instance"
         return "the trial is over: reset the instance"
 
-    def _renew(self) -> None:
-        """A fresh environment for the next trial."""
-        if self._untouched:
+    def _adopt_fresh_environment(self) -> None:
+        """Makes a fresh environment for the next trial, unless the present one is fresh."""
+        if self._is_fresh:
             return
         self.recorded.free()
         with self.recorded.watched():
-            self.recorded.adopt(self.make(self.recorded.recipe.for_trial(self.recorded.episode)))
+            self.recorded.use_environment(self.make(self.recorded.recipe.for_trial(self.recorded.episode)))
 
     def _end(self, reason: str, call: int | None) -> None:
-        """Notes that the trial under way is over, unless that was noted."""
+        """Records the end of the current trial, unless it was recorded before."""
         trial = self.recorded.episode
         if trial not in self._ended:
             ended = records.Ended(trial, reason, call, time.time())
@@ -201,7 +200,7 @@ class Graded:
         self.recorded.state = DONE
 
     def _note_broken(self, error: errors.EnvironmentFailed) -> None:
-        """Notes that the next trial could not begin, which is no fault of the agent's; it may ask again."""
+        """Records that the next trial could not begin. The agent is not at fault and may reset again."""
         trial = self.recorded.episode + 1
         if trial not in self._broken:
             self._broken.add(trial)
@@ -221,7 +220,7 @@ def _as_failed(time_step: TimeStep) -> TimeStep:
 
 
 def _redacted(error: errors.EnvironmentFailed) -> errors.EnvironmentFailed:
-    """The same without the environment's own words, which may tell the seed or the options."""
+    """The same error without the environment's own message, which may contain the seed or the options."""
     return type(error)(f"the environment raised {_cause(error)}; the trial is as it was before this call")
 
 

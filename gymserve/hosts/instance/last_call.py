@@ -1,4 +1,4 @@
-"""The last call of an instance: it answers a repeated request, so that each request is carried out once."""
+"""The last call of an instance and its answer, which is returned again when the request is repeated."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ from gymserve.protocol import errors
 
 
 class LastCall:
-    """What was last asked and answered.
+    """The last request and its answer.
 
     Attributes:
         call: a client's `seq` (0 and up), a worker's own request id (negative), or None.
-        request: the packed action of a step; (seed, packed options) of a reset.
-        time_step: the answer; None before the first call.
+        request: the packed action of a step, or (seed, packed options) of a reset.
+        time_step: the answer, or None before the first call.
         seq: the last `seq` of a client.
     """
 
@@ -25,23 +25,23 @@ class LastCall:
         self.seq: int | None = None
 
     def note(self, call: int | None, request: Any, time_step: TimeStep) -> TimeStep:
-        """Keeps an answer, and returns it."""
+        """Stores an answer and returns it."""
         self.call, self.request, self.time_step = call, request, time_step
         if call is not None and call >= 0:
             self.seq = call
         return time_step
 
     def skip(self, call: int | None) -> None:
-        """Counts a call that changed nothing: the last one that did still answers its repetitions."""
+        """Counts a call that changed nothing. The stored answer stays that of the last call that did."""
         if call is not None and call >= 0 and (self.seq is None or call == self.seq + 1):
             self.seq = call
 
     def answer(self, call: int, request: Any) -> TimeStep | None:
-        """The answer to a repeated call; None if it is the next one.
+        """Returns the answer to a repeated call, or None if the call is the next one.
 
         Raises:
             OutOfSequence: `call` is a `seq` that is neither the last nor the next one.
-            KeyReused: it is the last one, for another request.
+            KeyReused: `call` is the last one, but the request is another.
         """
         if self.time_step is not None and self.call == call:
             if call >= 0 and not self._is_same(request):
@@ -52,7 +52,7 @@ class LastCall:
         return None
 
     def _is_same(self, request: Any) -> bool:
-        """Whether a request equals the last one; no seed equals the seed that was drawn for it."""
+        """Whether a request equals the last one. A reset without a seed equals one with the seed that was drawn for it."""
         if isinstance(request, tuple) and self.time_step is not None and self.time_step.is_of_reset:
             seed, options = request
             return options == self.request[1] and seed in (None, self.request[0])

@@ -1,4 +1,4 @@
-"""What wrappers and training algorithms ask of an environment itself, beside Gymnasium's own methods."""
+"""Questions: attributes and methods of an environment that wrappers and training algorithms use besides Gymnasium's own."""
 
 import json
 from typing import Any
@@ -18,33 +18,33 @@ ASKABLE = (
     "ale.getScreenGrayscale",
     "ale.getScreenRGB",
 )
-"""Attributes of `env.unwrapped`. None changes the environment, so they stand in no journal."""
+"""Attributes of `env.unwrapped`. None of them changes the environment, so journals do not record their use."""
 _NOT_IN_TRIALS = ("np_random", "compute_reward")
 
 
-def offered(instance: Instance) -> list[str]:
-    """Which of `ASKABLE` an instance's environment has; a trial tells neither its luck nor its rewards in advance."""
+def list_offers(instance: Instance) -> list[str]:
+    """The names in `ASKABLE` that an instance answers. Graded ones hide those that would reveal randomness or rewards."""
     if instance.recipe.is_vector:
         return []
     names = [name for name in ASKABLE if name not in _NOT_IN_TRIALS or not instance.recipe.is_graded]
-    return [name for name in names if name == "np_random" or _found(instance.recorded.env, name) is not None]
+    return [name for name in names if name == "np_random" or _attribute(instance.recorded.env, name) is not None]
 
 
 def ask(instance: Instance, name: Any, arguments: Any) -> Any:
-    """The answer to one question: an attribute's value, or what it answers to `arguments`.
+    """Answers one question: an attribute's value, or the result of calling it with `arguments`.
 
     Raises:
-        InvalidRequest: the environment does not offer it.
-        EnvironmentFailed: it raised an error, or answered what cannot be sent.
+        InvalidRequest: the instance does not offer this name.
+        EnvironmentFailed: the environment raised an error, or the answer cannot be encoded.
     """
-    if name not in (names := offered(instance)) or not isinstance(arguments, list):
+    if name not in (names := list_offers(instance)) or not isinstance(arguments, list):
         offers = ", ".join(names) or "nothing"
         raise errors.InvalidRequest(f"{name!r:.50} cannot be asked of this instance, which offers {offers}")
     if name == "np_random":
         return _state(instance.recorded.env)
-    found = _found(instance.recorded.env, name)
+    attribute = _attribute(instance.recorded.env, name)
     try:
-        answer = found(*arguments) if callable(found) else found
+        answer = attribute(*arguments) if callable(attribute) else attribute
         wire.pack(wire.typed(answer))
     except BaseException as error:
         raise failure(error) from error
@@ -52,17 +52,18 @@ def ask(instance: Instance, name: Any, arguments: Any) -> Any:
 
 
 def _state(env: Any) -> str | None:
-    """The state of an environment's random generator as JSON; None if it has none, or another than Gymnasium's."""
-    bits = getattr(_found(env, "_np_random"), "bit_generator", None)
+    """The state of an environment's random generator as JSON, or None if it has none of Gymnasium's type."""
+    bits = getattr(_attribute(env, "_np_random"), "bit_generator", None)
     return json.dumps(bits.state) if type(bits) is np.random.PCG64 else None
 
 
-def _found(env: Any, name: str) -> Any:
+def _attribute(env: Any, name: str) -> Any:
+    """Resolves a dotted name on `env.unwrapped`; None if a part is missing or raises an error."""
     part = getattr(env, "unwrapped", None)
     try:
         for each in name.split("."):
             part = getattr(part, each, None)
-    except BaseException as error:  # a property of the environment's
+    except BaseException as error:  # a property may raise anything
         pass_on_interrupt(error)
         return None
     return part

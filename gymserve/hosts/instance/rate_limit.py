@@ -1,4 +1,4 @@
-"""How fast an account may step, over all of its instances in all hosts."""
+"""Rate limits on accounts' steps, over all of their instances in all hosts."""
 
 from pathlib import Path
 
@@ -7,23 +7,28 @@ from gymserve.protocol.errors import TooFast
 from gymserve.settings import Settings
 from gymserve.system.rates import Rates
 
-LEASES = 50  # a second: a host takes an account's steps by the batch, since asking costs as much as a step
+LEASES = 50  # per second: a host reserves steps in batches, because one access to `Rates` costs as much as a step
 
 
-class Pace:
-    """One account's steps in one host."""
+class RateLimit:
+    """The rate limit of one account's steps in one host."""
 
     def __init__(self, rates: Rates, account: int, rate: float) -> None:
         self._rates, self._account, self._rate = rates, account, rate
         self._left = 0.0
 
-    def take(self, steps: int) -> None:
-        """Raises: TooFast: these steps come too soon; nothing was taken."""
+    def consume(self, steps: int) -> None:
+        """Counts steps against the limit.
+
+        Raises:
+            TooFast: the steps exceed the rate; none is counted.
+        """
         if self._left < steps:
-            self._left += self._leased(steps)
+            self._left += self._lease(steps)
         self._left -= steps
 
-    def _leased(self, steps: int) -> float:
+    def _lease(self, steps: int) -> float:
+        """Reserves a batch of steps, or at least as many as are needed now."""
         lacking = steps - self._left
         wait = 0.0
         for units in (max(self._rate / LEASES, lacking), lacking):
@@ -35,19 +40,19 @@ class Pace:
         raise TooFast(f"the account may step STEPS_PER_SECOND = {self._rate:g} times: wait {wait:.3f} s", wait)
 
 
-class Paces:
-    """The accounts' paces in one host; none where the settings have no limit."""
+class RateLimits:
+    """The rate limits of all accounts in one host; there are none if the settings have no limit."""
 
     def __init__(self, settings: Settings) -> None:
         self._rate = float(settings.STEPS_PER_SECOND)
         self._rates = Rates(Path(settings.DATA) / "rates") if self._rate else None
-        self._paces: dict[int, Pace] = {}
+        self._by_account: dict[int, RateLimit] = {}
 
-    def of(self, token: str) -> Pace | None:
-        """The pace of the account that `token` names."""
+    def of(self, token: str) -> RateLimit | None:
+        """The rate limit of the account that `token` names, or None if it has none."""
         account = folders.owner_of(token)
         if self._rates is None or not account:
             return None
-        if account not in self._paces:
-            self._paces[account] = Pace(self._rates, account, self._rate)
-        return self._paces[account]
+        if account not in self._by_account:
+            self._by_account[account] = RateLimit(self._rates, account, self._rate)
+        return self._by_account[account]

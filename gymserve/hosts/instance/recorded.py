@@ -1,4 +1,4 @@
-"""A recorded environment: each of its resets and steps is in the journal before anybody has the answer."""
+"""A recorded environment: each reset and step is in the journal before its answer is sent."""
 
 import contextlib
 import logging
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gymserve.environments.foreign import check_reset, close, failure
-from gymserve.hosts.instance.rendering import pictures, without_pictures
+from gymserve.hosts.instance.rendering import render_other, render_pictures
 from gymserve.hosts.instance.time_step import (
     LAST,
     NO_INFO,
@@ -25,7 +25,7 @@ from gymserve.hosts.instance.time_step import (
 )
 from gymserve.hosts.pulse import CALLS, INSTANCE, number, watched
 from gymserve.journal import Episode, Journal, records, replay
-from gymserve.journal.snapshots import Leap, Snapshots, can_tell, leap
+from gymserve.journal.snapshots import Snapshot, Snapshots, latest_snapshot, supports_snapshots
 from gymserve.protocol import errors
 from gymserve.protocol.recipe import Recipe
 from gymserve.protocol.spaces import codec
@@ -33,19 +33,19 @@ from gymserve.protocol.spaces import codec
 CREATED, RUNNING, DONE = "created", "running", "done"
 
 
-class Recorded:
-    """An instance's environment, and where in its episodes it is.
+class RecordedEnvironment:
+    """An instance's environment and its state: the current episode, the number of steps, and the journal.
 
     Args:
-        folder: the instance's.
-        env: the environment, or vector environment if the recipe is one of those.
+        folder: the instance's folder.
+        env: the environment, which is a vector environment if the recipe says so.
         pulse: the host's page of memory (see `hosts/pulse.py`).
 
     Attributes:
         lost: why the last episode could not be revived, or "".
-        finished: which copies wait for their reset, where the agent is to ask for it.
-        timed: steps since this process has the instance.
-        seconds: what these took in the environment, in the journal, and in all.
+        finished: the copies that wait for a reset, if autoreset is disabled.
+        timed: the number of steps since this process loaded the instance.
+        seconds: the time of these steps in the environment, in the journal, and in total.
     """
 
     def __init__(
@@ -64,20 +64,20 @@ class Recorded:
         self.seconds = [0.0, 0.0, 0.0]
         self.batch = recipe.is_vector
         self.finished = np.zeros(recipe.num_envs, bool) if recipe.autoreset_mode == "Disabled" else None
-        self.adopt(env)
+        self.use_environment(env)
 
-    def adopt(self, env: Any) -> None:
-        """Goes on with `env`."""
+    def use_environment(self, env: Any) -> None:
+        """Replaces the environment by `env`."""
         self.env = env
-        has_snapshots = not self.batch and not self.recipe.wrappers and can_tell(env)  # wrappers' state is in none
-        self.snapshots = Snapshots(self.folder, env) if has_snapshots else None
+        is_plain = not self.batch and not self.recipe.wrappers  # snapshots hold no state of wrappers
+        self.snapshots = Snapshots(self.folder, env) if is_plain and supports_snapshots(env) else None
         self.actions = codec(env.action_space)
         self.observations = codec(env.observation_space)
 
     def reset(self, seed: Any, options: dict[str, Any] | None, call: int | None) -> TimeStep:
         """Starts an episode.
 
-        The first reset without a seed gets one drawn here, so that every episode can be replayed.
+        A first reset without a seed gets a random one, so that every episode can be replayed.
 
         Raises:
             EnvironmentFailed: the environment raised an error.
@@ -95,7 +95,7 @@ class Recorded:
             check_reset(answer)
             observation, info = answer
             packed, packed_info = self.observations.pack(observation), pack_info(info)
-        except BaseException as error:  # the environment's own; a host ignores SIGINT
+        except BaseException as error:  # raised by the environment; hosts ignore SIGINT
             raise failure(error) from error
         finally:
             pulse[INSTANCE] = 0
@@ -108,7 +108,7 @@ class Recorded:
         return restart(packed, packed_info)
 
     def step(self, action: Any, packed_action: Any, call: int | None, at: float | None = None) -> TimeStep:
-        """Acts once; `action` is in the action space, and `packed_action` is the same, packed. `at` is for `Graded`.
+        """Acts once. `action` is in the action space; `packed_action` is its packed form; only `GradedEnvironment` uses `at`.
 
         Raises:
             Conflict: there was no reset yet, or the episode is over.
@@ -126,11 +126,11 @@ class Recorded:
             stepped = time.perf_counter()
             packed, packed_info = self.observations.pack(observation), pack_info(info) if info else NO_INFO
             if self.batch:
-                reward = np.array(reward, np.float64)  # copies: some environments write into theirs at the next step
+                reward = np.array(reward, np.float64)  # a copy, because some environments reuse their arrays
                 terminated, truncated = np.array(terminated, bool), np.array(truncated, bool)
             else:
                 reward, terminated, truncated = float(reward), bool(terminated), bool(truncated)
-        except BaseException as error:  # the environment's own; a host ignores SIGINT
+        except BaseException as error:  # raised by the environment; hosts ignore SIGINT
             raise failure(error) from error
         finally:
             pulse[INSTANCE] = 0
@@ -152,7 +152,7 @@ class Recorded:
             self._note_finished(None, terminated | truncated)
         self._note_times(began, stepped, answered)
         if self.snapshots is not None and self.state is RUNNING:
-            self._keep(digest, stepped - began)
+            self._take_snapshot(digest, stepped - began)
         return time_step
 
     def _note_times(self, began: float, stepped: float, answered: float) -> None:
@@ -163,35 +163,34 @@ class Recorded:
         seconds[2] += now - began
 
     def render(self) -> Any:
-        """The current state as the render mode has it; a picture is (height, width, 3) uint8, of a vector instance one
-        for each copy.
+        """Renders the current state. A picture is (height, width, 3) uint8; a vector instance has one for each copy.
 
         Raises:
-            EnvironmentFailed: the environment raised an error, or gave something else.
+            EnvironmentFailed: the environment raised an error, or did not render a picture.
         """
         with self.watched():
             if self.recipe.render_mode != "rgb_array":
-                return without_pictures(self.env)
-            return pictures(self.env, self.recipe.num_envs) if self.batch else pictures(self.env)[0]
+                return render_other(self.env)
+            return render_pictures(self.env, self.recipe.num_envs) if self.batch else render_pictures(self.env)[0]
 
     def seal(self) -> None:
-        """Leaves the journal whole; again: does nothing more."""
+        """Closes the journal; a second call does nothing."""
         self.journal.close()
 
     def free(self) -> None:
-        """Closes the environment. One that cannot be closed is forgotten all the same; one that hangs in it is found."""
+        """Closes the environment. Errors are ignored, and the supervisor ends the host if it hangs."""
         with self.watched():
             close(self.env)
 
     def watched(self) -> contextlib.AbstractContextManager[None]:
-        """Around a call into the environment: the supervisor ends one that takes too long."""
+        """Wraps a call into the environment, so that the supervisor can end one that takes too long."""
         return watched(self.pulse, self.number)
 
-    def recall(self, episodes: Sequence[Episode], answer: tuple[Any, ...]) -> TimeStep | None:
-        """Takes over what the journal says, and returns the last time step, or None where it does not replay.
+    def restore(self, episodes: Sequence[Episode], answer: tuple[Any, ...]) -> TimeStep | None:
+        """Restores the state from the journal, and returns the last time step, or None if it did not replay.
 
         Args:
-            answer: what the last call answered when it was replayed just now.
+            answer: the replayed answer of the last call, or () if it did not replay.
         """
         self.steps = sum(len(episode.steps) for episode in episodes)
         self.episode = len(episodes)
@@ -206,12 +205,12 @@ class Recorded:
                 self._note_finished(None, move.terminated | move.truncated)
         return time_step
 
-    def leap(self, episodes: Sequence[Episode]) -> Leap | None:
-        """The way to the last snapshot of the current episode, if there is one."""
-        return leap(self.folder, episodes) if self.snapshots is not None else None
+    def latest_snapshot(self, episodes: Sequence[Episode]) -> Snapshot | None:
+        """The last snapshot of the current episode, or None."""
+        return latest_snapshot(self.folder, episodes) if self.snapshots is not None else None
 
     def why_not_running(self) -> str:
-        """Why a step is refused."""
+        """The reason why a step is refused."""
         if self.lost:
             return f"{self.lost}; reset the instance to go on"
         if self.state == DONE and self.finished is not None:
@@ -221,17 +220,17 @@ class Recorded:
             return "the episode is over: reset the instance"
         return "reset the instance before its first step"
 
-    def _keep(self, digest: int, seconds: float) -> None:
-        """Lets a snapshot be taken when it is time; an environment that cannot is not asked again."""
+    def _take_snapshot(self, digest: int, seconds: float) -> None:
+        """Takes a snapshot if one is due. After a failure no more are taken."""
         assert self.snapshots is not None
         try:
             self.snapshots.stepped(self.steps + self.episode, digest, seconds)
-        except BaseException as error:  # whatever an environment raises: the episode can be replayed without
+        except BaseException as error:  # raised by the environment; the episode can be replayed without snapshots
             logging.getLogger(__name__).warning("%s: no snapshots: %s", self.folder.name, error)
             self.snapshots = None
 
     def _note_finished(self, options: dict[str, Any] | None, ended: np.ndarray | None) -> None:
-        """Notes which copies are over: after a step those that have `ended` as well, after a reset all but the reset ones."""
+        """Updates the finished copies: a step adds those that `ended`, a reset removes those that it resets."""
         assert self.finished is not None
         if ended is not None:
             self.finished = self.finished | ended
@@ -241,13 +240,13 @@ class Recorded:
         self.state = DONE if self.finished.any() else RUNNING
 
 
-def beating(recorded: Recorded, alive: Callable[[], None]) -> Callable[[], None]:
-    """`alive` that also tells the supervisor of each call, so that a hung replay is found."""
+def with_heartbeat(recorded: RecordedEnvironment, alive: Callable[[], None]) -> Callable[[], None]:
+    """Returns an `alive` that also counts a call in the pulse, so that the supervisor notices a hung replay."""
     pulse = recorded.pulse
 
-    def beat() -> None:
+    def heartbeat() -> None:
         alive()
         pulse[CALLS] += 1
         pulse[INSTANCE] = recorded.number
 
-    return beat
+    return heartbeat

@@ -1,4 +1,4 @@
-"""What an environment renders: pictures, and what its other render modes give."""
+"""Rendering: pictures of environments, and the output of their other render modes."""
 
 import io
 from typing import Any
@@ -10,11 +10,11 @@ from gymserve.environments.foreign import failure
 from gymserve.protocol import errors, wire
 
 
-def pictures(env: Any, copies: int | None = None) -> list[np.ndarray]:
-    """An environment's picture as (height, width, 3) uint8, of a vector environment those of its first `copies`.
+def render_pictures(env: Any, copies: int | None = None) -> list[np.ndarray]:
+    """Renders an environment, or the first `copies` of a vector environment, as arrays of (height, width, 3) uint8.
 
     Raises:
-        EnvironmentFailed: it raised an error, or gave something else.
+        EnvironmentFailed: the environment raised an error, or did not render a picture.
     """
     try:
         state = env.render()
@@ -29,11 +29,11 @@ def pictures(env: Any, copies: int | None = None) -> list[np.ndarray]:
     return pixels
 
 
-def without_pictures(env: Any) -> Any:
-    """What an environment renders in a mode without pictures.
+def render_other(env: Any) -> Any:
+    """Renders an environment in a mode other than pictures.
 
     Raises:
-        EnvironmentFailed: it raised an error, or gave what cannot be sent.
+        EnvironmentFailed: the environment raised an error, or its output cannot be encoded.
     """
     try:
         state = env.render()
@@ -44,7 +44,7 @@ def without_pictures(env: Any) -> Any:
 
 
 def png(pixels: np.ndarray) -> bytes:
-    """A picture as PNG."""
+    """Encodes a picture as PNG."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "png", compress_level=1)
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""A time step: what a reset or a step answers, as one immutable value. dm_env's, with both of Gymnasium's ways to end."""
+"""A time step: the immutable answer to a reset or a step. It is dm_env's, with Gymnasium's two ways to end an episode."""
 
 import enum
 from typing import Any
@@ -14,13 +14,13 @@ NO_INFO = wire.pack({})
 
 
 class StepType(enum.Enum):
-    """Where in its episode a time step stands.
+    """The position of a time step in its episode.
 
     Attributes:
-        FIRST: it starts the episode: a reset's answer.
-        MID: the episode goes on.
-        LAST: it ends the episode.
-        EXHAUSTED: no trial is left to start, so there is no observation.
+        FIRST: the answer to a reset, which starts the episode.
+        MID: a step after which the episode goes on.
+        LAST: the step that ends the episode.
+        EXHAUSTED: the answer to a reset when no trial is left; it has no observation.
     """
 
     FIRST = enum.auto()
@@ -33,14 +33,14 @@ FIRST, MID, LAST, EXHAUSTED = StepType
 
 
 class TimeStep(msgspec.Struct, frozen=True, gc=False):
-    """What a reset or a step answers; made by the functions below.
+    """The answer to a reset or a step; the functions below make it.
 
     Attributes:
-        observation: packed, see `gymserve.protocol.spaces`.
-        reward: of a step; of a vector instance an array of (num_envs,), as are the next two.
+        observation: the packed observation, see `gymserve.protocol.spaces`.
+        reward: the step's reward; an array of (num_envs,) for a vector instance, as are the next two.
         terminated: whether the environment ended the episode.
-        truncated: whether the episode was cut off, at a time limit for example.
-        info: msgpack.
+        truncated: whether the episode was cut off, for example by a time limit.
+        info: the packed `info` dictionary.
     """
 
     step_type: StepType
@@ -52,31 +52,31 @@ class TimeStep(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def is_of_reset(self) -> bool:
-        """Whether a reset answered it."""
+        """Whether this is the answer to a reset."""
         return self.step_type is FIRST or self.step_type is EXHAUSTED
 
     def replace_info(self, info: bytes) -> "TimeStep":
-        """The same with another info."""
+        """Returns a copy with another info."""
         return msgspec.structs.replace(self, info=info)
 
 
 def restart(observation: Any, info: bytes = NO_INFO) -> TimeStep:
-    """The first of an episode."""
+    """The first time step of an episode."""
     return TimeStep(FIRST, observation, None, None, None, info)
 
 
 def transition(observation: Any, reward: float, info: bytes = NO_INFO) -> TimeStep:
-    """One after which the episode goes on."""
+    """A time step after which the episode goes on."""
     return TimeStep(MID, observation, reward, False, False, info)
 
 
 def termination(observation: Any, reward: float, info: bytes = NO_INFO, *, truncated: bool = False) -> TimeStep:
-    """One with which the environment ends the episode, at its time limit or before."""
+    """A time step with which the environment ends the episode."""
     return TimeStep(LAST, observation, reward, True, truncated, info)
 
 
 def truncation(observation: Any, reward: float, info: bytes = NO_INFO) -> TimeStep:
-    """One that cuts the episode off."""
+    """A time step that cuts the episode off."""
     return TimeStep(LAST, observation, reward, False, True, info)
 
 
@@ -88,17 +88,17 @@ def ending(observation: Any, reward: float, info: bytes, *, terminated: bool, tr
 
 
 def vector_transition(observation: Any, reward: Any, terminated: Any, truncated: Any, info: bytes) -> TimeStep:
-    """One of a vector instance, whose copies end their episodes each for itself."""
+    """A time step of a vector instance, whose copies end their episodes independently."""
     return TimeStep(MID, observation, reward, terminated, truncated, info)
 
 
 def exhausted() -> TimeStep:
-    """What a reset answers when no trial is left."""
+    """The answer to a reset when no trial is left."""
     return TimeStep(EXHAUSTED, None, None, None, None, NO_INFO)
 
 
 def of_record(record: Reset | Step, observation: Any, info: bytes) -> TimeStep:
-    """The answer to a journal's record, once it was replayed."""
+    """The time step of a journal's record, with the replayed observation and info."""
     if isinstance(record, Reset):
         return restart(observation, info)
     reward, terminated, truncated = record.reward, record.terminated, record.truncated
@@ -110,10 +110,10 @@ def of_record(record: Reset | Step, observation: Any, info: bytes) -> TimeStep:
 
 
 def pack_info(info: Any) -> bytes:
-    """An environment's `info` as msgpack, whatever it holds."""
+    """Packs an environment's `info`, whatever it contains."""
     if not info:
         return NO_INFO
     try:
         return wire.pack_info(info)
-    except Exception:  # not a dict, or with keys or numbers that msgpack lacks
+    except Exception:  # `info` is not a dict, or has keys or numbers that msgpack does not support
         return wire.pack(jsonable(info))

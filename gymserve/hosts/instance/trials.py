@@ -1,4 +1,4 @@
-"""A plan of trials: which seed, options and kwargs each trial of a graded instance has, and how they are kept secret."""
+"""Plans of trials: the seed, options and kwargs of each trial of a graded instance, and how they are kept secret."""
 
 import base64
 import re
@@ -11,22 +11,22 @@ from gymserve.protocol import errors, wire
 from gymserve.protocol.recipe import MAX_TRIALS, Trial
 
 MAX_SEED = 2**63 - 1
-SHORT = 1 << 16  # a smaller number is no secret that could be told from others
+SHORT = 1 << 16  # smaller numbers are too common to be recognised as secrets
 _SECRETIVE = re.compile(r"seed|np_random|bit_generator|rng", re.IGNORECASE)
 
 
-def checked(trials: Any) -> tuple[Trial, ...]:
-    """The trials of a plan `[{"seed": int, "options": dict | None, "kwargs": dict}, …]`.
+def parse_trials(trials: Any) -> tuple[Trial, ...]:
+    """Parses a plan `[{"seed": int, "options": dict | None, "kwargs": dict}, …]`.
 
     Raises:
-        InvalidRequest: it is none.
+        InvalidRequest: the plan is malformed.
     """
     if not isinstance(trials, list) or not 0 < len(trials) <= MAX_TRIALS:
         raise errors.InvalidRequest(f"trials must be a list of 1 to {MAX_TRIALS} trials")
-    return tuple(_checked(trial, number) for number, trial in enumerate(trials, 1))
+    return tuple(_parse_trial(trial, number) for number, trial in enumerate(trials, 1))
 
 
-def _checked(trial: Any, number: int) -> Trial:
+def _parse_trial(trial: Any, number: int) -> Trial:
     if not isinstance(trial, dict) or not trial.keys() <= {"seed", "options", "kwargs"}:
         raise errors.InvalidRequest(f"trial {number} must be an object with seed, options and kwargs")
     seed, options, kwargs = trial.get("seed"), trial.get("options"), trial.get("kwargs") or {}
@@ -38,10 +38,10 @@ def _checked(trial: Any, number: int) -> Trial:
 
 
 class Secrets:
-    """What an environment's `info` must not tell of its trial: the seed, however it is written, and the options.
+    """The secrets of a trial that `info` must not reveal: the seed in any notation, the options and the kwargs.
 
-    Of options and arguments, nested ones too, these are the names, texts of more than three characters, and numbers that
-    can be told from others: of five digits or more.
+    Of options and kwargs, including nested ones, the secrets are names, texts of more than three characters, and numbers
+    of five digits or more, which cannot be mistaken for others.
     """
 
     def __init__(self, trial: Trial) -> None:
@@ -49,7 +49,7 @@ class Secrets:
         self._names: set[str] = set()
         leaves = list(_leaves(hidden, self._names))
         self._texts = {leaf for leaf in leaves if isinstance(leaf, str) and len(leaf) > 3}
-        self._numbers = {leaf for leaf in leaves if _is_telling(leaf)}
+        self._numbers = {leaf for leaf in leaves if _is_distinctive(leaf)}
         if trial.seed >= SHORT:
             halves = [half for half in (trial.seed >> 32, trial.seed % 2**32) if half >= SHORT]
             self._numbers |= {trial.seed, float(trial.seed), *halves}
@@ -61,37 +61,37 @@ class Secrets:
         words = [text.encode() for text in sorted(self._names | self._texts)]
         numbers = [form for number in sorted(self._numbers) for form in _in_binary(number)]
         patterns = [re.escape(needle) for needle in words + numbers]
-        self._found = re.compile(b"|".join([rb"(?i:seed|np_random|bit_generator|rng)", *patterns])).search
+        self._search = re.compile(b"|".join([rb"(?i:seed|np_random|bit_generator|rng)", *patterns])).search
 
-    def filtered(self, info: bytes) -> bytes:
-        """A packed info without what it must not tell; nearly always the very same bytes."""
-        return wire.pack_info(self._without(wire.unpack(info))) if self._found(info) else info
+    def redact(self, info: bytes) -> bytes:
+        """Removes the secrets from a packed info. Nearly always there are none, and the same object is returned."""
+        return wire.pack_info(self._redact(wire.unpack(info))) if self._search(info) else info
 
-    def _without(self, value: Any) -> Any:
+    def _redact(self, value: Any) -> Any:
         if isinstance(value, dict):
-            kept = {name: self._without(each) for name, each in value.items() if not self._secret_name(str(name))}
+            kept = {name: self._redact(each) for name, each in value.items() if not self._is_secret_name(str(name))}
             return {name: each for name, each in kept.items() if each is not _GONE}
         if isinstance(value, (list, tuple)):
-            members = [each for each in map(self._without, value) if each is not _GONE]
+            members = [each for each in map(self._redact, value) if each is not _GONE]
             return tuple(members) if isinstance(value, tuple) else members
-        return _GONE if self._secret(value) else value
+        return _GONE if self._is_secret(value) else value
 
-    def _secret_name(self, name: str) -> bool:
+    def _is_secret_name(self, name: str) -> bool:
         return name in self._names or bool(_SECRETIVE.search(name)) or any(text in name for text in self._texts)
 
-    def _secret(self, value: Any) -> bool:
+    def _is_secret(self, value: Any) -> bool:
         if isinstance(value, str):
             return any(text in value for text in self._texts)
         if isinstance(value, bytes):
-            return bool(self._found(value))
+            return bool(self._search(value))
         if isinstance(value, np.ndarray):
-            told = value.dtype.kind in "iuf" and bool(np.isin(value, list(self._numbers)).any())
-            return told or bool(self._found(value.tobytes()))
+            is_secret = value.dtype.kind in "iuf" and bool(np.isin(value, list(self._numbers)).any())
+            return is_secret or bool(self._search(value.tobytes()))
         return not isinstance(value, bool) and isinstance(value, (int, float)) and value in self._numbers
 
 
 def _leaves(value: Any, names: set[str]) -> Iterator[Any]:
-    """What is in a nest of maps and lists; the maps' names are added to `names`."""
+    """Yields the leaves of nested maps and lists; the maps' keys are added to `names`."""
     if isinstance(value, dict):
         names |= {str(name) for name in value}
         value = list(value.values())
@@ -102,14 +102,15 @@ def _leaves(value: Any, names: set[str]) -> Iterator[Any]:
         yield value
 
 
-def _is_telling(value: Any) -> bool:
+def _is_distinctive(value: Any) -> bool:
+    """Whether a value is a number of five digits or more."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value or abs(value) == np.inf:
         return False
     return abs(value) >= SHORT if value == int(value) else len(re.sub(r"e.*|\D", "", repr(value)).lstrip("0")) >= 5
 
 
 def _in_binary(number: float) -> Iterator[bytes]:
-    """What a number looks like in msgpack and in arrays."""
+    """Yields the encodings of a number in msgpack and in arrays."""
     for kind in ("u8", "u4", "i8", "f8", "f4"):
         with np.errstate(over="ignore", invalid="ignore"):
             for order in "<>":

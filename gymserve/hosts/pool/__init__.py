@@ -1,1 +1,1 @@
-"""How a serving process reaches instances in their hosts."""
+"""The way from a serving process to instances in their hosts."""

@@ -1,4 +1,4 @@
-"""The pool: how a serving process reaches the hosts. It keeps connections, no state of instances."""
+"""The pool of a serving process' connections to hosts. It keeps no state of instances."""
 
 import contextlib
 import dataclasses
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gymserve.hosts import folders
-from gymserve.hosts.link import Answer, Connection, Late, Lost
+from gymserve.hosts.link import Answer, Connection, LinkClosed, LinkTimeout
 from gymserve.hosts.messages import (
     AdmitStream,
     AttachStream,
@@ -27,8 +27,10 @@ IDLE_CONNECTIONS = 64  # kept per host
 
 
 class Pool:
-    """Args:
-    settings: those of the server; the supervisor is started with them if it is not running.
+    """Sends requests to hosts, and starts the supervisor and hosts if necessary.
+
+    Args:
+        settings: the server's settings, with which the supervisor is started.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -40,34 +42,34 @@ class Pool:
         self._idle: dict[str, list[Connection]] = {}
 
     def call(self, request: InstanceCall[Answer]) -> Answer:
-        """Asks the host of an instance; a host that is lost on the way is replaced, and asked again once.
+        """Sends a request to the host of an instance; repeats it once, in a new host, if the host ends before it answers.
 
         Raises:
             UnknownInstance: no instance has this token.
             EnvironmentFailed, StepTimeout: the environment ended its host, or took too long.
-            Unavailable: there is no answer.
+            Unavailable: no answer came.
         """
-        makes = isinstance(request, CreateInstance)
+        creates = isinstance(request, CreateInstance)
         return self._exchange(
-            _slot(request.token), request.token, lambda connection: connection.call(request), makes=makes
+            _slot(request.token), request.token, lambda connection: connection.call(request), creates=creates
         )
 
     def spaces(self, env_id: str, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """What `Catalogue.spaces` tells, in a host: an environment that hangs or crashes takes no serving process with it.
+        """Calls `Catalogue.spaces` in a host, so that an environment that hangs or crashes ends no serving process.
 
         Raises:
-            UnknownEnvironment, InvalidRequest: it cannot be made like this.
-            EnvironmentFailed, StepTimeout: it failed, ended its host, or took too long.
-            Unavailable: there is no answer.
+            UnknownEnvironment, InvalidRequest: the environment cannot be made with these arguments.
+            EnvironmentFailed, StepTimeout: the environment failed, ended its host, or took too long.
+            Unavailable: no answer came.
         """
         request = DescribeSpaces(env_id, kwargs)
-        return self._exchange(folders.CATALOGUE, env_id, lambda connection: connection.call(request), makes=True)
+        return self._exchange(folders.CATALOGUE, env_id, lambda connection: connection.call(request), creates=True)
 
     def attach(self, token: str, descriptor: int, *, compression: str, handshake: bytes, early: bytes) -> None:
-        """Hands an agent's socket to the host of `token`, which sends the `handshake` and goes on from there.
+        """Hands an agent's socket to the host of `token`, which sends the `handshake` and serves the stream.
 
         Raises:
-            UnknownInstance, InvalidRequest: nothing was handed over.
+            UnknownInstance, InvalidRequest: the host refused the stream.
             LimitReached: there are too many streams.
         """
         slot = _slot(token)
@@ -79,41 +81,46 @@ class Pool:
             connection.pass_on(descriptor)
             connection.answer(request)
 
-        self._exchange(slot, token, hand_over, makes=False)
+        self._exchange(slot, token, hand_over, creates=False)
 
-    def _exchange(self, slot: str, subject: str, talk: Callable[[Connection], Answer], *, makes: bool) -> Answer:
-        """What `talk` gives on a connection to a slot's host; again on another one, where the host was lost on the way.
+    def _exchange(self, slot: str, subject: str, talk: Callable[[Connection], Answer], *, creates: bool) -> Answer:
+        """Calls `talk` with a connection to a slot's host; repeats it once if the host ends before it answers.
 
         Args:
-            subject: the instance, or the environment whose spaces are to be told.
-            makes: whether the instance is not there yet.
+            subject: the instance's token, or the environment whose spaces are requested.
+            creates: whether no instance is needed, because the request creates one or asks for spaces.
         """
         for last in (False, True):
-            connection = self._take(slot, subject, new=makes)
+            connection = self._acquire(slot, subject, creates=creates)
             try:
                 answer = talk(connection)
-            except Lost:
+            except LinkClosed:
                 connection.close()
-                self._explain(slot, subject, last, makes=makes)
+                self._explain(slot, subject, last, creates=creates)
                 continue
-            except Late:
-                raise self._silent(slot, connection) from None
+            except LinkTimeout:
+                raise self._timed_out(slot, connection) from None
             except errors.GymserveError:
-                self._give_back(slot, connection)
+                self._release(slot, connection)
                 raise
-            self._give_back(slot, connection)
+            self._release(slot, connection)
             return answer
         raise errors.Unavailable(f"host {slot} was lost twice: try again")
 
-    def _silent(self, slot: str, connection: Connection) -> errors.Unavailable:
-        connection.close()  # what the host has not begun by now it does not carry out
+    def _timed_out(self, slot: str, connection: Connection) -> errors.Unavailable:
+        connection.close()  # the host does not carry out calls of closed connections that it has not begun
         return errors.Unavailable(
             f"host {slot} does not answer: try again with the same seq; without one, see first whether GET /v1/envs/<id>/ "
             "counts this call in its steps and episode"
         )
 
-    def _take(self, slot: str, token: str, *, new: bool = False) -> Connection:
-        """A connection to the slot's host, which is started where needed; but never for a token that nobody has."""
+    def _acquire(self, slot: str, token: str, *, creates: bool) -> Connection:
+        """Returns a connection to the slot's host, and starts the host if necessary.
+
+        Raises:
+            UnknownInstance: no instance has this token, and the request does not create it.
+            Unavailable: the host does not start.
+        """
         idle = self._idle.get(slot)
         while idle:
             with contextlib.suppress(IndexError):  # another thread took the last one
@@ -121,19 +128,19 @@ class Pool:
                 if not connection.ended():
                     return connection
                 connection.close()
-        if not new and not (self.instances / token).exists():
+        if not creates and not (self.instances / token).exists():
             raise errors.UnknownInstance(f"Instance_id {token} unknown")
         self._prune()
         with contextlib.suppress(OSError):
             if runtime := self.supervisor.runtime:
                 return Connection(f"{runtime}/{slot}", timeout=self._patience)
-        for path in self._ensured(slot):
+        for path in self._start_host(slot):
             with contextlib.suppress(OSError):
                 return Connection(path, timeout=self._patience)
         raise errors.Unavailable(f"host {slot} cannot be started: try again later")
 
-    def _ensured(self, slot: str) -> Iterator[str]:
-        """Where the slot's host listens, once the supervisor has it running."""
+    def _start_host(self, slot: str) -> Iterator[str]:
+        """Has the supervisor start the slot's host, and yields the path of its socket; again if connecting fails."""
         deadline = time.monotonic() + self._patience
         while time.monotonic() < deadline:
             address = self.supervisor.ask(EnsureHost(slot))
@@ -142,34 +149,34 @@ class Pool:
             time.sleep(min(1.0, address.wait + 0.001))
 
     def _prune(self) -> None:
-        """Closes the connections to hosts that have ended since."""
+        """Closes idle connections to hosts that have ended."""
         for slot, idle in list(self._idle.items()):
             with contextlib.suppress(IndexError):  # another thread took the last one
                 if idle[-1].ended():
                     for connection in self._idle.pop(slot, []):
                         connection.close()
 
-    def _give_back(self, slot: str, connection: Connection) -> None:
+    def _release(self, slot: str, connection: Connection) -> None:
         idle = self._idle.setdefault(slot, [])
         if len(idle) < IDLE_CONNECTIONS:
             idle.append(connection)
         else:
             connection.close()
 
-    def _explain(self, slot: str, subject: str, last: bool, *, makes: bool) -> None:
-        """Raises what the loss of a host means for this call; returns if the call is to be made again."""
+    def _explain(self, slot: str, subject: str, last: bool, *, creates: bool) -> None:
+        """Raises the error that explains the loss of a host; returns if the call should be repeated."""
         for connection in self._idle.pop(slot, []):
             connection.close()
         loss = self.supervisor.ask(ExplainLoss(slot, subject))
         if not loss.culprit or (not last and not loss.ended_by_us):
             return
-        if makes:
+        if creates:
             name = f"{subject} cannot" if slot == folders.CATALOGUE else "the environment cannot"
-            told = f"{name} be made: {loss.reason}"
+            text = f"{name} be made: {loss.reason}"
             self.supervisor.ask(ReleaseInstance(subject))
         else:
-            told = f"{loss.reason}; the instance is as it was before this call"
-        raise (errors.StepTimeout if "STEP_SECONDS" in loss.reason else errors.EnvironmentFailed)(told)
+            text = f"{loss.reason}; the instance is as it was before this call"
+        raise (errors.StepTimeout if "STEP_SECONDS" in loss.reason else errors.EnvironmentFailed)(text)
 
 
 def _slot(token: str) -> str:

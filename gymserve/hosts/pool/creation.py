@@ -1,4 +1,4 @@
-"""What a new instance is to be: checked, made into a recipe, and into a request for a host."""
+"""The creation of instances: options are checked and turned into a recipe, and the recipe decides on a host."""
 
 import hashlib
 import json
@@ -9,14 +9,14 @@ from typing import Any, TypedDict
 from gymserve import environments
 from gymserve.environments.wrappers import check as check_wrappers
 from gymserve.hosts import folders
-from gymserve.hosts.instance.allowance import checked as checked_allowance
-from gymserve.hosts.instance.trials import checked as checked_trials
+from gymserve.hosts.instance.allowance import parse_allowance
+from gymserve.hosts.instance.trials import parse_trials
 from gymserve.protocol import errors
 from gymserve.protocol.recipe import Recipe, Wrapper
 
 
 class Making(TypedDict, total=False):
-    """How an instance's environment is made; the same words as in `Recipe`."""
+    """How an instance's environment is made; the fields are those of `Recipe`."""
 
     seed: int | None
     kwargs: dict[str, Any] | None
@@ -28,14 +28,13 @@ class Making(TypedDict, total=False):
 
 
 class Grading(TypedDict, total=False):
-    """What makes an instance a graded one.
+    """The options of a graded instance.
 
     Attributes:
-        trials: `[{"seed": int, "options": dict | None, "kwargs": dict}, …]`, in their order. They are the organiser's
-            secret: no agent may give, see or change them. `max_episode_steps` is the horizon of each, and any kwargs are
-            allowed.
-        allowance: how long its agent may take, see `hosts.allowance`.
-        clip_actions: actions outside of the space are clipped to it, not refused.
+        trials: `[{"seed": int, "options": dict | None, "kwargs": dict}, …]`, in order. They are the organiser's secret:
+            no agent may set or see them. `max_episode_steps` limits each trial, and any kwargs are allowed.
+        allowance: how long the agent may take, see `hosts.instance.allowance`.
+        clip_actions: whether actions outside of the space are clipped instead of refused.
     """
 
     trials: list[dict[str, Any]] | None
@@ -44,18 +43,18 @@ class Grading(TypedDict, total=False):
 
 
 class Options(Making, Grading, total=False):
-    """All that a new instance may be told beside its environment."""
+    """All options of a new instance besides its environment."""
 
 
-def plain(env_id: str, environment: str, making: Making, *, most_envs: int) -> Recipe:
-    """The recipe of a plain instance.
+def plain_recipe(env_id: str, environment: str, making: Making, *, most_envs: int) -> Recipe:
+    """Returns the recipe of a plain instance.
 
     Args:
-        environment: the catalogue's id.
-        most_envs: MAX_NUM_ENVS.
+        environment: the environment's id in the catalogue.
+        most_envs: the setting MAX_NUM_ENVS.
 
     Raises:
-        InvalidRequest: there is no such instance.
+        InvalidRequest: the options are invalid.
     """
     num_envs, mode, wrappers = making.get("num_envs", 1), making.get("autoreset_mode"), making.get("wrappers", ())
     if num_envs > most_envs:
@@ -74,38 +73,42 @@ def plain(env_id: str, environment: str, making: Making, *, most_envs: int) -> R
     )
 
 
-def graded(recipe: Recipe, grading: Grading) -> Recipe:
-    """The recipe with trials.
+def graded_recipe(recipe: Recipe, grading: Grading) -> Recipe:
+    """Returns the recipe with trials.
 
     Raises:
-        InvalidRequest: they do not go with it, or are none.
+        InvalidRequest: the trials are malformed, or the recipe is that of a vector instance.
     """
     if recipe.is_vector:
         raise errors.InvalidRequest("a graded instance is no vector: num_envs must be 1, without autoreset_mode")
     return recipe.replace(
-        trials=checked_trials(grading.get("trials")),
-        allowance=checked_allowance(grading.get("allowance") or {}),
+        trials=parse_trials(grading.get("trials")),
+        allowance=parse_allowance(grading.get("allowance") or {}),
         clip_actions=grading.get("clip_actions", False),
     )
 
 
 def with_global_seed(recipe: Recipe) -> Recipe:
-    """The recipe with what seeds the process' own random generators."""
+    """Returns the recipe with the seed of the process' own random generators."""
     first = recipe.trials[0].seed if recipe.is_graded else recipe.seed
     return recipe.replace(global_seed=secrets.randbits(63) if first is None else first)
 
 
 def request_body(recipe: Recipe) -> str:
-    """What makes two creations the same request, before `with_global_seed`. It is kept, so it hides secret seeds."""
+    """Returns the text that identifies a creation request. It is stored, so secret trials are hashed.
+
+    Args:
+        recipe: the recipe before `with_global_seed`.
+    """
     body = json.dumps(recipe.to_dict(), sort_keys=True)
     return hashlib.sha256(body.encode()).hexdigest() if recipe.is_graded else body
 
 
 def host_of(recipe: Recipe, environment: environments.Environment) -> tuple[str, bool]:
-    """What decides on an instance's host: `kind` and `apart` of `PlaceInstance`."""
+    """Returns what decides on an instance's host: `kind` and `apart` of `PlaceInstance`."""
     if environment.kind == "dedicated":
         return recipe.kind, True
-    if recipe.is_graded:  # it shares a host with nobody, who could make it late, or lose it
+    if recipe.is_graded:  # another instance in its host could delay or crash it
         return folders.GRADED, True
     is_plain = not recipe.kwargs and not recipe.wrappers and not recipe.is_vector
     return "" if is_plain else recipe.kind, False

@@ -1,4 +1,4 @@
-"""The instances, as the rest of the server sees them: made, found, listed and asked by their tokens."""
+"""The instances, as the rest of the server sees them: it creates, lists and calls them by their tokens."""
 
 import random
 from pathlib import Path
@@ -25,7 +25,7 @@ from gymserve.settings import Settings
 
 
 class Instances:
-    """Every call names an instance by its token, and ends in `UnknownInstance` where there is none."""
+    """Creates and calls instances. Calls raise `UnknownInstance` if no instance has the token."""
 
     def __init__(self, settings: Settings, catalogue: environments.Catalogue) -> None:
         self.settings = settings
@@ -45,24 +45,24 @@ class Instances:
         alone: bool = False,
         **options: Unpack[creation.Options],
     ) -> str:
-        """Makes an instance and returns its token; the same one for an account's repeated `idempotency_key`.
+        """Creates an instance and returns its token; a repeated `idempotency_key` of an account returns the same token.
 
         Args:
-            account: whose it is to be; 0: nobody's.
-            alone: its token alone is to let a bearer in.
-            options: how its environment is made, and `trials` that make it a graded instance.
+            account: the instance's account, or 0 for none.
+            alone: whether its token alone gives access.
+            options: how its environment is made; with `trials` it is a graded instance.
 
         Raises:
-            UnknownEnvironment, InvalidRequest: it cannot be made like this.
-            LimitReached: the server holds as many as it may.
+            UnknownEnvironment, InvalidRequest: the environment is unknown, or an option is invalid.
+            LimitReached: the settings allow no further instance.
             KeyReused: the key was used for another request.
         """
         environment = self.catalogue.resolve(env_id)
-        recipe = creation.plain(env_id, environment.id, options, most_envs=self.settings.MAX_NUM_ENVS)
+        recipe = creation.plain_recipe(env_id, environment.id, options, most_envs=self.settings.MAX_NUM_ENVS)
         if options.get("trials") is None:
             self.catalogue.check_kwargs(environment, recipe.kwargs)
         else:
-            recipe = creation.graded(recipe, options)
+            recipe = creation.graded_recipe(recipe, options)
         kind, apart = creation.host_of(recipe, environment)
         body = creation.request_body(recipe)
         placement = self.pool.supervisor.ask(PlaceInstance(kind, apart, idempotency_key, body, account, alone))
@@ -71,22 +71,22 @@ class Instances:
         return placement.token
 
     def exists(self, token: str) -> bool:
-        """Whether an instance has, or had, this token."""
+        """Whether a live or closed instance has this token."""
         return (self.pool.instances / token).exists() or (self.closed / token).exists()
 
     @property
     def closed(self) -> Path:
-        """The folder of the closed instances' folders."""
+        """The folder that holds the folders of closed instances."""
         return self.pool.data / "closed"
 
     def folder(self, token: str) -> Path:
-        """Where a live instance keeps its journal and its monitor's files."""
+        """The folder of a live instance, with its journal and its monitor's files."""
         if folders.slot_of(token) is None or not (self.pool.instances / token).exists():
             raise errors.UnknownInstance(f"Instance_id {token:.100} unknown")
         return self.pool.instances / token
 
     def list(self, account: int | None = None) -> dict[str, str]:
-        """The live instances, of one account or of all (None): token → environment as asked for."""
+        """The live instances of one account or of all (None): token → environment id as requested."""
         live = folders.tokens(self.pool.instances)
         known = self._env_ids
         for token in live:
@@ -96,31 +96,31 @@ class Instances:
         return {t: name for t, name in self._env_ids.items() if account is None or folders.owner_of(t) == account}
 
     def reset(self, token: str, *, seed: Any = None, options: Any = None, seq: int | None = None) -> bytes:
-        """Starts an episode; the answer as JSON text, see `hosts.answers.plain`."""
+        """Starts an episode; returns JSON, see `hosts.instance.answers.plain`."""
         return self.pool.call(ResetInstance(token, seed, options, _call(seq)))
 
     def step(self, token: str, action: Any, *, seq: int | None = None, at: float | None = None) -> bytes:
-        """Acts once; the answer as JSON text, see `hosts.answers.plain`. This is HTTP's hot path.
+        """Acts once; returns JSON, see `hosts.instance.answers.plain`. This is HTTP's hot path.
 
         Args:
-            at: when the request was whole, by the monotonic clock: what passes from then on is no time that an agent takes.
+            at: the monotonic time when the request had arrived completely; the agent is not charged for later delays.
         """
         return self.pool.call(StepInstance(token, action, at, _call(seq)))
 
     def describe(self, token: str, *, short: bool = False) -> dict[str, Any]:
-        """What the instance is and how it is doing, see `hosts.answers.description`."""
+        """Describes the instance and its state, see `hosts.instance.answers.description`."""
         return self.pool.call(DescribeInstance(token, short))
 
     def sample(self, token: str) -> Any:
-        """A random action, as JSON."""
+        """Samples the action space; returns plain data for JSON."""
         return self.pool.call(SampleAction(token))
 
     def contains(self, token: str, text: str) -> bool:
-        """Whether the JSON `text` is an action."""
+        """Whether the JSON `text` is a valid action."""
         return self.pool.call(CheckAction(token, text))
 
     def render(self, token: str) -> tuple[str, bytes]:
-        """The current state as (media type, body): a PNG, or what else the instance's render mode gives."""
+        """Renders the current state as (media type, body): a PNG, or the output of the instance's render mode."""
         return self.pool.call(RenderInstance(token))
 
     def monitor(self, token: str, options: dict[str, Any] | None) -> None:
@@ -128,14 +128,14 @@ class Instances:
         self.pool.call(MonitorInstance(token, options))
 
     def close(self, token: str) -> Path:
-        """Ends the instance; returns the folder that is left of it."""
-        there = folders.slot_of(token) is not None and (self.pool.instances / token).exists()
+        """Ends the instance; returns the folder of the closed instance."""
+        was_live = folders.slot_of(token) is not None and (self.pool.instances / token).exists()
         try:
             self.pool.call(CloseInstance(token))
         except (errors.UnknownInstance, errors.EnvironmentFailed):
-            if not there or not (self.closed / token).exists():
+            if not was_live or not (self.closed / token).exists():
                 raise
-            # It is closed; only its environment was not willing to be, and was ended with its host.
+            # The instance is closed; its environment failed while it was closed, and was ended with its host.
         return self.closed / token
 
     def attach(self, token: str, descriptor: int, *, compression: str, handshake: bytes, early: bytes) -> None:
@@ -144,5 +144,5 @@ class Instances:
 
 
 def _call(seq: int | None) -> int:
-    """What names a step or a reset, so that it is carried out once, also where its host is lost in between."""
+    """Returns the id of a step or a reset, by which a host carries it out once even if the pool repeats it."""
     return ~random.getrandbits(32) if seq is None else seq

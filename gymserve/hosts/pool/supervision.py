@@ -1,4 +1,4 @@
-"""How a serving process reaches the supervisor, and starts it where it does not run."""
+"""A serving process' connection to the supervisor, which it starts if necessary."""
 
 import contextlib
 import subprocess
@@ -6,25 +6,25 @@ import threading
 from pathlib import Path
 
 from gymserve.hosts import child_processes
-from gymserve.hosts.link import Answer, Connection, Late, Lost, Request
+from gymserve.hosts.link import Answer, Connection, LinkClosed, LinkTimeout, Request
 from gymserve.hosts.messages import GetStatus, Stop
 from gymserve.protocol import errors
 from gymserve.settings import Settings
 from gymserve.system import interpreters
 from gymserve.system.locks import locked
 
-READY_SECONDS = 2.0  # in which the supervisor of a server that is ready answers
+READY_SECONDS = 2.0  # within this time the supervisor of a ready server answers
 
 
 class Supervision:
-    """The connection to the supervisor, for all threads of this process.
+    """The connection to the supervisor, shared by all threads of this process.
 
     Args:
-        settings: those of the server; the supervisor is started with them.
-        patience: seconds in which an answer comes.
+        settings: the server's settings, with which the supervisor is started.
+        patience: time limit for an answer, in seconds.
 
     Attributes:
-        runtime: the directory of the sockets; "" before the first connection.
+        runtime: the directory of the sockets, or "" before the first connection.
     """
 
     def __init__(self, settings: Settings, patience: float) -> None:
@@ -33,14 +33,14 @@ class Supervision:
         self.runtime = ""
         self._patience = patience
         self._connection: Connection | None = None
-        self._owns = False  # whether this process' end is to be the supervisor's
+        self._owns = False  # whether `stop` stops the supervisor
         self._asking = threading.Lock()
 
     def ask(self, request: Request[Answer]) -> Answer:
-        """Asks the supervisor, which is started or found again where needed.
+        """Sends a request to the supervisor; starts it or connects again if necessary.
 
         Raises:
-            Unavailable: it does not answer.
+            Unavailable: the supervisor does not answer.
         """
         with self._asking:
             for _ in range(2):
@@ -48,14 +48,14 @@ class Supervision:
                     if self._connection is None:
                         self._connection = self._connect()
                     return self._connection.call(request)
-                except (Lost, Late, OSError):
+                except (LinkClosed, LinkTimeout, OSError):
                     self.forget()
-                except errors.SettingsError as error:  # it has served already: what is wrong now may pass
+                except errors.SettingsError as error:  # the settings were valid before, so the cause may be temporary
                     raise errors.Unavailable(f"the server's supervisor cannot start: {error}") from error
         raise errors.Unavailable("the server's supervisor does not answer: try again")
 
     def start(self) -> None:
-        """Starts the supervisor for a server that is to have the data directory for itself.
+        """Starts the supervisor of a server that must not share its data directory.
 
         Raises:
             SettingsError: another server uses the directory, or the supervisor cannot start.
@@ -68,37 +68,37 @@ class Supervision:
         self._owns = True
 
     def stop(self) -> None:
-        """Drains the hosts, and returns when they and the supervisor are gone; nothing, where another server has them."""
-        with contextlib.suppress(Lost, Late, OSError, errors.GymserveError):
+        """Stops the supervisor and its hosts, and waits for their end; does nothing if another process owns them."""
+        with contextlib.suppress(LinkClosed, LinkTimeout, OSError, errors.GymserveError):
             if self._connection is not None and self._owns:
                 self._connection.call(Stop())
                 self._connection.answer(Stop())  # the end of the connection
         self.forget()
 
     def check(self) -> None:
-        """Whether the supervisor answers at once; it is started where there is none.
+        """Checks that the supervisor answers within `READY_SECONDS`; starts it if it does not run.
 
         Raises:
-            Unavailable: it does not.
+            Unavailable: the supervisor does not answer.
         """
         try:
             runtime = (self.data / "supervisor").read_text()
             with contextlib.closing(Connection(f"{runtime}/supervisor", timeout=READY_SECONDS)) as connection:
                 connection.call(GetStatus())
-        except Late:
+        except LinkTimeout:
             raise errors.Unavailable("the server's supervisor does not answer") from None
-        except (Lost, OSError):
+        except (LinkClosed, OSError):
             self.ask(GetStatus())
 
     def forget(self) -> None:
-        """Lets go of the connection, which keeps the supervisor alive."""
+        """Closes the connection. The supervisor ends some time after its last connection."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
     def _connect(self) -> Connection:
         self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with locked(self.data / "starting"):  # one process starts it, the others find it
+        with locked(self.data / "starting"):  # one process starts the supervisor, the others connect
             with contextlib.suppress(OSError):
                 self.runtime = (self.data / "supervisor").read_text()
                 return Connection(f"{self.runtime}/supervisor", timeout=self._patience)
@@ -111,19 +111,19 @@ def start_supervisor(settings: Settings) -> str:
     """Starts the supervisor's process; returns its runtime directory.
 
     Raises:
-        SettingsError: it cannot start, for the reason that it gave.
+        SettingsError: the supervisor cannot start; the message is the reason that it printed.
     """
     process = subprocess.Popen(
         interpreters.command("gymserve.hosts.supervisor"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        start_new_session=True,  # a Ctrl-C at the terminal is the front door's to handle
+        start_new_session=True,  # only the server process handles Ctrl-C at the terminal
         text=True,
         cwd=interpreters.directory(Path(settings.DATA)),
         env={**interpreters.variables(settings.ENVIRONMENT_VARIABLES), child_processes.MARK: settings.DATA},
     )
     assert process.stdin is not None and process.stdout is not None
-    with contextlib.suppress(BrokenPipeError):  # it ended at once, which the next lines find
+    with contextlib.suppress(BrokenPipeError):  # it ended at once, which the lines below handle
         process.stdin.write(settings.to_json())
     with contextlib.suppress(BrokenPipeError):
         process.stdin.close()

@@ -1,1 +1,1 @@
-"""The process that forks, places and watches hosts."""
+"""The supervisor: the process that forks and watches hosts, and chooses the host of each instance."""

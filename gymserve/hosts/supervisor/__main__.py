@@ -18,7 +18,7 @@ from gymserve.system.locks import try_lock
 
 
 def main() -> int:
-    """Says `ready <runtime directory>` or `failed <reason>` on standard output, then serves."""
+    """Prints `ready <runtime directory>` or `failed <reason>` on standard output, then serves."""
     configuration = settings.from_json(sys.stdin.read())
     logs.configure(configuration)
     data = Path(configuration.DATA)
@@ -37,19 +37,19 @@ def main() -> int:
         supervisor = Supervisor(configuration, catalogue, runtime, lock)
         (data / "supervisor").write_text(str(runtime))
     except (errors.GymserveError, OSError) as error:
-        _say("failed " + str(error).replace("\n", " "))
+        _report("failed " + str(error).replace("\n", " "))
         return 1
     try:
-        if _say(f"ready {runtime}"):
-            os.dup2(2, 1)  # what environments print goes to the log
+        if _report(f"ready {runtime}"):
+            os.dup2(2, 1)  # environments' output goes to the log
             supervisor.run()
     finally:
         shutil.rmtree(runtime, ignore_errors=True)
     return 0
 
 
-def _say(line: str) -> bool:
-    """Writes a line to whoever started this process; whether it was there to read it."""
+def _report(line: str) -> bool:
+    """Writes a line to the process that started this one; returns False if that one has ended."""
     try:
         os.write(1, f"{line}\n".encode())
     except BrokenPipeError:
@@ -57,23 +57,23 @@ def _say(line: str) -> bool:
     return True
 
 
-def _remove_stale(note: Path) -> None:
-    """Deletes the sockets of a supervisor that was killed."""
-    if note.exists():
-        stale = Path(note.read_text())
+def _remove_stale(file: Path) -> None:
+    """Deletes the runtime directory of a supervisor that was killed; `file` holds its path."""
+    if file.exists():
+        stale = Path(file.read_text())
         if stale.name.startswith("gymserve-") and stale.parent == Path(sockets.directory()):
             shutil.rmtree(stale, ignore_errors=True)
 
 
 def _lock(data: Path, seconds: float) -> int:
-    """Takes the data directory for this supervisor and its hosts, which inherit the lock.
+    """Locks the data directory for this supervisor and its hosts, which inherit the lock.
 
     Raises:
-        SettingsError: another server has it.
+        SettingsError: another server uses the directory.
     """
     deadline = time.monotonic() + seconds
     while (descriptor := try_lock(data / "lock")) is None:
-        _end_forsaken(data)
+        _kill_lock_holders(data)
         if time.monotonic() > deadline:
             raise errors.SettingsError(f"another server uses the data directory {data}")
         time.sleep(0.05)
@@ -83,9 +83,9 @@ def _lock(data: Path, seconds: float) -> int:
     return descriptor
 
 
-def _end_forsaken(data: Path) -> None:
-    """Ends what keeps the lock though its supervisor is gone, such as a process that an environment has forked."""
-    with contextlib.suppress(ValueError):  # it is just being written
+def _kill_lock_holders(data: Path) -> None:
+    """Kills processes that hold the lock of an ended supervisor, for example one that an environment has forked."""
+    with contextlib.suppress(ValueError):  # the file is being written
         if not child_processes.belongs_to(data, int((data / "lock").read_text())):
             child_processes.kill_leftovers(data)
 

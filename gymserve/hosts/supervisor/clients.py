@@ -1,4 +1,4 @@
-"""The supervisor's clients: the serving processes that are connected to it."""
+"""The supervisor's clients: the serving processes that have connected to it."""
 
 import logging
 import selectors
@@ -14,16 +14,16 @@ from gymserve.hosts.link import Failure, Messages, Reply, encode
 from gymserve.hosts.messages import SupervisorRequest, supervisor_request
 from gymserve.protocol import errors
 
-SEND_SECONDS = 5  # in which a client takes an answer
+SEND_SECONDS = 5  # time limit for sending an answer
 log = logging.getLogger("gymserve.supervisor")
 
 
 class Clients:
-    """Accepts connections, and answers what comes on them.
+    """Accepts connections and answers their requests.
 
     Args:
-        path: of the socket at which it listens.
-        selector: calls the data of a socket that is ready.
+        path: the path of the socket to listen on.
+        selector: the supervisor's selector; a key's data is the function to call when its socket is ready.
         answer: carries out a request.
     """
 
@@ -43,19 +43,19 @@ class Clients:
 
     @property
     def sockets(self) -> list[socket.socket]:
-        """What a host must not inherit."""
+        """The sockets that a host must not inherit."""
         return [self._listener, *self._connected]
 
     def close(self) -> None:
-        """Accepts no more."""
+        """Stops accepting connections."""
         self._listener.close()
 
     def _accept(self) -> None:
         try:
             client, _ = self._listener.accept()
-        except OSError as error:  # no descriptor is free, or it has hung up
+        except OSError as error:  # no descriptor is free, or the client has disconnected
             log.warning("a connection cannot be accepted: %s", error)
-            time.sleep(0.01)  # it goes on waiting at the listener
+            time.sleep(0.01)  # the connection stays in the listener's queue
             return
         client.settimeout(SEND_SECONDS)
         self._connected.add(client)

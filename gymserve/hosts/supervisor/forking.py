@@ -1,4 +1,4 @@
-"""How a host process is forked from the supervisor, and what the supervisor knows of it."""
+"""Forks host processes from the supervisor, and tracks their state."""
 
 import ctypes
 import faulthandler
@@ -21,27 +21,29 @@ from gymserve.hosts.pulse import Pulse
 from gymserve.settings import Settings
 
 _PR_SET_PDEATHSIG = 1
-_LOOK_SECONDS = 0.5
-# Exits by itself, and signals that code gets for what it does; SIGBUS is rather a full disk's.
-_OF_CALLS = (*range(-255, 1), signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP)
+_CHECK_SECONDS = 0.5
+# Negated exit codes that an environment's call can cause: its own exits and crashes. SIGBUS more likely means a full disk.
+_CALL_EXITS = (*range(-255, 1), signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP)
 _PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 class HostProcess:
-    """The supervisor's side of a host."""
+    """The supervisor's handle of a host process."""
 
     def __init__(self, slot: str, pid: int, control: socket.socket, pulse: Pulse) -> None:
         self.slot, self.pid, self.control, self.pulse = slot, pid, control, pulse
-        self.killed = ""  # why the supervisor ended it
-        self._by_call = False  # and whether for what a call did
+        self.killed = ""  # why the supervisor killed it
+        self._by_call = False  # whether it was killed because of a call
         self.dismissed = False
         self._status: int | None = None
         self._calls = (0, 0)
         self._since = 0.0
-        self._next_look = 0.0
-        self._running = (0.0, time.monotonic())  # when it was looked at next, and seen running last
+        self._next_memory_check = 0.0
+        self._next_state_check = 0.0
+        self._last_running = time.monotonic()
 
     def alive(self) -> bool:
+        """Whether the process runs; reaps it if it has ended."""
         if self._status is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
@@ -49,7 +51,7 @@ class HostProcess:
         return self._status is None
 
     def wait(self, seconds: float) -> bool:
-        """Whether the process, which has closed its socket, is gone within so long."""
+        """Waits up to `seconds` for a process that has closed its socket; returns whether it has ended."""
         readable, _, _ = select.select([self.control], [], [], 0)
         if self.alive() and not (readable and self.control.recv(1, socket.MSG_PEEK) == b""):
             return False
@@ -59,28 +61,29 @@ class HostProcess:
         return not self.alive()
 
     def hung(self, now: float) -> float:
-        """For how many seconds the same call has been under way."""
+        """How many seconds the current call has taken so far."""
         calls = self.pulse.read()
         if calls != self._calls or not calls[1]:
             self._calls, self._since = calls, now
         return now - self._since
 
     def stopped(self, now: float) -> float:
-        """For how many seconds it has been seen stopped by a signal, such as SIGSTOP, in a call or between two."""
-        due, running = self._running
-        if now >= due:
+        """How many seconds the process has been stopped by a signal, for example SIGSTOP."""
+        if now >= self._next_state_check:
+            self._next_state_check = now + _CHECK_SECONDS
             try:
                 state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
             except OSError:
                 state = ""  # it has ended
-            self._running = now + _LOOK_SECONDS, running if state == "T" else now
-        return now - self._running[1]
+            if state != "T":
+                self._last_running = now
+        return now - self._last_running
 
     def memory_mb(self, now: float) -> float:
-        """Its own memory in MB (not what it shares), looked at now and then."""
-        if now < self._next_look:
+        """The process' private memory in MB, or 0 if the next check is not due yet."""
+        if now < self._next_memory_check:
             return 0.0
-        self._next_look = now + _LOOK_SECONDS
+        self._next_memory_check = now + _CHECK_SECONDS
         try:
             fields = Path(f"/proc/{self.pid}/statm").read_text().split()
         except OSError:
@@ -88,20 +91,22 @@ class HostProcess:
         return (int(fields[1]) - int(fields[2])) * _PAGE_MB
 
     def kill(self, reason: str, *, by_call: bool = False) -> None:
+        """Kills the process; `by_call` says that a call into an environment is the cause."""
         if not self.killed and self.alive():
             self.killed, self._by_call = reason, by_call
             os.kill(self.pid, signal.SIGKILL)
 
     def dismiss(self) -> None:
-        """Tells it to end in order."""
+        """Asks the process to end, by closing its control connection."""
         self.dismissed = True
         self.control.shutdown(socket.SHUT_RDWR)
 
     def ended_by_call(self) -> bool:
-        """Whether a call into an environment ended it, and not the system, an operator or the supervisor on its own behalf."""
-        return self._by_call if self.killed else -os.waitstatus_to_exitcode(self._status or 0) in _OF_CALLS
+        """Whether a call into an environment caused the end, and not the system, an operator or the supervisor."""
+        return self._by_call if self.killed else -os.waitstatus_to_exitcode(self._status or 0) in _CALL_EXITS
 
     def exit_reason(self) -> str:
+        """How the process ended, for error messages."""
         code = os.waitstatus_to_exitcode(self._status or 0)
         if code < 0:
             return f"its host was ended by signal {-code} ({signal.Signals(-code).name})"
@@ -116,14 +121,14 @@ def fork(
     *,
     close: Sequence[Any],
     lock: int,
-    prepare: str = "",
+    warm_kind: str = "",
 ) -> HostProcess:
-    """Starts a host that listens at `path`; connections to it wait until it is ready.
+    """Forks a host that listens at `path`; connections queue until it is ready.
 
     Args:
-        close: what the child must not keep open.
+        close: the sockets that the child must close.
         lock: the descriptor of the data directory's lock, which the child keeps.
-        prepare: the kind of environment (see `trials.kind`) that it makes at once; "": none.
+        warm_kind: the kind of environment (see `Recipe.kind`) that the host makes at once, or "" for none.
     """
     pulse = Pulse()
     ours, theirs = socket.socketpair()
@@ -140,7 +145,7 @@ def fork(
     if pid == 0:
         for each in (*close, ours):
             each.close()
-        _become_host(slot, listener, theirs, settings, catalogue, pulse, supervisor, lock, prepare)
+        _become_host(slot, listener, theirs, settings, catalogue, pulse, supervisor, lock, warm_kind)
     listener.close()
     theirs.close()
     return HostProcess(slot, pid, ours, pulse)
@@ -155,22 +160,22 @@ def _become_host(
     pulse: Pulse,
     supervisor: int,
     lock: int,
-    prepare: str,
+    warm_kind: str,
 ) -> None:
-    """The child's whole life."""
+    """Runs the host in the child process; never returns."""
     code = 1
     try:
         die_with(supervisor)
-        signal.signal(signal.SIGSEGV, signal.SIG_DFL)  # some simulator's library turns it into an abort
-        faulthandler.enable()  # a crash tells the log where
+        signal.signal(signal.SIGSEGV, signal.SIG_DFL)  # the library of a simulator turns it into an abort
+        faulthandler.enable()  # a crash logs its stack
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         child_processes.become_subreaper()
         pulse.keep()
-        gc.set_threshold(100_000, 50, 100)  # a step makes hardly any cycles
+        gc.set_threshold(100_000, 50, 100)  # steps hardly create reference cycles
         host = Host(slot, listener=listener, supervisor=control, settings=settings, catalogue=catalogue, pulse=pulse)
-        os.register_at_fork(after_in_child=lambda: _let_go([lock, *host.loop.descriptors()]))
-        if prepare:
-            host.prepare(prepare)
+        os.register_at_fork(after_in_child=lambda: _detach_child([lock, *host.loop.descriptors()]))
+        if warm_kind:
+            host.warm_up(warm_kind)
         host.run()
         code = 0
     except BaseException:
@@ -180,10 +185,10 @@ def _become_host(
         os._exit(code)
 
 
-def _let_go(descriptors: Sequence[int]) -> None:
-    """In a child of an environment's `fork`: what is the host's alone.
+def _detach_child(descriptors: Sequence[int]) -> None:
+    """Closes the host's descriptors in a child that an environment has forked.
 
-    The other ends notice a host's end, and the next supervisor that all hosts have ended, though the child lives on.
+    So the other ends notice when the host ends, and the lock is free when all hosts have ended, even if the child lives on.
     """
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in descriptors:
@@ -193,7 +198,7 @@ def _let_go(descriptors: Sequence[int]) -> None:
 
 
 def die_with(supervisor: int) -> None:
-    """The kernel ends a host whose supervisor is gone, also where it hangs (Linux)."""
+    """Makes the kernel kill this process when its parent, the supervisor, ends (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != supervisor:

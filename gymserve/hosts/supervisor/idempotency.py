@@ -1,4 +1,4 @@
-"""Which token an `Idempotency-Key` was given, in a file for each: a repeated creation gets the same one."""
+"""Idempotency keys: a repeated creation gets the token of the first one. Each key is a file."""
 
 import hashlib
 import json
@@ -8,28 +8,32 @@ from gymserve.protocol import errors
 from gymserve.system.files import write_whole
 
 
-class Placements:
-    """Args: folder: of the files, which are deleted after a day (`folders.remove_old`)."""
+class IdempotencyKeys:
+    """The tokens that were given to accounts' idempotency keys.
+
+    Args:
+        folder: the folder of the files, which `folders.remove_old` deletes after a day.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def known(self, account: int, key: str, body: str) -> str | None:
-        """The token that this key of an account was given; None: it is new.
+    def token(self, account: int, key: str, body: str) -> str | None:
+        """The token that this key of an account was given, or None if the key is new.
 
         Raises:
-            KeyReused: it was used for another request.
+            KeyReused: the key was used for another request.
         """
         try:
-            noted = json.loads(self._file(account, key).read_text())
-        except (FileNotFoundError, ValueError):  # none, or what a power loss left of one
+            record = json.loads(self._file(account, key).read_text())
+        except (FileNotFoundError, ValueError):  # there is no file, or a power loss has damaged it
             return None
-        if noted["body"] != body:
+        if record["body"] != body:
             raise errors.KeyReused("this Idempotency-Key was used for another request")
-        return str(noted["token"])
+        return str(record["token"])
 
     def note(self, account: int, key: str, body: str, token: str) -> None:
-        """Writes it down, whole or not at all."""
+        """Stores the token of a new key atomically."""
         self.folder.mkdir(exist_ok=True, mode=0o700)
         write_whole(self._file(account, key), json.dumps({"body": body, "token": token}))
 

@@ -1,6 +1,6 @@
-"""The supervisor: forks hosts, places instances in them, watches them and tells why one died.
+"""The supervisor: forks hosts, chooses the host of each instance, watches hosts, and explains why one died.
 
-It is a single thread that has imported what environments need, so a forked host is ready within milliseconds.
+It is single-threaded and has imported the simulators, so a forked host is ready within milliseconds.
 """
 
 import contextlib
@@ -20,15 +20,15 @@ from gymserve.hosts.link import Messages
 from gymserve.hosts.pulse import number
 from gymserve.hosts.supervisor.clients import Clients
 from gymserve.hosts.supervisor.forking import HostProcess, fork
-from gymserve.hosts.supervisor.idempotency import Placements
-from gymserve.hosts.supervisor.quotas import Tally
+from gymserve.hosts.supervisor.idempotency import IdempotencyKeys
+from gymserve.hosts.supervisor.quotas import Quotas
 from gymserve.hosts.supervisor.slots import Slots
-from gymserve.hosts.supervisor.warm import Prepared
+from gymserve.hosts.supervisor.warm import WarmHosts
 from gymserve.settings import Settings
 
 WATCH_SECONDS = 0.1
 HOUSEKEEPING_SECONDS = 60.0
-LINGER_SECONDS = 5.0  # how long the supervisor outlives the last process that serves
+LINGER_SECONDS = 5.0  # how long the supervisor outlives the last serving process
 log = logging.getLogger("gymserve.supervisor")
 
 
@@ -36,14 +36,16 @@ class Death(NamedTuple):
     """How a host ended."""
 
     reason: str
-    instance: int  # in whose call, see `hosts/pulse.py`
+    instance: int  # the number of the instance whose call was under way, see `hosts/pulse.py`
     ended_by_us: bool
 
 
 class Supervisor:
-    """Args:
-    runtime: a private directory with a short path, for sockets.
-    lock: the descriptor of the data directory's lock, which hosts inherit.
+    """Serves the requests of workers, and keeps the hosts of one data directory running.
+
+    Args:
+        runtime: a private directory for sockets, with a short path.
+        lock: the descriptor of the data directory's lock, which hosts inherit.
     """
 
     def __init__(self, settings: Settings, catalogue: environments.Catalogue, runtime: Path, lock: int) -> None:
@@ -53,14 +55,14 @@ class Supervisor:
         self.instances = self.data / "instances"
         self.hosts: dict[str, HostProcess] = {}
         self.deaths: dict[str, Death] = {}
-        self.tally = Tally(settings)
-        self.placements = Placements(self.data / "idempotency")
-        self.prepared = Prepared(settings.PREPARED_HOSTS)
+        self.quotas = Quotas(settings)
+        self.idempotency_keys = IdempotencyKeys(self.data / "idempotency")
+        self.warm_hosts = WarmHosts(settings.PREPARED_HOSTS)
         self.restarts: dict[str, list[float]] = {}
-        self.slots = Slots(settings, self.prepared, folders.tokens(self.instances))
+        self.slots = Slots(settings, self.warm_hosts, folders.tokens(self.instances))
         self.started = time.monotonic()
         self.running = True
-        self.own = child_processes.children(os.getpid())  # of an organiser's module
+        self.own_children = child_processes.children(os.getpid())  # started by an organiser's module
         self.alone_since = time.monotonic()
         self.selector = selectors.DefaultSelector()
         self.clients = Clients(runtime / "supervisor", self.selector, self._answer)
@@ -68,7 +70,7 @@ class Supervisor:
     # --- the loop -------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Serves until told to stop, or until nobody is left to serve."""
+        """Serves until it is stopped, or until the last client has been gone for `LINGER_SECONDS`."""
         signal.signal(signal.SIGTERM, lambda *_: setattr(self, "running", False))
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         housekeeping = 0.0
@@ -77,11 +79,11 @@ class Supervisor:
                 key.data()
             now = time.monotonic()
             self._watch(now)
-            self._prepare(now)
+            self._keep_hosts_warm(now)
             if now >= housekeeping:
                 housekeeping = now + HOUSEKEEPING_SECONDS
-                with _told("the data directory cannot be swept"):
-                    self._keep_house()
+                with _log_refusals("the data directory cannot be swept"):
+                    self._clean_up()
             if self.clients:
                 self.alone_since = now
             elif now - self.alone_since > LINGER_SECONDS:
@@ -89,12 +91,12 @@ class Supervisor:
         self._drain()
 
     def _watch(self, now: float) -> None:
-        """Ends hosts that hang or grow, and notices those that died."""
+        """Removes hosts that have ended, and kills those that hang or use too much memory."""
         for host in list(self.hosts.values()):
             if host.alive():
                 self._limit(host, now)
             else:
-                self._bury(host)
+                self._remove_dead(host)
         self._end_orphans()
 
     def _limit(self, host: HostProcess, now: float) -> None:
@@ -107,61 +109,61 @@ class Supervisor:
             host.kill(f"its host used more than HOST_MEMORY_MB = {self.settings.HOST_MEMORY_MB} MB", by_call=True)
 
     def _end_orphans(self) -> bool:
-        """Ends what hosts have left behind; whether there was something."""
-        orphans = child_processes.children(os.getpid()) - self.own - {host.pid for host in self.hosts.values()}
+        """Kills the processes that ended hosts have left behind; returns whether there were any."""
+        orphans = child_processes.children(os.getpid()) - self.own_children - {host.pid for host in self.hosts.values()}
         child_processes.kill(orphans)
         return bool(orphans)
 
-    def _prepare(self, now: float) -> None:
-        """Lets a host make an environment that may be asked for soon; ends those that wait in vain."""
-        for slot in self.prepared.surplus(now):
+    def _keep_hosts_warm(self, now: float) -> None:
+        """Starts a warm host for a kind that may be requested soon, and stops warm hosts that are no longer needed."""
+        for slot in self.warm_hosts.pop_unused(now):
             self.hosts[slot].dismiss()
-        kind = self.prepared.missing(now)
-        if kind is not None and self.slots.dedicated + len(self.prepared) < self.settings.MAX_DEDICATED_HOSTS:
+        kind = self.warm_hosts.missing(now)
+        if kind is not None and self.slots.dedicated + len(self.warm_hosts) < self.settings.MAX_DEDICATED_HOSTS:
             slot = self.slots.new()
-            self.prepared.add(kind, slot)
-            with _told("no host can be made ahead"):
-                self._fork(slot, prepare=kind)
+            self.warm_hosts.add(kind, slot)
+            with _log_refusals("cannot start a warm host"):
+                self._fork(slot, warm_kind=kind)
             if slot not in self.hosts:
-                self.prepared.lost(slot, now)
+                self.warm_hosts.note_end(slot, now)
 
-    def _bury(self, host: HostProcess) -> None:
-        self.prepared.lost(host.slot, time.monotonic())
+    def _remove_dead(self, host: HostProcess) -> None:
+        self.warm_hosts.note_end(host.slot, time.monotonic())
         del self.hosts[host.slot]
-        self.tally.forget(host.slot)
-        with contextlib.suppress(KeyError):  # which has ended already
+        self.quotas.forget(host.slot)
+        with contextlib.suppress(KeyError):  # it was unregistered when the socket closed
             self.selector.unregister(host.control)
         host.control.close()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.runtime / host.slot)
         if host.dismissed:
-            self.deaths.pop(host.slot, None)  # of one before it
+            self.deaths.pop(host.slot, None)  # an earlier host's death in this slot is no longer of interest
             return
         reason = host.killed or host.exit_reason()
         instance = host.pulse.read()[1]
         for token in self.slots.of(host.slot):
-            alone = host.slot[0] != "s"  # memory grows in no call
-            own = number(token) == instance or (alone and not instance and bool(host.killed))
-            (blame.note if own and host.ended_by_call() else blame.clear)(self.instances / token)
+            alone = host.slot[0] != "s"  # the memory limit is noticed between calls too
+            caused = number(token) == instance or (alone and not instance and bool(host.killed))
+            (blame.note if caused and host.ended_by_call() else blame.clear)(self.instances / token)
         self.deaths[host.slot] = Death(reason, instance=instance, ended_by_us=bool(host.killed))
         self.restarts.setdefault(host.slot, []).append(time.monotonic())
-        self.tally.add({"host_restarts": 1})
+        self.quotas.add({"host_restarts": 1})
         log.warning("host %s (process %d) ended: %s", host.slot, host.pid, reason)
 
-    def _keep_house(self) -> None:
+    def _clean_up(self) -> None:
         for slot in [slot for slot in self.slots if slot not in self.hosts]:
-            for token in folders.sweep(self.instances, self.settings.IDLE_SECONDS, slot=slot, but=()):
+            for token in folders.sweep(self.instances, self.settings.IDLE_SECONDS, slot=slot, loaded=()):
                 self.slots.of(slot).discard(token)
         self.slots.compare(folders.tokens(self.instances))
         folders.remove_old(self.data, self.settings.JOURNAL_DAYS)
-        self.tally.measure_storage(self.data)
+        self.quotas.measure_storage(self.data)
 
     def _drain(self) -> None:
-        """Ends the hosts in order: each tells its streams and leaves its journals whole."""
+        """Stops the hosts, which end their streams and close their journals; kills those that do not stop in time."""
         self.clients.close()
         for host in self.hosts.values():
-            if host.slot in self.prepared:
-                host.kill("it has no instance yet")  # and may be busy with making one
+            if host.slot in self.warm_hosts:
+                host.kill("it has no instance yet")  # it may be busy making an environment
             else:
                 host.dismiss()
         deadline = time.monotonic() + self.settings.SHUTDOWN_SECONDS
@@ -186,11 +188,11 @@ class Supervisor:
             case messages.ExplainLoss(slot, token):
                 return self.explain(slot, token)
             case messages.AdmitStream(slot, account):
-                return self.tally.admit_stream(slot, account)
+                return self.quotas.admit_stream(slot, account)
             case messages.AdmitStorage(account):
-                return self.tally.admit_storage(account)
+                return self.quotas.admit_storage(account)
             case messages.AddCounts(increments):
-                return self.tally.add(increments)
+                return self.quotas.add(increments)
             case messages.GetStatus():
                 return self.status()
             case messages.Stop():
@@ -198,29 +200,29 @@ class Supervisor:
                 return None
 
     def place(self, request: messages.PlaceInstance) -> messages.Placement:
-        """A token for a new instance; the same one again for an account's repeated `Idempotency-Key`.
+        """Chooses a host and a token for a new instance; a repeated `Idempotency-Key` gets the same token again.
 
         Raises:
             KeyReused: the key was used for another request.
-            LimitReached: there are as many instances as the settings allow.
+            LimitReached: the settings allow no further instance.
         """
         key, body, account = request.key, request.body, request.account
-        if key and (known := self.placements.known(account, key, body)) is not None:
-            return messages.Placement(known, new=False)
+        if key and (token := self.idempotency_keys.token(account, key, body)) is not None:
+            return messages.Placement(token, new=False)
         if account:
-            self.tally.admit_instance(account, self.slots.tokens)
+            self.quotas.admit_instance(account, self.slots.tokens)
         slot = self.slots.choose(request.kind, request.apart)
         token = folders.new_token(slot, account, alone=request.alone)
         if key:
-            self.placements.note(account, key, body, token)
+            self.idempotency_keys.note(account, key, body, token)
         self.slots.add(token)
         return messages.Placement(token, new=True)
 
     def ensure(self, slot: str) -> messages.HostAddress:
-        """Where the slot's host listens; `wait` is not 0 while a host that dies again and again is held back."""
+        """Starts the slot's host if necessary, and returns its address; `wait` is positive while a crash loop is delayed."""
         host = self.hosts.get(slot)
         if host is not None and not host.alive():
-            self._bury(host)
+            self._remove_dead(host)
             host = None
         if host is None:
             wait = self._back_off(slot)
@@ -230,7 +232,7 @@ class Supervisor:
         return messages.HostAddress(str(self.runtime / slot))
 
     def _back_off(self, slot: str) -> float:
-        """Seconds until a slot's next host; none where no instance waits, and each call is another environment's."""
+        """Seconds until a slot's host may be restarted; 0 for the catalogue, whose calls each have another environment."""
         now = time.monotonic()
         recent = [moment for moment in self.restarts.get(slot, []) if now - moment < 10]
         self.restarts[slot] = recent
@@ -238,35 +240,35 @@ class Supervisor:
             return 0.0
         return max(0.0, recent[-1] + min(self.settings.RESTART_SECONDS, 0.1 * 2.0 ** (len(recent) - 5)) - now)
 
-    def _fork(self, slot: str, *, prepare: str = "") -> None:
+    def _fork(self, slot: str, *, warm_kind: str = "") -> None:
         path = self.runtime / slot
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
         others = [self.selector, *self.clients.sockets, *(host.control for host in self.hosts.values())]
-        host = fork(slot, path, self.settings, self.catalogue, close=others, lock=self.lock, prepare=prepare)
+        host = fork(slot, path, self.settings, self.catalogue, close=others, lock=self.lock, warm_kind=warm_kind)
         self.hosts[slot] = host
         notices = Messages(messages.host_notice)
-        self.selector.register(host.control, selectors.EVENT_READ, lambda: self._hear(host, notices))
+        self.selector.register(host.control, selectors.EVENT_READ, lambda: self._receive_notices(host, notices))
 
-    def _hear(self, host: HostProcess, notices: Messages) -> None:
-        """A host says that an instance was made or closed, what it did lately, or that it is about to end, or has."""
+    def _receive_notices(self, host: HostProcess, notices: Messages) -> None:
+        """Receives notices from a host, and removes it when its connection closes."""
         if self.hosts.get(host.slot) is not host:
-            return  # it was buried by what another socket brought in the same round
+            return  # it was removed by a request in the same round
         try:
             data = host.control.recv(65536)
         except OSError:
             data = b""
         for notice in notices.feed(data):
-            self._take_note(host, notice)
+            self._handle_notice(host, notice)
         if not data:
             self.selector.unregister(host.control)
             if host.wait(0.0 if host.dismissed else 1.0):
-                self._bury(host)  # or else the next look finds it dead
+                self._remove_dead(host)  # otherwise `_watch` removes it later
 
-    def _take_note(self, host: HostProcess, notice: messages.HostNotice) -> None:
+    def _handle_notice(self, host: HostProcess, notice: messages.HostNotice) -> None:
         match notice:
             case messages.ReportUse(streams, counts):
-                self.tally.report(host.slot, streams, counts)
+                self.quotas.report(host.slot, streams, counts)
             case messages.NoteMaking(kind, seconds):
                 self.slots.note_making(kind, seconds)
             case messages.NoteClosed(token):
@@ -275,37 +277,37 @@ class Supervisor:
                 host.dismissed = True
 
     def release(self, token: str) -> None:
-        """An instance was closed, or could not be made: its place is free, and a host of its own ends."""
+        """Frees the place of an instance that was closed or could not be created, and stops its host if it had its own."""
         if (slot := self.slots.release(token)) is not None:
             self.restarts.pop(slot, None)
             if (host := self.hosts.get(slot)) is not None:
                 host.dismiss()
 
     def explain(self, slot: str, token: str) -> messages.Loss:
-        """Why the slot's last host ended, and whether that was in a call of this instance."""
+        """Explains why the slot's last host ended, and whether that was during a call of this instance."""
         host = self.hosts.get(slot)
         if host is not None and host.wait(1.0):
-            self._bury(host)
+            self._remove_dead(host)
         death = self.deaths.get(slot)
         if death is None:
             return messages.Loss(culprit=False, reason="its host ended", ended_by_us=False)
         return messages.Loss(death.instance == number(token), death.reason, death.ended_by_us)
 
     def status(self) -> messages.Status:
-        """Numbers for `/health` and `/metrics`."""
+        """The numbers for `/health` and `/metrics`."""
         return messages.Status(
             hosts={slot: host.pid for slot, host in self.hosts.items()},
             instances=self.slots.instances,
-            streams=self.tally.streams,
+            streams=self.quotas.streams,
             clients=len(self.clients),
-            counters=self.tally.counters,
+            counters=self.quotas.counters,
             uptime_seconds=time.monotonic() - self.started,
         )
 
 
 @contextlib.contextmanager
-def _told(what: str) -> Iterator[None]:
-    """Goes on where the system refuses something, such as a process or a file, and says so: hosts must not end with it."""
+def _log_refusals(what: str) -> Iterator[None]:
+    """Logs errors of the operating system and goes on, because the hosts would end with the supervisor."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What the supervisor counts: what hosts and workers did, and what accounts use of their quotas."""
+"""The supervisor's counters of what hosts and workers did, and accounts' quotas."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -9,8 +9,8 @@ from gymserve.protocol.errors import LimitReached
 from gymserve.settings import Settings
 
 
-class Tally:
-    """Counters only grow; they start from zero with the supervisor."""
+class Quotas:
+    """Counts events and use, and refuses what exceeds a quota. Counters start from zero with the supervisor."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -24,24 +24,24 @@ class Tally:
             self.counters[name] = self.counters.get(name, 0.0) + amount
 
     def report(self, slot: str, streams: dict[int, int], increments: dict[str, float]) -> None:
-        """Takes over what a host says each second."""
+        """Stores a host's report, which comes every second."""
         self._streams[slot] = Counter(streams)
         self.add(increments)
 
     def forget(self, slot: str) -> None:
-        """The slot's host has ended, and its streams with it."""
+        """Forgets the streams of a slot whose host has ended."""
         self._streams.pop(slot, None)
 
     @property
     def streams(self) -> int:
-        """Open streams."""
+        """The number of open streams."""
         return sum(counter.total() for counter in self._streams.values())
 
     def admit_stream(self, slot: str, account: int) -> None:
-        """Counts a stream that is about to be opened; the host's next report sets the count right.
+        """Counts a stream that is about to be opened; the host's next report corrects the count.
 
         Raises:
-            LimitReached: there are as many as the settings allow.
+            LimitReached: the settings allow no further stream.
         """
         if self.streams >= self.settings.MAX_STREAMS:
             raise LimitReached(f"there are MAX_STREAMS = {self.settings.MAX_STREAMS} streams already")
@@ -51,10 +51,10 @@ class Tally:
         self._streams.setdefault(slot, Counter())[account] += 1
 
     def admit_instance(self, account: int, tokens: Iterable[str]) -> None:
-        """Checks that an account may have one more instance than those of its own in `tokens`.
+        """Checks that an account may have another instance besides those in `tokens`.
 
         Raises:
-            LimitReached: it has as many, or stores as much, as the settings allow.
+            LimitReached: the account has used up its quota of instances or storage.
         """
         most, marks = self.settings.ACCOUNT_INSTANCES, (f".{account}-", f"~{account}-")
         if sum(marks[0] in token or marks[1] in token for token in tokens) >= most:
@@ -62,10 +62,10 @@ class Tally:
         self.admit_storage(account)
 
     def admit_storage(self, account: int) -> None:
-        """Checks that an account may keep more on the disk; it is measured once a minute.
+        """Checks that an account may store more data. Storage is measured once a minute.
 
         Raises:
-            LimitReached: it keeps as much as the settings allow.
+            LimitReached: the account has used up its storage quota.
         """
         megabytes = self.settings.ACCOUNT_STORAGE_MB
         if account and self._storage.get(account, 0) > megabytes * 2**20:
@@ -75,5 +75,5 @@ class Tally:
             )
 
     def measure_storage(self, data: Path) -> None:
-        """Looks at what each account's journals take."""
+        """Measures the storage of each account's journals and uploads."""
         self._storage = folders.storage(data)

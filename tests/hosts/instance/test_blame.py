@@ -60,11 +60,11 @@ def test_a_process_that_exits_by_itself_was_ended_by_a_call(host: HostProcess) -
 
 
 def test_a_note_is_read_once_and_taken_away_where_nobody_is_to_blame(tmp_path: Path) -> None:
-    assert blame.taken(tmp_path) is None
+    assert blame.pop(tmp_path) is None
     before = time.monotonic()
     blame.note(tmp_path)
-    noted = blame.taken(tmp_path)
-    assert noted is not None and before <= noted <= time.monotonic() and blame.taken(tmp_path) is None
+    noted = blame.pop(tmp_path)
+    assert noted is not None and before <= noted <= time.monotonic() and blame.pop(tmp_path) is None
     blame.note(tmp_path)
     blame.clear(tmp_path)
-    assert blame.taken(tmp_path) is None and list(tmp_path.iterdir()) == []
+    assert blame.pop(tmp_path) is None and list(tmp_path.iterdir()) == []

@@ -16,20 +16,20 @@ from gymserve.protocol.wire import MAX_SEQ
 
 @pytest.mark.parametrize("number", [1, MAX_TRIALS])
 def test_a_plan_of_so_many_trials_is_taken(number: int) -> None:
-    assert trials.checked([{"seed": 3}] * number) == (Trial(3, None, {}),) * number
+    assert trials.parse_trials([{"seed": 3}] * number) == (Trial(3, None, {}),) * number
 
 
 @pytest.mark.parametrize("plan", [None, {}, [], [{"seed": 3}] * (MAX_TRIALS + 1), [3], [{"seed": 3, "speed": 1}]])
 def test_another_plan_is_refused(plan: Any) -> None:
     with pytest.raises(InvalidRequest, match="trial"):
-        trials.checked(plan)
+        trials.parse_trials(plan)
 
 
 @pytest.mark.parametrize("trial", [
     {"seed": 0}, {"seed": MAX_SEED, "options": {"a": 1}, "kwargs": {"b": 2}}, {"seed": 1, "options": None, "kwargs": None},
 ])  # fmt: skip
 def test_a_trial_has_a_seed_and_may_have_options_and_kwargs(trial: dict[str, Any]) -> None:
-    (taken,) = trials.checked([trial])
+    (taken,) = trials.parse_trials([trial])
     assert (taken.seed, taken.options, taken.kwargs) == (trial["seed"], trial.get("options"), trial.get("kwargs") or {})
 
 
@@ -39,19 +39,19 @@ def test_a_trial_has_a_seed_and_may_have_options_and_kwargs(trial: dict[str, Any
 ])  # fmt: skip
 def test_another_trial_is_refused_by_its_number(trial: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest, match="trial 2"):
-        trials.checked([{"seed": 1}, trial])
+        trials.parse_trials([{"seed": 1}, trial])
 
 
 @pytest.mark.parametrize("seconds", [0, 0.0, 1, 2.5, None])
 def test_an_allowance_is_a_number_of_seconds_or_none(seconds: Any) -> None:
-    assert allowance.checked(dict.fromkeys(allowance.NAMES, seconds)) == dict.fromkeys(allowance.NAMES, seconds)
+    assert allowance.parse_allowance(dict.fromkeys(allowance.NAMES, seconds)) == dict.fromkeys(allowance.NAMES, seconds)
 
 
 @pytest.mark.parametrize("seconds", [-1, -0.1, math.inf, math.nan, True, "1", [1]])
 def test_another_allowance_is_refused(seconds: Any) -> None:
     for wrong in ({"idle_seconds": seconds}, {"seconds": 1}, [1], None):
         with pytest.raises(InvalidRequest, match="allowance"):
-            allowance.checked(wrong)
+            allowance.parse_allowance(wrong)
 
 
 def test_a_seq_fits_into_32_bits() -> None:

@@ -32,7 +32,7 @@ def test_a_slots_idle_instances_are_retired_and_no_others(tmp_path: Path) -> Non
     for account in range(9):  # what another process has just closed
         (gone := instances / folders.new_token("s0", account)).mkdir()
         kept.add(gone.name)
-    assert set(folders.sweep(instances, 100, slot="s0", but={loaded})) == idle
+    assert set(folders.sweep(instances, 100, slot="s0", loaded={loaded})) == idle
     assert set(os.listdir(instances)) == kept and set(os.listdir(tmp_path / "closed")) == idle
     assert time.time() - (tmp_path / "closed" / min(idle)).stat().st_mtime < 60  # when it was closed
 

@@ -12,7 +12,7 @@ from grader.proofs.verification import verify
 from gymserve.environments import Catalogue
 from gymserve.environments.foreign import MOST_CHARACTERS
 from gymserve.hosts.instance import revival, twin
-from gymserve.hosts.instance.answers import fitted_options
+from gymserve.hosts.instance.answers import check_options
 from gymserve.hosts.instance.live import Instance
 from gymserve.journal import episodes_of, read
 from gymserve.protocol.errors import Conflict, EnvironmentFailed, GymserveError, InvalidRequest
@@ -183,11 +183,11 @@ def copies(folder: Path, env_id: str = "CartPole-v1") -> Instance:
 def test_a_mask_that_resets_nothing_is_the_callers_mistake(folder: Path) -> None:
     instance = copies(folder)
     with pytest.raises(Conflict, match="reset all copies"):
-        fitted_options(instance, None, {"reset_mask": [True, False]})
+        check_options(instance, None, {"reset_mask": [True, False]})
     instance.reset(1, None, 0)
     with pytest.raises(InvalidRequest, match="true for one copy at least"):
-        fitted_options(instance, None, {"reset_mask": [False, False]})
-    options = fitted_options(instance, None, {"reset_mask": [True, False]})
+        check_options(instance, None, {"reset_mask": [False, False]})
+    options = check_options(instance, None, {"reset_mask": [True, False]})
     assert options is not None and options["reset_mask"].tolist() == [True, False]
 
 

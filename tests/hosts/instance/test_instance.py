@@ -33,7 +33,7 @@ class Life:
         self.instance: Instance = revival.begin(TOKEN, self.folder, made, CATALOGUE, limit=1 << 30, pulse=Pulse().page)
 
     def reset(self, seed: Any = None, options: Any = None, call: int | None = None) -> TimeStep:
-        return self.instance.reset(seed, answers.fitted_options(self.instance, seed, options), call)
+        return self.instance.reset(seed, answers.check_options(self.instance, seed, options), call)
 
     def step(self, action: Any, call: int | None = None) -> TimeStep:
         packed = self.instance.recorded.actions.pack(self.instance.recorded.actions.from_json(action))

@@ -50,13 +50,13 @@ def says_it(packed: bytes) -> bool:
 
 @given(st.dictionaries(NAMES, nested(PLAIN | LEAKS), max_size=4))
 def test_the_seed_is_found_in_any_place_and_form(info: dict[str, Any]) -> None:
-    assert not says_it(Secrets(TRIAL).filtered(wire.pack(info)))
+    assert not says_it(Secrets(TRIAL).redact(wire.pack(info)))
 
 
 @given(st.dictionaries(NAMES, nested(PLAIN), max_size=4))
 def test_what_is_no_secret_passes_unchanged(info: dict[str, Any]) -> None:
     packed = wire.pack(info)
-    assert Secrets(TRIAL).filtered(packed) is packed
+    assert Secrets(TRIAL).redact(packed) is packed
 
 
 def test_what_is_called_a_seed_an_option_or_an_argument_is_left_out() -> None:
@@ -69,17 +69,17 @@ def test_what_is_called_a_seed_an_option_or_an_argument_is_left_out() -> None:
         "lives": 3,
         "in": {"level": 4, "x": 5},
     }
-    assert wire.unpack(Secrets(TRIAL).filtered(wire.pack(info))) == {"lives": 3, "in": {"x": 5}}
+    assert wire.unpack(Secrets(TRIAL).redact(wire.pack(info))) == {"lives": 3, "in": {"x": 5}}
 
 
 def test_a_name_in_which_a_secret_text_stands_is_left_out() -> None:
     info = {f"begun with {SEED}": 1, "a nightmare!": {"x": 2}, "in": {f"{SEED:x}": 3, "y": 4}}
-    assert wire.unpack(Secrets(TRIAL).filtered(wire.pack(info))) == {"in": {"y": 4}}
+    assert wire.unpack(Secrets(TRIAL).redact(wire.pack(info))) == {"in": {"y": 4}}
 
 
 def test_a_seed_that_could_be_any_number_hides_no_other_number() -> None:
     packed = wire.pack({"lives": 3, "score": 3.0})
-    assert Secrets(Trial(3)).filtered(packed) == packed
+    assert Secrets(Trial(3)).redact(packed) == packed
     assert SHORT > 3
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gymserve.hosts.folders import new_token
-from gymserve.hosts.supervisor.quotas import Tally
+from gymserve.hosts.supervisor.quotas import Quotas
 from gymserve.protocol.errors import LimitReached
 from gymserve.settings import Settings
 
@@ -28,41 +28,41 @@ def is_refused(ask: Callable[[], None], words: str) -> bool:
 def test_an_account_may_store_so_many_megabytes_of_instances_and_uploads(
     tmp_path: Path, own: int, refused: bool
 ) -> None:
-    tally = Tally(Settings(ACCOUNT_STORAGE_MB=2))
+    quotas = Quotas(Settings(ACCOUNT_STORAGE_MB=2))
     for place, size in (("instances", own - MEGABYTE), ("closed", MEGABYTE // 2), ("uploads", MEGABYTE // 2)):
         for account in (7, 8):
             folder = tmp_path / place / (str(account) if place == "uploads" else new_token("s0", account))
             folder.mkdir(parents=True)
             (folder / "file").write_bytes(bytes(size if account == 7 else MEGABYTE))
-    tally.measure_storage(tmp_path)
-    assert is_refused(lambda: tally.admit_storage(7), "ACCOUNT_STORAGE_MB = 2") is refused
-    assert is_refused(lambda: tally.admit_instance(7, []), "ACCOUNT_STORAGE_MB = 2") is refused
-    assert is_refused(lambda: tally.admit_storage(8), "ACCOUNT_STORAGE_MB = 2")
+    quotas.measure_storage(tmp_path)
+    assert is_refused(lambda: quotas.admit_storage(7), "ACCOUNT_STORAGE_MB = 2") is refused
+    assert is_refused(lambda: quotas.admit_instance(7, []), "ACCOUNT_STORAGE_MB = 2") is refused
+    assert is_refused(lambda: quotas.admit_storage(8), "ACCOUNT_STORAGE_MB = 2")
     for nobody in (0, 9):
-        tally.admit_storage(nobody)
+        quotas.admit_storage(nobody)
 
 
 def test_an_account_may_have_so_many_instances(tmp_path: Path) -> None:
-    tally = Tally(Settings(ACCOUNT_INSTANCES=2))
+    quotas = Quotas(Settings(ACCOUNT_INSTANCES=2))
     others = [new_token("s0", account) for account in (77, 17, 8, 0)] * 3
-    tally.admit_instance(7, [new_token("s1", 7), *others])
+    quotas.admit_instance(7, [new_token("s1", 7), *others])
     with pytest.raises(LimitReached, match="ACCOUNT_INSTANCES = 2"):
-        tally.admit_instance(7, [new_token("s1", 7), new_token("d1", 7), *others])
-    tally.admit_instance(0, others)
+        quotas.admit_instance(7, [new_token("s1", 7), new_token("d1", 7), *others])
+    quotas.admit_instance(0, others)
 
 
 def test_streams_are_counted_by_account_and_in_all() -> None:
-    tally = Tally(Settings(ACCOUNT_STREAMS=2, MAX_STREAMS=4))
+    quotas = Quotas(Settings(ACCOUNT_STREAMS=2, MAX_STREAMS=4))
     for slot in ("s0", "s1"):
-        tally.admit_stream(slot, 7)
-    assert is_refused(lambda: tally.admit_stream("s0", 7), "ACCOUNT_STREAMS = 2")
+        quotas.admit_stream(slot, 7)
+    assert is_refused(lambda: quotas.admit_stream("s0", 7), "ACCOUNT_STREAMS = 2")
     for _ in range(2):
-        tally.admit_stream("s0", 0)
-    assert tally.streams == 4 and is_refused(lambda: tally.admit_stream("s0", 0), "MAX_STREAMS = 4")
-    tally.report("s0", {7: 1}, {"steps": 2.0})
-    tally.report("s0", {7: 1}, {"steps": 3.0})
-    assert tally.streams == 2 and tally.counters == {"steps": 5.0}
-    tally.forget("s1")
-    tally.forget("s1")
-    assert tally.streams == 1
-    tally.admit_stream("s1", 7)
+        quotas.admit_stream("s0", 0)
+    assert quotas.streams == 4 and is_refused(lambda: quotas.admit_stream("s0", 0), "MAX_STREAMS = 4")
+    quotas.report("s0", {7: 1}, {"steps": 2.0})
+    quotas.report("s0", {7: 1}, {"steps": 3.0})
+    assert quotas.streams == 2 and quotas.counters == {"steps": 5.0}
+    quotas.forget("s1")
+    quotas.forget("s1")
+    assert quotas.streams == 1
+    quotas.admit_stream("s1", 7)

@@ -1,4 +1,4 @@
-"""Hosts that have made an environment before it is asked for: whoever asks sees no difference, but the time."""
+"""Warm hosts: an environment that was made ahead of time differs from any other only in when it is ready."""
 
 import os
 import signal
@@ -8,47 +8,47 @@ import gymnasium
 import numpy as np
 import pytest
 
-from gymserve.hosts.supervisor.warm import FAILED_SECONDS, KEPT_SECONDS, QUIET_SECONDS, Prepared
+from gymserve.hosts.supervisor.warm import FAILED_SECONDS, KEPT_SECONDS, QUIET_SECONDS, WarmHosts
 from gymserve.protocol.recipe import Recipe
 from tests.support.servers import Server, wait_for
 
 RECIPE = Recipe(env_id="Swimmer-v5", environment="Swimmer-v5", seed=1)
 
 
-def test_what_was_asked_for_is_made_ready_once_it_is_quiet() -> None:
-    prepared = Prepared(1)
-    assert prepared.take("a", 0.0) is None and prepared.missing(0.0) is None
-    assert prepared.missing(QUIET_SECONDS) == "a"
-    prepared.add("a", "d1")
-    assert prepared.missing(QUIET_SECONDS) is None and len(prepared) == 1
-    assert prepared.take("a", 1.0) == "d1" and prepared.take("a", 1.0) is None
+def test_a_requested_kind_is_made_again_once_it_is_quiet() -> None:
+    warm_hosts = WarmHosts(1)
+    assert warm_hosts.claim("a", 0.0) is None and warm_hosts.missing(0.0) is None
+    assert warm_hosts.missing(QUIET_SECONDS) == "a"
+    warm_hosts.add("a", "d1")
+    assert warm_hosts.missing(QUIET_SECONDS) is None and len(warm_hosts) == 1
+    assert warm_hosts.claim("a", 1.0) == "d1" and warm_hosts.claim("a", 1.0) is None
 
 
-def test_the_kinds_last_asked_for_are_kept_and_the_others_let_go() -> None:
-    prepared = Prepared(2)
+def test_the_last_requested_kinds_are_kept_and_the_others_dropped() -> None:
+    warm_hosts = WarmHosts(2)
     for moment, kind in enumerate("abc"):
-        prepared.take(kind, float(moment))
-    assert prepared.missing(10.0) == "c"
-    prepared.add("c", "d1")
-    assert prepared.missing(10.0) == "b"
-    prepared.add("b", "d2")
-    assert prepared.missing(10.0) is None  # a is too long ago
-    prepared.take("d", 11.0)
-    assert prepared.surplus(11.0) == ["d2"] and prepared.surplus(20.0 + KEPT_SECONDS) == ["d1"]
+        warm_hosts.claim(kind, float(moment))
+    assert warm_hosts.missing(10.0) == "c"
+    warm_hosts.add("c", "d1")
+    assert warm_hosts.missing(10.0) == "b"
+    warm_hosts.add("b", "d2")
+    assert warm_hosts.missing(10.0) is None  # "a" was dropped, because only two kinds are kept
+    warm_hosts.claim("d", 11.0)
+    assert warm_hosts.pop_unused(11.0) == ["d2"] and warm_hosts.pop_unused(20.0 + KEPT_SECONDS) == ["d1"]
 
 
-def test_a_kind_that_fails_is_left_alone_for_a_while() -> None:
-    prepared = Prepared(1)
-    prepared.take("a", 0.0)
-    prepared.add("a", "d1")
-    prepared.lost("d1", 5.0)
-    prepared.lost("d7", 5.0)  # some other host
-    assert prepared.missing(5.0 + FAILED_SECONDS - 1) is None and prepared.missing(5.0 + FAILED_SECONDS) == "a"
+def test_a_kind_that_fails_is_not_made_again_for_a_while() -> None:
+    warm_hosts = WarmHosts(1)
+    warm_hosts.claim("a", 0.0)
+    warm_hosts.add("a", "d1")
+    warm_hosts.note_end("d1", 5.0)
+    warm_hosts.note_end("d7", 5.0)  # some other host
+    assert warm_hosts.missing(5.0 + FAILED_SECONDS - 1) is None and warm_hosts.missing(5.0 + FAILED_SECONDS) == "a"
 
 
-def test_with_none_to_be_kept_nothing_is_prepared() -> None:
-    prepared = Prepared(0)
-    assert prepared.take("a", 0.0) is None and prepared.missing(10.0) is None
+def test_no_host_is_kept_warm_if_the_setting_is_zero() -> None:
+    warm_hosts = WarmHosts(0)
+    assert warm_hosts.claim("a", 0.0) is None and warm_hosts.missing(10.0) is None
 
 
 @pytest.mark.parametrize(
@@ -59,18 +59,18 @@ def test_a_kind_is_all_that_decides_how_an_environment_is_made(change: dict[str,
     assert RECIPE.replace(seed=2, env_id="another name", created=1.0).kind == RECIPE.kind
 
 
-def ready(server: Server, before: list[int]) -> int:
-    """The process id of the host that is made ready beside those that there were."""
+def warm_host(server: Server, before: list[int]) -> int:
+    """Waits for a new host besides those `before`, and returns its process id."""
     (pid,) = wait_for(lambda: sorted(set(server.hosts()) - set(before)))
     return int(pid)
 
 
 @pytest.mark.needs("egl")
-def test_an_instance_in_a_prepared_host_is_as_any_other(start: Any) -> None:
+def test_an_instance_in_a_warm_host_behaves_like_any_other(start: Any) -> None:
     server: Server = start()
-    told = []
+    answers = []
     first = server.create("Swimmer-v5", max_episode_steps=20)
-    pid = ready(server, server.hosts())
+    pid = warm_host(server, server.hosts())
     second = server.create("Swimmer-v5", max_episode_steps=20)
     slot = second.partition("-")[0]
     assert server.get("/health").status == 200 and slot != first.partition("-")[0] and pid in server.hosts()
@@ -83,9 +83,9 @@ def test_an_instance_in_a_prepared_host_is_as_any_other(start: Any) -> None:
         seen = [server.post(f"/v1/envs/{token}/reset/", {"seed": 7}).json["observation"]]
         for action in actions:
             seen.append(server.post(f"/v1/envs/{token}/step/", {"action": action.tolist()}).json["observation"])
-        told.append(seen)
+        answers.append(seen)
     local = [env.reset(seed=7)[0], *(env.step(action)[0] for action in actions)]
-    assert told[0] == told[1] and np.array_equal(np.array(told[0]), np.array(local))
+    assert answers[0] == answers[1] and np.array_equal(np.array(answers[0]), np.array(local))
 
 
 @pytest.mark.long
@@ -93,22 +93,22 @@ def test_an_instance_in_a_prepared_host_is_as_any_other(start: Any) -> None:
 def test_other_kwargs_get_another_environment(start: Any) -> None:
     server: Server = start(ENVIRONMENT_KWARGS={"Swimmer-v5": ["frame_skip"]})
     server.create("Swimmer-v5")
-    ready(server, server.hosts())
+    warm_host(server, server.hosts())
     other = server.create("Swimmer-v5", kwargs={"frame_skip": 1})
     server.post(f"/v1/envs/{other}/reset/", {"seed": 7})
     env = gymnasium.make("Swimmer-v5", frame_skip=1)
     env.reset(seed=7)
     action = np.ones(2)
-    told = server.post(f"/v1/envs/{other}/step/", {"action": action.tolist()}).json["observation"]
-    assert np.array_equal(np.array(told), env.step(action)[0])
+    observation = server.post(f"/v1/envs/{other}/step/", {"action": action.tolist()}).json["observation"]
+    assert np.array_equal(np.array(observation), env.step(action)[0])
 
 
 @pytest.mark.long
 @pytest.mark.needs("egl")
-def test_a_prepared_host_that_dies_is_no_ones_loss(start: Any) -> None:
+def test_a_warm_host_that_dies_affects_no_request(start: Any) -> None:
     server: Server = start()
     server.create("Swimmer-v5")
-    pid = ready(server, server.hosts())
+    pid = warm_host(server, server.hosts())
     os.kill(pid, signal.SIGKILL)
     wait_for(lambda: pid not in server.hosts())
     token = server.create("Swimmer-v5")
@@ -117,11 +117,11 @@ def test_a_prepared_host_that_dies_is_no_ones_loss(start: Any) -> None:
 
 @pytest.mark.long
 @pytest.mark.needs("egl")
-def test_prepared_hosts_take_nobodys_place(start: Any) -> None:
+def test_warm_hosts_do_not_count_towards_the_limit(start: Any) -> None:
     server: Server = start(MAX_DEDICATED_HOSTS=2)
     first = server.create("Swimmer-v5")
-    ready(server, server.hosts())
-    server.create("HalfCheetah-v5")  # another kind: the prepared host must not stand in its way
+    warm_host(server, server.hosts())
+    server.create("HalfCheetah-v5")  # another kind: the warm host must not count towards the limit
     assert server.post("/v1/envs/", {"env_id": "Swimmer-v5"}).status == 429
     server.post(f"/v1/envs/{first}/close/")
     assert server.post("/v1/envs/", {"env_id": "Swimmer-v5"}).status == 200
