@@ -124,7 +124,7 @@ class Incoming:
                 pongs += wire.frame(wire.PONG, payload, mask=True)
             elif opcode == wire.CLOSING:
                 self.ended = True
-        self._fresh = not (self._frames.holding or self.ended)
+        self._fresh = not (self._frames.has_partial_message or self.ended)
         return reply, pongs
 
 

@@ -80,7 +80,7 @@ def decode(message: bytes | bytearray) -> BinaryCall:
         elif type(plain[0]) is not int or plain[0] not in _KINDS:
             text = f"unknown kind of message {plain[0]!r:.50}"
         elif isinstance(error, msgspec.ValidationError) and " - at `$" in str(error):
-            text = params.refusal(error, BinaryCall, plain)
+            text = params.describe_error(error, BinaryCall, plain)
         else:
             text = f"a binary message of kind {plain[0]} has more elements than {len(plain)}"
         raise InvalidRequest(text) from error

@@ -18,7 +18,7 @@ def main() -> int:
     try:
         _show(path / "journal" if path.is_dir() else path)
         sys.stdout.flush()
-    except BrokenPipeError:  # its reader has seen enough, as `head` does; nothing is left to be flushed at the end
+    except BrokenPipeError:  # the reader has closed the pipe, as `head` does; avoids another error at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError) as error:
         print(f"{path}: {error}", file=sys.stderr)

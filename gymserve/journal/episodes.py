@@ -1,4 +1,4 @@
-"""Episodes: a journal's parts, each of which begins with a reset. Of a graded instance they are its trials."""
+"""Episodes: the parts of a journal, each of which begins with a reset. In a graded instance they are the trials."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from gymserve.protocol.recipe import Recipe
 
 @dataclass(frozen=True)
 class Episode:
-    """From a reset to the record before the next one.
+    """The records from a reset to the one before the next reset.
 
     Args:
-        number: in its journal, from 1.
-        place: of the reset among the journal's records, from 0.
-        recipe: of its environment.
-        records: the reset first.
+        number: the number of the episode in its journal, from 1.
+        place: the index of the reset among the journal's records, from 0.
+        recipe: the recipe of the episode's environment.
+        records: the records, the reset first.
     """
 
     number: int
@@ -27,34 +27,34 @@ class Episode:
 
     @property
     def reset(self) -> Reset:
-        """Its first record."""
+        """The first record."""
         reset = self.records[0]
         assert isinstance(reset, Reset)
         return reset
 
     @cached_property
     def steps(self) -> list[Step]:
-        """In their order."""
+        """The steps, in order."""
         return [record for record in self.records if isinstance(record, Step)]
 
     @property
     def moves(self) -> list[Reset | Step]:
-        """All that moved the environment: the reset and the steps."""
+        """The records of calls to the environment: the reset and the steps."""
         return [self.reset, *self.steps]
 
     @property
     def ended(self) -> Ended | None:
-        """The record that ended the trial otherwise than a step or the next reset; None: there is none."""
+        """The record of a trial's end that neither a step nor the next reset shows, or None."""
         return next((each for each in self.records if isinstance(each, Ended) and each.kind != BROKEN), None)
 
     @property
     def is_over(self) -> bool:
-        """Whether its last step ended it."""
+        """Whether the last step ended the episode."""
         return bool(self.steps) and bool(self.steps[-1].terminated or self.steps[-1].truncated)
 
     @property
     def total(self) -> float:
-        """Its return."""
+        """The return: the sum of the rewards."""
         return float(sum(step.reward for step in self.steps))
 
 
@@ -70,15 +70,15 @@ def recipe_of(records: Sequence[Record]) -> Recipe:
 
 
 def episodes_of(records: Iterable[Record]) -> list[Episode]:
-    """The episodes of a journal, in order; of a vector instance those that all copies begin together.
+    """Splits a journal into episodes. Those of a vector instance begin where a reset was requested.
 
     Raises:
         ValueError: the journal does not begin with a recipe.
     """
-    kept = list(records)
-    recipe = recipe_of(kept)
-    starts = [place for place, record in enumerate(kept) if isinstance(record, Reset)]
+    journal = list(records)
+    recipe = recipe_of(journal)
+    starts = [place for place, record in enumerate(journal) if isinstance(record, Reset)]
     return [
-        Episode(number, start, recipe.for_trial(number - 1), kept[start:end])
-        for number, (start, end) in enumerate(pairwise([*starts, len(kept)]), 1)
+        Episode(number, start, recipe.for_trial(number - 1), journal[start:end])
+        for number, (start, end) in enumerate(pairwise([*starts, len(journal)]), 1)
     ]

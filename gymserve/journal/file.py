@@ -1,4 +1,4 @@
-"""The journal's file: written through shared memory, so that what was recorded survives `kill -9` of its writer."""
+"""The journal's file. It is written through shared memory, so that records survive `kill -9` of their writer."""
 
 import mmap
 import os
@@ -10,13 +10,13 @@ from gymserve.journal.records import Created, Record, decode
 from gymserve.protocol.errors import StorageFull
 
 MAGIC = b"gymserve journal 1\n"
-FIRST_ROOM = 4096  # bytes; what an idle instance occupies on the disk
-MOST_ROOM = 1 << 20  # bytes; the file grows by at most this much ahead of what is written
+FIRST_ROOM = 4096  # bytes that are allocated at first: an idle instance occupies these on the disk
+MOST_ROOM = 1 << 20  # the maximum number of bytes allocated ahead
 _CHECK = 4  # bytes
 
 
 def _size_prefix(size: int) -> bytes:
-    """LEB128: 7 bits a byte, the lowest first."""
+    """Encodes a size as LEB128: 7 bits per byte, the lowest first."""
     parts = bytearray()
     while size > 0x7F:
         parts.append(0x80 | size & 0x7F)
@@ -31,26 +31,26 @@ _SHORT = [_size_prefix(size) for size in range(128)]
 class Journal:
     """Appends records to one instance's file.
 
-    The file is mapped into memory (MAP_SHARED): once `append` returns, the record belongs to the kernel, as after
-    `write`, at a third of the cost and with no descriptor kept open. Room is allocated ahead, so that a full disk shows
-    as `StorageFull` and never as a signal.
+    The file is mapped into memory (MAP_SHARED). Once `append` returns, the record belongs to the kernel, as after `write`,
+    but at a third of the cost and without an open descriptor. Room is allocated ahead, so that a full disk raises
+    `StorageFull` instead of a signal.
     """
 
     def __init__(self, path: Path, *, end: int, check: int, limit: int) -> None:
         self.path = path
         self.limit = limit
-        self._end = end  # in the file
-        self._check = check  # of the last record
-        self._start = 0  # of the mapped window, in the file
-        self._room = 0  # bytes of the window
+        self._end = end  # offset behind the last record
+        self._check = check  # checksum of the last record
+        self._start = 0  # offset of the mapped window
+        self._room = 0  # size of the window in bytes
         self._map: mmap.mmap | None = None
 
     @classmethod
     def create(cls, path: Path, first: bytes, *, limit: int) -> "Journal":
-        """A new journal whose first record is `first`.
+        """Creates a journal whose first record is `first`.
 
         Raises:
-            StorageFull: the disk has no room for it.
+            StorageFull: the disk has no room for the journal.
         """
         try:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -70,10 +70,10 @@ class Journal:
 
     @classmethod
     def reopen(cls, path: Path, *, limit: int) -> tuple["Journal", list[Record]]:
-        """The journal in `path` and its whole records; a torn tail is cut off.
+        """Opens the journal at `path`, cuts off a torn tail, and returns the journal and its complete records.
 
         Raises:
-            ValueError: the file is not a journal of a known version, or holds no whole record.
+            ValueError: the file is not a journal of a known version, or has no complete record.
         """
         records = []
         end, check = len(MAGIC), 0
@@ -86,14 +86,14 @@ class Journal:
 
     @property
     def size(self) -> int:
-        """Bytes that were recorded."""
+        """The number of bytes up to the last record."""
         return self._end
 
     def append(self, body: bytes) -> None:
-        """Records `body`.
+        """Appends a record with this body.
 
         Raises:
-            StorageFull: there is no room on the disk, or the journal has reached its limit. Nothing was recorded.
+            StorageFull: the disk is full, or the journal has reached its limit. Nothing was appended.
         """
         size = len(body)
         check = crc32(body, self._check)
@@ -102,12 +102,12 @@ class Journal:
         if at + len(record) > self._room:
             self._grow(len(record))
             at = self._end - self._start
-        self._map[at : at + len(record)] = record  # type: ignore[index]
+        self._map[at : at + len(record)] = record  # type: ignore[index]  # `_grow` has mapped it; no check on the hot path
         self._end += len(record)
         self._check = check
 
     def _grow(self, needed: int) -> None:
-        """Moves the window so that it starts at the page of the end and has room for `needed` bytes."""
+        """Moves the window to the page of the end, with room for `needed` bytes."""
         if self._end + needed > self.limit:
             raise StorageFull(f"the instance's journal has reached its limit of {self.limit} bytes: close the instance")
         start = self._end - self._end % mmap.ALLOCATIONGRANULARITY
@@ -115,17 +115,17 @@ class Journal:
         ahead = max(FIRST_ROOM, min(MOST_ROOM, 2 * self._end), least)
         try:
             try:
-                window, room = self._mapped(start, ahead)
-            except OSError:  # the last pages of a disk that fills up
-                window, room = self._mapped(start, least)
+                window, room = self._map_window(start, ahead)
+            except OSError:  # the disk is nearly full
+                window, room = self._map_window(start, least)
         except OSError as error:
             raise StorageFull(f"the journal cannot grow: {error.strerror}") from error
         if self._map is not None:
             self._map.close()
         self._map, self._start, self._room = window, start, room
 
-    def _mapped(self, start: int, room: int) -> tuple[mmap.mmap, int]:
-        """The file's window at `start`, of `room` bytes in whole pages that are allocated on the disk."""
+    def _map_window(self, start: int, room: int) -> tuple[mmap.mmap, int]:
+        """Allocates `room` bytes at `start`, rounded up to pages, and maps them; returns the map and its size."""
         room += -room % mmap.ALLOCATIONGRANULARITY
         descriptor = os.open(self.path, os.O_RDWR)
         try:
@@ -138,7 +138,7 @@ class Journal:
             os.close(descriptor)
 
     def sync(self) -> None:
-        """Returns when all that was recorded is on the disk."""
+        """Writes all records to the disk."""
         descriptor = os.open(self.path, os.O_RDWR)
         try:
             os.fsync(descriptor)
@@ -146,7 +146,7 @@ class Journal:
             os.close(descriptor)
 
     def close(self) -> None:
-        """Gives back the room that was allocated ahead."""
+        """Unmaps the file and frees the room that was allocated ahead."""
         if self._map is not None:
             self._map.close()
             self._map, self._room = None, 0
@@ -154,7 +154,7 @@ class Journal:
 
 
 def read(path: Path) -> Iterator[Record]:
-    """The whole records of a journal, also while it is being written.
+    """Yields the complete records of a journal, which may still be written to.
 
     Raises:
         ValueError: the file is not a journal of a known version.
@@ -164,12 +164,12 @@ def read(path: Path) -> Iterator[Record]:
 
 
 def scan(data: bytes, name: str = "the journal") -> Iterator[tuple[Record, int, int]]:
-    """(record, where it ends in the file's bytes, its check) for each whole record; the first one follows `MAGIC`.
+    """Yields (record, offset of its end, checksum) for each complete record after `MAGIC`.
 
     Raises:
-        ValueError: these are not the bytes of a journal of a known version.
+        ValueError: `data` is not a journal of a known version.
     """
-    copies: int | None = None  # as the first record says
+    copies: int | None = None  # known after the first record
     for body, end, check in frames(data, name):
         record = decode(body, copies or 0)
         if copies is None:
@@ -178,16 +178,16 @@ def scan(data: bytes, name: str = "the journal") -> Iterator[tuple[Record, int, 
 
 
 def frames(data: bytes, name: str = "the journal") -> Iterator[tuple[bytes, int, int]]:
-    """(body, where it ends in the file's bytes, its check) for each whole record, whatever it says.
+    """Yields (body, offset of the record's end, checksum) for each complete record, without decoding the body.
 
     Raises:
-        ValueError: these are not the bytes of a journal.
+        ValueError: `data` is not a journal.
     """
     if data[: len(MAGIC)] != MAGIC:
         raise ValueError(f"{name} is not a journal that this version reads")
     at, check = len(MAGIC), 0
-    while (found := _next_body(data, at)) is not None:
-        body, end = found
+    while (next_body := _next_body(data, at)) is not None:
+        body, end = next_body
         check = crc32(body, check)
         if data[end - _CHECK : end] != check.to_bytes(_CHECK, "little"):
             return
@@ -196,7 +196,7 @@ def frames(data: bytes, name: str = "the journal") -> Iterator[tuple[bytes, int,
 
 
 def _next_body(data: bytes, at: int) -> tuple[bytes, int] | None:
-    """(a record's body, where the record ends); None: no whole record is at `at`."""
+    """Returns (body, offset of the record's end), or None if no complete record begins at `at`."""
     size = shift = 0
     while True:
         if at >= len(data) or shift > 35:

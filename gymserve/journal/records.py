@@ -1,4 +1,4 @@
-"""The journal's records: what each holds, to bytes and back."""
+"""The journal's records, and their encoding."""
 
 import struct
 from typing import Any, NamedTuple
@@ -12,13 +12,13 @@ from gymserve.protocol.errors import InvalidRequest
 from gymserve.protocol.recipe import Recipe
 
 CREATED, RESET, STEP, MONITORED, CLOSED, ENDED, SPENT = range(1, 8)
-# The kinds of an `Ended`: the trial could not begin, and this stands before it; a reward was not finite; a call of the
-# agent's ended the environment, which does not replay; the server lost it.
+# The kinds of an `Ended`. BROKEN: the trial could not begin, and the record comes before it. FAILED: a reward was not
+# finite. CRASHED: the agent's call ended the environment, which does not replay. LOST: the same, but the server's fault.
 BROKEN, FAILED, CRASHED, LOST = "broken", "failed", "crashed", "lost"
 
 # Flags of a reset or a step.
 SEQ, REQUEST, TERMINATED, TRUNCATED, TIME, BATCH, EQUAL_REWARDS, SMALL_ACTIONS = (1 << bit for bit in range(8))
-TWO_REWARDS = TIME  # of a batch, which has no time
+TWO_REWARDS = TIME  # the same bit, since batches have no time
 
 _STEP = struct.Struct("<BBQd")
 _STEP_CALL = struct.Struct("<BBIQd")
@@ -33,8 +33,12 @@ class Created(NamedTuple):
 
 
 class Reset(NamedTuple):
-    """A reset. `generators` restores the environment's random generators where no seed was given; the process' own were
-    seeded with `global_seed`, or not (None)."""
+    """A reset.
+
+    Attributes:
+        generators: the state of the environment's random generators before a reset without a seed.
+        global_seed: the seed of the process' own random generators, or None if they were not seeded.
+    """
 
     call: int | None
     digest: int
@@ -46,7 +50,7 @@ class Reset(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A step. For a vector instance reward, terminated and truncated are arrays of (num_envs,)."""
+    """A step. In a vector instance, reward, terminated and truncated are arrays of (num_envs,)."""
 
     call: int | None
     digest: int
@@ -54,7 +58,7 @@ class Step(NamedTuple):
     reward: Any
     terminated: Any
     truncated: Any
-    time: float | None  # given where the episode ended
+    time: float | None  # only of a step that ended its episode
 
 
 class Monitored(NamedTuple):
@@ -72,7 +76,7 @@ class Closed(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """A trial ended otherwise than its last step says: `trial` counts from 1, `reason` starts with its kind."""
+    """The end of a trial that its last step does not show; `trial` counts from 1, `reason` starts with the kind."""
 
     trial: int
     reason: str
@@ -81,12 +85,12 @@ class Ended(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """The first word of its reason."""
+        """The first word of the reason."""
         return self.reason.partition(":")[0]
 
 
 class Spent(NamedTuple):
-    """An agent took longer over a step than it may: `left` seconds of its bank remain."""
+    """The agent took longer over a step than allowed; `left` seconds of its bank remain."""
 
     left: float
     time: float
@@ -95,8 +99,8 @@ class Spent(NamedTuple):
 Record = Spent | Created | Reset | Step | Monitored | Closed | Ended
 
 
-class _HowReset(NamedTuple):
-    """What a reset holds as msgpack."""
+class _ResetParams(NamedTuple):
+    """The part of a reset that is encoded as msgpack."""
 
     seed: int | list[int | None] | None
     options: dict[Any, Any] | None
@@ -104,31 +108,31 @@ class _HowReset(NamedTuple):
     global_seed: int | None = None
 
 
-# Readers of what the records hold as msgpack, which check its types.
-_plain = msgspec.msgpack.Decoder().decode
-_how_reset = msgspec.msgpack.Decoder(_HowReset, ext_hook=wire.decode_extension).decode
-_monitored = msgspec.msgpack.Decoder(Monitored).decode
-_closed = msgspec.msgpack.Decoder(Closed).decode
-_ended = msgspec.msgpack.Decoder(Ended).decode
-_spent = msgspec.msgpack.Decoder(Spent).decode
+# Decoders of the records' msgpack parts, which check types.
+_decode_plain = msgspec.msgpack.Decoder().decode
+_decode_reset = msgspec.msgpack.Decoder(_ResetParams, ext_hook=wire.decode_extension).decode
+_decode_monitored = msgspec.msgpack.Decoder(Monitored).decode
+_decode_closed = msgspec.msgpack.Decoder(Closed).decode
+_decode_ended = msgspec.msgpack.Decoder(Ended).decode
+_decode_spent = msgspec.msgpack.Decoder(Spent).decode
 
 
 def digest(packed: Any) -> int:
-    """64 bits that stand for a packed observation (XXH3)."""
+    """The 64-bit XXH3 hash of a packed observation."""
     return xxhash.xxh3_64_intdigest(packed if isinstance(packed, (bytes, bytearray, memoryview)) else wire.pack(packed))
 
 
-# A call names who asked: None, a client's `seq` (0 and up), or a worker's own request id (negative, see `request_id`).
+# A call is identified by a client's `seq` (0 and up), by a worker's own request id (negative), or by None.
 
 
-def _named(call: int | None) -> tuple[int, int]:
-    """(flag, 32-bit number) of a call."""
+def _encode_call(call: int | None) -> tuple[int, int]:
+    """Returns (flag, 32-bit number) of a call."""
     if call is None:
         return 0, 0
     return (SEQ, call) if call >= 0 else (REQUEST, ~call)
 
 
-def _call(flags: int, number: int) -> int | None:
+def _decode_call(flags: int, number: int) -> int | None:
     return number if flags & SEQ else ~number if flags & REQUEST else None
 
 
@@ -137,7 +141,7 @@ def encode_created(recipe: Recipe) -> bytes:
 
 
 def encode_reset(reset: Reset) -> bytes:
-    flag, number = _named(reset.call)
+    flag, number = _encode_call(reset.call)
     head = _RESET.pack(RESET, flag, number, reset.digest, reset.time)
     global_seed = () if reset.global_seed is None else (reset.global_seed,)
     return head + wire.pack((reset.seed, reset.options, reset.generators, *global_seed))
@@ -152,7 +156,7 @@ def encode_step(
     truncated: bool,
     time: float | None,
 ) -> bytes:
-    """A plain instance's step: 20 bytes and the action, and up to 12 more. This is the hot path."""
+    """Encodes a plain instance's step: 18 bytes, up to 12 optional ones, and the action. This is the hot path."""
     flags = 0
     if terminated:
         flags = TERMINATED
@@ -164,16 +168,18 @@ def encode_step(
         packed = _F64.pack(time) + packed
     if call is None:
         return _STEP.pack(STEP, flags, digest, reward) + packed
-    flag, number = _named(call)
+    flag, number = _encode_call(call)
     return _STEP_CALL.pack(STEP, flags | flag, number, digest, reward) + packed
 
 
 def encode_batch(
     call: int | None, digest: int, action: Any, reward: np.ndarray, terminated: np.ndarray, truncated: np.ndarray
 ) -> bytes:
-    """A vector instance's step: one or two different rewards are stored once each, flags as bits, small integer actions
-    as bytes."""
-    flags, number = _named(call)
+    """Encodes a vector instance's step compactly.
+
+    One or two different rewards are stored once each, terminated and truncated as bits, and small integers as bytes.
+    """
+    flags, number = _encode_call(call)
     flags |= BATCH
     parts = []
     if np.count_nonzero(terminated):
@@ -185,21 +191,23 @@ def encode_batch(
     raw, first = reward.tobytes(), float(reward[0])
     if raw == raw[:8] * len(reward):
         flags |= EQUAL_REWARDS
-    elif (two := _two(reward)) is not None:
+    elif (two := _encode_two_rewards(reward)) is not None:
         flags |= TWO_REWARDS
         parts.append(two)
     else:
         first = 0.0
         parts.append(raw)
-    if (small := _small(action)) is not None:
+    if (small := _encode_small_integers(action)) is not None:
         flags |= SMALL_ACTIONS
         action = small
     return _STEP_CALL.pack(STEP, flags, number, digest, first) + b"".join(parts) + wire.pack(action)
 
 
-def _two(reward: np.ndarray) -> bytes | None:
-    """The reward that is not the first one's, and who has it, where there are two: most often those of a step that was
-    taken and of a reset."""
+def _encode_two_rewards(reward: np.ndarray) -> bytes | None:
+    """Encodes the second of exactly two different rewards and the copies that have it; None if there are more.
+
+    Two are common: the reward of a step, and the reward 0 of copies that were reset.
+    """
     bits = reward.view(np.int64)
     others = bits != bits[0]
     place = others.argmax()
@@ -208,8 +216,8 @@ def _two(reward: np.ndarray) -> bytes | None:
     return reward[place].tobytes() + np.packbits(others).tobytes()
 
 
-def _small(action: Any) -> bytes | None:
-    """64-bit integers below 256 as one byte each: what discrete actions of a vector instance are."""
+def _encode_small_integers(action: Any) -> bytes | None:
+    """Encodes 64-bit integers below 256, such as a vector instance's discrete actions, as one byte each; else None."""
     if isinstance(action, bytes) and len(action) % 8 == 0 and len(action) > 64:
         small = np.frombuffer(action, np.uint64).astype(np.uint8)
         if small.astype(np.uint64).tobytes() == action:
@@ -234,34 +242,37 @@ def encode_spent(left: float, time: float) -> bytes:
 
 
 def decode(body: bytes, copies: int) -> Record:
-    """The record in `body`, of a vector instance of so many `copies`, or of a plain one (0).
+    """Decodes a record.
+
+    Args:
+        copies: the number of copies of a vector instance, or 0 for a plain instance.
 
     Raises:
-        ValueError: it holds none that this version knows.
+        ValueError: the record is malformed, or of a kind that this version does not know.
     """
     try:
-        return _decoded(body, copies)
+        return _decode_record(body, copies)
     except (InvalidRequest, struct.error, ArithmeticError, LookupError, TypeError, RecursionError, ValueError) as error:
         raise ValueError(f"a record of kind {body[0]} cannot be read: {error}") from error
 
 
-def _decoded(body: bytes, copies: int) -> Record:
+def _decode_record(body: bytes, copies: int) -> Record:
     kind = body[0]
     if kind == STEP:
         return _decode_step(body, copies)
     if kind == RESET:
         _, flags, number, digest, time = _RESET.unpack_from(body)
-        return Reset(_call(flags, number), digest, time, *_how_reset(body[_RESET.size :]))
+        return Reset(_decode_call(flags, number), digest, time, *_decode_reset(body[_RESET.size :]))
     if kind == CREATED:
-        return Created(Recipe.from_dict(_plain(body[1:])))
+        return Created(Recipe.from_dict(_decode_plain(body[1:])))
     if kind == MONITORED:
-        return _monitored(body[1:])
+        return _decode_monitored(body[1:])
     if kind == CLOSED:
-        return _closed(body[1:])
+        return _decode_closed(body[1:])
     if kind == ENDED:
-        return _ended(body[1:])
+        return _decode_ended(body[1:])
     if kind == SPENT:
-        return _spent(body[1:])
+        return _decode_spent(body[1:])
     raise ValueError("it is unknown")
 
 
@@ -275,7 +286,7 @@ def _decode_step(body: bytes, copies: int) -> Step:
         return _decode_batch(body, copies)
     if flags & (SEQ | REQUEST):
         _, _, number, digest, reward = _STEP_CALL.unpack_from(body)
-        call, at = _call(flags, number), _STEP_CALL.size
+        call, at = _decode_call(flags, number), _STEP_CALL.size
     else:
         _, _, digest, reward = _STEP.unpack_from(body)
         call, at = None, _STEP.size
@@ -310,7 +321,7 @@ def _decode_batch(body: bytes, num_envs: int) -> Step:
     action = wire.unpack(body[at:])
     if flags & SMALL_ACTIONS:
         action = np.frombuffer(action, np.uint8).astype(np.int64).tobytes()
-    return Step(_call(flags, number), digest, action, reward, ended[0], ended[1], None)
+    return Step(_decode_call(flags, number), digest, action, reward, ended[0], ended[1], None)
 
 
 def _bits(body: bytes, count: int, at: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Replay: takes an environment through what its journal says, and compares what comes out."""
+"""Replay: repeats a journal's calls on an environment, and compares the answers with the records."""
 
 import json
 import time
@@ -19,9 +19,9 @@ class Playback:
     """Replays resets and steps on `env`, comparing each observation's digest with the record's.
 
     Args:
-        env: a fresh environment (or vector environment), made as the journal's first record says.
-        observations, actions: codecs of its spaces.
-        alive: called before each record; may raise to end a replay that takes too long.
+        env: a fresh environment (or vector environment), made by the recipe in the journal's first record.
+        observations, actions: the codecs of its spaces.
+        alive: called before each record; may raise an error to end a replay that takes too long.
     """
 
     def __init__(
@@ -35,11 +35,11 @@ class Playback:
     def run(
         self, records: Sequence[Reset | Step], *, restore: bool, snapshot: Snapshot | None = None
     ) -> tuple[Any, ...]:
-        """What the last record's call answers: (observation, info) or (observation, reward, terminated, truncated, info).
+        """Replays records and returns the last answer, as Gymnasium's `reset` or `step` returns it.
 
         Args:
-            records: the first one must be a reset.
-            restore: set the random generators before a reset without a seed, as the record says.
+            records: the records to replay; the first one must be a reset.
+            restore: whether to restore the recorded random generators before resets without a seed.
             snapshot: restored after the reset, instead of replaying the steps before it.
 
         Raises:
@@ -59,7 +59,7 @@ class Playback:
         return answer
 
     def play(self, record: Reset | Step, *, restore: bool) -> tuple[Any, ...]:
-        """What the record's call answers now."""
+        """Replays one record, and returns the environment's answer."""
         self.alive()
         if isinstance(record, Step):
             return self.env.step(self.actions.unpack(record.action))
@@ -68,13 +68,15 @@ class Playback:
         return reset(self.env, record.seed, record.options, record.global_seed)
 
     def agrees(self, record: Reset | Step, answer: tuple[Any, ...]) -> bool:
-        """Whether an answer is the recorded one."""
+        """Whether an answer equals the recorded one."""
         return not difference(record, digest(self.observations.pack(answer[0])), *answer[1:-1])
 
 
 def reset(env: Any, seed: Any, options: dict[str, Any] | None, global_seed: int | None) -> tuple[Any, Any]:
-    """What `env.reset` answers. The environment has its arguments to itself, as a journal gives them back: whatever it
-    writes into them is neither recorded nor replayed."""
+    """Seeds the process' random generators if `global_seed` is given, and resets the environment.
+
+    The environment gets a copy of the arguments, as a replay would pass them, so what it writes into them is not recorded.
+    """
     if global_seed is not None:
         randomness.seed(global_seed)
     own_seed, own_options = wire.unpack(wire.pack((seed, options)))
@@ -87,11 +89,11 @@ OBSERVATION, REWARD, END = "observation", "reward", "end of the episode"
 def difference(
     record: Reset | Step, observed: int | None, reward: Any = None, terminated: Any = None, truncated: Any = None
 ) -> str:
-    """What differs between a record and what its call answers now: OBSERVATION, END, REWARD, or "" for nothing.
+    """Compares a record with a replayed answer: OBSERVATION, END or REWARD if that differs, or "".
 
     Args:
-        observed: the digest of the answer's observation; None leaves it out of the comparison.
-        reward, terminated, truncated: of a step's answer.
+        observed: the digest of the answer's observation, or None to ignore observations.
+        reward, terminated, truncated: the rest of a step's answer.
     """
     if observed is not None and observed != record.digest:
         return OBSERVATION
@@ -100,7 +102,7 @@ def difference(
     if isinstance(record.terminated, bool):
         if record.terminated != terminated or record.truncated != truncated:
             return END
-        same = record.reward == reward or (record.reward != record.reward and reward != reward)  # NaN is NaN
+        same = record.reward == reward or (record.reward != record.reward and reward != reward)  # NaN equals NaN here
         return "" if same else REWARD
     if not (np.array_equal(record.terminated, terminated) and np.array_equal(record.truncated, truncated)):
         return END
@@ -108,7 +110,7 @@ def difference(
 
 
 def within(seconds: float, clock: Callable[[], float] = time.monotonic) -> Callable[[], None]:
-    """An `alive` that ends a replay which takes longer than `seconds`."""
+    """Returns an `alive` that ends a replay after `seconds`."""
     deadline = clock() + seconds
 
     def alive() -> None:
@@ -119,14 +121,14 @@ def within(seconds: float, clock: Callable[[], float] = time.monotonic) -> Calla
 
 
 def _environments(env: Any) -> Iterator[Any]:
-    """The innermost environments: one, or those of a vector environment that steps others, or itself."""
+    """Yields the innermost environments: those of a vector environment that has any, or the environment itself."""
     inner = env.unwrapped
     for each in getattr(inner, "envs", None) or [inner]:
         yield each.unwrapped
 
 
 def get_generators(env: Any) -> bytes | None:
-    """The state of the environments' random generators; None where there is none yet or it is not numpy's."""
+    """The state of the environments' random generators, or None if one has no generator of numpy's."""
     states = []
     for each in _environments(env):
         generator = getattr(each, "_np_random", None)
@@ -137,7 +139,7 @@ def get_generators(env: Any) -> bytes | None:
 
 
 def set_generators(env: Any, states: bytes) -> None:
-    """The inverse of `get_generators`."""
+    """Restores what `get_generators` returned."""
     for each, state in zip(_environments(env), json.loads(states), strict=True):
         bits = getattr(np.random, state["bit_generator"])()
         bits.state = state

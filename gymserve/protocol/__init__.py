@@ -1,1 +1,1 @@
-"""What the server and its clients agree on: errors, messages, spaces, recipes. It imports nothing of ours."""
+"""The definitions that the server and its clients share: errors, messages, spaces and recipes."""

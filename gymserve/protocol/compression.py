@@ -1,18 +1,21 @@
-"""Compressed messages of a stream: one byte that says whether, then the message (`docs/agents/stream.md`)."""
+"""Compression of a stream's messages: a byte that says whether a message is compressed, then the message.
+
+`docs/agents/stream.md` describes it.
+"""
 
 from typing import Any
 
 from gymserve.protocol.errors import InvalidRequest
 
 PLAIN, COMPRESSED = b"\x00", b"\x01"
-WORTHWHILE = 512  # bytes; shorter messages go plain
+WORTHWHILE = 512  # bytes; shorter messages are sent uncompressed
 
 
 class Compression:
     """Compresses and decompresses one stream's binary messages with "zstd" or "lz4".
 
     Args:
-        limit: the most bytes that a message may have once decompressed.
+        limit: the maximum size of a decompressed message in bytes.
 
     Raises:
         InvalidRequest: the name is unknown, or its package is not installed.
@@ -28,15 +31,16 @@ class Compression:
             raise InvalidRequest(f"{name} is not installed here: pip install 'gymserve[compression]'") from None
 
     def wrap(self, message: bytes) -> bytes:
+        """Compresses a message if it is long enough."""
         if len(message) < WORTHWHILE:
             return PLAIN + message
         return COMPRESSED + self._codec.compress(message)
 
     def unwrap(self, data: bytes | bytearray) -> bytes | bytearray:
-        """The message in `data`.
+        """Decompresses a message if it is compressed.
 
         Raises:
-            InvalidRequest: it is damaged, or larger than the limit.
+            InvalidRequest: the message is damaged, or larger than the limit.
         """
         if data[:1] == PLAIN:
             return data[1:]

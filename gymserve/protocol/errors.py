@@ -1,92 +1,92 @@
-"""What can go wrong, in one small tree without HTTP in it (`web/http/errors.py` holds the table error → status).
+"""The errors of gymserve, in one tree without HTTP (`web/http/errors.py` has the table error → status).
 
 GymserveError
-├── InvalidRequest            the caller's words are off; nothing was done
-│   ├── InvalidValue          an action, observation or option that its space refuses
-│   ├── UnknownArgument       the environment has no such argument, or agents may not give it
-│   ├── UnknownEnvironment    no such id in the catalogue, or something is missing to make it
-│   └── Untrainable           an algorithm, hyper-parameter or pair that cannot be trained
-├── Unauthenticated           nobody has said who asks, or what was said is not believed
-├── Forbidden                 who asks may not do this
-├── NotFound                  there is no such thing, or it is somebody else's
+├── InvalidRequest            the request is malformed; nothing was done
+│   ├── InvalidValue          a value is not in its space
+│   ├── UnknownArgument       the environment has no such argument, or agents may not set it
+│   ├── UnknownEnvironment    the catalogue has no such id, or a package is missing
+│   └── Untrainable           the algorithm does not exist or does not fit the environment
+├── Unauthenticated           the caller's key, token or login is missing or invalid
+├── Forbidden                 the caller may not do this
+├── NotFound                  the thing does not exist, or belongs to another account
 │   └── UnknownInstance       no instance has this token
-├── Conflict                  the call does not fit the state that the instance is in
-│   ├── OutOfSequence         a `seq` that is neither the last one nor the next
-│   └── NotReplayable         the instance was lost and cannot be rebuilt truthfully
-├── KeyReused                 a `seq` or `Idempotency-Key` again, with another request
-├── LimitReached              a limit of this server; try later, or close something
-│   └── TooFast               a rate is exceeded; it says when to try again
-├── Unavailable               the server is starting, stopping or short of a part; try again
-│   └── DatabaseFull          the database's disk has no room; nothing was kept
+├── Conflict                  the call does not fit the current state
+│   ├── OutOfSequence         the `seq` is neither the last one nor the next
+│   └── NotReplayable         the instance was lost and does not replay identically
+├── KeyReused                 a `seq` or `Idempotency-Key` was used for another request
+├── LimitReached              a limit of this server; try again later, or close something
+│   └── TooFast               a rate limit, with the time to wait
+├── Unavailable               a part of the server is missing at the moment; try again
+│   └── DatabaseFull          the database's disk is full; nothing was stored
 ├── StorageFull               the journal could not be written; nothing was done
 ├── EnvironmentFailed         the environment raised an error or ended its process
 │   └── StepTimeout           the environment took longer than the server allows
-└── SettingsError             the server cannot start like this
+└── SettingsError             the server cannot start with its settings
 """
 
 
 class GymserveError(Exception):
-    """Anything that gymserve raises on purpose; its text is meant for the caller."""
+    """An error that gymserve raises on purpose; its message is meant for the caller."""
 
 
 class InvalidRequest(GymserveError):
-    """The caller's words are off: the text names the value and the way out. Nothing was done."""
+    """The request is malformed: the message names the value and what is allowed. Nothing was done."""
 
 
 class InvalidValue(InvalidRequest):
-    """A value is not in its space; the text names the element."""
+    """A value is not in its space; the message names the element."""
 
 
 class UnknownArgument(InvalidRequest):
-    """An environment, or a wrapper, has no such argument, or agents may not give it."""
+    """An environment or a wrapper has no such argument, or agents may not set it."""
 
 
 class UnknownEnvironment(InvalidRequest):
-    """The catalogue has no such id, or a package is missing to make it."""
+    """The catalogue has no such id, or a package that the environment needs is missing."""
 
 
 class Untrainable(InvalidRequest):
-    """There is no such algorithm or hyper-parameter, or it does not go with this environment; the text says why."""
+    """The algorithm or hyper-parameter does not exist or does not fit the environment; the message says why."""
 
 
 class Unauthenticated(GymserveError):
-    """Who asks is not known: no key or token was given, or it is wrong, expired or revoked."""
+    """The caller is unknown: the key, token or login is missing, wrong, expired or revoked."""
 
 
 class Forbidden(GymserveError):
-    """Who asks is known, and may not do this."""
+    """The caller is known, but may not do this."""
 
 
 class NotFound(GymserveError):
-    """There is no such thing, or it belongs to somebody else: the answer is the same."""
+    """The thing does not exist, or belongs to another account; the message is the same for both."""
 
 
 class UnknownInstance(NotFound):
-    """No instance has this token: it never was, was closed, or expired."""
+    """No instance has this token: it never existed, was closed, or expired."""
 
 
 class Conflict(GymserveError):
-    """The call does not fit the state of the instance, such as a step before the first reset."""
+    """The call does not fit the current state, for example a step before the first reset."""
 
 
 class OutOfSequence(Conflict):
-    """The `seq` is neither the last one nor the next; the text says which is expected."""
+    """The `seq` is neither the last one nor the next; the message names the expected one."""
 
 
 class NotReplayable(Conflict):
-    """The instance's process was lost, and replaying its episode gave something else."""
+    """The instance's process was lost, and its episode does not replay identically."""
 
 
 class KeyReused(GymserveError):
-    """A `seq` or an `Idempotency-Key` that was used came again with another request."""
+    """A `seq` or an `Idempotency-Key` was used before, for another request."""
 
 
 class LimitReached(GymserveError):
-    """A limit of this server is reached; the text names it."""
+    """A limit of this server is reached; the message names it."""
 
 
 class TooFast(LimitReached):
-    """A rate is exceeded; the same call may be made again after `retry_after` seconds."""
+    """A rate limit is exceeded; the call may be repeated after `retry_after` seconds."""
 
     def __init__(self, text: str, retry_after: float = 1.0) -> None:
         super().__init__(text, retry_after)
@@ -97,11 +97,11 @@ class TooFast(LimitReached):
 
 
 class Unavailable(GymserveError):
-    """A part of the server is not there at the moment; the same call may succeed later."""
+    """A part of the server is missing at the moment; the same call may succeed later."""
 
 
 class DatabaseFull(Unavailable):
-    """The database's disk has no room; nothing was kept. The same call succeeds once there is some."""
+    """The database's disk is full; nothing was stored. The same call succeeds once there is room."""
 
 
 class StorageFull(GymserveError):
@@ -109,7 +109,7 @@ class StorageFull(GymserveError):
 
 
 class EnvironmentFailed(GymserveError):
-    """The environment raised an error, or ended the process that it lives in."""
+    """The environment raised an error, or ended its process."""
 
 
 class StepTimeout(EnvironmentFailed):
@@ -117,4 +117,4 @@ class StepTimeout(EnvironmentFailed):
 
 
 class SettingsError(GymserveError):
-    """The server cannot start with these settings; the text says what to change."""
+    """The server cannot start with these settings; the message says what to change."""

@@ -1,4 +1,4 @@
-"""Params: a request's fields, checked by the struct that describes them, and the words for those that do not fit."""
+"""Params: a request's fields, parsed into the struct that describes them, with error messages for people."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from gymserve.protocol.wire import MAX_SEQ
 Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 Seq = Annotated[int, Meta(ge=0, le=MAX_SEQ, description="for exactly-once calls: see the stream's page")]
 Secret = Annotated[str, Meta(min_length=1, extra={"secret": True})]
-"""A string that no message repeats."""
+"""A string that error messages do not repeat."""
 
 Params = TypeVar("Params", bound=msgspec.Struct)
 _PATH = re.compile(r"\.(\w+)|\[(\d+)\]|(\[\.\.\.\])")
@@ -21,24 +21,24 @@ _FIELD = re.compile(r"(missing required|unknown) field `(.*)`", re.DOTALL)
 
 
 def parse(values: Mapping[str, Any], kind: type[Params]) -> Params:
-    """`values` as a `kind`; a field that is None counts as left out, one that `kind` does not have is ignored.
+    """Parses `values` into a `kind`. Fields that are None count as missing; unknown fields are ignored.
 
     Raises:
-        InvalidRequest: a field is missing, or is not what it must be.
+        InvalidRequest: a field is missing or invalid.
     """
-    given = {name: value for name, value in values.items() if value is not None}
+    present = {name: value for name, value in values.items() if value is not None}
     try:
-        return msgspec.convert(given, kind)
+        return msgspec.convert(present, kind)
     except msgspec.ValidationError as error:
-        raise InvalidRequest(refusal(error, kind, given)) from error
+        raise InvalidRequest(describe_error(error, kind, present)) from error
 
 
-def refusal(error: msgspec.ValidationError, kind: Any, value: Any) -> str:
-    """What is wrong with a `value` that is no `kind`: names the field, what it must be, and what it is."""
+def describe_error(error: msgspec.ValidationError, kind: Any, value: Any) -> str:
+    """Says why `value` is not a valid `kind`: names the field, what it must be, and what it is."""
     text, _, path = str(error).partition(" - at `$")
     node, name, is_secret = inspect.type_info(kind), "", False
     for match in _PATH.finditer(path):
-        if match[3]:  # some member of an object: the message does not say which
+        if match[3]:  # a member of an object, which msgspec does not name
             break
         key = match[1] if match[1] is not None else int(match[2])
         node, part = _inside(node, value, key)
@@ -49,7 +49,7 @@ def refusal(error: msgspec.ValidationError, kind: Any, value: Any) -> str:
     if value in ("", []) and " length >= " in text:
         return f"A required request parameter '{name}' was not provided"
     shown = "" if is_secret else f", not {value!r:.50}"
-    return f"{name} must be {words(node)}{shown}"
+    return f"{name} must be {describe_type(node)}{shown}"
 
 
 def _of_field(name: str, what: str, field: str, node: inspect.Type) -> str:
@@ -61,7 +61,7 @@ def _of_field(name: str, what: str, field: str, node: inspect.Type) -> str:
 
 
 def _alternatives(node: inspect.Type, *kinds: type[inspect.Type]) -> list[Any]:
-    """What a value of this type may be, of these kinds; without annotations."""
+    """The alternatives of a type that are of these kinds, without annotations."""
     if isinstance(node, inspect.Metadata):
         return _alternatives(node.type, *kinds)
     if isinstance(node, inspect.UnionType):
@@ -70,7 +70,7 @@ def _alternatives(node: inspect.Type, *kinds: type[inspect.Type]) -> list[Any]:
 
 
 def _inside(node: inspect.Type, value: Any, key: str | int) -> tuple[inspect.Type, str]:
-    """The type of a value's part, and what that part is called."""
+    """Returns the type and the name of a part of `value`."""
     for kind in _alternatives(node, inspect.StructType):
         if kind.array_like and isinstance(key, int) and (kind.tag is None or kind.tag == value[0]):
             field = kind.fields[key - (kind.tag is not None)]
@@ -88,13 +88,13 @@ def _is_secret(node: inspect.Type) -> bool:
     return isinstance(node, inspect.Metadata) and ("secret" in (node.extra or {}) or _is_secret(node.type))
 
 
-def words(node: inspect.Type) -> str:
-    """What a value of this type is, as it follows "must be"."""
+def describe_type(node: inspect.Type) -> str:
+    """Describes a type in words that follow "must be"."""
     match node:
         case inspect.Metadata():
-            return str((node.extra or {}).get("words") or words(node.type))
+            return str((node.extra or {}).get("words") or describe_type(node.type))
         case inspect.UnionType():
-            return " or ".join(words(each) for each in node.types if not isinstance(each, inspect.NoneType))
+            return " or ".join(describe_type(each) for each in node.types if not isinstance(each, inspect.NoneType))
         case inspect.IntType() | inspect.FloatType():
             kind = "an integer" if isinstance(node, inspect.IntType) else "a number"
             return kind + _range(node)
@@ -109,7 +109,7 @@ def words(node: inspect.Type) -> str:
 
 
 def _range(node: inspect.IntType | inspect.FloatType) -> str:
-    """Integers end within their range, of which 2**32 - 1 is easier to read than 4294967295."""
+    """Describes the range of a number; bounds of integers are inclusive."""
     if node.gt is not None and isinstance(node, inspect.FloatType):
         return f", more than {node.gt:g} and at most {node.le:g}"
     least = node.ge if node.gt is None else node.gt + 1
@@ -120,6 +120,7 @@ def _range(node: inspect.IntType | inspect.FloatType) -> str:
 
 
 def _number(value: float) -> str:
+    """Formats a bound; 2**32 - 1 is easier to read than 4294967295."""
     if isinstance(value, int) and value >= 2**31 - 1 and value & (value + 1) == 0:
         return f"2**{value.bit_length()} - 1"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""A recipe: how an instance's environment is made. It is the first record of every journal."""
+"""Recipes: how an instance's environment is made. The first record of every journal is one."""
 
 import json
 import time
@@ -14,9 +14,9 @@ class Trial(msgspec.Struct, frozen=True):
     """One graded episode of a recipe.
 
     Attributes:
-        seed: its secret seed, from 0 to 2**63 - 1.
-        options: of its reset.
-        kwargs: of its environment, over the recipe's own.
+        seed: the secret seed, from 0 to 2**63 - 1.
+        options: the options of the reset.
+        kwargs: the kwargs of the environment, which override the recipe's own.
     """
 
     seed: int
@@ -28,8 +28,8 @@ class Wrapper(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One of Gymnasium's wrappers around a recipe's environment.
 
     Attributes:
-        name: as in `gymnasium.wrappers`.
-        kwargs: its arguments as JSON holds them.
+        name: its name in `gymnasium.wrappers`.
+        kwargs: its arguments, as plain data for JSON.
     """
 
     name: str
@@ -40,21 +40,21 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """How an instance's environment is made.
 
     Attributes:
-        env_id: the environment as it was asked for.
-        environment: the id in the catalogue that this led to.
-        kwargs: of the environment.
-        seed: of the first reset that names none.
-        num_envs: copies; more than 1, or a mode of autoreset, make a vector instance.
-        max_episode_steps: None for the environment's own.
-        autoreset_mode: of a vector instance: "NextStep", "SameStep" or "Disabled".
-        global_seed: of the process' own random generators (see `randomness`) when the environment is made; of a graded
-            instance it is the first trial's. None: neither here nor at resets are they seeded, as in old journals.
-        wrappers: around the environment, innermost first; of a vector instance around each copy.
-        clip_actions: actions outside of the space are clipped to it, not refused.
-        trials: of a graded instance, in their order; empty for a plain one.
-        allowance: of a graded instance: how long its agent may take, see `hosts.allowance`.
-        created: when the instance was made, in seconds since 1970.
-        versions: package → version, of the server that made it.
+        env_id: the environment as requested.
+        environment: the environment's id in the catalogue.
+        kwargs: the arguments of the environment.
+        seed: the seed of a first reset without one.
+        num_envs: the number of copies; more than 1, or an `autoreset_mode`, make a vector instance.
+        max_episode_steps: the time limit, or None for the environment's own.
+        autoreset_mode: "NextStep", "SameStep" or "Disabled" for a vector instance.
+        global_seed: the seed of the process' own random generators (see `system.randomness`) when the environment is made;
+            the first trial's seed for a graded instance. None, as in old journals: they are never seeded.
+        wrappers: the wrappers around the environment or each copy, the innermost first.
+        clip_actions: whether actions outside of the space are clipped instead of refused.
+        trials: the trials of a graded instance, in order; empty for a plain one.
+        allowance: how long the agent of a graded instance may take, see `hosts.instance.allowance`.
+        created: the time of the instance's creation, in seconds since 1970.
+        versions: package → version, of the server that created the instance.
     """
 
     env_id: str
@@ -75,13 +75,13 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_dict(cls, data: Any) -> Self:
-        """The inverse of `to_dict`; what a newer version has added is left out.
+        """The inverse of `to_dict`; unknown fields of newer versions are ignored.
 
         Raises:
-            ValueError: it is no recipe.
+            ValueError: `data` is not a recipe.
         """
         try:
-            # The first journals named the environment only as it was asked for.
+            # The first journals have only `env_id`.
             recipe = msgspec.convert({"environment": data.get("env_id"), **data}, cls)
         except (msgspec.ValidationError, AttributeError) as error:
             raise ValueError(f"this is no recipe: {error}") from error
@@ -92,7 +92,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         return recipe
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, as the journal holds it: without what a plain instance does not have."""
+        """Converts the recipe to plain data for the journal; optional fields are left out if they are not set."""
         data = {name: getattr(self, name) for name in _ALWAYS}
         if self.is_graded:
             data["trials"] = [msgspec.structs.asdict(trial) for trial in self.trials]
@@ -109,27 +109,28 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_graded(self) -> bool:
-        """Whether its instance goes through secret trials."""
+        """Whether the instance is graded by secret trials."""
         return bool(self.trials)
 
     @property
     def is_vector(self) -> bool:
-        """Whether its instance has several copies of the environment."""
+        """Whether the instance is a vector instance."""
         return self.num_envs > 1 or self.autoreset_mode is not None
 
     @property
     def copies(self) -> int:
-        """Those of a vector instance; 0 for a plain one."""
+        """The number of copies of a vector instance, or 0 for a plain one."""
         return self.num_envs if self.is_vector else 0
 
     def age(self) -> float:
-        """Seconds since its instance was made."""
+        """Seconds since the instance was created."""
         return time.time() - self.created
 
     def for_trial(self, index: int) -> Self:
-        """The recipe of a trial's environment (from 0); before the first and after the last as its neighbour's.
+        """The recipe of a trial's environment; the recipe itself for a plain instance.
 
-        The recipe itself for a plain instance.
+        Args:
+            index: the trial, from 0; out of range, the first or last trial's recipe is returned.
         """
         if not self.is_graded:
             return self
@@ -138,35 +139,35 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         return self.replace(kwargs={**self.kwargs, **trial.kwargs}, global_seed=global_seed)
 
     def reset_seed(self, seed: Any, episode: int) -> int | None:
-        """What the process' own random generators are seeded with at a reset.
+        """The seed of the process' own random generators for a reset, or None if they are not seeded.
 
         Args:
-            seed: the reset's.
-            episode: how many resets there were before.
+            seed: the reset's seed.
+            episode: the number of resets before.
         """
         if self.global_seed is None:
             return None
         return seed if type(seed) is int else (self.global_seed + episode * _GOLDEN) % 2**63
 
     def replace(self, **changes: Any) -> Self:
-        """The same recipe with some attributes changed."""
+        """Returns a copy with some attributes changed."""
         return msgspec.structs.replace(self, **changes)
 
     @property
     def kind(self) -> str:
-        """What decides how the first environment is made, as JSON: equal kinds make equal environments."""
+        """The fields that decide how the first environment is made, as JSON. Equal kinds make equal environments."""
         first = self.for_trial(0)
         making = {name: getattr(first, name) for name in _MAKING}
         return json.dumps(making, sort_keys=True, default=msgspec.to_builtins)
 
     @classmethod
     def of_kind(cls, kind: str) -> Self:
-        """A recipe of this kind."""
+        """Makes a recipe of this kind."""
         making = json.loads(kind)
         return msgspec.convert({"env_id": making["environment"], **making}, cls)
 
 
-_GOLDEN = 0x9E3779B97F4A7C15  # so that episodes without a seed of their own have seeds far from each other
+_GOLDEN = 0x9E3779B97F4A7C15  # spreads the seeds of successive episodes
 _MAKING = (
     "environment",
     "kwargs",

@@ -1,6 +1,6 @@
-"""What crosses the wire: strict JSON, msgpack with arrays, and WebSocket frames (RFC 6455), all without I/O.
+"""The wire formats: strict JSON, msgpack with arrays, and WebSocket frames (RFC 6455), all without I/O.
 
-The server's hosts and the client both speak through this module; `docs/agents/stream.md` says the same in prose.
+Hosts and the client both use this module; `docs/agents/stream.md` describes the formats.
 """
 
 import base64
@@ -33,7 +33,7 @@ STATUS = {
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
     errors.NotFound: 404,
-    errors.UnknownInstance: 400,  # as the old server answered, and its clients expect
+    errors.UnknownInstance: 400,  # the clients of the old server expect this
     errors.Conflict: 409,
     errors.KeyReused: 422,
     errors.LimitReached: 429,
@@ -43,7 +43,7 @@ STATUS = {
     errors.StepTimeout: 504,
     errors.StorageFull: 507,
 }
-"""What an error is called on the wire besides its name: an HTTP status, over HTTP and on the stream alike."""
+"""The HTTP status of each error, which the stream sends too."""
 
 # msgpack extensions: a numpy array as msgpack [dtype, shape, bytes]; a tuple, and a graph, as a msgpack array.
 ARRAY, TUPLE, GRAPH = 1, 2, 3
@@ -51,7 +51,7 @@ MAX_SEQ = 2**32 - 1
 
 
 def status(error: errors.GymserveError) -> int:
-    """The status of the nearest class in `STATUS`."""
+    """The status of an error: that of its nearest class in `STATUS`."""
     return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
 
 
@@ -62,6 +62,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
         seen: set[str] = set()
+        # `add` returns None, so the condition remembers each name and is true for the first that comes twice.
         twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
         raise InvalidRequest(f"the JSON names {twice[:50]!r} twice")
     return members
@@ -90,16 +91,16 @@ _json = json.JSONDecoder(
 
 
 def read_json(data: bytes | str) -> Any:
-    """The value that `data` holds.
+    """Parses JSON.
 
-    Stricter than `json.loads`: no key twice, no NaN, no number that overflows, no integer beyond 64 bits, no text that
-    `text.check` refuses, and no more than `text.check_size` allows.
+    It is stricter than `json.loads`: it refuses duplicate keys, NaN, numbers that overflow, integers beyond 64 bits, text
+    that `text.check` refuses, and more than `text.check_size` allows.
 
     Raises:
-        InvalidRequest: it is not such JSON.
+        InvalidRequest: `data` is not such JSON.
     """
     try:
-        if len(data) > text.MAX_DEPTH:  # a shorter one cannot be large
+        if len(data) > text.MAX_DEPTH:  # shorter data cannot exceed any limit
             text.check_size(data if isinstance(data, bytes) else data.encode())
         decoded = data.decode() if isinstance(data, bytes) else data
         value = _json.decode(decoded)
@@ -121,7 +122,7 @@ write_json = msgspec.json.Encoder().encode
 
 
 def _encode_numpy(value: Any) -> Any:
-    """numpy values as environments put them into `info`; anything else by its text."""
+    """Encodes numpy values, which environments put into `info`; anything else is converted to text."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
@@ -148,12 +149,12 @@ def decode_extension(code: int, data: memoryview) -> Any:
     return np.ndarray(shape, dtype, raw)
 
 
-# As numpy writes them: no Python objects, no elements without a size, of which any number would take no bytes.
+# Type codes as numpy writes them. Python objects are not allowed, nor types of size 0, since any number of them would fit.
 _DTYPE = re.compile(r"[<>|=][biufcSUVmM][1-9][0-9]{0,8}(\[\w{1,20}\])?")
 _read_array = msgspec.msgpack.Decoder(tuple[str, tuple[int, ...], bytearray]).decode
 
 pack = msgspec.msgpack.Encoder(enc_hook=_encode_numpy).encode
-"""Any message as msgpack; numpy arrays inside become extension 1."""
+"""Encodes any message as msgpack; numpy arrays become extension 1."""
 
 _unpack = msgspec.msgpack.Decoder(ext_hook=decode_extension).decode
 
@@ -162,7 +163,7 @@ def unpack(data: bytes | bytearray) -> Any:
     """The inverse of `pack`.
 
     Raises:
-        InvalidRequest: `data` is not msgpack, or an array in it is not whole.
+        InvalidRequest: `data` is not msgpack, or an array in it is incomplete.
     """
     try:
         return _unpack(data)
@@ -174,12 +175,12 @@ _PLAIN = frozenset((int, float, str, bool, type(None), np.float64, np.float32, n
 
 
 def pack_info(info: dict[str, Any]) -> bytes:
-    """An environment's `info` as `pack` does it; its tuples and graphs stay such."""
+    """Packs an environment's `info`; tuples and graphs become extensions, so that they are not decoded as lists."""
     return pack(info if _PLAIN.issuperset(map(type, info.values())) else typed(info))
 
 
 def typed(value: Any) -> Any:
-    """`value` with its tuples and graphs as extensions 2 and 3, which `pack` alone would make lists."""
+    """Converts the tuples and graphs in `value` to extensions 2 and 3; `pack` alone would make them lists."""
     if isinstance(value, tuple):
         code = GRAPH if isinstance(value, GraphInstance) else TUPLE
         return msgspec.msgpack.Ext(code, pack([typed(element) for element in value]))
@@ -196,14 +197,14 @@ _ACCEPT = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 def accept_key(key: str) -> str:
-    """`Sec-WebSocket-Accept` for a `Sec-WebSocket-Key` (RFC 6455, section 1.3)."""
+    """Computes `Sec-WebSocket-Accept` from a `Sec-WebSocket-Key` (RFC 6455, section 1.3)."""
     return base64.b64encode(hashlib.sha1(key.encode() + _ACCEPT, usedforsecurity=False).digest()).decode()
 
 
 def masked(payload: bytes | bytearray | memoryview, key: bytes) -> bytes:
-    """`payload` XOR the repeated 4-byte `key`; masking and unmasking are the same."""
+    """Masks or unmasks a payload: XOR with the repeated 4-byte `key`."""
     size = len(payload)
-    if size <= 1024:  # one big-integer XOR beats numpy's call overhead here
+    if size <= 1024:  # one XOR of big integers is faster than numpy's call overhead
         repeated = (key * (size // 4 + 1))[:size]
         return (int.from_bytes(payload, "little") ^ int.from_bytes(repeated, "little")).to_bytes(size, "little")
     whole = size - size % 4
@@ -212,7 +213,7 @@ def masked(payload: bytes | bytearray | memoryview, key: bytes) -> bytes:
 
 
 def head(opcode: int, size: int, *, mask: bool = False) -> bytes:
-    """The first bytes of a final WebSocket frame, before the masking key and the payload."""
+    """Encodes the head of a final WebSocket frame, without the masking key and the payload."""
     bit = 0x80 if mask else 0
     if size < 126:
         return bytes((0x80 | opcode, bit | size))
@@ -222,7 +223,7 @@ def head(opcode: int, size: int, *, mask: bool = False) -> bytes:
 
 
 def frame(opcode: int, payload: bytes, *, mask: bool = False) -> bytes:
-    """One final WebSocket frame; clients must `mask`, servers must not."""
+    """Encodes a final WebSocket frame; clients must `mask`, servers must not."""
     if not mask:
         return head(opcode, len(payload)) + payload
     size, key = len(payload), random.getrandbits(32).to_bytes(4, "little")
@@ -231,12 +232,12 @@ def frame(opcode: int, payload: bytes, *, mask: bool = False) -> bytes:
 
 
 def closing(code: int, reason: str = "") -> bytes:
-    """The payload of a closing frame."""
+    """Encodes the payload of a closing frame."""
     return code.to_bytes(2, "big") + reason.encode()[:123]
 
 
 class ProtocolError(Exception):
-    """The peer broke RFC 6455; `code` is what the closing frame should say."""
+    """The peer violated RFC 6455; `code` is the one to send in the closing frame."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -244,7 +245,10 @@ class ProtocolError(Exception):
 
 
 def header(data: bytes | bytearray, start: int = 0) -> tuple[int, int, bytes, int] | None:
-    """Reads a frame's header: (first byte, payload length, masking key or b"", header length); None: more is needed."""
+    """Decodes a frame's header: (first byte, payload length, masking key or b"", header length).
+
+    Returns None if `data` is too short.
+    """
     if len(data) - start < 2:
         return None
     first, second = data[start], data[start + 1]
@@ -260,28 +264,28 @@ def header(data: bytes | bytearray, start: int = 0) -> tuple[int, int, bytes, in
 
 
 class Frames:
-    """Turns received bytes into messages: fragments joined, masks taken off, limits held."""
+    """Decodes received bytes into messages: joins fragments, unmasks payloads, and enforces limits."""
 
     def __init__(self, *, limit: int, expect_mask: bool) -> None:
         self.limit = limit
         self.expect_mask = expect_mask
         self._buffer = bytearray()
-        self._opcode = 0  # of a message whose fragments are being joined
+        self._opcode = 0  # opcode of the message whose fragments are being joined
         self._parts: list[bytes] = []
         self._joined = 0
 
     @property
-    def holding(self) -> bool:
-        """Whether a part of a message has arrived, and not yet the rest."""
+    def has_partial_message(self) -> bool:
+        """Whether a message has arrived only in part."""
         return bool(self._buffer or self._parts)
 
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
-        """The messages (opcode, payload) that `data` completes, control frames among them.
+        """Returns the messages (opcode, payload) that `data` completes, including control frames.
 
         Raises:
-            ProtocolError: the peer broke the protocol; the connection is to be closed.
+            ProtocolError: the peer violated the protocol; the connection must be closed.
         """
-        # Nearly always: one small whole frame and nothing before it.
+        # The usual case: `data` is exactly one small frame.
         if not self._buffer and not self._parts and self.expect_mask and len(data) >= 6:
             first, size = data[0], data[1] - 0x80
             if first in (0x81, 0x82) and 0 <= size < 126 and len(data) == size + 6:
@@ -294,7 +298,7 @@ class Frames:
         return messages
 
     def _next(self) -> tuple[int, bytes] | None:
-        """The next frame off the buffer; opcode -1 stands for a fragment that was kept."""
+        """Returns the next message from the buffer; opcode -1 stands for a fragment of an incomplete one."""
         head = header(self._buffer)
         if head is None:
             return None

@@ -79,5 +79,5 @@ def test_a_message_of_an_array_is_named_by_its_fields() -> None:
     for message, name in (([5, -1], "seq"), ([0, 1, -1], "seed")):
         with pytest.raises(msgspec.ValidationError) as error:
             msgspec.convert(message, Ask | Reset)
-        text = params.refusal(error.value, Ask | Reset, message)
+        text = params.describe_error(error.value, Ask | Reset, message)
         assert text == f"{name} must be an integer from 0 to 2**32 - 1, not -1"

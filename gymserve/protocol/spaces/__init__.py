@@ -1,6 +1,6 @@
-"""Values of Gymnasium spaces as JSON and as compact msgpack, checked on the way in; spaces as JSON and back.
+"""Codecs for values of Gymnasium spaces, as JSON and as compact msgpack, and for the spaces themselves, as JSON.
 
-Both the server and the client speak through this room. Hold a `codec(space)` for as long as the space is used:
+Both the server and the client use this package. Values from outside are checked. Keep the `codec(space)` of a space in use:
 
     actions = codec(env.action_space)
     env.step(actions.from_json([0.5]))      # InvalidValue names the element: action[0] is 3.0, above its limit of 2.0
@@ -16,9 +16,8 @@ Both the server and the client speak through this room. Hold a `codec(space)` fo
 | Sequence | list | list; if stacked, rows |
 | Graph | {"nodes", "edges", "edge_links"} | [nodes, edges, edge_links], rows each; nil for no edges |
 
-Rows are any number of elements of one space: bytes one after the other where an element is an array or a number (edge
-links are pairs of int32), a list of packed elements otherwise. A bool Box is packed as uint8, a longdouble one as
-float64.
+Rows are any number of elements of one space: concatenated bytes if the elements are arrays or numbers (edge links are pairs
+of int32), and a list of packed elements otherwise. A bool Box is packed as uint8, a longdouble Box as float64.
 """
 
 from gymserve.protocol.spaces import arrays, clipped, containers, foreign, graphs, scalars  # noqa: F401  they register their codecs

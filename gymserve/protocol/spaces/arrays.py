@@ -1,4 +1,4 @@
-"""Codecs of the spaces whose values are arrays of numbers: Box, MultiBinary, MultiDiscrete, and rows of such."""
+"""Codecs of spaces whose values are arrays of numbers: Box, MultiBinary, MultiDiscrete, and rows of these."""
 
 import math
 from itertools import chain
@@ -13,11 +13,11 @@ from gymserve.protocol.spaces.plain import finite
 from gymserve.protocol.spaces.scalars import span
 
 _FEW = 16
-"""Up to so many elements Python's loops beat numpy's call overhead."""
+"""Up to this many elements, loops in Python are faster than numpy's call overhead."""
 
 
 def wire_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """How elements travel: little-endian; bool as uint8, and longdouble, whose padding is arbitrary, as float64."""
+    """The dtype on the wire: little-endian; uint8 for bool, and float64 for longdouble, whose padding is arbitrary."""
     if dtype.kind == "b":
         return np.dtype("u1")
     return np.dtype("<f8") if dtype.kind == "f" and dtype.itemsize > 8 else dtype.newbyteorder("<")
@@ -28,7 +28,7 @@ def is_list(data: Any) -> bool:
 
 
 def nested_shape(data: Any) -> tuple[int, ...] | None:
-    """The shape of nested lists; None if they are ragged, or deeper than an array can be."""
+    """The shape of nested lists, or None if they are ragged or deeper than an array can be."""
     shape: list[int] = []
     level = [data]
     while level and len(shape) < 32 and all(map(is_list, level)):
@@ -41,7 +41,7 @@ def nested_shape(data: Any) -> tuple[int, ...] | None:
 
 
 def ragged(data: Any, shape: tuple[int | None, ...]) -> Misfit:
-    """Where `data`, which has not the `shape`, leaves it first; None in `shape` stands for any length."""
+    """Finds the first place where nested lists differ from `shape`, in which None stands for any length."""
     rows: list[tuple[tuple[int, ...], Any]] = [((), data)]
     for size in shape:
         for path, row in rows:
@@ -57,7 +57,7 @@ def ragged(data: Any, shape: tuple[int | None, ...]) -> Misfit:
 
 
 class ArrayCodec(Codec):
-    """Arrays of `dtype` with `low` ≤ array ≤ `high`, all three of one shape; no NaN and no infinity from outside."""
+    """The codec of arrays of `dtype` between `low` and `high`, all of one shape. NaN and infinity from outside are refused."""
 
     def __init__(self, low: np.ndarray[Any, Any], high: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> None:
         self.dtype, self.raw = dtype, wire_dtype(dtype)
@@ -69,12 +69,12 @@ class ArrayCodec(Codec):
         self._limits = limits.min, limits.max
         with np.errstate(over="ignore"):
             self.low, self.high = low.astype(self.raw), high.astype(self.raw)
-        if self._float:  # then one comparison refuses infinities too
+        if self._float:  # with finite limits, the comparison also refuses infinities
             self.low, self.high = np.maximum(self.low, limits.min), np.minimum(self.high, limits.max)
-        self._survey()
+        self._choose_comparison()
 
-    def _survey(self) -> None:
-        """Looks for cheaper ways to compare than with two arrays."""
+    def _choose_comparison(self) -> None:
+        """Checks whether a cheaper comparison than with two arrays is possible."""
         low, high = self.low, self.high
         self._all = not self._float and bool((low == self._limits[0]).all() and (high == self._limits[1]).all())
         self._uniform = low.size > 0 and bool((low == low.flat[0]).all() and (high == high.flat[0]).all())
@@ -91,7 +91,7 @@ class ArrayCodec(Codec):
             value = self._array(value)
         plain = value.tolist()
         if self._float:
-            # A finite sum has only finite terms; any other, which may also come from overflow, is looked at closely.
+            # If the sum is finite, all terms are; if not, it may also have overflowed, and `finite` checks each term.
             whole = math.isfinite(sum(plain)) if self._short else bool(np.isfinite(value).all())
             return plain if whole else finite(plain)
         return plain
@@ -102,7 +102,7 @@ class ArrayCodec(Codec):
         return self._array(value).tobytes()
 
     def _array(self, value: Any) -> np.ndarray[Any, Any]:
-        """`value` in the dtype of the wire, unless that would change more of it than a float's last digits."""
+        """Converts `value` to the dtype of the wire; refuses a conversion that changes more than a float's last digits."""
         try:
             array = np.asarray(value)
         except Exception as error:  # a foreign object's own conversion may raise anything
@@ -153,7 +153,7 @@ class ArrayCodec(Codec):
         return array if self._native else array.astype(self.dtype)
 
     def _flattened(self, data: Any) -> tuple[list[Any], tuple[int, ...]]:
-        """The elements of nested lists, whose lengths must be the space's, and their shape."""
+        """Flattens nested lists; returns the elements and their shape, which must be the space's."""
         level = [data]
         for size in self.shape:
             for row in level:
@@ -193,7 +193,7 @@ class ArrayCodec(Codec):
     # --- which element, and why
 
     def _misfit(self, flat: list[Any], shape: tuple[int, ...]) -> Misfit:
-        """About the first of the elements of an array of `shape` that is not in the space."""
+        """The error for the first element of an array of `shape` that is not in the space."""
         lows, highs = self.low.ravel(), self.high.ravel()
         for i, value in enumerate(flat):
             reason = self._fault(value, lows[i % lows.size], highs[i % lows.size])
@@ -207,7 +207,7 @@ class ArrayCodec(Codec):
             return (
                 None if whole and int(low) <= value <= int(high) else f"is {shown(value)}, expected {span(low, high)}"
             )
-        # `!s`, for numpy would otherwise print a float32's limits with the digits of a float64.
+        # Without `!s`, numpy would print a float32's limits with the digits of a float64.
         if type(value) not in (int, float):
             return f"is {shown(value)}, expected a number from {low!s} to {high!s}"
         if isinstance(value, float) and not math.isfinite(value):
@@ -223,7 +223,7 @@ class ArrayCodec(Codec):
 
 
 class ArrayRows(ArrayCodec):
-    """Any number of arrays of one space, stacked: the first axis is free. Elements must not be empty."""
+    """The codec of stacked arrays of one space: the first axis has any length. Elements must not be empty."""
 
     def __init__(self, low: np.ndarray[Any, Any], high: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> None:
         super().__init__(low, high, dtype)
@@ -236,7 +236,7 @@ class ArrayRows(ArrayCodec):
 
     def _array(self, value: Any) -> np.ndarray[Any, Any]:
         array = super()._array(value)
-        return array.reshape(len(array), *self._each)  # so that no rows have the right shape too
+        return array.reshape(len(array), *self._each)  # gives an empty array the right shape too
 
     def _flattened(self, data: Any) -> tuple[list[Any], tuple[int, ...]]:
         if not isinstance(data, (list, tuple)):

@@ -1,4 +1,4 @@
-"""A Box for actions that are clipped to it, rather than refused outside of it."""
+"""A Box for actions that are clipped to its bounds instead of refused."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from gymserve.protocol.spaces.contract import codec
 
 
 class ClippedBox(spaces.Box):
-    """A Box whose codec takes all finite numbers of its dtype, since the environment clips them to its bounds."""
+    """A Box whose codec accepts all finite numbers of its dtype, because the environment clips them to its bounds."""
 
     @classmethod
     def like(cls, box: spaces.Box) -> "ClippedBox":
@@ -31,7 +31,7 @@ def _(space: ClippedBox) -> ArrayCodec:
 
 @batch_space.register(ClippedBox)
 def _batched(space: ClippedBox, n: int = 1) -> ClippedBox:
-    """Of a vector environment, whose copies clip as one alone does."""
+    """Batches the space for vector environments, whose copies clip too."""
     batched = batch_space.dispatch(spaces.Box)(space, n)
     assert isinstance(batched, spaces.Box)
     return ClippedBox.like(batched)

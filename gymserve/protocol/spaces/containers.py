@@ -12,7 +12,7 @@ from gymserve.protocol.spaces.scalars import span
 
 
 def each(calls: list[Callable[..., Any]], elements: Any, *more: Any) -> list[Any]:
-    """The results of `calls`, one for each element; a misfit says at which."""
+    """Calls each function with its element and returns the results; a `Misfit` names the element."""
     if not isinstance(elements, (list, tuple)) and not (isinstance(elements, np.ndarray) and elements.ndim):
         raise Misfit(f"is {shown(elements)}, expected a list of {len(calls)} elements")
     if len(elements) != len(calls):
@@ -53,7 +53,7 @@ class TupleCodec(Codec):
 
 
 class DictCodec(Codec):
-    """Keys that are not strings are known by their text outside."""
+    """The codec of a Dict. Keys that are not strings are converted to text outside."""
 
     def __init__(self, space: spaces.Dict) -> None:
         self._members = [(key, str(key), _part(str(key), member)) for key, member in space.spaces.items()]
@@ -62,7 +62,7 @@ class DictCodec(Codec):
             raise InvalidRequest("a Dict space whose keys have the same text is not supported")
 
     def _known(self, value: Any) -> Mapping[Any, Any]:
-        """An environment's mapping; keys that its space does not tell of are passed over."""
+        """Checks an environment's mapping; keys that are not in the space are ignored."""
         if not isinstance(value, Mapping):
             raise Misfit(f"is {shown(value)}, expected an object")
         for key, text, _ in self._members:

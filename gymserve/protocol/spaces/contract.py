@@ -1,4 +1,4 @@
-"""What every codec promises, and how it says that a value is not in its space."""
+"""The interface of codecs, and the error for values that are not in their space."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ from gymserve.protocol.errors import InvalidRequest, InvalidValue
 
 
 def shown(value: Any) -> str:
-    """A received value as an error message shows it: short, and as JSON would say it."""
+    """Formats a received value for an error message: short, and in the notation of JSON."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     if isinstance(value, str):
@@ -36,7 +36,7 @@ def shown(value: Any) -> str:
 
 
 class Misfit(Exception):
-    """A value is not in its space: `path` leads to the element, `reason` goes on with the sentence."""
+    """A value is not in its space: `path` leads to the element, and `reason` follows its name in the message."""
 
     def __init__(self, reason: str, *path: int | str) -> None:
         super().__init__(reason)
@@ -44,65 +44,69 @@ class Misfit(Exception):
         self.path = path
 
     def within(self, step: int | str) -> "Misfit":
-        """The same, seen from the container that has the element at `step`."""
+        """The same error for the container that has the element at `step`."""
         return Misfit(self.reason, step, *self.path)
 
-    def told(self, name: str) -> InvalidValue:
+    def to_error(self, name: str) -> InvalidValue:
+        """The error for the caller; `name` is that of the whole value."""
         return InvalidValue(f"{name}{''.join(f'[{shown(step)}]' for step in self.path)} {self.reason}")
 
 
 class Codec(ABC):
-    """Turns values of one space into JSON and msgpack and back; `name` is what error messages call the value.
+    """Converts values of one space to JSON and msgpack and back; error messages call the value `name`.
 
-    Values from outside come through `from_json` and `unpack`, which check everything. Values from an environment or an
-    agent go through `to_json` and `pack`, which only need them to have the space's structure and shapes.
+    Values from outside pass through `from_json` and `unpack`, which check everything. Values from an environment or an
+    agent pass through `to_json` and `pack`, which only check the structure and the shapes.
     """
 
     def to_json(self, value: Any, *, name: str = "value") -> Any:
-        """JSON without NaN (null instead) and infinities (±1e100 instead).
+        """Converts a value to plain data for JSON; NaN becomes null, infinities ±1e100.
 
         Raises:
-            InvalidValue: `value` has not the structure of the space.
+            InvalidValue: `value` does not have the structure of the space.
         """
         try:
             return self.write(value)
         except Misfit as misfit:
-            raise misfit.told(name) from None
+            raise misfit.to_error(name) from None
 
     def from_json(self, data: Any, *, name: str = "action") -> Any:
-        """The value, of the space's own dtype, that `data` stands for.
+        """Converts plain data from JSON to a value with the space's dtype.
 
         Raises:
-            InvalidValue: it is not in the space.
+            InvalidValue: `data` is not in the space.
         """
         try:
             return self.read(data)
         except Misfit as misfit:
-            raise misfit.told(name) from None
+            raise misfit.to_error(name) from None
 
     def pack(self, value: Any, *, name: str = "value") -> Any:
-        """What msgpack carries; the same bytes for the same value.
+        """Converts a value to plain data for msgpack; equal values give equal bytes.
 
         Raises:
-            InvalidValue: `value` has not the structure of the space.
+            InvalidValue: `value` does not have the structure of the space.
         """
         try:
             return self.dump(value)
         except Misfit as misfit:
-            raise misfit.told(name) from None
+            raise misfit.to_error(name) from None
 
     def unpack(self, data: Any, *, check: bool = True, name: str = "action") -> Any:
-        """The value, with writable arrays. Without `check`, ranges are not looked at: for what a server observed.
+        """Converts plain data from msgpack to a value with writable arrays.
+
+        Args:
+            check: whether ranges are checked; False for observations of an environment.
 
         Raises:
-            InvalidValue: it is not in the space, or without `check`: has not its structure.
+            InvalidValue: `data` is not in the space or, without `check`, does not have its structure.
         """
         try:
             return self.load(data, check)
         except Misfit as misfit:
-            raise misfit.told(name) from None
+            raise misfit.to_error(name) from None
 
-    # What each kind of space provides, and containers call: as above, but raising Misfit.
+    # Subclasses implement these for their kind of space, and containers call them. They raise Misfit.
 
     @abstractmethod
     def write(self, value: Any) -> Any: ...
@@ -119,7 +123,7 @@ class Codec(ABC):
 
 @contextlib.contextmanager
 def inside(step: int | str) -> Iterator[None]:
-    """Has an error say in which part of a space it is: `in ["mission"]: spaces of class …`."""
+    """Adds the part of a space to an error's message: `in ["mission"]: spaces of class …`."""
     try:
         yield
     except InvalidRequest as error:
@@ -130,16 +134,16 @@ def inside(step: int | str) -> Iterator[None]:
 
 @singledispatch
 def codec(space: Space[Any]) -> Codec:
-    """The codec of `space`; made anew at each call, so keep it.
+    """Makes the codec of `space`; keep it, because each call makes a new one.
 
     Raises:
-        InvalidRequest: Gymnasium has no such kind of space.
+        InvalidRequest: the kind of space is not supported.
     """
     raise InvalidRequest(f"spaces of class {type(space).__name__} are not supported, only Gymnasium's own")
 
 
 def to_bytes(space: Space[Any], value: Any) -> bytes:
-    """One `value` of `space` as msgpack."""
+    """Encodes one `value` of `space` as msgpack."""
     return msgspec.msgpack.encode(codec(space).pack(value))
 
 
@@ -147,7 +151,7 @@ def from_bytes(space: Space[Any], data: bytes) -> Any:
     """The inverse of `to_bytes`.
 
     Raises:
-        InvalidValue: `data` is not msgpack, or stands for nothing in `space`.
+        InvalidValue: `data` is not msgpack, or its value is not in `space`.
     """
     try:
         packed = msgspec.msgpack.decode(data)

@@ -1,7 +1,7 @@
-"""Spaces as JSON objects and back: the `info` of `GET /v1/envs/<id>/action_space/`.
+"""Descriptions of spaces as JSON objects: the `info` of `GET /v1/envs/<id>/action_space/`.
 
-Typed clients decode `n` as an integer, `shape` as a list of integers, `low` and `high` as flat lists of numbers, so
-these keys never mean anything else. Arrays are flattened row by row; a bound that is infinite is ±1e100.
+Typed clients decode `n` as an integer, `shape` as a list of integers, and `low` and `high` as flat lists of numbers, so
+these keys are never used for anything else. Arrays are flattened row by row; infinite bounds are ±1e100.
 """
 
 import math
@@ -17,49 +17,49 @@ from gymserve.protocol.spaces.contract import inside, shown
 from gymserve.protocol.spaces.plain import INFINITE
 
 MOST_BOUNDS = 2**17
-"""Elements of a Box of which equal bounds are told one by one."""
+"""The maximum size of a Box whose equal bounds are listed for each element."""
 
 
 def describe(space: Space[Any], *, short: bool = False) -> dict[str, Any]:
-    """All that there is to say about `space`, as JSON.
+    """Describes `space` completely, as plain data for JSON.
 
     Args:
-        short: bounds that are the same for all elements of a Box are one number, not a list. Without it they are a list of
-            one number where the Box has more than `MOST_BOUNDS` elements.
+        short: whether equal bounds of a Box are one number instead of a list. If not, they are a list of one number for a
+            Box of more than `MOST_BOUNDS` elements.
 
     Raises:
-        InvalidRequest: Gymnasium has no such kind of space.
+        InvalidRequest: the kind of space is not supported.
     """
-    described = short_description(space)
-    return described if short else _long(described)
+    description = short_description(space)
+    return description if short else _with_lists(description)
 
 
-def _long(described: dict[str, Any]) -> dict[str, Any]:
-    """A description with lists of bounds."""
-    made = dict(described)
-    if described["name"] == "Box":
-        size = math.prod(described["shape"])
+def _with_lists(description: dict[str, Any]) -> dict[str, Any]:
+    """Replaces single bounds in a description by lists."""
+    long = dict(description)
+    if description["name"] == "Box":
+        size = math.prod(description["shape"])
         for key in ("low", "high"):
-            if not isinstance(bound := described[key], list):
-                made[key] = [bound] * (size if size <= MOST_BOUNDS else 1)
+            if not isinstance(bound := description[key], list):
+                long[key] = [bound] * (size if size <= MOST_BOUNDS else 1)
     for key in ("space", "node_space", "edge_space"):
-        if described.get(key) is not None:
-            made[key] = _long(described[key])
-    if isinstance(parts := described.get("spaces"), dict):
-        made["spaces"] = {name: _long(part) for name, part in parts.items()}
+        if description.get(key) is not None:
+            long[key] = _with_lists(description[key])
+    if isinstance(parts := description.get("spaces"), dict):
+        long["spaces"] = {name: _with_lists(part) for name, part in parts.items()}
     elif parts is not None:
-        made["spaces"] = [_long(part) for part in parts]
-    return made
+        long["spaces"] = [_with_lists(part) for part in parts]
+    return long
 
 
 @singledispatch
 def short_description(space: Space[Any]) -> dict[str, Any]:
-    """As `describe` with `short`, for each kind of space."""
+    """Describes a space like `describe` with `short`; each kind of space registers its own function."""
     raise InvalidRequest(f"spaces of class {type(space).__name__} are not supported, only Gymnasium's own")
 
 
 def member(description: dict[str, Any], subset: Any) -> bool:
-    """Whether each key that `subset` gives equals the `description`'s own.
+    """Whether all keys of `subset` have the same values in `description`.
 
     Raises:
         InvalidRequest: `subset` is not an object.
@@ -69,20 +69,20 @@ def member(description: dict[str, Any], subset: Any) -> bool:
     return all(key in description and _same(description[key], value) for key, value in subset.items())
 
 
-def _same(own: Any, given: Any) -> bool:
-    """Equality as JSON has it: 1 is 1.0, but not true."""
-    if isinstance(own, list) and isinstance(given, list):
-        return len(own) == len(given) and all(map(_same, own, given))
-    if isinstance(own, dict) and isinstance(given, dict):
-        return own.keys() == given.keys() and all(_same(own[key], given[key]) for key in own)
-    return isinstance(own, bool) == isinstance(given, bool) and bool(own == given)
+def _same(one: Any, other: Any) -> bool:
+    """Equality of JSON values: 1 equals 1.0, but not true."""
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
 def from_description(info: Any) -> Space[Any]:
-    """The space that `describe` told of.
+    """Makes the space that `describe` has described.
 
     Raises:
-        InvalidValue: `info` describes no space.
+        InvalidValue: `info` is not the description of a space.
     """
     name = info.get("name") if isinstance(info, dict) else None
     read = _READERS.get(name) if isinstance(name, str) else None
@@ -111,7 +111,7 @@ def _describe_box(space: spaces.Box) -> dict[str, Any]:
 
 
 def _bounds(bounds: np.ndarray[Any, Any], bounded: np.ndarray[Any, Any], infinite: float) -> Any:
-    """A list with one number an element, or one number where they are all the same."""
+    """The bounds as a list, or as one number if they are all equal."""
     if bounds.size and (bounds == bounds.flat[0]).all() and (bounded == bounded.flat[0]).all():
         return _numbers(bounds.ravel()[:1], bounded.ravel()[:1], infinite)[0]
     return _numbers(bounds, bounded, infinite)
@@ -131,14 +131,18 @@ def _box(info: dict[str, Any]) -> spaces.Box:
     low, below = _limits(info["low"], -INFINITE, dtype, shape)
     high, above = _limits(info["high"], INFINITE, dtype, shape)
     space = spaces.Box(low, high, shape, dtype)
-    space.bounded_below, space.bounded_above = below, above  # integers cannot say it themselves
+    space.bounded_below, space.bounded_above = below, above  # integer bounds cannot express infinity
     return space
 
 
 def _limits(
     bounds: Any, infinite: float, dtype: np.dtype[Any], shape: tuple[int, ...]
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """The array of bounds, and where they are finite; `bounds` is a list, or one number for all elements."""
+    """Returns the array of bounds and the array of whether they are finite.
+
+    Args:
+        bounds: a list, or one number for all elements.
+    """
     if not isinstance(bounds, list) or (len(bounds) == 1 and math.prod(shape) > MOST_BOUNDS):
         one, bounded = _limits(bounds if isinstance(bounds, list) else [bounds], infinite, dtype, ())
         return np.full(shape, one), np.full(shape, bounded)
@@ -164,7 +168,7 @@ def _describe_discrete(space: spaces.Discrete) -> dict[str, Any]:
 
 
 def _discrete(info: dict[str, Any]) -> spaces.Discrete:
-    # Older releases of Gymnasium know no dtype here.
+    # Older releases of Gymnasium have no parameter `dtype` here.
     more = {"dtype": np.dtype(info["dtype"])} if "dtype" in info else {}
     return spaces.Discrete(int(info["n"]), start=int(info.get("start", 0)), **more)
 
@@ -228,7 +232,7 @@ def _one_of(info: dict[str, Any]) -> spaces.OneOf[Any]:
 @short_description.register
 def _describe_dict(space: spaces.Dict) -> dict[str, Any]:
     keys = [int(key) if isinstance(key, np.integer) else key for key in space.spaces]
-    # Only where an object's keys, which are strings, would not say it.
+    # Only if some keys are not strings, because the keys of a JSON object are.
     own = {} if all(isinstance(key, str) for key in keys) else {"keys": keys}
     return {"name": "Dict", "spaces": {str(key): _part(str(key), part) for key, part in space.spaces.items()}, **own}
 

@@ -1,7 +1,7 @@
-"""Space classes that are not Gymnasium's own, such as MiniGrid's MissionSpace: served by what they contain.
+"""Codecs of space classes that are not Gymnasium's own, such as MiniGrid's MissionSpace, by their samples.
 
-One whose samples are strings is described as a Text, one whose samples are arrays as a Box without bounds. What comes from
-outside must be in the space itself.
+A space whose samples are strings is described as a Text, and one whose samples are arrays as a Box without bounds. Values
+from outside must be in the space itself.
 """
 
 import contextlib
@@ -17,20 +17,20 @@ from gymserve.protocol.spaces.arrays import ArrayCodec
 from gymserve.protocol.spaces.contract import Codec, Misfit, codec, shown
 from gymserve.protocol.spaces.descriptions import short_description
 
-LONGEST = 1000  # characters of a text, as such a space is described
+LONGEST = 1000  # the `max_length` in the description as a Text
 
 
 def _sample(space: Space[Any]) -> Any:
-    """A sample, drawn without touching the space's own generator.
+    """Draws a sample without changing the space's own generator.
 
     Raises:
-        InvalidRequest: its samples are neither strings nor arrays of numbers.
+        InvalidRequest: the samples are neither strings nor arrays of numbers.
     """
-    found = None
-    with contextlib.suppress(Exception):  # its own code
-        found = copy.deepcopy(space).sample()
-    if isinstance(found, str) or (isinstance(found, np.ndarray) and found.dtype.kind in "biuf"):
-        return found
+    sample = None
+    with contextlib.suppress(Exception):  # the space's code may raise anything
+        sample = copy.deepcopy(space).sample()
+    if isinstance(sample, str) or (isinstance(sample, np.ndarray) and sample.dtype.kind in "biuf"):
+        return sample
     kind = type(space).__name__
     raise InvalidRequest(
         f"spaces of class {kind} are not supported, only Gymnasium's own and those whose samples are strings or arrays"
@@ -46,8 +46,8 @@ def _box(sample: np.ndarray[Any, Any]) -> spaces.Box:
 
 
 def _member(space: Space[Any], value: Any) -> Any:
-    """A value from outside, if it is in its space."""
-    with contextlib.suppress(Exception):  # its own code, of a value that it does not expect
+    """Returns a value from outside if it is in the space; raises `Misfit` if not."""
+    with contextlib.suppress(Exception):  # the space's code may raise anything for an unexpected value
         if space.contains(value):
             return value
     raise Misfit(f"is {shown(value)}, which is not in its {type(space).__name__}")
@@ -87,13 +87,13 @@ class ForeignArray(ArrayCodec):
 
 @codec.register(Space)
 def _codec(space: Space[Any]) -> Codec:
-    found = _sample(space)
-    return ForeignText(space) if isinstance(found, str) else ForeignArray(space, _box(found))
+    sample = _sample(space)
+    return ForeignText(space) if isinstance(sample, str) else ForeignArray(space, _box(sample))
 
 
 @short_description.register(Space)
 def _describe(space: Space[Any]) -> dict[str, Any]:
-    found = _sample(space)
-    if isinstance(found, str):
+    sample = _sample(space)
+    if isinstance(sample, str):
         return short_description(spaces.Text(LONGEST, min_length=0, charset=string.printable[:95]))
-    return short_description(_box(found))
+    return short_description(_box(sample))

@@ -1,4 +1,4 @@
-"""Codecs of Sequence and Graph: spaces with any number of elements."""
+"""Codecs of Sequence and Graph, the spaces with any number of elements."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ _MOST_NODES = np.iinfo(_LINK).max
 
 
 def rows(space: Space[Any]) -> Codec:
-    """The codec of any number of elements of `space` as Gymnasium batches them."""
+    """Makes the codec of any number of elements of `space`, batched like Gymnasium's vector environments do it."""
     batch = batch_space(space, n=1)
     if isinstance(batch, spaces.MultiDiscrete):
         low, high = batch.start[0], batch.start[0] + (batch.nvec[0] - 1)
@@ -28,17 +28,17 @@ def rows(space: Space[Any]) -> Codec:
 
 
 def unstacked(batch: Any, value: Any) -> Any:
-    """The elements that `value`, of a batched space, is made of."""
+    """Splits a value of a batched space into its elements."""
     if isinstance(value, np.ndarray) and value.ndim:
         return value
     try:
         return list(iterate(batch, value))
-    except Exception as error:  # depends on what the value is
+    except Exception as error:  # the type of the error depends on the value
         raise Misfit(f"is {shown(value)}, which is no batch of elements: {error}") from None
 
 
 class _Items(Codec):
-    """A tuple of any number of elements of one space."""
+    """The codec of a tuple of any number of elements of one space."""
 
     def __init__(self, space: Space[Any]) -> None:
         self._part = codec(space)
@@ -68,7 +68,7 @@ class _Items(Codec):
 
 
 class _ItemRows(_Items):
-    """The same where the elements are batched as Gymnasium's vector environments do, such as a dict of arrays."""
+    """The codec of elements that are batched like Gymnasium's vector environments do it, for example as a dict of arrays."""
 
     def __init__(self, space: Space[Any], batch: Space[Any]) -> None:
         super().__init__(space)
@@ -116,7 +116,7 @@ class GraphCodec(Codec):
         return self._linked(graph) if check else GraphInstance(*graph)
 
     def _through(self, method: str, graph: Any, *more: Any) -> list[Any]:
-        """The three parts of `graph`, each through the `method` of its codec."""
+        """Converts the three parts of `graph` with the `method` of their codecs."""
         if not isinstance(graph, GraphInstance):
             raise Misfit(f"is {shown(graph)}, expected a GraphInstance")
         if (graph.edges is None) != (graph.edge_links is None):
@@ -133,7 +133,7 @@ class GraphCodec(Codec):
         return results
 
     def _linked(self, parts: list[Any]) -> GraphInstance:
-        """The graph, whose links must be as many as its edges, and lead to nodes that it has."""
+        """Makes the graph; there must be as many links as edges, and they must lead to existing nodes."""
         graph = GraphInstance(*parts)
         if graph.edge_links is None:
             return graph

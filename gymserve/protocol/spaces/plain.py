@@ -1,4 +1,4 @@
-"""Anything as JSON: what environments put into `info`, and numbers that JSON has no words for."""
+"""Conversion of any value to plain JSON, for `info`, and of numbers that JSON cannot express."""
 
 import dataclasses
 import math
@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium.spaces import GraphInstance
 
 INFINITE = 1e100
-"""What stands for infinity in JSON, as the old server and its clients have it."""
+"""The number that stands for infinity in JSON, as in the old server and its clients."""
 
 _DEPTH = 32
 _TEXT = 1000
@@ -19,7 +19,7 @@ _ADDRESS = re.compile(r"(?: object)? at 0x[0-9a-fA-F]+")
 
 
 def finite(value: Any) -> Any:
-    """Nested lists of floats with NaN → None and ±infinity → ±1e100."""
+    """Replaces NaN by None and ±infinity by ±1e100 in nested lists of floats."""
     if isinstance(value, list):
         return [finite(element) for element in value]
     if math.isfinite(value):
@@ -28,10 +28,10 @@ def finite(value: Any) -> Any:
 
 
 def jsonable(value: Any) -> Any:
-    """`value` as plain JSON: dicts with string keys, lists, strings, finite numbers, booleans, None.
+    """Converts `value` to plain JSON: dicts with string keys, lists, strings, finite numbers, booleans, None.
 
-    Bytes become lists of integers, sets sorted lists, dataclasses objects; anything unknown becomes its text, without
-    memory addresses. Deeper than 32 levels, and where a container holds itself, "…" stands.
+    Bytes become lists of integers, sets sorted lists, and dataclasses objects. Other values become their text, without
+    memory addresses. Values deeper than 32 levels, and containers inside themselves, become "…".
     """
     if type(value) is dict and not value:
         return {}
@@ -39,7 +39,7 @@ def jsonable(value: Any) -> Any:
 
 
 def _plain(value: Any, holders: tuple[int, ...]) -> Any:
-    """`holders` are the ids of the containers around `value`."""
+    """Converts one value; `holders` are the ids of the containers around it."""
     if value is None or value is True or value is False:
         return value
     if isinstance(value, str):
@@ -88,7 +88,7 @@ def _numpy(value: Any, holders: tuple[int, ...]) -> Any:
 
 
 def _integer(value: int) -> int | float:
-    """JSON readers know integers of 64 bits; larger ones lose their last digits."""
+    """Converts integers beyond 64 bits, which JSON readers do not support, to floats."""
     if -(2**63) <= value < 2**64:
         return value
     try:
@@ -98,7 +98,7 @@ def _integer(value: int) -> int | float:
 
 
 def _text(value: str) -> str:
-    """A plain str; lone surrogates, which UTF-8 cannot carry, become question marks."""
+    """Converts to a plain str; lone surrogates, which UTF-8 cannot encode, become question marks."""
     value = str.__str__(value)
     return value if value.isascii() else value.encode("utf-8", "replace").decode()
 

@@ -14,7 +14,7 @@ def span(low: Any, high: Any) -> str:
 
 
 class DiscreteCodec(Codec):
-    """Values are plain integers, or numpy's where the space's dtype is not the usual int64."""
+    """The codec of a Discrete. Values are plain integers, or numpy integers if the dtype is not int64."""
 
     def __init__(self, space: spaces.Discrete) -> None:
         self.start = int(space.start)
@@ -38,7 +38,7 @@ class DiscreteCodec(Codec):
         return super().pack(value, name=name)
 
     def dump(self, value: Any) -> int:
-        """Also of arrays with one element and of integral floats, which agents and environments use for integers."""
+        """Accepts also arrays with one element and integral floats, which agents and environments use for integers."""
         try:
             number = int(operator.index(value))
         except TypeError:
