@@ -7,7 +7,7 @@ import pytest
 
 from gymserve.store import Database
 from tests.grader.server.place import Place
-from tests.hosts.instance.test_trials import Grader
+from tests.hosts.instance.graders import Grader
 from tests.support.servers import Server
 
 

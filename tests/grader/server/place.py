@@ -7,7 +7,7 @@ from grader.server.competitions.competition import Competition, Held
 from grader.server.submissions.lifecycle import Submissions
 from gymserve.store import Database
 from gymserve.store.models import Submission
-from tests.hosts.instance.test_trials import Grader
+from tests.hosts.instance.graders import Grader
 
 TOML = """name = "cart"
 environment = "CartPole-v1"

@@ -11,7 +11,7 @@ from grader.server.submissions import submission
 from gymserve.journal import Reset, read
 from gymserve.protocol.errors import UnknownInstance
 from tests.grader.journals import CATALOGUE, PHASE_KEY, PUBLIC, SIGNING_KEY
-from tests.hosts.instance.test_trials import Grader
+from tests.hosts.instance.graders import Grader
 from tests.support.servers import wait_for
 
 CHALLENGE = definition.read(

@@ -2,44 +2,21 @@
 
 import contextlib
 import json
-import os
 import random
-import signal
 import socket
-import ssl
-import subprocess
-import sys
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import gymnasium
 import lz4.frame
-import msgspec
 import numpy as np
 import pytest
 import zstandard
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
 
 from gymserve.hosts.link import Connection
 from gymserve.hosts.messages import GetStatus
-from tests import ROOT
-from tests.support.servers import Server, alive, wait_for
-
-pack, unpack = msgspec.msgpack.encode, msgspec.msgpack.decode
-HANDSHAKE = (
-    "GET /v1/envs/{token}/stream HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-)
-
-
-@contextmanager
-def stream(server: Server, token: str, query: str = "", **options: Any) -> Iterator[ClientConnection]:
-    with connect(f"ws://127.0.0.1:{server.port}/v1/envs/{token}/stream{query}", **options) as socket_:
-        yield socket_
+from tests.hosts.host.streams import HANDSHAKE, ask, pack, raw, stream, tell, unpack
+from tests.support.servers import Server, wait_for
 
 
 def test_streams_that_come_and_go_within_a_second_give_their_places_back(server: Server) -> None:
@@ -50,28 +27,6 @@ def test_streams_that_come_and_go_within_a_second_give_their_places_back(server:
             with stream(server, token):
                 pass
             wait_for(lambda: asked.call(GetStatus()).streams == 0)
-
-
-def ask(connection: ClientConnection, *message: Any) -> Any:
-    connection.send(pack(message))
-    answer = connection.recv(timeout=30)
-    assert isinstance(answer, bytes)
-    return unpack(answer)
-
-
-def tell(connection: ClientConnection, **message: Any) -> Any:
-    connection.send(json.dumps(message))
-    answer = connection.recv(timeout=30)
-    assert isinstance(answer, str)
-    return json.loads(answer)
-
-
-def raw(server: Server, token: str) -> socket.socket:
-    """A socket on which the handshake was made."""
-    connection = socket.create_connection(("127.0.0.1", server.port), 30)
-    connection.sendall(HANDSHAKE.format(token=token).encode())
-    assert connection.recv(4096).startswith(b"HTTP/1.1 101 ")
-    return connection
 
 
 def test_binary_messages_carry_raw_observations(server: Server) -> None:
@@ -252,117 +207,3 @@ def test_no_instance_no_upgrade(server: Server) -> None:
             pass
     answer = server.get(f"/v1/envs/{server.create('CartPole-v1')}/stream")
     assert answer.status == 400 and "Upgrade: websocket" in answer.json["message"]
-
-
-def test_a_reader_that_never_reads_delays_nobody(start: Callable[..., Server]) -> None:
-    server = start(SHARED_HOSTS=1)
-    lazy, keen = server.create("CartPole-v1", num_envs=1000), server.create("CartPole-v1")
-    payload = pack((0, None, None, None))
-    question = bytes((0x82, 0x80 | len(payload))) + b"\0\0\0\0" + payload
-    with raw(server, lazy) as connection, stream(server, keen) as other:
-        connection.setblocking(False)
-        sent = 0
-        with pytest.raises(BlockingIOError):
-            while sent < 100_000_000:
-                sent += connection.send(question * 1000)
-        ask(other, 0, None, None, None)
-        for _ in range(100):
-            if any(ask(other, 1, None, 0)[4:6]):
-                ask(other, 0, None, None, None)
-        host = server.hosts()[0]
-        resident = int(Path(f"/proc/{host}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        assert resident < 400_000_000
-
-
-@pytest.mark.long
-def test_a_silent_peer_is_let_go(start: Callable[..., Server]) -> None:
-    server = start(STREAM_PING_SECONDS=1)
-    token = server.create("CartPole-v1")
-    with raw(server, token) as silent, stream(server, token) as answering:
-        received = b""
-        while chunk := silent.recv(4096):
-            received += chunk
-        assert received[:2] == b"\x89\0"  # it was pinged first
-        assert ask(answering, 0, None, None, None)[0] == 0
-
-
-@pytest.mark.long
-def test_a_stopping_server_says_so(start: Callable[..., Server]) -> None:
-    server = start()
-    with stream(server, server.create("CartPole-v1")) as connection:
-        server.process.send_signal(signal.SIGTERM)
-        with pytest.raises(ConnectionClosed) as closed:
-            connection.recv(timeout=30)
-        assert closed.value.rcvd is not None and closed.value.rcvd.code == 1012
-    assert server.process.wait(30) == 0
-
-
-@pytest.mark.long
-@pytest.mark.needs("openssl")
-def test_it_is_relayed_where_the_worker_ends_tls(tmp_path: Path) -> None:
-    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    new = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-days",
-        "1",
-        "-keyout",
-        key,
-        "-out",
-        certificate,
-    ]
-    subprocess.run([*new, *names], check=True, capture_output=True)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "gunicorn", "-b", f"127.0.0.1:{port}", "--keyfile", key, "--certfile", certificate]
-    environment = os.environ | {"GYMSERVE_DATA": str(tmp_path / "data")}
-    process = subprocess.Popen([*command, "gym_http_server:app"], cwd=ROOT, env=environment)
-    try:
-        wait_for(lambda: _listens(port))
-        context = ssl.create_default_context(cafile=certificate)
-        body = json.dumps({"env_id": "CartPole-v1"}).encode()
-        asked = urllib.request.Request(
-            f"https://localhost:{port}/v1/envs/", body, {"Content-Type": "application/json"}, method="POST"
-        )
-        with urllib.request.urlopen(asked, context=context, timeout=60) as answer:
-            token = json.load(answer)["instance_id"]
-        with connect(f"wss://localhost:{port}/v1/envs/{token}/stream", ssl=context) as connection:
-            assert ask(connection, 0, None, 3, None)[0] == 0
-            for _ in range(5):
-                assert ask(connection, 1, None, 0)[0] == 1
-    finally:
-        process.terminate()
-        process.wait(40)
-    supervisor = int((tmp_path / "data" / "lock").read_text())
-    wait_for(lambda: not alive(supervisor))
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-@pytest.mark.long
-def test_flasks_own_server_serves_it_too(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    code = f"import gym_http_server; gym_http_server.app.run(threaded=True, host='127.0.0.1', port={port})"
-    environment = os.environ | {"GYMSERVE_DATA": str(tmp_path / "data")}
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
-    try:
-        wait_for(lambda: _listens(port))
-        server = Server.__new__(Server)
-        server.port, server.url = port, f"http://127.0.0.1:{port}"
-        with stream(server, server.create("CartPole-v1")) as connection:
-            assert ask(connection, 0, None, 3, None)[0] == 0
-            assert ask(connection, 1, None, 0)[0] == 1
-    finally:
-        process.terminate()
-        process.wait(40)
-    supervisor = int((tmp_path / "data" / "lock").read_text())
-    wait_for(lambda: not alive(supervisor))

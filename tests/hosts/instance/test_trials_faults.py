@@ -11,7 +11,7 @@ import gymnasium
 import pytest
 
 from gymserve.journal import Ended, Reset, Step, read
-from tests.hosts.instance.test_trials import PLAN, SEEDS, Grader
+from tests.hosts.instance.graders import PLAN, SEEDS, Grader
 from tests.hosts.pool.test_exactly_once import HttpAgent, StreamAgent
 from tests.support.proxies import LossyProxy
 from tests.support.servers import Server

@@ -11,10 +11,9 @@ from gymserve.environments import Catalogue
 from gymserve.hosts.pool.instances import Instances
 from gymserve.protocol import errors
 from gymserve.settings import Settings
-from tests.hosts.instance.test_trials import SEEDS, Grader, grader
+from tests.hosts.instance.graders import SEEDS, Grader
 from tests.support.environments.faulty import SLOW
 
-__all__ = ["grader"]  # a fixture
 TRIAL = [{"seed": SEEDS[0], "options": None, "kwargs": {}}]
 
 

@@ -12,7 +12,6 @@ import pytest
 from gymserve.hosts import child_processes
 from gymserve.hosts.link import Connection
 from gymserve.hosts.messages import GetStatus
-from gymserve.hosts.pulse import Pulse, number, watched
 from gymserve.settings import Settings
 from tests.support.environments import foreign
 from tests.support.servers import Answer, Server, alive, wait_for
@@ -156,24 +155,6 @@ def test_processes_of_environments_end_with_the_server_and_before_the_next(start
     assert all_ended(stopped)
 
 
-def test_a_process_ends_with_the_last_instance_that_may_have_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    ended: list[int] = []
-    monkeypatch.setattr(child_processes, "kill", ended.extend)
-    below: dict[int, set[int]] = {os.getpid(): {3}, 3: {4}}
-    monkeypatch.setattr(child_processes, "children", lambda pid: below.get(pid, set()))
-    pulse = Pulse().page
-    child = child_processes.ChildProcesses(pulse)
-    child.update(["a", "b", "c"], ["a", "b"])
-    with watched(pulse, number("b")):
-        subprocess.run(["true"], check=True)
-    below[os.getpid()] = {3, 5}
-    child.update(["a", "b", "c"], ["a", "b", "c"])
-    child.release("a")
-    assert not ended
-    child.release("b")
-    assert set(ended) == {3, 4, 5}
-
-
 def test_a_supervisor_that_nobody_waits_for_ends_without_a_word(tmp_path: Path) -> None:
     read, write = os.pipe()
     os.close(read)
@@ -187,22 +168,3 @@ def test_a_supervisor_that_nobody_waits_for_ends_without_a_word(tmp_path: Path) 
     )
     os.close(write)
     assert ran.stderr == b"" and ran.returncode == 0
-
-
-REPLAYING = """
-import os, subprocess, time
-from gymserve.hosts import child_processes
-child_processes.become_subreaper()
-subprocess.run(["sh", "-c", "sleep 600 & setsid sleep 600 &"])
-kept = subprocess.Popen(["sleep", "600"], env={**os.environ, child_processes.MARK: "/a/server's"})
-assert len(child_processes.descendants(os.getpid())) >= 3
-while child_processes.descendants(os.getpid()) != {kept.pid}:
-    child_processes.kill_all()
-    time.sleep(0.01)
-assert kept.poll() is None
-kept.kill()
-"""
-
-
-def test_what_replays_environments_ends_what_they_started_and_no_supervisor() -> None:
-    subprocess.run([sys.executable, "-c", REPLAYING], check=True, timeout=60)
