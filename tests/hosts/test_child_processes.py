@@ -10,7 +10,7 @@ from gymserve.hosts import child_processes
 from gymserve.hosts.pulse import Pulse, number, watched
 
 
-def test_a_process_ends_with_the_last_instance_that_may_have_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_is_killed_with_the_last_instance_that_may_have_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[int] = []
     monkeypatch.setattr(child_processes, "kill", ended.extend)
     below: dict[int, set[int]] = {os.getpid(): {3}, 3: {4}}
@@ -43,5 +43,5 @@ kept.kill()
 """
 
 
-def test_what_replays_environments_ends_what_they_started_and_no_supervisor() -> None:
+def test_a_replaying_process_kills_its_descendants_except_supervisors() -> None:
     subprocess.run([sys.executable, "-c", REPLAYING], check=True, timeout=60)

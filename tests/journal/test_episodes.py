@@ -1,4 +1,4 @@
-"""A journal is cut into episodes in one place: each has its reset, its steps, and what else was recorded meanwhile."""
+"""Episodes: each has a reset, its steps, and all other records up to the next reset."""
 
 import pytest
 
@@ -23,7 +23,7 @@ JOURNAL: list[Record] = [
 ]  # fmt: skip
 
 
-def test_a_journal_is_cut_at_its_resets() -> None:
+def test_a_journal_is_split_at_its_resets() -> None:
     one, two = episodes_of(iter(JOURNAL))
     assert (one.number, one.place, one.reset) == (1, 2, JOURNAL[2])
     assert (two.number, two.place, two.reset) == (2, 7, JOURNAL[7])
@@ -32,12 +32,12 @@ def test_a_journal_is_cut_at_its_resets() -> None:
     assert (one.total, one.is_over) == (3.0, True) and (two.total, two.is_over) == (1.0, False)
 
 
-def test_an_episode_is_made_as_its_trial_says() -> None:
+def test_an_episode_has_the_recipe_of_its_trial() -> None:
     assert [episode.recipe.kwargs["gravity"] for episode in episodes_of(JOURNAL)] == [1.0, 2.0]
 
 
-def test_only_what_ends_a_trial_is_its_end() -> None:
-    """A record that the next trial could not begin stands in the one before."""
+def test_a_broken_next_trial_does_not_end_the_one_before() -> None:
+    """The record that the next trial could not begin is among the records of the one before."""
     one, two = episodes_of(JOURNAL)
     assert one.ended is None and two.ended == JOURNAL[9]
 

@@ -1,4 +1,4 @@
-"""The journal's file: what was appended is read back, torn tails are cut, and a full disk is told in time."""
+"""The journal's file: appended records are read back, torn tails are cut off, and a full disk is noticed in time."""
 
 import os
 import signal
@@ -33,7 +33,7 @@ def a_step(number: int, call: int | None = None) -> bytes:
     return records.encode_step(call, number, number % 2, 1.0, False, False, None)
 
 
-def test_every_kind_is_read_back(tmp_path: Path) -> None:
+def test_every_kind_of_record_is_read_back(tmp_path: Path) -> None:
     kept = [
         Created(RECIPE),
         Reset(7, 2**64 - 1, 1.5, 3, {"low": -0.1}, None),
@@ -65,7 +65,7 @@ def test_a_cartpole_step_is_small(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("size", "prefix"), [(1, 1), (127, 1), (128, 2), (16_383, 2), (16_384, 3)])
-def test_a_record_has_no_more_bytes_before_it_than_its_size_needs(tmp_path: Path, size: int, prefix: int) -> None:
+def test_the_size_prefix_is_as_short_as_possible(tmp_path: Path, size: int, prefix: int) -> None:
     journal = written(tmp_path / "journal")
     before, body = journal.size, bytes((9,)) * size
     journal.append(body)
@@ -92,7 +92,7 @@ def test_a_record_that_fills_the_room_is_read_while_the_journal_is_written(tmp_p
     journal.close()
 
 
-def test_what_follows_the_last_whole_record_is_cut_off_when_it_is_opened_again(tmp_path: Path) -> None:
+def test_a_torn_tail_is_cut_off_when_the_journal_is_reopened(tmp_path: Path) -> None:
     journal = written(tmp_path / "journal", a_step(1))
     journal.close()
     whole = journal.path.stat().st_size
@@ -101,7 +101,7 @@ def test_what_follows_the_last_whole_record_is_cut_off_when_it_is_opened_again(t
     assert journal.path.stat().st_size == whole
 
 
-def test_syncing_asks_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sync_calls_fsync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[str] = []
     fsync = os.fsync
 
@@ -117,7 +117,7 @@ def test_syncing_asks_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.guarantee("a journal is torn at any byte")
-def test_truncated_at_every_byte_it_holds_the_whole_records_before(tmp_path: Path) -> None:
+def test_a_journal_truncated_at_any_byte_keeps_the_complete_records(tmp_path: Path) -> None:
     journal = written(tmp_path / "journal")
     ends = [journal._end]
     for number in range(20):
@@ -130,8 +130,8 @@ def test_truncated_at_every_byte_it_holds_the_whole_records_before(tmp_path: Pat
         torn.write_bytes(data[:size])
         count = sum(end <= size for end in ends)
         assert list(read(torn)) == whole[:count]
-        reopened, found = Journal.reopen(torn, limit=LIMIT)
-        assert found == whole[:count]
+        reopened, records_before = Journal.reopen(torn, limit=LIMIT)
+        assert records_before == whole[:count]
         reopened.append(a_step(99))
         reopened.close()
         assert list(read(torn)) == [*whole[:count], Step(None, 99, 1, 1.0, False, False, None)]
@@ -139,7 +139,7 @@ def test_truncated_at_every_byte_it_holds_the_whole_records_before(tmp_path: Pat
 
 @settings(max_examples=200)
 @given(st.data())
-def test_a_flipped_byte_ends_it_there(data: st.DataObject) -> None:
+def test_a_flipped_byte_ends_the_journal_there(data: st.DataObject) -> None:
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
@@ -154,13 +154,13 @@ def test_a_flipped_byte_ends_it_there(data: st.DataObject) -> None:
 
 
 def mapped(path: Path) -> int:
-    """Bytes of a file that are in this process's memory."""
+    """The number of bytes of a file that are mapped into this process."""
     lines = [line.split() for line in Path("/proc/self/maps").read_text().splitlines() if line.endswith(str(path))]
     ranges = [[int(end, 16) for end in line[0].split("-")] for line in lines]
     return sum(end - start for start, end in ranges)
 
 
-def test_it_grows_past_its_first_room_and_is_read_meanwhile(tmp_path: Path) -> None:
+def test_a_growing_journal_can_be_read(tmp_path: Path) -> None:
     journal = written(tmp_path / "journal")
     for number in range(200_000):
         journal.append(a_step(number))
@@ -173,8 +173,8 @@ def test_it_grows_past_its_first_room_and_is_read_meanwhile(tmp_path: Path) -> N
     assert sum(1 for _ in read(journal.path)) == 200_002
 
 
-def test_it_grows_seldom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Growing takes a hundred times as long as a record."""
+def test_the_file_grows_in_few_large_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To grow takes a hundred times as long as to append a record."""
     grown: list[int] = []
     allocate = os.posix_fallocate
 
@@ -188,7 +188,7 @@ def test_it_grows_seldom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert 3 < len(grown) < 12
 
 
-def test_it_refuses_to_pass_its_limit(tmp_path: Path) -> None:
+def test_a_journal_does_not_exceed_its_limit(tmp_path: Path) -> None:
     journal = Journal.create(tmp_path / "journal", records.encode_created(RECIPE), limit=5000)
     with pytest.raises(StorageFull, match="limit of 5000 bytes"):
         for number in range(1000):
@@ -205,7 +205,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.guarantee("the disk is full")
-def test_a_full_disk_loses_nothing_and_lies_about_nothing(disk: Path) -> None:
+def test_a_full_disk_loses_no_acknowledged_record(disk: Path) -> None:
     journal = written(disk / "journal")
     appended = 0
     with pytest.raises(StorageFull, match="cannot grow"):
@@ -250,7 +250,7 @@ def test_a_killed_writer_loses_nothing_that_it_acknowledged(tmp_path: Path, line
 
 
 @pytest.mark.parametrize("content", [b"", b"gymserve journal 9\n", b"something else entirely"])
-def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_journal_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "journal").write_bytes(content)
     with pytest.raises(ValueError, match="not a journal that this version reads"):
         list(read(tmp_path / "journal"))
@@ -258,7 +258,7 @@ def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
         Journal.reopen(tmp_path / "journal", limit=LIMIT)
 
 
-def test_it_is_shown_a_record_a_line() -> None:
+def test_show_prints_one_record_per_line() -> None:
     shown = subprocess.run(
         [sys.executable, "-m", "gymserve.journal", "show", FIXTURE], capture_output=True, text=True, check=True
     )
@@ -272,8 +272,8 @@ def test_it_is_shown_a_record_a_line() -> None:
     assert missing.returncode == 1 and "no-such" in missing.stderr and "Traceback" not in missing.stderr
 
 
-def test_a_reader_that_has_seen_enough_ends_it_quietly(tmp_path: Path) -> None:
-    """As `… show FILE | head -1` does."""
+def test_show_ends_quietly_when_its_reader_closes_the_pipe(tmp_path: Path) -> None:
+    """`show FILE | head -1` closes the pipe after the first line."""
     journal = written(tmp_path / "journal", *(a_step(number) for number in range(20_000)))
     command = [sys.executable, "-m", "gymserve.journal", "show", journal.path]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as shown:

@@ -34,8 +34,8 @@ def test_a_batch_is_read_back(
         assert kept.tobytes() == given_as.tobytes()
 
 
-def test_a_record_that_this_version_cannot_read_is_a_value_error() -> None:
-    """Whatever it holds, of any kind; a batch is no record of one environment, and a plain step none of several."""
+def test_an_unreadable_record_is_a_value_error() -> None:
+    """This includes batches in a plain instance's journal, and plain steps in a vector instance's."""
     none = np.zeros(2, bool)
     batch = records.encode_batch(None, 1, b"", np.ones(2), none, none)
     objects = wire.pack(msgspec.msgpack.Ext(1, msgspec.msgpack.encode(("|O", (1,), bytes(8)))))
@@ -50,7 +50,7 @@ def test_a_record_that_this_version_cannot_read_is_a_value_error() -> None:
             records.decode(body, copies)
 
 
-def test_a_thousand_copies_take_little_more_than_a_kilobyte() -> None:
+def test_a_step_of_a_thousand_copies_takes_about_a_kilobyte() -> None:
     actions = np.ones(1024, np.int64).tobytes()
     none = np.zeros(1024, bool)
     some = np.arange(1024) % 100 == 0

@@ -1,4 +1,4 @@
-"""What differs between a record and what its call answers now."""
+"""Replays: answers are compared with the records, and random generators are restored."""
 
 import math
 from typing import Any
@@ -46,7 +46,7 @@ def test_each_part_of_an_answer_is_compared(record: Any, answer: tuple[Any, ...]
     assert difference(record, *answer) == what
 
 
-def test_a_replay_ends_when_its_time_is_over() -> None:
+def test_a_replay_ends_after_its_time_limit() -> None:
     now = [100.0]
     alive = within(30.0, lambda: now[0])
     now[0] = 130.0
@@ -57,7 +57,7 @@ def test_a_replay_ends_when_its_time_is_over() -> None:
 
 
 class Dice(gymnasium.Env[int, int]):
-    """Throws one at each step, of the random generator that it has."""
+    """Throws a die at each step, with its own random generator."""
 
     observation_space = gymnasium.spaces.Discrete(10**9)
     action_space = gymnasium.spaces.Discrete(2)
@@ -71,7 +71,7 @@ class Dice(gymnasium.Env[int, int]):
 
 
 def played(env: gymnasium.Env[int, int], seed: int | None) -> list[Reset | Step]:
-    """An episode of one step, as it would be recorded."""
+    """Plays an episode of one step, and returns its records."""
     observations, generators = codec(env.observation_space), get_generators(env)
     observation, _ = env.reset(seed=seed)
     first = Reset(None, digest(observations.pack(observation)), 0.0, seed, None, generators)
@@ -80,7 +80,7 @@ def played(env: gymnasium.Env[int, int], seed: int | None) -> list[Reset | Step]
     return [first, Step(None, digest(observations.pack(observation)), packed, reward, terminated, truncated, None)]
 
 
-def test_a_reset_without_a_seed_goes_on_where_the_generators_were() -> None:
+def test_a_reset_without_a_seed_restores_the_recorded_generators() -> None:
     env = Dice()
     assert get_generators(env) is None  # there is none before the first reset
     seeded, unseeded = played(env, 3), played(env, None)
@@ -91,13 +91,13 @@ def test_a_reset_without_a_seed_goes_on_where_the_generators_were() -> None:
 
     replayed(seeded)
     replayed(unseeded)
-    replayed([*seeded, *unseeded], restore=False)  # the environment is there by itself
+    replayed([*seeded, *unseeded], restore=False)  # the first episode leaves the generator in the right state
     with pytest.raises(NotReplayable, match="call 0 of 2"):
         replayed(unseeded, restore=False)
 
 
 @pytest.mark.parametrize("wrong", [{"reward": 2.0}, {"terminated": True}, {"truncated": True}, {"digest": 1}])
-def test_a_replay_that_differs_from_the_record_says_where(wrong: dict[str, Any]) -> None:
+def test_a_replay_that_differs_names_the_call(wrong: dict[str, Any]) -> None:
     env = Dice()
     first, step = played(env, 3)
     with pytest.raises(NotReplayable, match="call 1 of 2"):
@@ -106,7 +106,7 @@ def test_a_replay_that_differs_from_the_record_says_where(wrong: dict[str, Any])
         )
 
 
-def test_generators_that_are_not_numpys_are_not_kept() -> None:
+def test_generators_other_than_numpys_are_not_recorded() -> None:
     env: Any = Dice()
     env.reset(seed=1)
     env._np_random = object()

@@ -1,4 +1,4 @@
-"""Snapshots are a snapshot that is never trusted further than the records that follow it."""
+"""Snapshots are a shortcut for replays, and are checked by the records that follow them."""
 
 import json
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ class Sum(gymnasium.Env[np.ndarray, int]):
 
 
 class Story:
-    """An instance's moves as they would be recorded."""
+    """An instance's resets and steps, with the records and snapshots of them."""
 
     def __init__(self, folder: Path, limit: int = 50) -> None:
         self.folder = folder
@@ -58,21 +58,21 @@ class Story:
     def steps(self, actions: Sequence[int], *, seconds: float = EVERY_SECONDS / 4) -> None:
         for action in actions:
             observation, reward, terminated, truncated, _ = self.env.step(action)
-            found = digest(codec(Sum.observation_space).pack(observation))
+            observed = digest(codec(Sum.observation_space).pack(observation))
             packed = codec(Sum.action_space).pack(action)
-            self.moves.append(Step(None, found, packed, reward, terminated, truncated, None))
-            self.snapshots.stepped(len(self.moves), found, seconds)
+            self.moves.append(Step(None, observed, packed, reward, terminated, truncated, None))
+            self.snapshots.stepped(len(self.moves), observed, seconds)
 
     def replay(self) -> tuple[Sum, tuple[Any, ...]]:
-        """A fresh environment after the last episode, and what its last call answered."""
+        """Replays the last episode; returns the fresh environment and the answer of the last call."""
         env: Any = TimeLimit(Sum(), 50)
         created = Created(Recipe(env_id="Sum-v0", environment="Sum-v0"))
         episodes = episodes_of([created, *self.moves])
         playback = Playback(env, codec(env.observation_space), codec(env.action_space))
-        return env, playback.run(episodes[-1].moves, restore=True, over=latest_snapshot(self.folder, episodes))
+        return env, playback.run(episodes[-1].moves, restore=True, snapshot=latest_snapshot(self.folder, episodes))
 
 
-def test_only_what_follows_the_snapshot_is_played(tmp_path: Path) -> None:
+def test_only_the_steps_after_the_snapshot_are_replayed(tmp_path: Path) -> None:
     story = Story(tmp_path)
     story.reset(3)
     story.steps([1] * 11)  # snapshots after the 4th and the 8th
@@ -89,7 +89,7 @@ def test_a_snapshot_needs_a_step_after_it(tmp_path: Path) -> None:
     assert env.unwrapped.lived == 4 and answer[1] == 11
 
 
-def test_the_limit_comes_when_it_would_have_come(tmp_path: Path) -> None:
+def test_the_time_limit_is_restored(tmp_path: Path) -> None:
     story = Story(tmp_path)
     story.reset(3)
     story.steps([1] * 49)
@@ -97,7 +97,7 @@ def test_the_limit_comes_when_it_would_have_come(tmp_path: Path) -> None:
     assert env.step(1)[3]
 
 
-def test_the_last_episodes_snapshots_are_of_no_use_to_this_one(tmp_path: Path) -> None:
+def test_snapshots_of_an_earlier_episode_are_ignored(tmp_path: Path) -> None:
     story = Story(tmp_path)
     story.reset(3)
     story.steps([1] * 9)
@@ -108,7 +108,7 @@ def test_the_last_episodes_snapshots_are_of_no_use_to_this_one(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("harm", ["", "{", "[]", "null", '{"moves": "9"}', '{"moves": 9, "digest": 1}'])
-def test_a_torn_snapshot_is_passed_over(tmp_path: Path, harm: str) -> None:
+def test_a_torn_snapshot_is_ignored(tmp_path: Path, harm: str) -> None:
     story = Story(tmp_path)
     story.reset(3)
     story.steps([1] * 11)
@@ -119,7 +119,7 @@ def test_a_torn_snapshot_is_passed_over(tmp_path: Path, harm: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_beside_a_torn_snapshot_the_other_is_used(tmp_path: Path, name: str) -> None:
+def test_the_other_snapshot_is_used_if_one_is_torn(tmp_path: Path, name: str) -> None:
     story = Story(tmp_path)
     story.reset(3)
     story.steps([1] * 11)
@@ -128,7 +128,7 @@ def test_beside_a_torn_snapshot_the_other_is_used(tmp_path: Path, name: str) -> 
     assert env.unwrapped.lived in (3, 7) and answer[1] == 14
 
 
-def test_episodes_before_count_with_their_resets_and_steps(tmp_path: Path) -> None:
+def test_earlier_episodes_count_towards_a_snapshots_position(tmp_path: Path) -> None:
     story = Story(tmp_path)
     for steps in (3, 1):
         story.reset(3)
@@ -139,13 +139,13 @@ def test_episodes_before_count_with_their_resets_and_steps(tmp_path: Path) -> No
     assert env.unwrapped.lived == 3 and answer[1] == 14
 
 
-def test_a_snapshot_that_lies_is_found_out_by_the_next_record(tmp_path: Path) -> None:
+def test_a_wrong_snapshot_is_detected_by_the_next_record(tmp_path: Path) -> None:
     story = Story(tmp_path)
     story.reset(3)
     story.steps([1] * 11)
     for name in NAMES:
-        told = json.loads((tmp_path / name).read_text())
-        (tmp_path / name).write_text(json.dumps(told | {"state": 99.0}))
+        snapshot = json.loads((tmp_path / name).read_text())
+        (tmp_path / name).write_text(json.dumps(snapshot | {"state": 99.0}))
     with pytest.raises(NotReplayable):
         story.replay()
 
@@ -169,5 +169,5 @@ def test_snapshots_can_be_discarded(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_who_has_none_is_not_asked() -> None:
+def test_environments_without_snapshots_are_recognised() -> None:
     assert supports_snapshots(TimeLimit(Sum(), 5)) and not supports_snapshots(gymnasium.make("CartPole-v1"))

@@ -1,4 +1,4 @@
-"""What is wrong with a request is said by its field, its value, and what that must be."""
+"""Error messages for requests name the field, its value, and what it must be."""
 
 from typing import Annotated, Any, Literal
 
@@ -19,7 +19,7 @@ class Wrapper(Struct):
     name: Literal["one", "two"]
 
 
-class Order(Struct):
+class Creation(Struct):
     name: Annotated[str, Meta(min_length=1, max_length=5, description="any")]
     seed: Seed | list[Seed | None] | None = None
     evaluation: Evaluation = Evaluation()
@@ -33,7 +33,7 @@ class Order(Struct):
 
 
 @pytest.mark.parametrize(
-    ("given", "text"),
+    ("values", "text"),
     [
         ({}, "A required request parameter 'name' was not provided"),
         ({"name": None}, "A required request parameter 'name' was not provided"),
@@ -57,18 +57,18 @@ class Order(Struct):
         ({"password": 123456}, "password must be a string"),
     ],
 )
-def test_a_refusal_names_the_field_the_value_and_the_way_out(given: dict[str, Any], text: str) -> None:
-    with pytest.raises(InvalidRequest) as refused:
-        params.parse({"name": "n", **given} if given and "name" not in given else given, Order)
-    assert str(refused.value) == text
+def test_an_error_names_the_field_the_value_and_what_is_allowed(values: dict[str, Any], text: str) -> None:
+    with pytest.raises(InvalidRequest) as error:
+        params.parse({"name": "n", **values} if values and "name" not in values else values, Creation)
+    assert str(error.value) == text
 
 
-def test_null_counts_as_left_out_and_what_is_not_known_is_ignored() -> None:
-    order = params.parse({"name": "n", "values": None, "kept": None, "anything": [None], "more": 1}, Order)
-    assert order == Order("n", anything=[None])
+def test_null_counts_as_missing_and_unknown_fields_are_ignored() -> None:
+    parsed = params.parse({"name": "n", "values": None, "kept": None, "anything": [None], "more": 1}, Creation)
+    assert parsed == Creation("n", anything=[None])
 
 
-def test_a_message_of_an_array_is_named_by_its_fields() -> None:
+def test_fields_of_an_array_message_are_named() -> None:
     class Ask(Struct, array_like=True, tag=5):
         seq: Seed | None
 

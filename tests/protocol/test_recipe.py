@@ -1,4 +1,4 @@
-"""A recipe survives what it goes through, and says which environments are made alike."""
+"""Recipes survive a round trip through a journal, and their kinds say which environments are alike."""
 
 from typing import Any
 
@@ -34,18 +34,18 @@ GRADED = CART.replace(trials=(Trial(1, None, {"b": 2}), Trial(3, {"size": 4}, {"
 @pytest.mark.parametrize(
     "changes", [{"num_envs": 10**7}, {"num_envs": 0}, {"num_envs": 2}, {"trials": GRADED.trials * 10_000}], ids=str
 )
-def test_sizes_that_no_server_allows_make_no_recipe(changes: dict[str, Any]) -> None:
+def test_sizes_out_of_range_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="this is no recipe"):
         Recipe.from_dict(GRADED.replace(**changes).to_dict())
 
 
 @given(RECIPES)
-def test_a_recipe_comes_back_from_a_journal(recipe: Recipe) -> None:
+def test_a_recipe_survives_a_round_trip(recipe: Recipe) -> None:
     assert Recipe.from_dict(wire.unpack(wire.pack(recipe.to_dict()))) == recipe
 
 
 @given(RECIPES)
-def test_recipes_of_a_kind_make_the_same_environment(recipe: Recipe) -> None:
+def test_recipes_of_one_kind_make_the_same_environment(recipe: Recipe) -> None:
     again = Recipe.of_kind(recipe.kind)
     assert again.kind == recipe.kind and not again.is_graded
     first = recipe.for_trial(0)
@@ -53,7 +53,7 @@ def test_recipes_of_a_kind_make_the_same_environment(recipe: Recipe) -> None:
         assert getattr(again, name) == getattr(first, name)
 
 
-def test_what_other_versions_wrote_is_read() -> None:
+def test_recipes_of_other_versions_are_read() -> None:
     data = {"env_id": "CartPole-v1", "num_envs": 1, "later": {"x": 1}}
     assert Recipe.from_dict(data) == Recipe(env_id="CartPole-v1", environment="CartPole-v1")
     kept = set(GRADED.to_dict())
@@ -63,19 +63,19 @@ def test_what_other_versions_wrote_is_read() -> None:
 @pytest.mark.parametrize(
     "data", [None, [], {}, {"env_id": 3}, {"env_id": "x", "num_envs": "2"}, {"env_id": "x", "trials": [{}]}]
 )
-def test_what_is_no_recipe_is_refused(data: Any) -> None:
+def test_malformed_recipes_are_refused(data: Any) -> None:
     with pytest.raises(ValueError, match="no recipe"):
         Recipe.from_dict(data)
 
 
-def test_each_trial_has_its_own_arguments_over_the_common_ones() -> None:
+def test_a_trials_kwargs_override_the_common_ones() -> None:
     assert [GRADED.for_trial(index).kwargs for index in (-1, 0, 1, 2)] == [
         {"a": 1, "b": 2}, {"a": 1, "b": 2}, {"a": 1, "b": 1, "c": 3}, {"a": 1, "b": 1, "c": 3},
     ]  # fmt: skip
     assert CART.for_trial(0) is CART and GRADED.kind == CART.replace(kwargs={"a": 1, "b": 2}).kind != CART.kind
 
 
-def test_wrappers_are_kept_and_old_journals_have_none() -> None:
+def test_wrappers_survive_a_round_trip_and_old_journals_have_none() -> None:
     recipe = Recipe.from_dict(
         {"env_id": "CartPole-v1", "wrappers": [{"name": "ClipReward", "kwargs": {"max_reward": 1}}]}
     )

@@ -1,4 +1,4 @@
-"""What comes in as text and JSON: refused where it cannot be kept or shown, and never costly for its size."""
+"""Text and JSON from outside: unfit text is refused, and parsing never costs much more than the size explains."""
 
 import json
 import resource
@@ -16,16 +16,16 @@ MEBI = 1 << 20
 
 @pytest.mark.parametrize("unfit", UNFIT, ids=ascii)
 @pytest.mark.parametrize("shape", ['"a{}"', '{{"{}": 1}}', '[0, [{{"a": ["b", "c{}"]}}]]'])
-def test_text_that_cannot_be_kept_or_shown_is_refused_by_name(unfit: str, shape: str) -> None:
+def test_unfit_characters_are_refused_and_named(unfit: str, shape: str) -> None:
     with pytest.raises(InvalidRequest, match=f"U\\+{ord(unfit):04X}"):
         wire.read_json(shape.format(json.dumps(unfit)[1:-1]).encode())
-    if unfit > "\uf000" or "\ud800" > unfit > "\0":  # the others cannot stand in JSON as they are
+    if unfit > "\uf000" or "\ud800" > unfit > "\0":  # the others are not allowed in JSON without an escape
         with pytest.raises(InvalidRequest, match=f"U\\+{ord(unfit):04X}"):
             wire.read_json(shape.format(unfit))
 
 
 @pytest.mark.parametrize("good", ["опыт", "שלום", "مرحبا", "😀", "\\u0000", "e\u0301", "\n\t", "𝔸"])
-def test_text_of_every_language_is_taken(good: str) -> None:
+def test_text_of_every_language_is_accepted(good: str) -> None:
     for ensure_ascii in (True, False):
         assert wire.read_json(json.dumps([good, {good: 1}], ensure_ascii=ensure_ascii).encode()) == [good, {good: 1}]
 
@@ -43,13 +43,13 @@ def test_text_of_every_language_is_taken(good: str) -> None:
     ],
     ids=range(7),
 )
-def test_json_that_takes_much_for_what_it_says_is_refused(data: bytes, reason: str) -> None:
+def test_json_that_needs_much_memory_is_refused(data: bytes, reason: str) -> None:
     with pytest.raises(InvalidRequest, match=reason):
         wire.read_json(data)
 
 
 @pytest.mark.parametrize("data", [[[1, 2, 3]] * 100_000, ["[{" * 200], {"a": ["]\\", '"["']}, [{"a": [[0] * 3]}] * 200])
-def test_pictures_and_brackets_in_strings_are_taken(data: object) -> None:
+def test_pictures_and_brackets_in_strings_are_accepted(data: object) -> None:
     assert wire.read_json(json.dumps(data).encode()) == data
     assert wire.read_json(b"[" * 100 + b"]" * 100)
 
@@ -64,7 +64,7 @@ COSTLY = {
 
 @pytest.mark.guarantee("somebody sends what takes much time or memory to read")
 @pytest.mark.parametrize("what", COSTLY)
-def test_no_json_takes_more_time_than_its_length_explains(what: str) -> None:
+def test_parsing_time_is_proportional_to_the_length(what: str) -> None:
     program = f"""
 from gymserve.protocol import errors, wire
 data = ({COSTLY[what]}).encode()
@@ -72,7 +72,7 @@ try: wire.read_json(data)
 except errors.InvalidRequest as error: print(error)
 """
 
-    def limit() -> None:  # of processor time and memory; quadratic, the first took minutes
+    def limit() -> None:  # limits CPU time and memory; a quadratic algorithm would take minutes for the first case
         resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
         resource.setrlimit(resource.RLIMIT_AS, (1024 * MEBI, 1024 * MEBI))
 

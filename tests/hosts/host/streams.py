@@ -41,7 +41,7 @@ def tell(connection: ClientConnection, **message: Any) -> Any:
 
 
 def raw(server: Server, token: str) -> socket.socket:
-    """A socket on which the handshake was made."""
+    """A bare socket after the handshake."""
     connection = socket.create_connection(("127.0.0.1", server.port), 30)
     connection.sendall(HANDSHAKE.format(token=token).encode())
     assert connection.recv(4096).startswith(b"HTTP/1.1 101 ")

@@ -1,4 +1,4 @@
-"""Whatever an environment does at any moment: its agent is told, nobody else is hurt, and nothing outlives it."""
+"""A misbehaving environment gives its agent a clear error, affects no other instance, and leaves no process behind."""
 
 import os
 import signal
@@ -30,13 +30,13 @@ FEW = ("fork_stepped", "popen_made", "leave_reset", "own_rendered", "kill_closed
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    started = Server(tmp_path_factory.mktemp("border"), **SETTINGS)
+    started = Server(tmp_path_factory.mktemp("check_isolation"), **SETTINGS)
     yield started
     assert started.stop() == 0
 
 
 def calls(server: Server, env_id: str) -> list[Answer]:
-    """What a whole life of an instance is answered, up to its end or to its first error."""
+    """The answers to all calls in an instance's life, or up to the error if it cannot be created."""
     made = server.post("/v1/envs/", {"env_id": env_id, "render_mode": "rgb_array"})
     if made.status != 200:
         return [made]
@@ -53,7 +53,7 @@ def all_ended(pids: list[int]) -> bool:
     return not any(alive(pid) for pid in pids)
 
 
-def border(server: Server, env_id: str) -> None:
+def check_isolation(server: Server, env_id: str) -> None:
     what, _, when = env_id.partition("/")[2].removesuffix("-v0").partition("_")
     neighbour = server.create("shared/chdir_never-v0")
     for path, body in (("reset", {}), ("step", {"action": 0})):
@@ -68,12 +68,12 @@ def border(server: Server, env_id: str) -> None:
             message = answer.json["message"]
             assert message.isprintable() and len(message) < 1000
         assert bad, answers
-        told = bad[0].json["message"]
+        message = bad[0].json["message"]
         if what in foreign.RAISED:
             name = {"cancelled": "CancelledError", "interrupt": "KeyboardInterrupt", "own": "Own"}.get(what, "")
-            assert name in told
+            assert name in message
         if what in foreign.DEADLY:
-            assert "its host" in told
+            assert "its host" in message
     assert server.post(f"/v1/envs/{neighbour}/step/", {"action": 0}).json["observation"] == [2.0, 0.0]
     another = server.create("shared/chdir_never-v0")
     assert server.post(f"/v1/envs/{another}/reset/", {}).json["info"]["stands"].endswith("/work")
@@ -88,19 +88,21 @@ def border(server: Server, env_id: str) -> None:
 
 @pytest.mark.guarantee("an environment raises, exits, forks, prints, signals, answers in old shapes")
 @pytest.mark.parametrize("case", FEW)
-def test_the_border_holds(server: Server, case: str) -> None:
-    border(server, f"shared/{case}-v0")
+def test_a_misbehaving_environment_affects_only_its_own_instance(server: Server, case: str) -> None:
+    check_isolation(server, f"shared/{case}-v0")
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("when", foreign.MOMENTS)
 @pytest.mark.parametrize("what", [*foreign.TROUBLES, foreign.OLD])
 @pytest.mark.parametrize("namespace", ["foreign", "shared"])
-def test_the_whole_border_holds(server: Server, namespace: str, what: str, when: str) -> None:
-    border(server, f"{namespace}/{what}_{when}-v0")
+def test_every_misbehaving_environment_affects_only_its_own_instance(
+    server: Server, namespace: str, what: str, when: str
+) -> None:
+    check_isolation(server, f"{namespace}/{what}_{when}-v0")
 
 
-def test_a_forked_child_that_comes_back_from_its_call_writes_into_no_journal(server: Server) -> None:
+def test_a_forked_child_that_returns_from_its_call_writes_to_no_journal(server: Server) -> None:
     before = set(foreign.started())
     path = f"/v1/envs/{server.create('shared/Twin-v0')}"
     server.post(f"{path}/reset/", {})
@@ -126,12 +128,12 @@ def test_threads_end_with_the_last_instance_of_their_host(server: Server) -> Non
     assert server.post(f"/v1/envs/{neighbour}/close/").status == 204
     wait_for(lambda: not alive(host))
     assert server.create("shared/chdir_never-v0")
-    assert asking.call(GetStatus()).counters.get("host_restarts") == restarts  # it ended in order
+    assert asking.call(GetStatus()).counters.get("host_restarts") == restarts  # it exited on its own
     asking.close()
 
 
 @pytest.mark.long
-def test_processes_of_environments_end_with_the_server_and_before_the_next(start: Start) -> None:
+def test_processes_of_environments_end_with_the_server_or_before_the_next_one_starts(start: Start) -> None:
     server = start(**SETTINGS)
     before = set(foreign.started())
 
@@ -147,7 +149,7 @@ def test_processes_of_environments_end_with_the_server_and_before_the_next(start
 
     killed = run()
     server.kill()
-    assert any(alive(pid) for pid in killed)  # nobody was left to end them
+    assert any(alive(pid) for pid in killed)  # no supervisor was left to end them
     server.start()
     stopped = run()
     assert all_ended(killed)
@@ -155,7 +157,7 @@ def test_processes_of_environments_end_with_the_server_and_before_the_next(start
     assert all_ended(stopped)
 
 
-def test_a_supervisor_that_nobody_waits_for_ends_without_a_word(tmp_path: Path) -> None:
+def test_a_supervisor_without_a_reader_ends_silently(tmp_path: Path) -> None:
     read, write = os.pipe()
     os.close(read)
     settings = Settings(DATA=str(tmp_path), PRELOAD=False).to_json().encode()

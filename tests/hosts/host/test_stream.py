@@ -19,14 +19,16 @@ from tests.hosts.host.streams import HANDSHAKE, ask, pack, raw, stream, tell, un
 from tests.support.servers import Server, wait_for
 
 
-def test_streams_that_come_and_go_within_a_second_give_their_places_back(server: Server) -> None:
-    """The supervisor counts a stream when it begins; hosts say once a second which are open."""
+def test_streams_that_are_closed_within_a_second_are_no_longer_counted(server: Server) -> None:
+    """The supervisor counts a stream when it begins; hosts report once a second which are open."""
     token = server.create("CartPole-v1")
-    with contextlib.closing(Connection((server.data / "supervisor").read_text() + "/supervisor", timeout=60)) as asked:
+    with contextlib.closing(
+        Connection((server.data / "supervisor").read_text() + "/supervisor", timeout=60)
+    ) as supervisor:
         for _ in range(3):
             with stream(server, token):
                 pass
-            wait_for(lambda: asked.call(GetStatus()).streams == 0)
+            wait_for(lambda: supervisor.call(GetStatus()).streams == 0)
 
 
 def test_binary_messages_carry_raw_observations(server: Server) -> None:
@@ -41,7 +43,7 @@ def test_binary_messages_carry_raw_observations(server: Server) -> None:
         assert ask(connection, 2, None)[2].startswith(b"\x89PNG")
 
 
-def test_text_messages_are_those_of_http(server: Server) -> None:
+def test_text_messages_equal_those_of_http(server: Server) -> None:
     env = gymnasium.make("Pendulum-v1")
     with stream(server, server.create("Pendulum-v1")) as connection:
         answer = tell(connection, op="reset", seed=1)
@@ -73,7 +75,7 @@ def test_unknown_compression_is_refused_before_the_upgrade(server: Server) -> No
         pass
 
 
-def test_a_vector_instance_takes_one_message_a_step(server: Server) -> None:
+def test_a_vector_instance_needs_one_message_per_step(server: Server) -> None:
     local = gymnasium.make_vec("CartPole-v1", 8, "vector_entry_point")
     with stream(server, server.create("CartPole-v1", num_envs=8)) as connection:
         assert (
@@ -102,7 +104,7 @@ def test_a_vector_instance_takes_one_message_a_step(server: Server) -> None:
         (("a", [1], {}), "InvalidRequest"),
     ],
 )
-def test_a_wrong_message_is_an_error_and_nothing_more(server: Server, message: Any, name: str) -> None:
+def test_a_malformed_message_gets_an_error_and_the_stream_goes_on(server: Server, message: Any, name: str) -> None:
     with stream(server, server.create("CartPole-v1")) as connection:
         ask(connection, 0, None, None, None)
         assert ask(connection, *message)[2:4] == [400, name]
@@ -115,7 +117,7 @@ WRONG_TEXTS = (
 
 
 @pytest.mark.parametrize("text", WRONG_TEXTS)
-def test_a_wrong_text_is_an_error_and_nothing_more(server: Server, text: str) -> None:
+def test_a_malformed_text_gets_an_error_and_the_stream_goes_on(server: Server, text: str) -> None:
     with stream(server, server.create("CartPole-v1")) as connection:
         tell(connection, op="reset")
         connection.send(text)
@@ -123,7 +125,7 @@ def test_a_wrong_text_is_an_error_and_nothing_more(server: Server, text: str) ->
         assert tell(connection, op="step", action=0)["op"] == "step"
 
 
-def test_random_bytes_never_end_a_host(server: Server) -> None:
+def test_random_bytes_never_crash_a_host(server: Server) -> None:
     chance = random.Random(1)
     token = server.create("CartPole-v1")
     hosts = server.hosts()
@@ -149,7 +151,7 @@ def test_several_streams_serve_one_instance(server: Server) -> None:
     assert server.get(f"/v1/envs/{token}/").json["steps"] == 1
 
 
-def test_closing_the_instance_says_good_bye_to_all(server: Server) -> None:
+def test_closing_the_instance_closes_all_its_streams(server: Server) -> None:
     token = server.create("CartPole-v1")
     with stream(server, token) as one, stream(server, token) as other:
         assert ask(one, 3, 7) == [3, 7]
@@ -179,7 +181,7 @@ def test_fragments_are_joined_and_pings_are_answered(server: Server) -> None:
         (b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xffaaaa", 1009),  # 2**63 bytes
     ],
 )
-def test_broken_frames_end_the_stream_alone(server: Server, frame: bytes, code: int) -> None:
+def test_malformed_frames_end_only_the_stream(server: Server, frame: bytes, code: int) -> None:
     token = server.create("CartPole-v1")
     with raw(server, token) as connection:
         connection.sendall(frame)
@@ -201,7 +203,7 @@ def test_a_message_with_the_handshake_is_not_lost(server: Server) -> None:
         assert received.partition(b"\r\n\r\n")[2][0] == 0x82
 
 
-def test_no_instance_no_upgrade(server: Server) -> None:
+def test_an_unknown_instance_gets_no_upgrade(server: Server) -> None:
     for token in ("nothing", "s0-aaaaaaaaaaaaaaaaaaaaaa"):
         with pytest.raises(InvalidStatus, match="400"), stream(server, token):
             pass

@@ -41,19 +41,19 @@ def test_a_reader_that_never_reads_delays_nobody(start: Callable[..., Server]) -
 
 
 @pytest.mark.long
-def test_a_silent_peer_is_let_go(start: Callable[..., Server]) -> None:
+def test_a_silent_peer_is_pinged_and_then_dropped(start: Callable[..., Server]) -> None:
     server = start(STREAM_PING_SECONDS=1)
     token = server.create("CartPole-v1")
-    with raw(server, token) as silent, stream(server, token) as answering:
+    with raw(server, token) as silent, stream(server, token) as alert:
         received = b""
         while chunk := silent.recv(4096):
             received += chunk
-        assert received[:2] == b"\x89\0"  # it was pinged first
-        assert ask(answering, 0, None, None, None)[0] == 0
+        assert received[:2] == b"\x89\0"  # a ping came first
+        assert ask(alert, 0, None, None, None)[0] == 0
 
 
 @pytest.mark.long
-def test_a_stopping_server_says_so(start: Callable[..., Server]) -> None:
+def test_a_stopping_server_closes_streams_with_1012(start: Callable[..., Server]) -> None:
     server = start()
     with stream(server, server.create("CartPole-v1")) as connection:
         server.process.send_signal(signal.SIGTERM)
@@ -65,7 +65,7 @@ def test_a_stopping_server_says_so(start: Callable[..., Server]) -> None:
 
 @pytest.mark.long
 @pytest.mark.needs("openssl")
-def test_it_is_relayed_where_the_worker_ends_tls(tmp_path: Path) -> None:
+def test_a_stream_is_relayed_if_the_worker_terminates_tls(tmp_path: Path) -> None:
     key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
     names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
     new = [
@@ -92,10 +92,10 @@ def test_it_is_relayed_where_the_worker_ends_tls(tmp_path: Path) -> None:
         wait_for(lambda: _listens(port))
         context = ssl.create_default_context(cafile=certificate)
         body = json.dumps({"env_id": "CartPole-v1"}).encode()
-        asked = urllib.request.Request(
+        request = urllib.request.Request(
             f"https://localhost:{port}/v1/envs/", body, {"Content-Type": "application/json"}, method="POST"
         )
-        with urllib.request.urlopen(asked, context=context, timeout=60) as answer:
+        with urllib.request.urlopen(request, context=context, timeout=60) as answer:
             token = json.load(answer)["instance_id"]
         with connect(f"wss://localhost:{port}/v1/envs/{token}/stream", ssl=context) as connection:
             assert ask(connection, 0, None, 3, None)[0] == 0
@@ -114,7 +114,7 @@ def _listens(port: int) -> bool:
 
 
 @pytest.mark.long
-def test_flasks_own_server_serves_it_too(tmp_path: Path) -> None:
+def test_flasks_own_server_serves_streams(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     code = f"import gym_http_server; gym_http_server.app.run(threaded=True, host='127.0.0.1', port={port})"

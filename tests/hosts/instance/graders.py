@@ -21,15 +21,15 @@ PLAN = [{"seed": seed, "options": None, "kwargs": {}} for seed in SEEDS]
 
 
 class Grader:
-    """Makes graded instances in a running server, as the grader's side of it will."""
+    """Creates graded instances in a running server, as the grader does, and steps them as an agent."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
         settings = Settings(DATA=str(server.data))
         self.instances = Instances(settings, Catalogue(["tests.support.environments.faulty"]))
 
-    def create(self, env_id: str = "CartPole-v1", trials: list[dict[str, Any]] = PLAN, **order: Any) -> str:
-        return self.instances.create(env_id, trials=trials, **order)
+    def create(self, env_id: str = "CartPole-v1", trials: list[dict[str, Any]] = PLAN, **options: Any) -> str:
+        return self.instances.create(env_id, trials=trials, **options)
 
     def reset(self, token: str, **more: Any) -> Answer:
         return self.server.post(f"/v1/envs/{token}/reset/", more)
@@ -38,7 +38,7 @@ class Grader:
         return self.server.post(f"/v1/envs/{token}/step/", {"action": action, **more})
 
     def play(self, token: str) -> int:
-        """Steps until the trial is done; returns how many steps that took."""
+        """Steps until the trial is done; returns the number of steps."""
         for steps in range(1, 1000):
             if self.step(token, steps % 2).json["done"]:
                 return steps

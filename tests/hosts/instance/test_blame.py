@@ -1,4 +1,4 @@
-"""Who ended a host: a call into an environment, or somebody from outside."""
+"""Whether a call into an environment ended a host, or the system, an operator or the supervisor did."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ from tests.support.servers import wait_for
 
 @pytest.fixture
 def host() -> Iterator[HostProcess]:
-    """A process that sleeps, as its supervisor sees it; one that gets SIGUSR1 exits by itself."""
+    """The supervisor's handle of a process that sleeps, and exits on its own after SIGUSR1."""
     ours, theirs = socket.socketpair()
     loop = "trap 'exit 7' USR1; while :; do sleep 0.05; done"
     pid = os.posix_spawn("/bin/sh", ["sh", "-c", loop], os.environ)
@@ -43,7 +43,7 @@ def send(number: int) -> Callable[[HostProcess], None]:
         (send(signal.SIGBUS), False),
     ],
 )
-def test_a_call_ends_a_host_or_somebody_from_outside(
+def test_ended_by_call_tells_calls_from_outside_causes(
     host: HostProcess, end: Callable[[HostProcess], None], by_call: bool
 ) -> None:
     end(host)
@@ -51,7 +51,7 @@ def test_a_call_ends_a_host_or_somebody_from_outside(
     assert host.ended_by_call() is by_call
 
 
-def test_a_process_that_exits_by_itself_was_ended_by_a_call(host: HostProcess) -> None:
+def test_a_process_that_exits_on_its_own_was_ended_by_a_call(host: HostProcess) -> None:
     status = Path(f"/proc/{host.pid}/status")
     wait_for(lambda: int(status.read_text().partition("SigCgt:")[2].split()[0], 16) >> signal.SIGUSR1 - 1 & 1)
     os.kill(host.pid, signal.SIGUSR1)
@@ -59,7 +59,7 @@ def test_a_process_that_exits_by_itself_was_ended_by_a_call(host: HostProcess) -
     assert host.ended_by_call()
 
 
-def test_a_note_is_read_once_and_taken_away_where_nobody_is_to_blame(tmp_path: Path) -> None:
+def test_a_note_is_read_once_and_can_be_cleared(tmp_path: Path) -> None:
     assert blame.pop(tmp_path) is None
     before = time.monotonic()
     blame.note(tmp_path)

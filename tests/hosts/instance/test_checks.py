@@ -1,4 +1,4 @@
-"""What an instance is asked for is checked to its edges, before anything is made."""
+"""The limits of trials, allowances and sequence numbers are checked before an instance is created."""
 
 import math
 from typing import Any
@@ -15,12 +15,12 @@ from gymserve.protocol.wire import MAX_SEQ
 
 
 @pytest.mark.parametrize("number", [1, MAX_TRIALS])
-def test_a_plan_of_so_many_trials_is_taken(number: int) -> None:
+def test_a_plan_of_1_to_10000_trials_is_accepted(number: int) -> None:
     assert trials.parse_trials([{"seed": 3}] * number) == (Trial(3, None, {}),) * number
 
 
 @pytest.mark.parametrize("plan", [None, {}, [], [{"seed": 3}] * (MAX_TRIALS + 1), [3], [{"seed": 3, "speed": 1}]])
-def test_another_plan_is_refused(plan: Any) -> None:
+def test_a_malformed_plan_is_refused(plan: Any) -> None:
     with pytest.raises(InvalidRequest, match="trial"):
         trials.parse_trials(plan)
 
@@ -29,15 +29,16 @@ def test_another_plan_is_refused(plan: Any) -> None:
     {"seed": 0}, {"seed": MAX_SEED, "options": {"a": 1}, "kwargs": {"b": 2}}, {"seed": 1, "options": None, "kwargs": None},
 ])  # fmt: skip
 def test_a_trial_has_a_seed_and_may_have_options_and_kwargs(trial: dict[str, Any]) -> None:
-    (taken,) = trials.parse_trials([trial])
-    assert (taken.seed, taken.options, taken.kwargs) == (trial["seed"], trial.get("options"), trial.get("kwargs") or {})
+    (parsed,) = trials.parse_trials([trial])
+    expected = trial["seed"], trial.get("options"), trial.get("kwargs") or {}
+    assert (parsed.seed, parsed.options, parsed.kwargs) == expected
 
 
 @pytest.mark.parametrize("trial", [
     {}, {"seed": None}, {"seed": -1}, {"seed": MAX_SEED + 1}, {"seed": 1.0}, {"seed": True}, {"seed": 1, "options": []},
     {"seed": 1, "kwargs": [1]},
 ])  # fmt: skip
-def test_another_trial_is_refused_by_its_number(trial: dict[str, Any]) -> None:
+def test_a_malformed_trial_is_refused_with_its_number(trial: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest, match="trial 2"):
         trials.parse_trials([{"seed": 1}, trial])
 
@@ -48,7 +49,7 @@ def test_an_allowance_is_a_number_of_seconds_or_none(seconds: Any) -> None:
 
 
 @pytest.mark.parametrize("seconds", [-1, -0.1, math.inf, math.nan, True, "1", [1]])
-def test_another_allowance_is_refused(seconds: Any) -> None:
+def test_a_malformed_allowance_is_refused(seconds: Any) -> None:
     for wrong in ({"idle_seconds": seconds}, {"seconds": 1}, [1], None):
         with pytest.raises(InvalidRequest, match="allowance"):
             allowance.parse_allowance(wrong)

@@ -1,4 +1,4 @@
-"""Instances' folders: who has been idle is retired, and what is too old is removed."""
+"""Folders of idle instances are retired, and old folders are removed."""
 
 import os
 import time
@@ -13,7 +13,7 @@ def aged(path: Path, seconds: float) -> None:
 
 
 def instance(data: Path, token: str, idle_seconds: float) -> str:
-    """An instance's folder, whose journal was last written to so long ago."""
+    """Creates an instance's folder, whose journal was last written to `idle_seconds` ago."""
     folder = data / "instances" / token
     folder.mkdir(parents=True)
     (folder / "journal").touch()
@@ -21,7 +21,7 @@ def instance(data: Path, token: str, idle_seconds: float) -> str:
     return token
 
 
-def test_a_slots_idle_instances_are_retired_and_no_others(tmp_path: Path) -> None:
+def test_only_idle_instances_of_the_slot_are_retired(tmp_path: Path) -> None:
     instances = tmp_path / "instances"
     idle = {instance(tmp_path, folders.new_token("s0", account), 110) for account in range(3)}
     kept = {
@@ -29,15 +29,15 @@ def test_a_slots_idle_instances_are_retired_and_no_others(tmp_path: Path) -> Non
         instance(tmp_path, folders.new_token("s1"), 110),
         loaded := instance(tmp_path, folders.new_token("s0"), 110),
     }
-    for account in range(9):  # what another process has just closed
+    for account in range(9):  # another process has just closed these, so they have no journal
         (gone := instances / folders.new_token("s0", account)).mkdir()
         kept.add(gone.name)
     assert set(folders.sweep(instances, 100, slot="s0", loaded={loaded})) == idle
     assert set(os.listdir(instances)) == kept and set(os.listdir(tmp_path / "closed")) == idle
-    assert time.time() - (tmp_path / "closed" / min(idle)).stat().st_mtime < 60  # when it was closed
+    assert time.time() - (tmp_path / "closed" / min(idle)).stat().st_mtime < 60  # the time of closing
 
 
-def test_what_is_too_old_is_removed(tmp_path: Path) -> None:
+def test_old_folders_are_removed(tmp_path: Path) -> None:
     for name, seconds in (
         ("instances/a.new", 3500), ("instances/b.new", 3700), ("instances/c", 1e7),
         ("closed/a", 86400), ("closed/b", 2.1 * 86400),

@@ -1,4 +1,4 @@
-"""Whatever an environment raises or returns, its agent gets one clear error with its name."""
+"""Whatever an environment raises or returns, its agent gets a clear error that names it."""
 
 import signal
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ PULSE = memoryview(bytearray(16)).cast("Q")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """Of an instance; SIGINT is ignored, as in hosts."""
+    """An instance's folder; SIGINT is ignored meanwhile, as in hosts."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     yield tmp_path / "instances" / "s0-token"
     signal.signal(signal.SIGINT, before)
@@ -40,7 +40,7 @@ def begin(folder: Path, env_id: str, **more: Any) -> Instance:
 
 
 def live(instance: Instance) -> None:
-    """A whole life up to the end."""
+    """Resets, steps and renders an instance."""
     instance.reset(1, None, 0)
     instance.step(0, 0, 1)
     instance.render()
@@ -48,7 +48,7 @@ def live(instance: Instance) -> None:
 
 @pytest.mark.parametrize("when", ["made", "reset", "stepped", "rendered"])
 @pytest.mark.parametrize("what", RAISED)
-def test_what_an_environment_raises_is_told_on_one_short_line(folder: Path, what: str, when: str) -> None:
+def test_an_environments_error_is_reported_on_one_short_line(folder: Path, what: str, when: str) -> None:
     with pytest.raises(EnvironmentFailed) as failure:
         live(begin(folder, f"foreign/{what}_{when}-v0", render_mode="rgb_array"))
     text = str(failure.value)
@@ -59,7 +59,7 @@ def test_what_an_environment_raises_is_told_on_one_short_line(folder: Path, what
 
 
 @pytest.mark.parametrize("what", RAISED)
-def test_an_environment_that_raises_when_it_is_closed_is_closed(folder: Path, what: str) -> None:
+def test_an_error_in_close_is_ignored(folder: Path, what: str) -> None:
     instance = begin(folder, f"foreign/{what}_closed-v0", render_mode="rgb_array")
     live(instance)
     instance.close("tested")
@@ -67,7 +67,7 @@ def test_an_environment_that_raises_when_it_is_closed_is_closed(folder: Path, wh
 
 
 @pytest.mark.parametrize("what", RAISED)
-def test_an_environment_that_raises_when_it_is_replayed_is_told_as_lost(
+def test_an_environment_that_raises_during_replay_is_lost(
     folder: Path, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     instance = begin(folder, "foreign/chdir_never-v0")
@@ -80,25 +80,25 @@ def test_an_environment_that_raises_when_it_is_replayed_is_told_as_lost(
     assert len(revived.recorded.lost) < MOST_CHARACTERS + 100 and PULSE[1] == 0
 
 
-def test_a_ctrl_c_is_no_failure_of_an_environment(folder: Path) -> None:
+def test_a_keyboard_interrupt_is_not_a_failure_of_the_environment(folder: Path) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.raises(KeyboardInterrupt):
         live(begin(folder, "foreign/interrupt_stepped-v0"))
 
 
 @pytest.mark.parametrize("when", ["reset", "stepped"])
-def test_an_answer_of_another_shape_is_told_with_what_is_expected(folder: Path, when: str) -> None:
+def test_an_answer_of_the_wrong_form_is_reported_with_the_expected_one(folder: Path, when: str) -> None:
     with pytest.raises(EnvironmentFailed, match="observation, reward, terminated, truncated, info"):
         live(begin(folder, f"foreign/{OLD}_{when}-v0"))
 
 
-def test_a_picture_of_another_shape_is_told(folder: Path) -> None:
+def test_a_picture_of_the_wrong_shape_is_reported(folder: Path) -> None:
     with pytest.raises(EnvironmentFailed, match="the environment raised ValueError"):
         live(begin(folder, f"foreign/{OLD}_rendered-v0", render_mode="rgb_array"))
 
 
 @pytest.mark.parametrize("what", RAISED)
-def test_an_environment_that_raises_is_found_by_verification_and_named(
+def test_verification_reports_an_environment_that_raises(
     folder: Path, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graded = begin(folder, "foreign/chdir_never-v0", trials=(Trial(5),))
@@ -116,7 +116,7 @@ def test_an_environment_that_raises_is_found_by_verification_and_named(
             list(replay(make_environment(episode, CATALOGUE, render=False), episode))
 
 
-def test_a_ctrl_c_ends_a_verification(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_keyboard_interrupt_ends_a_verification(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     graded = begin(folder, "foreign/chdir_never-v0", trials=(Trial(5),))
     graded.reset(None, None, 0)
     graded.close("tested")
@@ -127,12 +127,12 @@ def test_a_ctrl_c_ends_a_verification(folder: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(KeyboardInterrupt):
         verify(list(read(folder / "journal")), CATALOGUE, alive=interrupt)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    monkeypatch.setattr(Foreign, "reset", lambda env, **given: interrupt())
+    monkeypatch.setattr(Foreign, "reset", lambda env, **kwargs: interrupt())
     with pytest.raises(KeyboardInterrupt):
         verify(list(read(folder / "journal")), CATALOGUE)
 
 
-def test_what_is_no_gymnasium_environment_is_named(folder: Path) -> None:
+def test_an_environment_of_another_api_is_refused(folder: Path) -> None:
     with pytest.raises(InvalidRequest, match="multi-agent environments"):
         begin(folder, f"foreign/{OLD}_made-v0")
 
@@ -152,7 +152,7 @@ def test_an_environment_of_gym_before_0_26_is_served(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("mode", "shown"), [("rgb_array", [1] * 72), ("ansi", "step 1")])
-def test_its_render_is_told_the_mode(folder: Path, mode: str, shown: Any) -> None:
+def test_render_of_an_old_environment_gets_the_mode(folder: Path, mode: str, shown: Any) -> None:
     for number, more in enumerate(({}, {"num_envs": 2}, {"wrappers": (Wrapper("ClipReward", {"max_reward": 1.0}),)})):
         instance = begin(folder.with_name(str(number)), "Veteran-v0", render_mode=mode, **more)
         instance.reset(1, None, 0)
@@ -170,7 +170,7 @@ def test_its_render_is_told_the_mode(folder: Path, mode: str, shown: Any) -> Non
 
 
 @pytest.mark.parametrize("what", RAISED)
-def test_spaces_of_an_environment_that_cannot_be_made_or_closed(folder: Path, what: str) -> None:
+def test_spaces_of_an_environment_that_cannot_be_made_or_closed_are_an_error(folder: Path, what: str) -> None:
     for when in ("made", "closed"):
         with pytest.raises(GymserveError):
             CATALOGUE.spaces(f"foreign/{what}_{when}-v0", {})
@@ -180,7 +180,7 @@ def copies(folder: Path, env_id: str = "CartPole-v1") -> Instance:
     return begin(folder, env_id, num_envs=2, autoreset_mode="Disabled", max_episode_steps=None)
 
 
-def test_a_mask_that_resets_nothing_is_the_callers_mistake(folder: Path) -> None:
+def test_a_mask_that_resets_no_copy_is_refused(folder: Path) -> None:
     instance = copies(folder)
     with pytest.raises(Conflict, match="reset all copies"):
         check_options(instance, None, {"reset_mask": [True, False]})
@@ -192,7 +192,7 @@ def test_a_mask_that_resets_nothing_is_the_callers_mistake(folder: Path) -> None
 
 
 def test_a_finished_copy_waits_for_its_reset(folder: Path) -> None:
-    """Also after a crash, and after a reset of another copy."""
+    """A finished copy also waits after a crash, and after the reset of another copy."""
     instance = copies(folder)
     instance.reset([1, 2], None, 0)
     seq = 1

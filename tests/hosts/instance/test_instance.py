@@ -1,4 +1,4 @@
-"""An instance in this process: what its environment is handed, what its journal has, and what a call answers again."""
+"""Instances in this process: the arguments of their environments, their journals, and the answers to repeated calls."""
 
 import os
 from pathlib import Path
@@ -25,7 +25,7 @@ TOKEN = "s0-x"
 
 
 class Life:
-    """An instance that a host may lose at any time."""
+    """An instance that can be lost and revived at any time."""
 
     def __init__(self, folder: Path, environment: str, **recipe: Any) -> None:
         self.folder, self.settings = folder / TOKEN, Settings()
@@ -40,12 +40,12 @@ class Life:
         return self.instance.step(self.instance.recorded.actions.unpack(packed), packed, call)
 
     def lose(self) -> None:
-        """Loses the process that has it, and revives it in another."""
+        """Unloads the instance, and revives it."""
         self.instance.unload()
         self.revive()
 
     def revive(self) -> None:
-        """Rebuilds it from its journal."""
+        """Revives the instance from its journal."""
         self.instance = revival.revive(TOKEN, self.folder, CATALOGUE, self.settings, Pulse().page)
 
     @property
@@ -54,7 +54,7 @@ class Life:
 
 
 @pytest.mark.guarantee("an environment writes into its options, arguments or actions")
-def test_an_environment_that_writes_into_its_arguments_writes_into_no_journal(tmp_path: Path) -> None:
+def test_an_environment_that_changes_its_arguments_changes_no_journal(tmp_path: Path) -> None:
     life = Life(tmp_path, "Grabbing-v0", kwargs={"config": {"start": 5}})
     options = {"size": 7, "nested": {"deep": [1]}}
     life.reset(3, options, 0)
@@ -66,12 +66,12 @@ def test_an_environment_that_writes_into_its_arguments_writes_into_no_journal(tm
     assert [np.frombuffer(move.observation)[0] for move in moves] == [5 + 15, 5 + 15 - 6]
     life.lose()
     assert not life.instance.recorded.lost
-    assert life.step([-1.0], 2) == moves[1]  # to the byte, its info as well
+    assert life.step([-1.0], 2) == moves[1]  # equal in every byte, including info
     assert wire.unpack(life.step([1.0], 3).info)["seen"] == [7.0, 20.0, 14.0, 22.0]
 
 
 @pytest.mark.parametrize("environment", ["Grabbing-v0", "CartPole-v1"])
-def test_a_partial_reset_is_recorded_as_it_was_asked_for(tmp_path: Path, environment: str) -> None:
+def test_a_partial_reset_is_recorded_as_requested(tmp_path: Path, environment: str) -> None:
     life = Life(tmp_path, environment, num_envs=3, autoreset_mode="Disabled")
     life.reset([1, 2, 3])
     life.step([0, 0, 0])
@@ -83,7 +83,7 @@ def test_a_partial_reset_is_recorded_as_it_was_asked_for(tmp_path: Path, environ
     assert not life.instance.recorded.lost and life.reset([4, 5, 6], {"reset_mask": [1, 0, 1]}, 0) == moved
 
 
-def test_a_vector_environment_that_writes_into_its_rewards_changes_no_answer(tmp_path: Path) -> None:
+def test_a_vector_environment_that_reuses_its_reward_array_changes_no_answer(tmp_path: Path) -> None:
     life = Life(tmp_path, "Grabbing-v0", num_envs=3, autoreset_mode="Disabled")
     life.reset()
     first = life.step([0, 1, 0], 0)
@@ -93,7 +93,7 @@ def test_a_vector_environment_that_writes_into_its_rewards_changes_no_answer(tmp
     assert first.terminated.tolist() == [False, True, False] and not second.terminated.any()
 
 
-def test_trials_that_share_a_variant_each_get_its_options_and_tell_none(tmp_path: Path) -> None:
+def test_trials_with_the_same_options_each_get_them_and_reveal_none(tmp_path: Path) -> None:
     variant = {"size": 3, "nested": {}}
     trials = tuple(Trial(2**40 + number, variant, {"config": {"start": 1}}) for number in range(2))
     life = Life(tmp_path, "Grabbing-v0", trials=trials)
@@ -106,7 +106,7 @@ def test_trials_that_share_a_variant_each_get_its_options_and_tell_none(tmp_path
     assert one.recipe.kwargs == {"config": {"start": 1}} and not life.instance.recorded.lost
 
 
-def test_a_repeated_seq_answers_the_same_question_alone(tmp_path: Path) -> None:
+def test_a_repeated_seq_answers_only_the_same_request(tmp_path: Path) -> None:
     life = Life(tmp_path, "CartPole-v1")
     moves = [life.reset(3, None, 0), life.step(1, 1)]
     for _ in range(2):
@@ -130,18 +130,18 @@ def test_a_seq_that_is_not_the_next_one_is_refused(tmp_path: Path, seq: int) -> 
     assert len(life.records) == 4
 
 
-def test_the_last_seq_is_known_after_a_loss_though_calls_without_one_followed(tmp_path: Path) -> None:
+def test_the_last_seq_is_known_after_a_revival_even_if_calls_without_one_followed(tmp_path: Path) -> None:
     life = Life(tmp_path, "CartPole-v1")
     life.reset(3, None, 0)
     life.step(1, 1)
-    life.step(0, -77)  # a request without seq, which a worker has named
+    life.step(0, -77)  # a request without seq, to which a worker has given an id
     life.lose()
     assert life.instance.last_call.seq == 1
     life.step(1, 2)
     assert [record.call for record in life.records[1:]] == [0, 1, -77, 2]
 
 
-def test_an_episode_that_was_cut_off_is_over_after_a_loss(tmp_path: Path) -> None:
+def test_a_truncated_episode_is_over_after_a_revival(tmp_path: Path) -> None:
     life = Life(tmp_path, "CartPole-v1", max_episode_steps=2)
     life.reset(3)
     assert not life.step(1).truncated and life.step(0).truncated
@@ -150,7 +150,7 @@ def test_an_episode_that_was_cut_off_is_over_after_a_loss(tmp_path: Path) -> Non
         life.step(1)
 
 
-def test_an_episode_without_a_seed_can_be_replayed_without_those_before_it(tmp_path: Path) -> None:
+def test_an_episode_without_a_seed_is_replayed_without_the_episodes_before(tmp_path: Path) -> None:
     life = Life(tmp_path, "CartPole-v1")
     life.reset(3)
     life.reset()
@@ -164,7 +164,7 @@ def test_an_episode_without_a_seed_can_be_replayed_without_those_before_it(tmp_p
     assert not life.instance.recorded.lost and life.step(1, 1) == moved
 
 
-def test_what_does_not_replay_says_so_to_every_call_until_it_is_reset(tmp_path: Path) -> None:
+def test_an_instance_that_does_not_replay_refuses_calls_until_it_is_reset(tmp_path: Path) -> None:
     life = Life(tmp_path, "Forgetful-v0")
     life.reset(3, None, 0)
     life.step(0, 1)
@@ -177,7 +177,7 @@ def test_what_does_not_replay_says_so_to_every_call_until_it_is_reset(tmp_path: 
     life.step(0, 3)
 
 
-def test_a_closed_journal_says_why_and_is_not_revived(tmp_path: Path) -> None:
+def test_a_closed_instance_has_a_reason_and_is_not_revived(tmp_path: Path) -> None:
     life = Life(tmp_path, "CartPole-v1")
     life.reset(3)
     life.instance.close("idle")
@@ -186,7 +186,7 @@ def test_a_closed_journal_says_why_and_is_not_revived(tmp_path: Path) -> None:
         life.revive()
 
 
-def test_monitoring_is_as_it_was_after_a_loss(tmp_path: Path) -> None:
+def test_monitoring_continues_after_a_revival(tmp_path: Path) -> None:
     life = Life(tmp_path, "CartPole-v1")
     for options in ({"directory": "a"}, None):
         life.instance.monitor(options)
@@ -204,7 +204,7 @@ class Clock:
 
 
 def timed(folder: Path) -> tuple[Life, Clock]:
-    """A graded instance whose agent has a second a step, and its clock."""
+    """A graded instance whose agent has one second per step, and its clock."""
     life = Life(folder, "CartPole-v1", trials=(Trial(1), Trial(2)), allowance={"step_seconds": 1.0})
     clock = Clock()
     assert life.instance.graded is not None
@@ -212,7 +212,7 @@ def timed(folder: Path) -> tuple[Life, Clock]:
     return life, clock
 
 
-def test_an_agent_s_time_begins_anew_with_each_answer(tmp_path: Path) -> None:
+def test_the_time_limit_restarts_with_each_answer(tmp_path: Path) -> None:
     life, clock = timed(tmp_path)
     life.reset(None, None, 0)
     for seq in range(1, 6):
@@ -223,7 +223,7 @@ def test_an_agent_s_time_begins_anew_with_each_answer(tmp_path: Path) -> None:
         life.step(0, 6)
 
 
-def test_an_answer_that_is_asked_for_again_is_never_late(tmp_path: Path) -> None:
+def test_a_repeated_request_is_never_late(tmp_path: Path) -> None:
     life, clock = timed(tmp_path)
     life.reset(None, None, 0)
     moved = life.step(1, 1)
@@ -233,7 +233,7 @@ def test_an_answer_that_is_asked_for_again_is_never_late(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("recorded", [True, False], ids=["recorded", "killed before"])
-def test_a_trial_that_failed_is_over_after_a_loss(tmp_path: Path, recorded: bool) -> None:
+def test_a_failed_trial_is_over_after_a_revival(tmp_path: Path, recorded: bool) -> None:
     life = Life(tmp_path, "Telltale-v0", trials=(Trial(2**40), Trial(2**41)))
     life.reset(None, None, 0)
     moved = life.step(Telltale.NAN, 1)
@@ -249,7 +249,7 @@ def test_a_trial_that_failed_is_over_after_a_loss(tmp_path: Path, recorded: bool
         life.step(Telltale.GO, 2)
 
 
-def test_the_reset_that_ended_the_last_trial_is_known_after_a_loss(tmp_path: Path) -> None:
+def test_the_reset_that_ended_the_last_trial_is_known_after_a_revival(tmp_path: Path) -> None:
     life = Life(tmp_path, "Telltale-v0", trials=(Trial(2**40),))
     life.reset(None, None, 0)
     life.step(Telltale.GO, 1)
@@ -261,7 +261,7 @@ def test_the_reset_that_ended_the_last_trial_is_known_after_a_loss(tmp_path: Pat
 
 
 @pytest.mark.parametrize("end", ["step", "not finite", "reset", "late"])
-def test_whatever_ends_a_trial_is_on_the_disk_before_the_answer(
+def test_the_end_of_a_trial_is_synced_before_the_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     life = Life(tmp_path, "Telltale-v0", trials=(Trial(2**40),), allowance={"step_seconds": 1.0})
@@ -290,7 +290,7 @@ def test_whatever_ends_a_trial_is_on_the_disk_before_the_answer(
     assert synced[-1:] == [len(life.records)]
 
 
-def test_what_is_no_living_instances_journal_is_an_unknown_instance(tmp_path: Path) -> None:
+def test_a_damaged_or_closed_journal_is_an_unknown_instance(tmp_path: Path) -> None:
     life = Life(tmp_path, "CartPole-v1")
     life.reset(3)
     life.instance.unload()

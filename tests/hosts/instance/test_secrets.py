@@ -1,4 +1,4 @@
-"""What an environment tells of its trial's secrets never leaves, and everything else does, unchanged."""
+"""Secrets of a trial are removed from `info`, and everything else stays unchanged; agents' time is counted fairly."""
 
 import base64
 from typing import Any
@@ -38,7 +38,7 @@ def nested(leaves: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.recursive(leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3))
 
 
-def says_it(packed: bytes) -> bool:
+def contains_secret(packed: bytes) -> bool:
     forms = [str(SEED).encode(), f"{SEED:x}".encode(), f"{SEED:X}".encode(), b"nightmare"]
     forms += [SEED.to_bytes(8, "big"), SEED.to_bytes(8, "little"), wire.pack(float(SEED))[1:]]
     forms.append(wire.pack(float(SEED))[:0:-1])
@@ -49,17 +49,17 @@ def says_it(packed: bytes) -> bool:
 
 
 @given(st.dictionaries(NAMES, nested(PLAIN | LEAKS), max_size=4))
-def test_the_seed_is_found_in_any_place_and_form(info: dict[str, Any]) -> None:
-    assert not says_it(Secrets(TRIAL).redact(wire.pack(info)))
+def test_secrets_are_removed_in_any_place_and_encoding(info: dict[str, Any]) -> None:
+    assert not contains_secret(Secrets(TRIAL).redact(wire.pack(info)))
 
 
 @given(st.dictionaries(NAMES, nested(PLAIN), max_size=4))
-def test_what_is_no_secret_passes_unchanged(info: dict[str, Any]) -> None:
+def test_info_without_secrets_is_returned_unchanged(info: dict[str, Any]) -> None:
     packed = wire.pack(info)
     assert Secrets(TRIAL).redact(packed) is packed
 
 
-def test_what_is_called_a_seed_an_option_or_an_argument_is_left_out() -> None:
+def test_keys_named_like_a_seed_an_option_or_an_argument_are_removed() -> None:
     info = {
         "seeds": [1],
         "Level_Seed": 2,
@@ -72,12 +72,12 @@ def test_what_is_called_a_seed_an_option_or_an_argument_is_left_out() -> None:
     assert wire.unpack(Secrets(TRIAL).redact(wire.pack(info))) == {"lives": 3, "in": {"x": 5}}
 
 
-def test_a_name_in_which_a_secret_text_stands_is_left_out() -> None:
+def test_a_key_that_contains_a_secret_text_is_removed() -> None:
     info = {f"begun with {SEED}": 1, "a nightmare!": {"x": 2}, "in": {f"{SEED:x}": 3, "y": 4}}
     assert wire.unpack(Secrets(TRIAL).redact(wire.pack(info))) == {"in": {"y": 4}}
 
 
-def test_a_seed_that_could_be_any_number_hides_no_other_number() -> None:
+def test_a_small_seed_hides_no_other_numbers() -> None:
     packed = wire.pack({"lives": 3, "score": 3.0})
     assert Secrets(Trial(3)).redact(packed) == packed
     assert SHORT > 3
@@ -90,7 +90,7 @@ class Clock:
         return self.now
 
 
-def test_an_agent_has_its_time_a_step_and_a_bank_beside() -> None:
+def test_a_slow_step_is_charged_to_the_bank() -> None:
     clock = Clock()
     allowance = Allowance({"step_seconds": 1.0, "overage_seconds": 2.0}, age=0.0, clock=clock)
     for seconds, late in ((1.0, False), (0.1, False), (2.5, False), (1.5, False), (1.0, False), (1.1, True)):
@@ -100,17 +100,17 @@ def test_an_agent_has_its_time_a_step_and_a_bank_beside() -> None:
         assert (allowance.bank < 0) is late
 
 
-def test_time_in_which_the_server_had_the_request_is_no_time_of_the_agent_s() -> None:
+def test_delays_in_the_server_are_not_charged_to_the_agent() -> None:
     clock = Clock()
     allowance = Allowance({"step_seconds": 1.0, "overage_seconds": 2.0}, age=0.0, clock=clock)
     whole = clock.now + 0.5
-    clock.now += 60.0  # in a worker, and in a host that was started again
+    clock.now += 60.0  # spent in a worker, and in a host that was restarted
     assert not allowance.overdraws(whole) and allowance.bank == 2.0
     assert not Allowance({"step_seconds": 1.0}, age=0.0, answered=whole, clock=clock).overdraws(whole + 1.0)
     assert Allowance({"step_seconds": 1.0}, age=0.0, answered=whole, clock=clock).overdraws(None)
 
 
-def test_the_whole_time_counts_from_when_the_instance_was_made() -> None:
+def test_the_total_time_counts_from_the_creation_of_the_instance() -> None:
     clock = Clock()
     assert Allowance({"submission_seconds": 60.0}, age=20.0, clock=clock).deadline == 140.0
     assert Allowance({}, age=20.0, clock=clock).deadline == float("inf")

@@ -1,4 +1,4 @@
-"""Time steps: each is made by the constructor that says what it is, never changes, and comes back from a journal the same."""
+"""Time steps: each constructor sets the step type, time steps are immutable, and journals give equal ones back."""
 
 from typing import Any
 
@@ -31,14 +31,14 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_replayed_record_answers_the_same_time_step(name: str) -> None:
+def test_a_replayed_record_gives_the_same_time_step(name: str) -> None:
     time_step, step_type, written = CASES[name]
     assert time_step.step_type is step_type
     assert made.of_record(written, b"o", INFO) == time_step
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_time_step_never_changes(name: str) -> None:
+def test_a_time_step_is_immutable(name: str) -> None:
     time_step = CASES[name][0]
     with pytest.raises(AttributeError):
         time_step.info = b""
@@ -46,7 +46,7 @@ def test_a_time_step_never_changes(name: str) -> None:
     assert (time_step.info, other.info, other.step_type) == (INFO, made.NO_INFO, time_step.step_type)
 
 
-def test_an_exhausted_instance_answers_as_a_reset_without_an_observation() -> None:
+def test_an_exhausted_time_step_is_a_reset_without_an_observation() -> None:
     time_step: TimeStep = made.exhausted()
     assert time_step.step_type is EXHAUSTED and time_step.is_of_reset
     assert wire.unpack(binary(time_step, 4)) == [wire.RESET, 4, None, {}]

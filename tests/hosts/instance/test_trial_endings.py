@@ -35,23 +35,21 @@ def test_a_reward_that_is_not_finite_fails_the_trial(grader: Grader, action: int
 
 
 @pytest.mark.parametrize("seq", [pytest.param(True, marks=pytest.mark.long), False])
-def test_kills_in_mid_trial_change_nothing(grader: Grader, seq: bool) -> None:
+def test_killed_hosts_during_a_trial_change_no_answer(grader: Grader, seq: bool) -> None:
     token, calm = grader.create("CartPole-v1", max_episode_steps=9), grader.create("CartPole-v1", max_episode_steps=9)
     numbers = iter(range(1000))
 
-    def asked(kill: bool, call: Callable[..., Answer], *args: Any) -> Any:
+    def ask(kill: bool, call: Callable[..., Answer], *args: Any) -> Any:
         if kill:
             grader.kill_hosts()
             return call(*args, **({"seq": next(numbers)} if seq else {})).json
         return call(*args).json
 
     for trial in range(3):
-        assert asked(True, grader.reset, token) == asked(False, grader.reset, calm)
+        assert ask(True, grader.reset, token) == ask(False, grader.reset, calm)
         for turn in range(9):
-            killed, undisturbed = (asked(turn == 4, grader.step, token, turn % 2) if not seq else None), None
-            if seq:
-                killed = asked(True, grader.step, token, turn % 2)
-            undisturbed = asked(False, grader.step, calm, turn % 2)
+            killed = ask(seq or turn == 4, grader.step, token, turn % 2)
+            undisturbed = ask(False, grader.step, calm, turn % 2)
             assert killed == undisturbed
             assert grader.describe(token)["trial"] == trial + 1
     grader.kill_hosts()
@@ -59,7 +57,7 @@ def test_kills_in_mid_trial_change_nothing(grader: Grader, seq: bool) -> None:
     assert grader.step(token).status == 409
 
 
-def test_a_trial_that_cannot_be_revived_is_noted_as_lost(grader: Grader) -> None:
+def test_a_trial_that_cannot_be_revived_is_recorded_as_lost(grader: Grader) -> None:
     token = grader.create("Forgetful-v0")
     grader.reset(token)
     grader.step(token)
@@ -74,11 +72,11 @@ END = ["reset", "step", "close", "nothing"]
 
 
 def end(grader: Grader, token: str, how: str) -> list[scoring.Trial]:
-    """The trials of an instance whose host has ended, after its agent has asked for this."""
+    """Makes the agent's next request after the host has ended, and returns the instance's trials."""
     if how == "close":
         assert grader.server.post(f"/v1/envs/{token}/close/").status == 204
     elif how == "nothing":
-        grader.describe(token)  # as the grader's worker does now and then
+        grader.describe(token)  # as the grader's worker does regularly
     else:
         answer = {"reset": grader.reset, "step": grader.step}[how](token)
         assert answer.status == (200 if how == "reset" else 409)
@@ -87,7 +85,7 @@ def end(grader: Grader, token: str, how: str) -> list[scoring.Trial]:
 
 @pytest.mark.guarantee("a trial is lost with its host, and does not replay")
 @pytest.mark.parametrize("how", END)
-def test_what_the_server_lost_is_lost_whatever_its_agent_asks_next(grader: Grader, how: str) -> None:
+def test_a_trial_that_the_server_lost_is_lost_whatever_the_agent_requests_next(grader: Grader, how: str) -> None:
     token = grader.create("Forgetful-v0")
     grader.reset(token)
     grader.step(token)
@@ -100,8 +98,8 @@ def test_what_the_server_lost_is_lost_whatever_its_agent_asks_next(grader: Grade
 @pytest.mark.guarantee("a trial is lost with its host, and does not replay")
 @pytest.mark.parametrize("how", END)
 @pytest.mark.parametrize("action", [SEGFAULT, EXIT, RAISE])
-def test_what_its_agent_has_caused_counts(grader: Grader, how: str, action: int) -> None:
-    """Or else it would have a bad run voided, as often as it likes."""
+def test_a_loss_that_the_agent_caused_counts_as_a_failure(grader: Grader, how: str, action: int) -> None:
+    """Otherwise agents could have bad runs voided by crashing the environment."""
     token = grader.create("Fragile-v0")
     grader.reset(token)
     grader.step(token)
@@ -113,7 +111,7 @@ def test_what_its_agent_has_caused_counts(grader: Grader, how: str, action: int)
     assert verdict.state == "verified", verdict
 
 
-def test_a_crash_after_which_the_trial_replays_loses_nothing(grader: Grader) -> None:
+def test_a_crash_loses_nothing_if_the_trial_replays(grader: Grader) -> None:
     token = grader.create("Faulty-v0")
     grader.reset(token)
     assert grader.step(token, SEGFAULT).status == 500
@@ -123,12 +121,12 @@ def test_a_crash_after_which_the_trial_replays_loses_nothing(grader: Grader) -> 
 
 @pytest.mark.guarantee("an agent wins time by a crash, or loses some by a neighbour")
 @pytest.mark.parametrize("crash", ["its own", "the host's"])
-def test_what_was_taken_out_of_the_bank_stays_taken(grader: Grader, crash: str) -> None:
+def test_spent_overage_stays_spent_after_a_crash(grader: Grader, crash: str) -> None:
     token = grader.create("Telltale-v0", allowance={"step_seconds": 0.0, "overage_seconds": 1000.0})
     grader.reset(token)
     banks = []
     for _ in range(3):
-        for _ in range(2):  # after a kill that is not its own, its time begins anew
+        for _ in range(2):  # after a kill from outside, the time of the first step restarts
             grader.step(token)
         banks.append([record.left for record in grader.records(token) if isinstance(record, Spent)][-1])
         if crash == "its own":
@@ -140,14 +138,14 @@ def test_what_was_taken_out_of_the_bank_stays_taken(grader: Grader, crash: str) 
     assert verdict.state == "verified", verdict
 
 
-def test_a_trial_that_cannot_begin_is_noted_as_broken(grader: Grader) -> None:
+def test_a_trial_that_cannot_begin_is_recorded_as_broken(grader: Grader) -> None:
     plan = [PLAN[0], {"seed": SEEDS[1], "options": {"fails": True}, "kwargs": {}}]
     token = grader.create("Telltale-v0", plan)
     grader.reset(token)
     for _ in range(2):
         failed = grader.reset(token)
         assert failed.status == 500 and str(SEEDS[1]) not in failed.json["message"]
-        assert grader.step(token).status == 200  # the trial before goes on
+        assert grader.step(token).status == 200  # the current trial goes on
     assert [record.reason[:7] for record in grader.records(token) if isinstance(record, Ended)] == ["broken:"]
     assert grader.step(token, Telltale.END).status == 200
     assert [trial.state for trial in scoring.trials_of(grader.records(token))] == ["played", "lost"]
@@ -155,7 +153,7 @@ def test_a_trial_that_cannot_begin_is_noted_as_broken(grader: Grader) -> None:
     assert verdict.state == "verified", verdict
 
 
-def test_who_takes_too_long_loses_the_rest_of_the_trial(grader: Grader) -> None:
+def test_an_agent_that_takes_too_long_loses_the_rest_of_the_trial(grader: Grader) -> None:
     token = grader.create("Telltale-v0", allowance={"step_seconds": 0.0, "overage_seconds": 0.2})
     grader.reset(token, seq=0)
     answers = [grader.step(token, seq=1)]

@@ -1,4 +1,4 @@
-"""Graded instances under faults: answers are lost, hosts and whole servers are killed, two clients pull at one token."""
+"""Graded instances under faults: lost answers, killed hosts and servers, two clients with one token."""
 
 import contextlib
 import os
@@ -19,8 +19,8 @@ from tests.support.servers import Server
 HORIZON = 25
 
 
-def by_itself(chance: random.Random) -> tuple[list[list[float]], list[int]]:
-    """What the trials give where nothing is in the way: (observations, actions)."""
+def play_locally(chance: random.Random) -> tuple[list[list[float]], list[int]]:
+    """Plays the trials on a local environment; returns (observations, actions)."""
     observations, actions = [], []
     for seed in SEEDS:
         env = gymnasium.make("CartPole-v1", max_episode_steps=HORIZON)
@@ -35,7 +35,7 @@ def by_itself(chance: random.Random) -> tuple[list[list[float]], list[int]]:
 
 
 class Player:
-    """An agent of the tests of exactly-once, that goes through all trials."""
+    """Plays all trials with an agent of the exactly-once tests."""
 
     def __init__(self, kind: type[HttpAgent] | type[StreamAgent], port: int, token: str) -> None:
         self.agent: Any = kind(port, token)
@@ -51,14 +51,14 @@ class Player:
     def step(self, action: int) -> tuple[Any, bool]:
         self.seq += 1
         if self.over_http:
-            told = self.agent.ask("step", {"action": action, "seq": self.seq})
-            return told["observation"], told["done"]
-        told = self.agent.ask(1, self.seq, action)
-        return _floats(told[2]), told[4] or told[5]
+            body = self.agent.ask("step", {"action": action, "seq": self.seq})
+            return body["observation"], body["done"]
+        message = self.agent.ask(1, self.seq, action)
+        return _floats(message[2]), message[4] or message[5]
 
 
 def _floats(raw: bytes | None) -> list[float] | None:
-    """CartPole's observation."""
+    """Decodes CartPole's observation."""
     return None if raw is None else memoryview(raw).cast("f").tolist()
 
 
@@ -89,7 +89,7 @@ def grader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grader]:
 
 @pytest.mark.parametrize("kind", [HttpAgent, StreamAgent])
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in (1, 2))])
-def test_lost_answers_and_killed_hosts_cost_no_trial_and_give_none(grader: Grader, kind: Any, seed: int) -> None:
+def test_lost_answers_and_killed_hosts_neither_cost_nor_add_a_trial(grader: Grader, kind: Any, seed: int) -> None:
     chance, whims = random.Random(seed), random.Random(seed + 100)
     token = grader.create(max_episode_steps=HORIZON)
     proxy = LossyProxy(grader.server.port, loss=0.1, seed=seed)
@@ -104,16 +104,16 @@ def test_lost_answers_and_killed_hosts_cost_no_trial_and_give_none(grader: Grade
         played = play(Player(kind, proxy.port, token), chance, disturb)
     finally:
         proxy.close()
-    assert played == by_itself(random.Random(seed))
+    assert played == play_locally(random.Random(seed))
     records = grader.records(token)
     assert [record.seed for record in records if isinstance(record, Reset)] == SEEDS
     assert sum(isinstance(record, Step) for record in records) == len(played[1])
     assert not any(isinstance(record, Ended) for record in records)
 
 
-def test_a_killed_server_goes_on_in_mid_trial(grader: Grader) -> None:
+def test_a_killed_server_resumes_in_the_middle_of_a_trial(grader: Grader) -> None:
     token = grader.create(max_episode_steps=HORIZON)
-    expected, actions = by_itself(random.Random(7))
+    expected, actions = play_locally(random.Random(7))
     seen = [grader.reset(token, seq=0).json["observation"]]
     for number, action in enumerate(actions[:10]):
         seen.append(grader.step(token, action, seq=number + 1).json["observation"])
@@ -125,8 +125,8 @@ def test_a_killed_server_goes_on_in_mid_trial(grader: Grader) -> None:
     assert grader.describe(token)["trial_steps"] == 10
 
 
-def test_two_clients_share_one_history_and_gain_nothing(grader: Grader) -> None:
-    """Whoever steps a token twice steps the same trial: there is no second copy of it to look ahead in."""
+def test_two_clients_of_one_instance_share_its_trials(grader: Grader) -> None:
+    """A second client steps the same trial, and has no copy of it to look ahead in."""
     token = grader.create(max_episode_steps=HORIZON)
     one, two = (HttpAgent(grader.server.port, token) for _ in range(2))
     first = one.ask("reset", {"seq": 0})["observation"]
@@ -139,7 +139,7 @@ def test_two_clients_share_one_history_and_gain_nothing(grader: Grader) -> None:
     assert [type(record).__name__ for record in records] == ["Created", "Reset", "Step"]
 
 
-def test_a_torn_journal_is_cut_and_the_trial_goes_on(grader: Grader) -> None:
+def test_a_torn_journal_is_truncated_and_the_trial_goes_on(grader: Grader) -> None:
     token = grader.create(max_episode_steps=HORIZON)
     grader.reset(token, seq=0)
     for seq in range(1, 6):
@@ -149,7 +149,7 @@ def test_a_torn_journal_is_cut_and_the_trial_goes_on(grader: Grader) -> None:
     path = grader.server.data / "instances" / token / "journal"
     whole = list(read(path))
     data = path.read_bytes().rstrip(b"\0")
-    path.write_bytes(data[:-3])  # a write that a power failure tore
+    path.write_bytes(data[:-3])  # a torn write, as after a power failure
     assert list(read(path)) == whole[:-1]
     grader.server.start()
     assert grader.describe(token)["trial_steps"] == 4

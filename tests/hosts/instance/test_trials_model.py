@@ -1,4 +1,4 @@
-"""A graded instance against a model of it: whatever an agent asks in whatever order, with its process lost in between."""
+"""A graded instance compared with a model, under any sequence of requests and lost processes."""
 
 import math
 import tempfile
@@ -28,7 +28,7 @@ TRIALS = 3
 
 
 class Trials(RuleBasedStateMachine):
-    """The model: `rewards` of each trial begun, whether the last one is still running, and the last seq."""
+    """The model: the `rewards` of each started trial, whether the last trial is running, and the last seq."""
 
     @initialize(horizon=st.sampled_from([2, 5, None]))
     def begin(self, horizon: int | None) -> None:
@@ -46,7 +46,7 @@ class Trials(RuleBasedStateMachine):
         self.rewards: list[list[float]] = []
         self.running = False
         self.seq = -1
-        self.last: tuple[str, Any, Any] | None = None  # what was asked with the last seq, and its answer
+        self.last: tuple[str, Any, Any] | None = None  # the last request with a seq, its action and its answer
 
     def teardown(self) -> None:
         if hasattr(self, "scratch"):
@@ -57,8 +57,8 @@ class Trials(RuleBasedStateMachine):
     def over(self) -> bool:
         return len(self.rewards) == TRIALS and not self.running
 
-    def told(self, move: Any) -> list[float] | None:
-        return None if move.observation is None else np.frombuffer(move.observation).tolist()
+    def observation(self, time_step: Any) -> list[float] | None:
+        return None if time_step.observation is None else np.frombuffer(time_step.observation).tolist()
 
     @rule(seed=st.none() | st.integers(0, 9), repeat=st.booleans())
     def reset(self, seed: int | None, repeat: bool) -> None:
@@ -79,7 +79,7 @@ class Trials(RuleBasedStateMachine):
         self.rewards.append([])
         self.running = True
         env = Telltale()
-        assert self.told(move) == env.reset(seed=2**40 + len(self.rewards) - 1)[0].tolist()
+        assert self.observation(move) == env.reset(seed=2**40 + len(self.rewards) - 1)[0].tolist()
         self.last = ("reset", None, binary(move, self.seq))
 
     @rule(
@@ -112,28 +112,28 @@ class Trials(RuleBasedStateMachine):
 
     @rule()
     def lose(self) -> None:
-        """Its process is killed, and another one revives it."""
+        """Revives the instance, as if its process had been killed."""
         self.instance.recorded.env.close()
         self.instance = revival.revive(TOKEN, self.folder, CATALOGUE, Settings(), Pulse().page)
         assert not self.instance.recorded.lost
 
     @invariant()
-    def the_journal_says_the_same(self) -> None:
+    def the_journal_agrees_with_the_model(self) -> None:
         if not hasattr(self, "instance"):
             return
-        kept = list(read(self.folder / "journal"))
-        told: list[list[float]] = []
-        for record in kept:
+        records = list(read(self.folder / "journal"))
+        recorded: list[list[float]] = []
+        for record in records:
             if isinstance(record, Reset):
-                told.append([])
+                recorded.append([])
             elif isinstance(record, Step):
-                told[-1].append(record.reward)
-        assert repr(told) == repr(self.rewards)
+                recorded[-1].append(record.reward)
+        assert repr(recorded) == repr(self.rewards)
         assert self.instance.graded is not None
         progress = self.instance.graded.progress
         assert (progress["trial"], progress["trials_over"]) == (len(self.rewards), self.over)
-        assert progress["trial_steps"] == (len(told[-1]) if told else 0)
-        ended = [record for record in kept if isinstance(record, Ended)]
+        assert progress["trial_steps"] == (len(recorded[-1]) if recorded else 0)
+        ended = [record for record in records if isinstance(record, Ended)]
         assert len({record.trial for record in ended}) == len(ended)
 
 

@@ -1,4 +1,4 @@
-"""Exactly once: answers get lost on the way and hosts are killed, and yet each step is stepped once."""
+"""Exactly once: although answers are lost and hosts are killed, each step is carried out once."""
 
 import contextlib
 import http.client
@@ -27,7 +27,7 @@ COUNTING = {
 
 
 class HttpAgent:
-    """Repeats every request until it is answered."""
+    """Repeats every request over HTTP until it is answered."""
 
     def __init__(self, port: int, token: str) -> None:
         self.port, self.token = port, token
@@ -57,7 +57,7 @@ class HttpAgent:
 
 
 class StreamAgent:
-    """Connects again and repeats, until it is answered."""
+    """Reconnects and repeats every request on the stream until it is answered."""
 
     def __init__(self, port: int, token: str) -> None:
         self.url = f"ws://127.0.0.1:{port}/v1/envs/{token}/stream"
@@ -105,7 +105,7 @@ def run(
     server: Server, agent: type[HttpAgent] | type[StreamAgent], file: Path, seed: int, *, loss: float, numbered: bool,
     disturb: Callable[[int], None] = lambda step: None,
 ) -> tuple[list[list[float]], int, int]:  # fmt: skip
-    """(trajectory, steps that the environment made, answers that were lost)."""
+    """Plays an episode; returns (observations, number of steps that the environment made, number of lost answers)."""
     token = server.create("Counting-v0", kwargs={"file": str(file)})
     proxy = LossyProxy(server.port, loss=loss, seed=seed)
     chance = random.Random(seed)
@@ -128,17 +128,17 @@ UNDISTURBED = [[float(step)] for step in range(STEPS + 1)]
 @pytest.mark.guarantee("an answer is lost, and the call repeated")
 @pytest.mark.parametrize("seeds", [6, pytest.param(20, marks=pytest.mark.long)])
 @pytest.mark.parametrize("agent", [HttpAgent, StreamAgent])
-def test_with_seq_each_step_is_stepped_once(counting: Server, tmp_path: Path, agent: Any, seeds: int) -> None:
+def test_each_step_with_seq_is_carried_out_once(counting: Server, tmp_path: Path, agent: Any, seeds: int) -> None:
     lost_in_all = 0
     for seed in range(seeds):
         seen, stepped, lost = run(counting, agent, tmp_path / f"{seed}", seed, loss=0.1, numbered=True)
         assert seen == UNDISTURBED and stepped == STEPS
         lost_in_all += lost
-    assert lost_in_all > seeds  # or nothing was proven
+    assert lost_in_all > seeds  # otherwise the test shows nothing
 
 
 @pytest.mark.parametrize("agent", [HttpAgent, StreamAgent])
-def test_without_seq_steps_are_doubled(counting: Server, tmp_path: Path, agent: Any) -> None:
+def test_repeated_steps_without_seq_are_carried_out_twice(counting: Server, tmp_path: Path, agent: Any) -> None:
     seen, stepped, lost = run(counting, agent, tmp_path / "steps", 1, loss=0.3, numbered=False)
     assert lost and stepped > STEPS and seen != UNDISTURBED
 

@@ -1,4 +1,4 @@
-"""How a serving process reaches hosts when threads run at once, and when what it asks does not answer."""
+"""The pool when several threads use it, and when hosts or the supervisor do not answer."""
 
 import socket
 import threading
@@ -30,8 +30,8 @@ def listener(path: Path) -> socket.socket:
     return made
 
 
-def agreeing(path: Path) -> None:
-    """A supervisor that lets everything pass."""
+def start_permissive_supervisor(path: Path) -> None:
+    """Starts a thread that answers like a supervisor which allows everything."""
     at = listener(path)
 
     def serve() -> None:
@@ -45,22 +45,22 @@ def agreeing(path: Path) -> None:
 
 
 class Emptied(list[Any]):
-    """The idle connections of a host, when another thread takes the last one just after one has looked."""
+    """The idle connections of a host, from which another thread takes the last one at the worst moment."""
 
     def __getitem__(self, index: Any) -> Any:
         self.clear()
         return super().__getitem__(index)
 
 
-def test_a_connection_that_another_thread_takes_meanwhile_is_not_missed(pool: Pool) -> None:
+def test_pruning_ignores_a_connection_that_another_thread_has_taken(pool: Pool) -> None:
     pool._idle["s0"] = Emptied([None])
     pool._prune()
     assert pool._idle == {"s0": []}
 
 
 @pytest.mark.parametrize("operation", ["attach", "step"])
-def test_a_host_that_does_not_answer_is_told_as_unavailable(pool: Pool, tmp_path: Path, operation: str) -> None:
-    agreeing(tmp_path / "supervisor-socket")
+def test_a_host_that_does_not_answer_is_unavailable(pool: Pool, tmp_path: Path, operation: str) -> None:
+    start_permissive_supervisor(tmp_path / "supervisor-socket")
     pool.supervisor._connection = Connection(str(tmp_path / "supervisor-socket"), timeout=10)
     token = folders.new_token("s0")
     with listener(tmp_path / "host"):
@@ -71,13 +71,13 @@ def test_a_host_that_does_not_answer_is_told_as_unavailable(pool: Pool, tmp_path
                 pool.attach(token, 0, compression="", handshake=b"", early=b"")
             else:
                 pool.call(StepInstance(token, 0, None, None))
-    assert not pool._idle["s0"] and silent.socket.fileno() < 0  # a late answer is nobody's
+    assert not pool._idle["s0"] and silent.socket.fileno() < 0  # so a late answer is lost
 
 
-def test_a_supervisor_that_cannot_start_any_more_is_told_as_unavailable(
+def test_a_supervisor_that_can_no_longer_start_is_unavailable(
     pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sys.executable", "/bin/false")  # it ends before it is ready, as one that is killed
+    monkeypatch.setattr("sys.executable", "/bin/false")  # ends before it is ready, like a killed supervisor
     with pytest.raises(errors.Unavailable, match="supervisor"):
         pool.supervisor.ask(GetStatus())
     with pytest.raises(errors.SettingsError):

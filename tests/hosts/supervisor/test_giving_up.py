@@ -1,4 +1,4 @@
-"""A worker that waits for a host no longer: what the host has not begun by then is not carried out."""
+"""When a worker gives up waiting for a host, the host does not carry out calls that it has not begun."""
 
 import os
 import signal
@@ -19,22 +19,22 @@ TRIAL = [{"seed": SEEDS[0], "options": None, "kwargs": {}}]
 
 @pytest.fixture
 def impatient(grader: Grader) -> Iterator[Instances]:
-    """What a worker has that waits for half a second."""
+    """The instances of a worker that waits only half a second for hosts."""
     made = Instances(Settings(DATA=str(grader.server.data)), Catalogue(["tests.support.environments.faulty"]))
     made.pool._patience = 0.5
     yield made
     made.pool.supervisor.forget()
 
 
-def given_up(act: Callable[..., Any], token: str, *args: Any) -> None:
-    """Three calls without a `seq`, as of an agent that repeats what was answered with 503."""
+def give_up_three_times(act: Callable[..., Any], token: str, *args: Any) -> None:
+    """Makes three calls without a `seq`, like an agent that repeats a call after each 503."""
     for _ in range(3):
         with pytest.raises(errors.Unavailable, match="steps and episode"):
             act(token, *args)
 
 
 @pytest.mark.guarantee("a host answers later than a worker waits")
-def test_what_waits_while_a_host_is_stopped_is_dropped(grader: Grader, impatient: Instances) -> None:
+def test_calls_given_up_while_a_host_is_stopped_are_dropped(grader: Grader, impatient: Instances) -> None:
     token = grader.create("Faulty-v0", trials=TRIAL)
     grader.reset(token)
     grader.step(token)
@@ -42,8 +42,8 @@ def test_what_waits_while_a_host_is_stopped_is_dropped(grader: Grader, impatient
     for host in hosts:
         os.kill(host, signal.SIGSTOP)
     try:
-        given_up(impatient.step, token, 0)
-        given_up(impatient.reset, token)
+        give_up_three_times(impatient.step, token, 0)
+        give_up_three_times(impatient.reset, token)
     finally:
         for host in hosts:
             os.kill(host, signal.SIGCONT)
@@ -53,13 +53,13 @@ def test_what_waits_while_a_host_is_stopped_is_dropped(grader: Grader, impatient
 
 
 @pytest.mark.guarantee("a host answers later than a worker waits")
-def test_what_waits_for_a_long_replay_is_dropped(grader: Grader, impatient: Instances) -> None:
+def test_calls_given_up_during_a_long_replay_are_dropped(grader: Grader, impatient: Instances) -> None:
     token = grader.create("Faulty-v0", trials=TRIAL)
     grader.reset(token)
     for _ in range(6):
-        grader.step(token, SLOW)  # half a second each, also when it is replayed
+        grader.step(token, SLOW)  # takes half a second, also during the replay
     grader.kill_hosts()
-    given_up(impatient.step, token, 0)
+    give_up_three_times(impatient.step, token, 0)
     assert grader.step(token).json["observation"] == [7.0]
     assert grader.describe(token)["trial_steps"] == 7
     grader.instances.close(token)

@@ -1,4 +1,4 @@
-"""What an account uses is counted, and what is too much is refused."""
+"""Accounts' use is counted, and requests beyond a quota are refused."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,9 +25,7 @@ def is_refused(ask: Callable[[], None], words: str) -> bool:
 @pytest.mark.parametrize(
     ("own", "refused"), [(3 * MEGABYTE // 2, False), (2 * MEGABYTE, False), (2 * MEGABYTE + 4096, True)]
 )
-def test_an_account_may_store_so_many_megabytes_of_instances_and_uploads(
-    tmp_path: Path, own: int, refused: bool
-) -> None:
+def test_instances_and_uploads_count_towards_the_storage_quota(tmp_path: Path, own: int, refused: bool) -> None:
     quotas = Quotas(Settings(ACCOUNT_STORAGE_MB=2))
     for place, size in (("instances", own - MEGABYTE), ("closed", MEGABYTE // 2), ("uploads", MEGABYTE // 2)):
         for account in (7, 8):
@@ -42,7 +40,7 @@ def test_an_account_may_store_so_many_megabytes_of_instances_and_uploads(
         quotas.admit_storage(nobody)
 
 
-def test_an_account_may_have_so_many_instances(tmp_path: Path) -> None:
+def test_instances_count_towards_the_accounts_quota(tmp_path: Path) -> None:
     quotas = Quotas(Settings(ACCOUNT_INSTANCES=2))
     others = [new_token("s0", account) for account in (77, 17, 8, 0)] * 3
     quotas.admit_instance(7, [new_token("s1", 7), *others])
@@ -51,7 +49,7 @@ def test_an_account_may_have_so_many_instances(tmp_path: Path) -> None:
     quotas.admit_instance(0, others)
 
 
-def test_streams_are_counted_by_account_and_in_all() -> None:
+def test_streams_are_counted_per_account_and_in_total() -> None:
     quotas = Quotas(Settings(ACCOUNT_STREAMS=2, MAX_STREAMS=4))
     for slot in ("s0", "s1"):
         quotas.admit_stream(slot, 7)

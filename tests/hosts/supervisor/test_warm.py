@@ -121,7 +121,7 @@ def test_warm_hosts_do_not_count_towards_the_limit(start: Any) -> None:
     server: Server = start(MAX_DEDICATED_HOSTS=2)
     first = server.create("Swimmer-v5")
     warm_host(server, server.hosts())
-    server.create("HalfCheetah-v5")  # another kind: the warm host must not count towards the limit
+    server.create("HalfCheetah-v5")  # of another kind; the warm host must not count towards the limit
     assert server.post("/v1/envs/", {"env_id": "Swimmer-v5"}).status == 429
     server.post(f"/v1/envs/{first}/close/")
     assert server.post("/v1/envs/", {"env_id": "Swimmer-v5"}).status == 200

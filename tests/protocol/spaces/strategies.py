@@ -1,4 +1,4 @@
-"""Random spaces, their samples, arbitrary JSON, and when two values are the same."""
+"""Hypothesis strategies for spaces and arbitrary JSON, and equality of values."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from gymnasium import Space, spaces
 from gymnasium.spaces import GraphInstance
 from hypothesis import strategies as st
 
+make_box: Any = spaces.Box  # Gymnasium's annotations refuse names of dtypes
 FLOATS = ["float16", "float32", "float64"]
 INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 
@@ -15,7 +16,7 @@ full_shapes = st.lists(st.integers(1, 3), max_size=3).map(tuple)
 
 
 def limits(dtype: str) -> tuple[int, int]:
-    """Of integers; Gymnasium samples no larger unsigned ones."""
+    """The range of integers; Gymnasium does not sample larger unsigned ones."""
     info = np.iinfo(dtype)
     return max(int(info.min), -(2**53)), min(int(info.max), 2**53)
 
@@ -31,7 +32,7 @@ def float_boxes(draw: st.DrawFn) -> spaces.Box:
         low.flat[: draw(st.integers(0, size))] = -np.inf
     if draw(st.booleans()):
         high = np.full(shape, np.inf, dtype)
-    box: spaces.Box = spaces.Box(low, high, dtype=dtype)  # type: ignore[call-overload]
+    box: spaces.Box = make_box(low, high, dtype=dtype)
     return box
 
 
@@ -45,7 +46,7 @@ def integer_boxes(draw: st.DrawFn) -> spaces.Box:
         lows.flat[0] = high  # so that bounds are not always uniform
     if dtype.startswith("i") and draw(st.booleans()):
         lows = -np.inf
-    box: spaces.Box = spaces.Box(lows, highs, shape, dtype)  # type: ignore[call-overload]
+    box: spaces.Box = make_box(lows, highs, shape, dtype)
     return box
 
 
@@ -80,7 +81,7 @@ leaves: st.SearchStrategy[Space[Any]] = arrays | texts
 keys = st.text("abc /äx", min_size=1, max_size=3)
 
 
-# Graphs in graphs have thousands of nodes, as Gymnasium draws them.
+# No graphs in graphs: Gymnasium would sample thousands of nodes.
 features: st.SearchStrategy[Space[Any]] = leaves | st.one_of(
     st.lists(leaves, min_size=1, max_size=2).map(spaces.Tuple),
     st.dictionaries(keys, leaves, min_size=1, max_size=2).map(spaces.Dict),
@@ -119,7 +120,7 @@ arbitrary: st.SearchStrategy[Any] = st.recursive(
 
 
 def same(one: Any, other: Any) -> bool:
-    """Equal in structure, shapes, dtypes and every element."""
+    """Whether two values are equal in structure, shapes, dtypes and every element."""
     if isinstance(one, np.ndarray):
         is_array = isinstance(other, np.ndarray) and one.shape == other.shape and one.dtype == other.dtype
         return is_array and np.array_equal(one, other)

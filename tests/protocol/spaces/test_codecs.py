@@ -1,4 +1,4 @@
-"""What an agent is told about a wrong value, and the values that are right though they do not look so."""
+"""Error messages for wrong values, and unusual values that are accepted."""
 
 import json
 import tracemalloc
@@ -12,6 +12,7 @@ from gymnasium.spaces import GraphInstance
 
 from gymserve.protocol.errors import InvalidRequest, InvalidValue
 from gymserve.protocol.spaces import codec, from_bytes, to_bytes
+from tests.protocol.spaces.strategies import make_box
 
 THREE = spaces.Box(-1, 1, (3,))
 TABLE = spaces.Box(-1, 1, (2, 2))
@@ -98,7 +99,7 @@ REFUSED: list[tuple[Space[Any], Any, str]] = [
 
 
 @pytest.mark.parametrize(("space", "data", "message"), REFUSED)
-def test_refusals_name_the_element_and_the_way_out(space: Space[Any], data: Any, message: str) -> None:
+def test_errors_name_the_element_and_what_is_allowed(space: Space[Any], data: Any, message: str) -> None:
     with pytest.raises(InvalidValue) as refusal:
         codec(space).from_json(data)
     assert str(refusal.value) == message
@@ -135,18 +136,18 @@ def test_the_name_of_the_value_can_be_chosen() -> None:
         (GRAPH, [bytes(4), b"\x00", None], "action has edges without edge_links, or the other way round"),
     ],
 )  # fmt: skip
-def test_packed_values_are_refused_in_the_same_words(space: Space[Any], data: Any, message: str) -> None:
+def test_packed_values_get_the_same_error_messages(space: Space[Any], data: Any, message: str) -> None:
     with pytest.raises(InvalidValue) as refusal:
         codec(space).unpack(data)
     assert str(refusal.value) == message
 
 
 @pytest.mark.parametrize("data", [1, 1.0, [1], [1.0]])
-def test_old_clients_may_write_integers_in_four_ways(data: Any) -> None:
+def test_integers_of_old_clients_have_four_forms(data: Any) -> None:
     assert codec(spaces.Discrete(2)).from_json(data) == 1
 
 
-def test_bounds_themselves_are_accepted_though_float32_rounds_them() -> None:
+def test_bounds_are_accepted_although_float32_rounds_them() -> None:
     own = codec(spaces.Box(float32([0.1, -2.0]), float32([0.1, 2.0])))
     for data in ([0.1, 2.0], [0.1, -2.0], [0.1, 2]):
         assert np.array_equal(own.from_json(data), float32(data))
@@ -155,7 +156,7 @@ def test_bounds_themselves_are_accepted_though_float32_rounds_them() -> None:
 @pytest.mark.parametrize("dtype", ["int64", "uint64"])
 def test_integers_of_64_bits_keep_every_digit(dtype: str) -> None:
     info = np.iinfo(dtype)
-    space = spaces.Box(np.full(2, info.min, dtype), np.full(2, info.max, dtype), dtype=dtype)  # type: ignore[call-overload]
+    space = make_box(np.full(2, info.min, dtype), np.full(2, info.max, dtype), dtype=dtype)
     own = codec(space)
     value = np.array([info.min, info.max], dtype)
     assert own.to_json(value) == [info.min, info.max]
@@ -165,7 +166,7 @@ def test_integers_of_64_bits_keep_every_digit(dtype: str) -> None:
             own.from_json([0, outside])
 
 
-def test_what_is_not_finite_becomes_null_or_a_large_number() -> None:
+def test_nan_becomes_null_and_infinity_a_large_number() -> None:
     for shape in ((4,), (2, 2), (4, 1, 1)):
         value = float32([NAN, INF, -INF, 0.5]).reshape(shape)
         data = codec(spaces.Box(-INF, INF, shape)).to_json(value)
@@ -173,18 +174,18 @@ def test_what_is_not_finite_becomes_null_or_a_large_number() -> None:
     assert codec(spaces.Box(-INF, INF, ())).to_json(np.float32(NAN)) is None
 
 
-def test_huge_finite_numbers_stay_though_their_sum_is_infinite() -> None:
+def test_huge_finite_numbers_are_kept_although_their_sum_is_infinite() -> None:
     assert codec(spaces.Box(-INF, INF, (2,), np.float64)).to_json(np.array([1.7e308, 1.7e308])) == [1.7e308, 1.7e308]
 
 
-def test_observations_outside_their_space_travel_unchecked() -> None:
+def test_observations_outside_their_space_are_not_refused() -> None:
     own = codec(THREE)
     value = float32([5, NAN, -INF])
     assert np.array_equal(own.unpack(own.pack(value), check=False), value, equal_nan=True)
     assert codec(spaces.Discrete(2)).unpack(9, check=False) == 9
 
 
-def test_unpacked_arrays_are_writable_and_packed_ones_do_not_follow_the_environment() -> None:
+def test_unpacked_arrays_are_writable_and_packed_values_are_copies() -> None:
     own = codec(THREE)
     buffer = np.zeros(3, np.float32)
     packed = own.pack(buffer)
@@ -195,7 +196,7 @@ def test_unpacked_arrays_are_writable_and_packed_ones_do_not_follow_the_environm
     assert packed == bytes(12)
 
 
-def test_environments_may_be_careless_with_dtypes_but_not_with_values() -> None:
+def test_environments_may_use_other_dtypes_if_values_are_exact() -> None:
     own = codec(BYTES)
     assert own.pack(np.array([1.0, 2.0])) == own.pack([1, 2]) == own.pack(np.array([1, 2])) == b"\x01\x02"
     for wrong, message in (
@@ -212,19 +213,19 @@ def test_environments_may_be_careless_with_dtypes_but_not_with_values() -> None:
 
 
 @pytest.mark.parametrize("value", [1, 1.0, np.int64(1), np.uint8(1), np.array(1), np.array([1]), np.float32(1)])
-def test_agents_may_give_any_integer_as_an_action(value: Any) -> None:
+def test_any_type_of_integer_is_accepted_as_an_action(value: Any) -> None:
     packed = codec(spaces.Discrete(2)).pack(value)
     assert packed == 1
     assert type(packed) is int
 
 
 @pytest.mark.parametrize("value", [0.5, "1", None, [0, 1], np.array([0, 1]), 10**30, object(), NAN])
-def test_other_values_are_no_integers(value: Any) -> None:
+def test_values_that_are_no_integers_are_refused(value: Any) -> None:
     with pytest.raises(InvalidValue, match="expected an integer from 0 to 1"):
         codec(spaces.Discrete(2)).pack(value)
 
 
-def test_environments_without_the_structure_of_their_space_are_told_so() -> None:
+def test_values_without_the_structure_of_their_space_are_refused() -> None:
     for space, value in (
         (LEFT, {"left": [0.0]}),
         (LEFT, 1),
@@ -240,7 +241,7 @@ def test_environments_without_the_structure_of_their_space_are_told_so() -> None
                 write(value, name="observation")
 
 
-def test_keys_that_are_no_strings_are_known_by_their_text() -> None:
+def test_keys_that_are_no_strings_are_converted_to_text() -> None:
     space = spaces.Dict([(1, spaces.Discrete(2)), ("b", spaces.Discrete(3))])
     own = codec(space)
     assert own.to_json({1: 1, "b": 2}) == own.pack({1: 1, "b": 2}) == {"1": 1, "b": 2}
@@ -269,9 +270,9 @@ def test_graphs_may_have_nodes_only() -> None:
         codec(spaces.Graph(THREE, None)).from_json({"nodes": [], "edges": [], "edge_links": []})
 
 
-def test_foreign_byte_orders_and_long_doubles_travel_as_everyone_reads_them() -> None:
+def test_other_byte_orders_and_long_doubles_are_converted_on_the_wire() -> None:
     for dtype, wire in ((">f4", "<f4"), ("longdouble", "<f8"), (">i2", "<i2")):
-        space = spaces.Box(-9, 9, (2,), dtype)  # type: ignore[call-overload]
+        space = make_box(-9, 9, (2,), dtype)
         own, value = codec(space), np.array([1, -2], dtype)
         assert own.pack(value) == value.astype(wire).tobytes()
         for back in (own.unpack(own.pack(value)), own.from_json(own.to_json(value))):
@@ -279,7 +280,7 @@ def test_foreign_byte_orders_and_long_doubles_travel_as_everyone_reads_them() ->
             assert np.array_equal(back, value)
 
 
-def test_large_input_of_the_wrong_shape_is_refused_in_little_memory() -> None:
+def test_large_input_of_the_wrong_shape_is_refused_with_little_memory() -> None:
     huge = [0.0] * 1_000_000
     tracemalloc.start()
     for space in (THREE, TABLE, spaces.Discrete(2), LEFT, spaces.Tuple([THREE]), spaces.MultiBinary(3)):

@@ -1,4 +1,4 @@
-"""Descriptions keep the types that typed clients of the old server decode, and lose nothing."""
+"""Descriptions keep the types that typed clients of the old server decode, and describe spaces completely."""
 
 import json
 from typing import Any
@@ -10,12 +10,12 @@ from hypothesis import given, settings
 
 from gymserve.protocol.errors import InvalidRequest, InvalidValue
 from gymserve.protocol.spaces import describe, from_description, member
-from tests.protocol.spaces.strategies import nested
+from tests.protocol.spaces.strategies import make_box, nested
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-def test_old_clients_find_what_they_know() -> None:
+def test_descriptions_have_the_keys_of_the_old_server() -> None:
     assert describe(spaces.Discrete(2)) == {"name": "Discrete", "n": 2}
     assert describe(spaces.Discrete(3, start=-1)) == {"name": "Discrete", "n": 3, "start": -1}
     box = spaces.Box(np.array([[-1, -np.inf]], np.float32), np.array([[np.inf, 0.5]], np.float32))
@@ -54,10 +54,10 @@ def test_keys_that_typed_clients_decode_keep_their_types(space: Space[Any]) -> N
 @pytest.mark.parametrize("dtype", ["int8", "int64", "uint8", "uint64", "float16", "float32", "float64"])
 def test_extreme_and_infinite_bounds_survive(dtype: str) -> None:
     info: Any = np.finfo(dtype) if dtype.startswith("f") else np.iinfo(dtype)
-    spaces_ = [spaces.Box(np.full(2, info.min, dtype), np.full(2, info.max, dtype), dtype=dtype)]  # type: ignore[call-overload]
+    spaces_ = [make_box(np.full(2, info.min, dtype), np.full(2, info.max, dtype), dtype=dtype)]
     if not dtype.startswith("u"):
-        spaces_.append(spaces.Box(-np.inf, np.inf, (2,), dtype))  # type: ignore[call-overload]
-        spaces_.append(spaces.Box(np.array([-np.inf, 0]), np.array([1, 1]), dtype=dtype))  # type: ignore[call-overload]
+        spaces_.append(make_box(-np.inf, np.inf, (2,), dtype))
+        spaces_.append(make_box(np.array([-np.inf, 0]), np.array([1, 1]), dtype=dtype))
     for space in spaces_:
         back: Any = from_description(json.loads(json.dumps(describe(space), allow_nan=False)))
         assert back == space
@@ -98,7 +98,7 @@ def test_member_compares_the_given_keys_only() -> None:
         ({"name": "Tuple", "spaces": [{}]}, "one of the names"),
     ],
 )
-def test_what_describes_no_space_is_refused(info: Any, message: str | None) -> None:
+def test_malformed_descriptions_are_refused(info: Any, message: str | None) -> None:
     if message is None:
         assert from_description(info) == spaces.Dict()
         return
@@ -124,8 +124,8 @@ def test_unknown_spaces_cannot_be_described() -> None:
 )
 def test_equal_bounds_have_a_short_form(space: spaces.Box, short: Any, long: Any) -> None:
     nested = spaces.Dict({"a": spaces.Tuple([space]), "b": spaces.Sequence(space)})
-    for held, inner in ((space, lambda d: d), (nested, lambda d: d["spaces"]["a"]["spaces"][0])):
-        for described, expected in ((describe(held, short=True), short), (describe(held), long)):
-            assert inner(described)["high"] == expected
-            assert from_description(described) == held
+    for outer, inner in ((space, lambda d: d), (nested, lambda d: d["spaces"]["a"]["spaces"][0])):
+        for description, expected in ((describe(outer, short=True), short), (describe(outer), long)):
+            assert inner(description)["high"] == expected
+            assert from_description(description) == outer
     assert describe(nested)["spaces"]["b"]["space"]["high"] == long

@@ -1,4 +1,4 @@
-"""Space classes of others are served by what they contain, or the part that cannot be is named."""
+"""Space classes that are not Gymnasium's are supported by their samples, or the unsupported part is named."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ from gymserve.protocol.spaces import codec, describe, from_description
 
 
 class MissionSpace(Space[str]):
-    """As MiniGrid's: a text that a function makes of placeholders."""
+    """Like MiniGrid's: a function makes the text from placeholders."""
 
     def __init__(self, mission_func: Callable[..., str], ordered_placeholders: list[list[str]]) -> None:
         self.mission_func, self.ordered_placeholders = mission_func, ordered_placeholders
@@ -29,7 +29,7 @@ class MissionSpace(Space[str]):
 
 
 class Simplex(Space[np.ndarray]):
-    """Shares of three that are 1 together."""
+    """Three numbers whose sum is 1."""
 
     def __init__(self) -> None:
         super().__init__((3,), np.float32)
@@ -52,7 +52,7 @@ class Moods(Space[Any]):
 MISSION = MissionSpace(lambda colour: f"get the {colour} ball", [["red", "blue"]])
 
 
-def test_a_space_of_strings_is_served_as_text() -> None:
+def test_a_space_of_strings_is_described_as_text() -> None:
     mission = codec(MISSION)
     assert mission.pack("get the red ball") == mission.to_json("get the red ball") == "get the red ball"
     assert mission.from_json("get the blue ball") == mission.unpack("get the blue ball") == "get the blue ball"
@@ -64,7 +64,7 @@ def test_a_space_of_strings_is_served_as_text() -> None:
     assert isinstance(described, spaces.Text) and "get the red ball" in described
 
 
-def test_a_space_of_arrays_is_served_as_a_box_without_bounds() -> None:
+def test_a_space_of_arrays_is_described_as_a_box_without_bounds() -> None:
     shares = codec(Simplex())
     value = np.array([0.5, 0.25, 0.25], np.float32)
     assert np.array_equal(shares.unpack(shares.pack(value)), value)
@@ -76,7 +76,7 @@ def test_a_space_of_arrays_is_served_as_a_box_without_bounds() -> None:
     assert from_description(describe(Simplex())) == spaces.Box(-np.inf, np.inf, (3,), np.float32)
 
 
-def test_its_own_generator_is_not_touched() -> None:
+def test_the_spaces_own_generator_is_unchanged() -> None:
     one, other = (MissionSpace(MISSION.mission_func, [["red", "blue", "green"]]) for _ in range(2))
     one.seed(5)
     other.seed(5)
@@ -95,7 +95,7 @@ def test_its_own_generator_is_not_touched() -> None:
         (spaces.Sequence(Moods()), "spaces of class Moods"),
     ],
 )
-def test_what_cannot_be_served_is_named_with_its_place(space: Space[Any], part: str) -> None:
+def test_an_unsupported_part_is_named_with_its_position(space: Space[Any], part: str) -> None:
     with pytest.raises(InvalidRequest, match=part):
         codec(space)
     with pytest.raises(InvalidRequest, match=part):
@@ -103,7 +103,7 @@ def test_what_cannot_be_served_is_named_with_its_place(space: Space[Any], part: 
 
 
 class Grid(gymnasium.Env[Any, int]):
-    """Observes as MiniGrid's environments do."""
+    """Has observations like MiniGrid's environments."""
 
     action_space = spaces.Discrete(7)
     observation_space = spaces.Dict({"image": spaces.Box(0, 255, (7, 7, 3), np.uint8), "mission": MISSION})
@@ -113,7 +113,7 @@ class Grid(gymnasium.Env[Any, int]):
         return {"image": np.zeros((7, 7, 3), np.uint8), "mission": "get the red ball"}, {}
 
 
-def test_observations_of_copies_are_served_as_well() -> None:
+def test_observations_of_vector_environments_are_supported() -> None:
     env = SyncVectorEnv([Grid, Grid])
     observations = codec(env.observation_space)
     seen, _ = env.reset(seed=1)

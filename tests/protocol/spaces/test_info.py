@@ -80,14 +80,14 @@ Point = namedtuple("Point", "x y")
         (None, None),
     ],
 )  # fmt: skip
-def test_values_become_plain(value: Any, plain: Any) -> None:
+def test_values_become_plain_json(value: Any, plain: Any) -> None:
     result = jsonable(value)
     assert result == plain
     assert type(result) is type(plain)
 
 
-def test_texts_of_objects_carry_no_memory_addresses() -> None:
-    for thing in (Opaque(), test_values_become_plain, Opaque, lambda: 0):
+def test_texts_of_objects_have_no_memory_addresses() -> None:
+    for thing in (Opaque(), test_values_become_plain_json, Opaque, lambda: 0):
         assert "0x" not in jsonable({"a": thing})["a"]
         assert "Opaque" in jsonable([Opaque()])[0]
 
@@ -97,7 +97,7 @@ def test_long_texts_of_unknown_objects_are_cut() -> None:
     assert len(jsonable(Exception("x" * 5000))) == 1000
 
 
-def test_depth_and_circles_end() -> None:
+def test_deep_and_circular_values_are_cut() -> None:
     deep: Any = 1
     for _ in range(100_000):
         deep = [deep]

@@ -1,4 +1,4 @@
-"""Whatever a space can hold comes back as it was, through JSON, msgpack and description alike."""
+"""All values and spaces survive a round trip through JSON, msgpack and descriptions."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ from gymserve.protocol.errors import InvalidValue
 from gymserve.protocol.spaces import codec, describe, from_bytes, from_description, jsonable, to_bytes
 from tests.protocol.spaces.strategies import arbitrary, arrays, nested, same
 
-# Gymnasium warns where it samples int64 bounds, and where it looks into numbers that stand for arrays.
+# Gymnasium warns when it samples int64 bounds, and when `contains` gets numbers instead of arrays.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 PHASES = [Phase.explicit, Phase.generate, Phase.shrink]
@@ -30,7 +30,7 @@ KEYS = ["n", "shape", "low", "high", "dtype", "nvec", "start", "spaces", "space"
 
 
 def sampled(space: Space[Any], seed: int) -> Any:
-    """A member of `space`; of some combinations Gymnasium can draw none, or does not know its own."""
+    """Samples `space`. Gymnasium cannot sample some combinations, or does not recognise its own samples."""
     space.seed(seed)
     try:
         value = space.sample()
@@ -75,7 +75,7 @@ def test_spaces_survive_their_description(space: Space[Any]) -> None:
 
 @given(arrays | st.lists(arrays, min_size=1, max_size=2).map(spaces.Tuple) | nested, seeds)
 @many
-def test_batches_of_vector_environments_are_values_too(space: Space[Any], seed: int) -> None:
+def test_batches_of_vector_environments_survive(space: Space[Any], seed: int) -> None:
     try:
         batch = batch_space(space, 3)
     except (TypeError, ValueError, AttributeError):
@@ -118,7 +118,7 @@ def test_one_element_changed_is_a_member_or_refused(space: Space[Any], seed: int
 
 
 def _changed(data: Any, draw: st.DataObject) -> Any:
-    """`data` with one of its elements, at any depth, something else."""
+    """Replaces one element of `data`, at any depth, by another value."""
     if draw.draw(st.integers(0, 4)) == 0:
         return draw.draw(arbitrary)
     if isinstance(data, list) and data:
