@@ -19,19 +19,23 @@ class NoParams(Struct):
     seq: Seq | None = None
 
 
-class Step(Struct):
+class StepCall(Struct):
+    """Acts once."""
+
     action: Any
     seq: Seq | None = None
 
 
-class Reset(Struct):
+class ResetCall(Struct):
+    """Starts an episode."""
+
     seed: Seeds | None = None
     options: dict[str, Any] | None = None
     seq: Seq | None = None
 
 
-TextCall = NoParams | Step | Reset
-TEXT_CALLS: dict[str, type[TextCall]] = {"reset": Reset, "step": Step, "render": NoParams, "close": NoParams}
+TextCall = NoParams | StepCall | ResetCall
+TEXT_CALLS: dict[str, type[TextCall]] = {"reset": ResetCall, "step": StepCall, "render": NoParams, "close": NoParams}
 """Operation → the struct of a text message's other fields."""
 
 

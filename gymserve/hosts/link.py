@@ -15,7 +15,7 @@ CHUNK = 1 << 16  # bytes received at once
 Answer = TypeVar("Answer")
 
 
-class Request(msgspec.Struct, Generic[Answer], frozen=True, array_like=True):
+class LinkRequest(msgspec.Struct, Generic[Answer], frozen=True, array_like=True):
     """A message that is answered with an `Answer` or a `Failure`."""
 
     @property
@@ -54,7 +54,7 @@ def decoder(kind: Any) -> Any:
 
 
 @cache
-def reply_decoder(kind: type[Request[Any]]) -> Any:
+def reply_decoder(kind: type[LinkRequest[Any]]) -> Any:
     """Returns a function that decodes the replies to a kind of request."""
     (answer,) = get_args(kind.__orig_bases__[0])  # type: ignore[attr-defined]  # typeshed does not know this attribute
     return decoder(Reply[answer])  # type: ignore[valid-type]  # the type is known at run time only
@@ -133,7 +133,7 @@ class Connection:
         limit = struct.pack("ll", int(timeout), int(timeout % 1 * 1e6))
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
 
-    def call(self, request: Request[Answer]) -> Answer:
+    def call(self, request: LinkRequest[Answer]) -> Answer:
         """Sends a request and returns its answer.
 
         Raises:
@@ -143,7 +143,7 @@ class Connection:
         self.send(request)
         return self.answer(request)
 
-    def send(self, request: Request[Any]) -> None:
+    def send(self, request: LinkRequest[Any]) -> None:
         """Sends a request; `answer` must be called next.
 
         Raises:
@@ -154,7 +154,7 @@ class Connection:
         except OSError as error:
             raise LinkClosed from error
 
-    def answer(self, request: Request[Answer]) -> Answer:
+    def answer(self, request: LinkRequest[Answer]) -> Answer:
         """Receives the answer to a request that was sent; raises as `call` does."""
         received = self._receive(4)
         wanted = 4 + _LENGTH.unpack_from(received)[0]

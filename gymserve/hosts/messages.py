@@ -7,10 +7,10 @@ from typing import Any, Generic
 
 import msgspec
 
-from gymserve.hosts.link import Answer, Request, decoder
+from gymserve.hosts.link import Answer, LinkRequest, decoder
 
 
-class InstanceCall(Request[Answer], Generic[Answer], frozen=True, array_like=True):
+class InstanceCall(LinkRequest[Answer], Generic[Answer], frozen=True, array_like=True):
     """A request to the host of an instance."""
 
     token: str
@@ -95,7 +95,7 @@ class AttachStream(InstanceCall[None], frozen=True, array_like=True, tag="attach
     early: bytes
 
 
-class DescribeSpaces(Request[dict[str, Any]], frozen=True, array_like=True, tag="spaces"):
+class DescribeSpaces(LinkRequest[dict[str, Any]], frozen=True, array_like=True, tag="spaces"):
     """Answers `Catalogue.spaces` without an instance."""
 
     env_id: str
@@ -146,7 +146,7 @@ class Loss(msgspec.Struct, frozen=True, array_like=True):
     ended_by_us: bool
 
 
-class Status(msgspec.Struct, frozen=True):
+class SupervisorStatus(msgspec.Struct, frozen=True):
     """Numbers for `/health` and `/metrics`.
 
     Attributes:
@@ -161,7 +161,7 @@ class Status(msgspec.Struct, frozen=True):
     uptime_seconds: float
 
 
-class PlaceInstance(Request[Placement], frozen=True, array_like=True, tag="place"):
+class PlaceInstance(LinkRequest[Placement], frozen=True, array_like=True, tag="place"):
     """Chooses the host of a new instance.
 
     Attributes:
@@ -180,49 +180,49 @@ class PlaceInstance(Request[Placement], frozen=True, array_like=True, tag="place
     alone: bool
 
 
-class ReleaseInstance(Request[None], frozen=True, array_like=True, tag="release"):
+class ReleaseInstance(LinkRequest[None], frozen=True, array_like=True, tag="release"):
     """Frees the place of an instance that could not be created."""
 
     token: str
 
 
-class EnsureHost(Request[HostAddress], frozen=True, array_like=True, tag="ensure"):
+class EnsureHost(LinkRequest[HostAddress], frozen=True, array_like=True, tag="ensure"):
     """Starts a slot's host if it does not run; answers its address."""
 
     slot: str
 
 
-class ExplainLoss(Request[Loss], frozen=True, array_like=True, tag="death"):
+class ExplainLoss(LinkRequest[Loss], frozen=True, array_like=True, tag="death"):
     """Answers why the slot's last host ended, and whether that was during a call of the instance."""
 
     slot: str
     token: str
 
 
-class AdmitStream(Request[None], frozen=True, array_like=True, tag="admit_stream"):
+class AdmitStream(LinkRequest[None], frozen=True, array_like=True, tag="admit_stream"):
     """Counts a stream that is about to be opened, or refuses it because of a limit."""
 
     slot: str
     account: int
 
 
-class AdmitStorage(Request[None], frozen=True, array_like=True, tag="admit_storage"):
+class AdmitStorage(LinkRequest[None], frozen=True, array_like=True, tag="admit_storage"):
     """Refuses an account that has used up its storage quota."""
 
     account: int
 
 
-class AddCounts(Request[None], frozen=True, array_like=True, tag="count"):
+class AddCounts(LinkRequest[None], frozen=True, array_like=True, tag="count"):
     """Adds to the counters."""
 
     increments: dict[str, float]
 
 
-class GetStatus(Request[Status], frozen=True, array_like=True, tag="status"):
+class GetStatus(LinkRequest[SupervisorStatus], frozen=True, array_like=True, tag="status"):
     """Answers the supervisor's status."""
 
 
-class Stop(Request[None], frozen=True, array_like=True, tag="stop"):
+class Stop(LinkRequest[None], frozen=True, array_like=True, tag="stop"):
     """Drains the hosts and ends the supervisor."""
 
 

@@ -14,7 +14,7 @@ from gymserve.hosts import folders
 from gymserve.hosts.child_processes import ChildProcesses
 from gymserve.hosts.host.channel import Channel
 from gymserve.hosts.host.loop import Loop
-from gymserve.hosts.host.report import Report
+from gymserve.hosts.host.report import UsageReport
 from gymserve.hosts.host.stream import Stream
 from gymserve.hosts.host.workers import Listener
 from gymserve.hosts.instance import answers, blame, questions, rendering, revival, twin
@@ -62,7 +62,7 @@ class Host:
         self.instances: dict[str, Instance] = {}
         self.streams: dict[str, set[Stream]] = {}
         self._next_sweep = self.loop.now + SWEEP_SECONDS
-        self._report = Report()
+        self._report = UsageReport()
         self._reported_at = self.loop.now
         self.rate_limits = RateLimits(settings)
         self._directory = os.getcwd()

@@ -10,7 +10,7 @@ from gymserve.hosts.messages import ReportUse
 PARTS = ("environment_seconds", "journal_seconds", "step_seconds")
 
 
-class Report:
+class UsageReport:
     """Collects increments of counters by name. Those of an environment are named `name:environment`."""
 
     def __init__(self) -> None:

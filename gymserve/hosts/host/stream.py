@@ -139,9 +139,9 @@ class Stream(Channel):
     def _carry_out_text(self, operation: str, call: calls.TextCall) -> dict[str, Any]:
         host = self.host
         instance = host.instances.get(self.token) or host.load(self.token)
-        if isinstance(call, calls.Step):
+        if isinstance(call, calls.StepCall):
             return answers.plain(host.step_json(instance, call.action, call.seq), instance)
-        if isinstance(call, calls.Reset):
+        if isinstance(call, calls.ResetCall):
             return answers.plain(host.reset(instance, call.seed, call.options, call.seq), instance)
         if operation == "render":
             raise errors.InvalidRequest("a picture comes in a binary message, or from GET …/render")

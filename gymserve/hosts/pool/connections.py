@@ -19,7 +19,7 @@ from gymserve.hosts.messages import (
     InstanceCall,
     ReleaseInstance,
 )
-from gymserve.hosts.pool.supervision import Supervision
+from gymserve.hosts.pool.supervisor_connection import SupervisorConnection
 from gymserve.protocol import errors
 from gymserve.settings import Settings
 
@@ -38,7 +38,7 @@ class Pool:
         self.settings = dataclasses.replace(settings, DATA=str(self.data))
         self.instances = self.data / "instances"
         self._patience = settings.STEP_SECONDS + settings.REVIVE_SECONDS + 10
-        self.supervisor = Supervision(self.settings, self._patience)
+        self.supervisor = SupervisorConnection(self.settings, self._patience)
         self._idle: dict[str, list[Connection]] = {}
 
     def call(self, request: InstanceCall[Answer]) -> Answer:

@@ -15,7 +15,7 @@ from gymserve.protocol import errors
 from gymserve.protocol.recipe import Recipe, Wrapper
 
 
-class Making(TypedDict, total=False):
+class EnvironmentOptions(TypedDict, total=False):
     """How an instance's environment is made; the fields are those of `Recipe`."""
 
     seed: int | None
@@ -27,7 +27,7 @@ class Making(TypedDict, total=False):
     wrappers: Sequence[Wrapper]
 
 
-class Grading(TypedDict, total=False):
+class GradingOptions(TypedDict, total=False):
     """The options of a graded instance.
 
     Attributes:
@@ -42,11 +42,11 @@ class Grading(TypedDict, total=False):
     clip_actions: bool
 
 
-class Options(Making, Grading, total=False):
+class InstanceOptions(EnvironmentOptions, GradingOptions, total=False):
     """All options of a new instance besides its environment."""
 
 
-def plain_recipe(env_id: str, environment: str, making: Making, *, most_envs: int) -> Recipe:
+def plain_recipe(env_id: str, environment: str, making: EnvironmentOptions, *, most_envs: int) -> Recipe:
     """Returns the recipe of a plain instance.
 
     Args:
@@ -73,7 +73,7 @@ def plain_recipe(env_id: str, environment: str, making: Making, *, most_envs: in
     )
 
 
-def graded_recipe(recipe: Recipe, grading: Grading) -> Recipe:
+def graded_recipe(recipe: Recipe, grading: GradingOptions) -> Recipe:
     """Returns the recipe with trials.
 
     Raises:

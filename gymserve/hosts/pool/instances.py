@@ -43,7 +43,7 @@ class Instances:
         idempotency_key: str | None = None,
         account: int = 0,
         alone: bool = False,
-        **options: Unpack[creation.Options],
+        **options: Unpack[creation.InstanceOptions],
     ) -> str:
         """Creates an instance and returns its token; a repeated `idempotency_key` of an account returns the same token.
 

@@ -293,9 +293,9 @@ class Supervisor:
             return messages.Loss(culprit=False, reason="its host ended", ended_by_us=False)
         return messages.Loss(death.instance == number(token), death.reason, death.ended_by_us)
 
-    def status(self) -> messages.Status:
+    def status(self) -> messages.SupervisorStatus:
         """The numbers for `/health` and `/metrics`."""
-        return messages.Status(
+        return messages.SupervisorStatus(
             hosts={slot: host.pid for slot, host in self.hosts.items()},
             instances=self.slots.instances,
             streams=self.quotas.streams,

@@ -6,7 +6,6 @@ from msgspec import Meta, Struct
 
 from gymserve.environments.wrappers import ALLOWED, MOST
 from gymserve.hosts import calls
-from gymserve.hosts.calls import Reset as Reset
 from gymserve.protocol import recipe
 from gymserve.protocol.params import Seed
 from gymserve.web.challenges.schemas import Entrant
@@ -87,7 +86,11 @@ class Observation(Struct):
     info: dict[str, Any]
 
 
-class StepRequest(calls.Step, kw_only=True):
+class ResetRequest(calls.ResetCall):
+    pass
+
+
+class StepRequest(calls.StepCall, kw_only=True):
     action: Annotated[Any, Meta(description="in the action space; null, an empty string and [] count as missing")]
     render: Annotated[bool, Meta(description="accepted and ignored: servers have no screen")] = False
 

@@ -77,10 +77,10 @@ def describe(instance_id: str) -> Response:
 
 @blueprint.post("/envs/<instance_id>/reset/")
 @large
-@documented(schemas.Observation, body=schemas.Reset, body_needed=False, errors=IN_INSTANCE)
+@documented(schemas.Observation, body=schemas.ResetRequest, body_needed=False, errors=IN_INSTANCE)
 def reset(instance_id: str) -> Response:
     """Start an episode."""
-    params = parse(schemas.Reset, needed=False)
+    params = parse(schemas.ResetRequest, needed=False)
     return json_answer(backend().instances.reset(instance_id, seed=params.seed, options=params.options, seq=params.seq))
 
 

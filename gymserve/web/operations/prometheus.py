@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from gymserve.hosts.messages import Status
+from gymserve.hosts.messages import SupervisorStatus
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 GAUGES = {"instances": "Instances.", "streams": "Open streams.", "uptime_seconds": "Seconds since the start."}
@@ -17,7 +17,7 @@ QUEUES = {
 PARTS = {"environment": "environment_seconds", "journal": "journal_seconds", "total": "step_seconds"}
 
 
-def text(status: Status, waiting: dict[str, int], queues: dict[str, int]) -> bytes:
+def text(status: SupervisorStatus, waiting: dict[str, int], queues: dict[str, int]) -> bytes:
     """Return the metrics as text.
 
     Args:
@@ -31,7 +31,7 @@ def text(status: Status, waiting: dict[str, int], queues: dict[str, int]) -> byt
 
 
 class _Collector:
-    def __init__(self, status: Status, waiting: dict[str, int], queues: dict[str, int]) -> None:
+    def __init__(self, status: SupervisorStatus, waiting: dict[str, int], queues: dict[str, int]) -> None:
         self.status, self.waiting, self.queues = status, waiting, queues
         self.counters: dict[str, dict[str, float]] = {}
         for key, value in status.counters.items():

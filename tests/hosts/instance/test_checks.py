@@ -57,7 +57,7 @@ def test_a_malformed_allowance_is_refused(seconds: Any) -> None:
 
 def test_a_seq_fits_into_32_bits() -> None:
     for seq in (None, 0, MAX_SEQ):
-        assert params.parse({"action": 0, "seq": seq}, calls.Step).seq == seq
+        assert params.parse({"action": 0, "seq": seq}, calls.StepCall).seq == seq
     for wrong in (-1, MAX_SEQ + 1, True, 1.5, "1"):
         with pytest.raises(InvalidRequest, match="seq must be"):
-            params.parse({"action": 0, "seq": wrong}, calls.Step)
+            params.parse({"action": 0, "seq": wrong}, calls.StepCall)

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 from gymserve.hosts import child_processes
-from gymserve.hosts.link import Answer, Connection, LinkClosed, LinkTimeout, Request
+from gymserve.hosts.link import Answer, Connection, LinkClosed, LinkRequest, LinkTimeout
 from gymserve.hosts.messages import GetStatus, Stop
 from gymserve.protocol import errors
 from gymserve.settings import Settings
@@ -16,7 +16,7 @@ from gymserve.system.locks import locked
 READY_SECONDS = 2.0  # within this time the supervisor of a ready server answers
 
 
-class Supervision:
+class SupervisorConnection:
     """The connection to the supervisor, shared by all threads of this process.
 
     Args:
@@ -36,7 +36,7 @@ class Supervision:
         self._owns = False  # whether `stop` stops the supervisor
         self._asking = threading.Lock()
 
-    def ask(self, request: Request[Answer]) -> Answer:
+    def ask(self, request: LinkRequest[Answer]) -> Answer:
         """Sends a request to the supervisor; starts it or connects again if necessary.
 
         Raises:
