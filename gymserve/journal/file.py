@@ -80,7 +80,7 @@ class Journal:
         for record, end, check in scan(path.read_bytes(), path.name):  # noqa: B007 - the last values are used below
             records.append(record)
         if not records:
-            raise ValueError(f"{path.name} holds no whole record")
+            raise ValueError(f"{path.name} has no complete record")
         os.truncate(path, end)
         return cls(path, end=end, check=check, limit=limit), records
 

@@ -84,11 +84,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
             # The first journals have only `env_id`.
             recipe = msgspec.convert({"environment": data.get("env_id"), **data}, cls)
         except (msgspec.ValidationError, AttributeError) as error:
-            raise ValueError(f"this is no recipe: {error}") from error
+            raise ValueError(f"this is not a recipe: {error}") from error
         if recipe.is_graded and recipe.is_vector:
-            raise ValueError(
-                f"this is no recipe: trials are of a plain environment, not of a vector of {recipe.num_envs}"
-            )
+            raise ValueError(f"this is not a recipe: trials need a plain instance, not a vector of {recipe.num_envs}")
         return recipe
 
     def to_dict(self) -> dict[str, Any]:

@@ -143,9 +143,9 @@ def decode_extension(code: int, data: memoryview) -> Any:
         raise InvalidRequest(f"unknown msgpack extension {code}")
     dtype, shape, raw = _read_array(data)
     if not _DTYPE.fullmatch(dtype):
-        raise InvalidRequest(f"{dtype!r:.50} is no type of an array's elements")
+        raise InvalidRequest(f"{dtype!r:.50} is not a type of array elements")
     if math.prod(shape) * np.dtype(dtype).itemsize != len(raw):
-        raise InvalidRequest(f"an array of {dtype} and shape {shape} has not {len(raw)} bytes")
+        raise InvalidRequest(f"an array of {dtype} and shape {shape} cannot have {len(raw)} bytes")
     return np.ndarray(shape, dtype, raw)
 
 

@@ -35,7 +35,7 @@ GRADED = CART.replace(trials=(Trial(1, None, {"b": 2}), Trial(3, {"size": 4}, {"
     "changes", [{"num_envs": 10**7}, {"num_envs": 0}, {"num_envs": 2}, {"trials": GRADED.trials * 10_000}], ids=str
 )
 def test_sizes_out_of_range_are_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="this is no recipe"):
+    with pytest.raises(ValueError, match="this is not a recipe"):
         Recipe.from_dict(GRADED.replace(**changes).to_dict())
 
 
@@ -64,7 +64,7 @@ def test_recipes_of_other_versions_are_read() -> None:
     "data", [None, [], {}, {"env_id": 3}, {"env_id": "x", "num_envs": "2"}, {"env_id": "x", "trials": [{}]}]
 )
 def test_malformed_recipes_are_refused(data: Any) -> None:
-    with pytest.raises(ValueError, match="no recipe"):
+    with pytest.raises(ValueError, match="not a recipe"):
         Recipe.from_dict(data)
 
 

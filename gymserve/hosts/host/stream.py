@@ -144,7 +144,7 @@ class Stream(Channel):
         if isinstance(call, calls.ResetCall):
             return answers.plain(host.reset(instance, call.seed, call.options, call.seq), instance)
         if operation == "render":
-            raise errors.InvalidRequest("a picture comes in a binary message, or from GET …/render")
+            raise errors.InvalidRequest("pictures need a binary message, or GET …/render")
         self.leaving = True
         host.close(instance, "closed by its agent")
         return {}

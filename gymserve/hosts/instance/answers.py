@@ -87,7 +87,7 @@ def _mask(mask: Any, num_envs: int) -> np.ndarray:
     if array.shape != (num_envs,) or not all(one in (0, 1) for one in array.tolist()):
         raise errors.InvalidRequest(f"reset_mask must be {num_envs} booleans")
     if not array.any():
-        raise errors.InvalidRequest("reset_mask must be true for one copy at least")
+        raise errors.InvalidRequest("reset_mask must be true for at least one copy")
     return array.astype(bool)
 
 

@@ -45,7 +45,7 @@ class LastCall:
         """
         if self.time_step is not None and self.call == call:
             if call >= 0 and not self._is_same(request):
-                raise errors.KeyReused(f"seq {call} was answered already, for another request")
+                raise errors.KeyReused(f"seq {call} was used before, for another request")
             return self.time_step
         if call >= 0 and self.seq is not None and call != self.seq + 1:
             raise errors.OutOfSequence(f"seq {call} is out of order: expected {self.seq + 1}")

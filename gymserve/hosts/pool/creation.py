@@ -80,7 +80,9 @@ def graded_recipe(recipe: Recipe, grading: GradingOptions) -> Recipe:
         InvalidRequest: the trials are malformed, or the recipe is that of a vector instance.
     """
     if recipe.is_vector:
-        raise errors.InvalidRequest("a graded instance is no vector: num_envs must be 1, without autoreset_mode")
+        raise errors.InvalidRequest(
+            "a graded instance cannot be a vector instance: num_envs must be 1, without autoreset_mode"
+        )
     return recipe.replace(
         trials=parse_trials(grading.get("trials")),
         allowance=parse_allowance(grading.get("allowance") or {}),

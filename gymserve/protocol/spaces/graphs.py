@@ -34,7 +34,7 @@ def unstacked(batch: Any, value: Any) -> Any:
     try:
         return list(iterate(batch, value))
     except Exception as error:  # the type of the error depends on the value
-        raise Misfit(f"is {shown(value)}, which is no batch of elements: {error}") from None
+        raise Misfit(f"is {shown(value)}, which is not a batch of elements: {error}") from None
 
 
 class _Items(Codec):

@@ -185,7 +185,7 @@ def test_a_mask_that_resets_no_copy_is_refused(folder: Path) -> None:
     with pytest.raises(Conflict, match="reset all copies"):
         check_options(instance, None, {"reset_mask": [True, False]})
     instance.reset(1, None, 0)
-    with pytest.raises(InvalidRequest, match="true for one copy at least"):
+    with pytest.raises(InvalidRequest, match="true for at least one copy"):
         check_options(instance, None, {"reset_mask": [False, False]})
     options = check_options(instance, None, {"reset_mask": [True, False]})
     assert options is not None and options["reset_mask"].tolist() == [True, False]
