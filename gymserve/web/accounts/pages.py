@@ -168,7 +168,7 @@ def change_password() -> ResponseReturnValue:
     try:
         old, new = request.form.get("old", ""), request.form.get("new", "")
         backend().accounts.entrance.log_in(account.email, old, address=by.address, request_id=by.request_id)
-        changed = backend().accounts.directory.change(account.id, password=new, by=by)
+        account = backend().accounts.directory.change(account.id, password=new, by=by)
     except GymserveError as error:
         return _account_page(account, message=str(error)), wire.status(error)
-    return _log_in(changed)
+    return _log_in(account)

@@ -59,9 +59,9 @@ def token() -> Response:
     account = backend().accounts.entrance.log_in(
         params.username, params.password, address=by.address, request_id=by.request_id
     )
-    issued = backend().accounts.logins.issue(account.id, account.email, account.generation)
+    access_token = backend().accounts.logins.issue(account.id, account.email, account.generation)
     return json_answer(
-        {"access_token": issued, "token_type": "bearer", "expires_in": int(backend().accounts.logins.seconds)}
+        {"access_token": access_token, "token_type": "bearer", "expires_in": int(backend().accounts.logins.seconds)}
     )
 
 

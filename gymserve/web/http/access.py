@@ -193,7 +193,7 @@ def register(app: Flask, guard: Guard) -> None:
         if request.endpoint is None or request.method == PREFLIGHT:
             return
         text.check(request.path)
-        view, needed = app.view_functions[request.endpoint], role_for(app, request.endpoint)
+        view, role = app.view_functions[request.endpoint], role_for(app, request.endpoint)
         if request.method not in ("GET", "HEAD") or request.headers.get("Upgrade"):
             guard.check_origin(request.headers.get("Origin"), request.host)
         elif getattr(view, "__changes_state__", False):
@@ -201,7 +201,7 @@ def register(app: Flask, guard: Guard) -> None:
         try:
             g.identity = who = _identity_by_ticket(app, guard) or guard.identify(request.headers.get("Authorization"))
         except errors.Unauthenticated:
-            if needed != PUBLIC:
+            if role != PUBLIC:
                 guard.check_rate(None, request.remote_addr or "")
                 raise
             who = None
@@ -211,15 +211,15 @@ def register(app: Flask, guard: Guard) -> None:
             g.identity = who = _identity_by_body(guard, key) or who
         if request.endpoint != "static":
             guard.check_rate(who, request.remote_addr or "")
-        if needed == PUBLIC:
+        if role == PUBLIC:
             return
         token = (request.view_args or {}).get("instance_id")
         if token is not None:
             guard.check_instance(who, token)
         elif who is None:
             raise errors.Unauthenticated(CREDENTIALS_NEEDED)
-        elif not who.has_role(needed):
-            raise errors.Forbidden(f"this needs the role {needed}: you have the role {who.role}")
+        elif not who.has_role(role):
+            raise errors.Forbidden(f"this needs the role {role}: you have the role {who.role}")
         blueprint = app.blueprints.get(request.blueprint or "")
         if who is not None and isinstance(blueprint, Blueprint) and blueprint.scope is not None:
             check_scope(who, blueprint.scope)

@@ -40,13 +40,13 @@ def normalized(values: dict[str, Any]) -> dict[str, Any]:
     Drop "" and [], which openai/gym-http-api's server takes as missing, and `render`, which has no effect; turn the
     strings that old Lua clients send for booleans into booleans.
     """
-    kept = {name: value for name, value in values.items() if value != "" and value != [] and name != "render"}
+    result = {name: value for name, value in values.items() if value != "" and value != [] and name != "render"}
     for name in ("force", "resume", "video_callable"):
-        if isinstance(value := kept.get(name), str) and value.lower() in ("true", "false"):
-            kept[name] = value.lower() == "true"
-    if "token" in kept:
-        kept.setdefault("directory", "monitor")  # clients of osim-rl's grader send a key instead
-    return kept
+        if isinstance(value := result.get(name), str) and value.lower() in ("true", "false"):
+            result[name] = value.lower() == "true"
+    if "token" in result:
+        result.setdefault("directory", "monitor")  # clients of osim-rl's grader send a key instead
+    return result
 
 
 def step(body: bytes, content_type: str) -> StepRequest:

@@ -174,8 +174,8 @@ def test_the_link_is_printed_until_an_administrator_exists(start: Any) -> None:
         "--role",
         "admin",
     ]
-    made = subprocess.run(command, input=PASSWORD + "\n", text=True, capture_output=True, check=False)
-    assert made.returncode == 0 and made.stdout == "account 1 a, admin\n"
+    process = subprocess.run(command, input=PASSWORD + "\n", text=True, capture_output=True, check=False)
+    assert process.returncode == 0 and process.stdout == "account 1 a, admin\n"
     server.stop()
     server.start()
     assert server.get("/health").status == 200

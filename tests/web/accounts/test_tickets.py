@@ -8,8 +8,8 @@ from tests.support.servers import Answer
 
 @pytest.mark.guarantee("a page opens a stream")
 def test_a_page_opens_a_stream_with_a_ticket(secured: Secured) -> None:
-    made = secured.ask("participant", "POST", "/v1/envs/", {"env_id": "CartPole-v1"})
-    path = f"/v1/envs/{made.json['instance_id']}/stream"
+    instance = secured.ask("participant", "POST", "/v1/envs/", {"env_id": "CartPole-v1"})
+    path = f"/v1/envs/{instance.json['instance_id']}/stream"
     assert secured.ask("nobody", "GET", path).status == 401
 
     def open_stream(who: str) -> Answer:
@@ -25,7 +25,7 @@ def test_a_page_opens_a_stream_with_a_ticket(secured: Secured) -> None:
     again = secured.ask("nobody", "GET", urls[0])
     assert again.status == 401 and "ask for another" in again.json["message"]
     assert open_stream("other").status == 404  # not their instance
-    secured.ask("participant", "POST", f"/v1/envs/{made.json['instance_id']}/close/")
+    secured.ask("participant", "POST", f"/v1/envs/{instance.json['instance_id']}/close/")
 
 
 def test_tickets_are_for_streams_only(secured: Secured) -> None:

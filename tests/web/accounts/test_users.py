@@ -26,12 +26,12 @@ def test_the_documents_requests_as_printed(start: Any, mode: str) -> None:
     server = start(AUTH=mode, SIGN_UP=True, PRELOAD=False)
     accept = ("-H", "accept: application/json")
     json_type = ("-H", "Content-Type: application/json")
-    made = curl(
+    text = curl(
         server, "-X", "POST", f"{server.url}/users/", *accept, *json_type,
         "-d", '{\n  "email": "tju_rl.tju.edu.cn",\n  "password": "tju_rl"\n}',
     )  # fmt: skip
     for part in ('"email":"tju_rl.tju.edu.cn"', '"id":1', '"is_active":true', '"projects":[]'):
-        assert part in made
+        assert part in text
     token = server.request(
         "POST", "/token",
         b"grant_type=&username=tju_rl.tju.edu.cn&password=tju_rl&scope=&client_id=&client_secret=",
@@ -69,8 +69,8 @@ def test_sign_up_is_a_setting(secured: Secured) -> None:
     new = {"email": "new@example.org", "password": PASSWORD}
     assert secured.ask("nobody", "POST", "/users/", new).status == 401
     assert secured.ask("organiser", "POST", "/users/", new).status == 403
-    made = secured.ask("admin", "POST", "/users/", {**new, "role": "organiser"})
-    assert (made.status, made.json["role"]) == (200, "organiser")
+    answer = secured.ask("admin", "POST", "/users/", {**new, "role": "organiser"})
+    assert (answer.status, answer.json["role"]) == (200, "organiser")
 
 
 def test_lists_have_pages(secured: Secured) -> None:
@@ -92,10 +92,10 @@ def test_lists_have_pages(secured: Secured) -> None:
 
 def test_a_project_is_changed_and_deleted_by_its_owner(secured: Secured) -> None:
     own_id = secured.ids["participant"]
-    made = secured.ask("participant", "POST", f"/users/{own_id}/projects/", PROJECT).json
-    path = f"/users/{own_id}/projects/{made['id']}"
+    project = secured.ask("participant", "POST", f"/users/{own_id}/projects/", PROJECT).json
+    path = f"/users/{own_id}/projects/{project['id']}"
     assert secured.ask("other", "PATCH", path, {"title": "x"}).status == 404
-    assert secured.ask("participant", "PATCH", path, {"title": "x"}).json == {**made, "title": "x"}
+    assert secured.ask("participant", "PATCH", path, {"title": "x"}).json == {**project, "title": "x"}
     for wrong in (
         {"title": ""},
         {"title": 3},
@@ -108,7 +108,7 @@ def test_a_project_is_changed_and_deleted_by_its_owner(secured: Secured) -> None
     assert secured.ask("participant", "DELETE", path).status == 204
     assert secured.ask("participant", "GET", path).status == 404
     later = secured.ask("participant", "POST", f"/users/{own_id}/projects/", PROJECT).json
-    assert later["id"] > made["id"]
+    assert later["id"] > project["id"]
     assert secured.ask("admin", "GET", f"/users/{2**40}/projects/{2**70}").status == 404
 
 
@@ -169,15 +169,15 @@ def test_a_login_is_a_form(secured: Secured) -> None:
 @pytest.mark.guarantee("a key is revoked")
 def test_keys_are_shown_once_and_revoked_at_once(secured: Secured) -> None:
     own_id, server = secured.ids["other"], secured.server
-    made = secured.ask("other", "POST", f"/users/{own_id}/keys/", {"name": "laptop", "days": 30})
-    key = {"Authorization": f"Bearer {made.json['key']}"}
-    assert made.headers["Cache-Control"] == "no-store"
+    answer = secured.ask("other", "POST", f"/users/{own_id}/keys/", {"name": "laptop", "days": 30})
+    key = {"Authorization": f"Bearer {answer.json['key']}"}
+    assert answer.headers["Cache-Control"] == "no-store"
     listed = secured.ask("other", "GET", f"/users/{own_id}/keys/")
-    assert made.json["key"] not in listed.body.decode()
+    assert answer.json["key"] not in listed.body.decode()
     assert {"laptop", "test"} <= {row["name"] for row in listed.json}
     assert all(server.get("/users/me", **key).status == 200 for _ in range(8))  # all workers cache the key
-    assert secured.ask("participant", "DELETE", f"/users/{own_id}/keys/{made.json['id']}").status == 404
-    assert secured.ask("other", "DELETE", f"/users/{own_id}/keys/{made.json['id']}").status == 204
+    assert secured.ask("participant", "DELETE", f"/users/{own_id}/keys/{answer.json['id']}").status == 404
+    assert secured.ask("other", "DELETE", f"/users/{own_id}/keys/{answer.json['id']}").status == 204
     assert all(server.get("/users/me", **key).status == 401 for _ in range(8))
     assert secured.ask("other", "DELETE", f"/users/{own_id}/keys/{2**60}").status == 404
     for wrong in ({}, {"name": "\n"}, {"name": "x", "days": 0}, {"name": "x", "scopes": ["root"]}):

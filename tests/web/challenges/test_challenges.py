@@ -25,34 +25,34 @@ def test_seeds_are_revealed_only_when_the_phase_is_over(secured: Secured, tmp_pa
     challenge = define(
         secured, name="proven", trials={"number": 2, "variants": [{"options": {"low": -0.01357, "high": 0.01357}}]}
     )
-    made = begin(secured, "proven")
-    play(secured, made["token"])
-    secured.ask("participant", "POST", f"/v1/envs/{made['token']}/close/")
-    graded = settled(secured, made["submission_id"])
+    submission = begin(secured, "proven")
+    play(secured, submission["token"])
+    secured.ask("participant", "POST", f"/v1/envs/{submission['token']}/close/")
+    graded = settled(secured, submission["submission_id"])
     assert graded["verdict"] == "verified"
     data = secured.server.data
-    journal = data / "submissions" / made["submission_id"]
+    journal = data / "submissions" / submission["submission_id"]
     secret = [record.seed for record in read(journal) if isinstance(record, Reset)]
     observed = [record.digest for record in read(journal) if isinstance(record, (Reset, Step))]
     public = [
         secured.ask("participant", "GET", path).body.decode()
         for path in (
-            f"/submissions/{made['submission_id']}/", f"/submissions/{made['submission_id']}/receipt",
+            f"/submissions/{submission['submission_id']}/", f"/submissions/{submission['submission_id']}/receipt",
             "/challenges/proven/", "/challenges/", "/challenges/proven/leaderboard", "/boards/proven", "/metrics",
         )
     ]  # fmt: skip
     assert not any(str(seed) in text or "0.01357" in text for seed in secret for text in public)
     assert not any(form in text for digest in observed for form in (str(digest), f"{digest:x}") for text in public)
-    early = secured.ask("participant", "GET", f"/submissions/{made['submission_id']}/bundle")
+    early = secured.ask("participant", "GET", f"/submissions/{submission['submission_id']}/bundle")
     assert early.status == 409 and "when the phase is over" in early.json["message"]
-    video = f"/submissions/{made['submission_id']}/media/video.webm"
+    video = f"/submissions/{submission['submission_id']}/media/video.webm"
     hidden = secured.ask("participant", "GET", video)
     assert hidden.status == 409 and "how the trials differ" in hidden.json["message"]
     assert secured.ask("organiser", "GET", video).status != 409
 
     key = secured.server.get("/signing-key").json["key"]
     signed = receipt.read(
-        secured.ask("participant", "GET", f"/submissions/{made['submission_id']}/receipt").body, trusted=[key]
+        secured.ask("participant", "GET", f"/submissions/{submission['submission_id']}/receipt").body, trusted=[key]
     )
     assert signed.statement["score"] == graded["score"] and signed.statement["account"] == display_name(
         secured, "participant"
@@ -71,7 +71,7 @@ def test_seeds_are_revealed_only_when_the_phase_is_over(secured: Secured, tmp_pa
         404, "The challenge is not open for submissions at this time.",
     )  # fmt: skip
     assert secured.ask("participant", "GET", video).status != 409
-    anyone = secured.server.get(f"/submissions/{made['submission_id']}/bundle")
+    anyone = secured.server.get(f"/submissions/{submission['submission_id']}/bundle")
     opened = bundle.opened(anyone.body, trusted=[key])
     assert verification.verify(opened.records, Catalogue()).state == VerdictState.VERIFIED
 
@@ -83,9 +83,9 @@ def test_a_tampered_journal_never_ranks(start: Any) -> None:
     (_, organiser), (_, key) = server.account("o", "organiser"), server.account("a")
     server.post("/challenges/", {"definition": CART}, **bearer(organiser))
     secured = Secured(server, {}, {"participant": key, "organiser": organiser})
-    made = begin(secured, "cart")
-    play(secured, made["token"], trials=2)
-    journal = server.data / "instances" / made["token"] / "journal"
+    submission = begin(secured, "cart")
+    play(secured, submission["token"], trials=2)
+    journal = server.data / "instances" / submission["token"] / "journal"
     server.kill()  # what follows needs access to the disk
     reopened, entries = Journal.reopen(journal, limit=2**20)
     last = [record for record in entries if isinstance(record, records.Step)][-1]
@@ -97,8 +97,8 @@ def test_a_tampered_journal_never_ranks(start: Any) -> None:
     reopened.append(records.encode_step(None, 0, last.action, 1.0, False, True, time.time()))
     reopened.close()
     server.start()
-    secured.ask("participant", "POST", f"/v1/envs/{made['token']}/close/")
-    row = settled(secured, made["submission_id"])
+    secured.ask("participant", "POST", f"/v1/envs/{submission['token']}/close/")
+    row = settled(secured, submission["submission_id"])
     assert (row["state"], row["verdict"]) in (("failed", "mismatch"), ("void", ""))
     assert all(place["baseline"] for place in board(server, "cart"))
 
@@ -174,8 +174,8 @@ def test_actions_are_refused_or_clipped_as_the_challenge_says(secured: Secured) 
     define(secured, name="lenient", actions="clip", **pendulum)
     rows = {}
     for name in ("strict", "lenient"):
-        made = begin(secured, name)
-        path = f"/v1/envs/{made['token']}"
+        submission = begin(secured, name)
+        path = f"/v1/envs/{submission['token']}"
         for _ in range(2):
             secured.ask("participant", "POST", f"{path}/reset/")
             for action in ([9.0], [2.0], [2.0]):
@@ -184,9 +184,9 @@ def test_actions_are_refused_or_clipped_as_the_challenge_says(secured: Secured) 
                     assert name == "strict" and "above its limit of 2.0" in answer.json["message"]
                     secured.ask("participant", "POST", f"{path}/step/", {"action": [2.0]})
         secured.ask("participant", "POST", f"{path}/close/")
-        rows[name] = settled(secured, made["submission_id"])
+        rows[name] = settled(secured, submission["submission_id"])
         assert rows[name]["verdict"] == "verified"
-        opened = bundle.opened(secured.server.get(f"/submissions/{made['submission_id']}/bundle").body)
+        opened = bundle.opened(secured.server.get(f"/submissions/{submission['submission_id']}/bundle").body)
         assert verification.verify(opened.records, Catalogue()).state == VerdictState.VERIFIED
     # Practice seeds depend on the challenge's name, so only the numbers of steps can be compared.
     assert [trial["steps"] for trial in rows["lenient"]["trials"]] == [3, 3] and rows["strict"]["steps"] == 6
@@ -203,13 +203,13 @@ def test_habits_that_repeat_are_verified_and_others_wait_for_the_organiser(start
     def graded(name: str, habits: tuple[str, ...]) -> dict[str, Any]:
         kwargs = {"habits": list(habits), "file": str(server.data)}
         assert server.post("/challenges/", {"definition": {**HABITUAL, "name": name, "kwargs": kwargs}}).status == 200
-        made = server.post(f"/challenges/{name}/submissions/").json
+        submission = server.post(f"/challenges/{name}/submissions/").json
         for _ in range(2):
-            server.post(f"/v1/envs/{made['token']}/reset/")
-            while not server.post(f"/v1/envs/{made['token']}/step/", {"action": 1}).json["done"]:
+            server.post(f"/v1/envs/{submission['token']}/reset/")
+            while not server.post(f"/v1/envs/{submission['token']}/step/", {"action": 1}).json["done"]:
                 pass
-        server.post(f"/v1/envs/{made['token']}/close/")
-        path = f"/submissions/{made['submission_id']}/"
+        server.post(f"/v1/envs/{submission['token']}/close/")
+        path = f"/submissions/{submission['submission_id']}/"
         wait_for(lambda: server.get(path).json["state"] != "verifying")
         return dict(server.get(path).json)
 

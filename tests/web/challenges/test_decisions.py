@@ -14,14 +14,14 @@ from tests.web.training.test_pages import visitor
 
 def undecided(secured: Secured, challenge: str) -> str:
     """Make a submission that is marked as not replayable; `test_challenges.py` tests how that happens."""
-    made = begin(secured, challenge)
-    play(secured, made["token"])
-    secured.ask("participant", "POST", f"/v1/envs/{made['token']}/close/")
-    settled(secured, made["submission_id"])
+    submission = begin(secured, challenge)
+    play(secured, submission["token"])
+    secured.ask("participant", "POST", f"/v1/envs/{submission['token']}/close/")
+    settled(secured, submission["submission_id"])
     with contextlib.closing(sqlite3.connect(secured.server.data / "gymserve.db")) as database, database:
-        what = ("not replayable", "not replayable", made["submission_id"])
+        what = ("not replayable", "not replayable", submission["submission_id"])
         database.execute("UPDATE submissions SET state = ?, verdict = ? WHERE name = ?", what)
-    return str(made["submission_id"])
+    return str(submission["submission_id"])
 
 
 def actions(secured: Secured, submission: str) -> list[tuple[str, str]]:
@@ -33,18 +33,18 @@ def actions(secured: Secured, submission: str) -> list[tuple[str, str]]:
 @pytest.mark.guarantee("a run cannot be repeated, though its journal was not changed")
 def test_the_organiser_accepts_one_and_voids_another(secured: Secured, page: Page) -> None:
     define(secured, name="undecided")
-    server, made = secured.server, {verb: undecided(secured, "undecided") for verb in ("accept", "void")}
+    server, submissions = secured.server, {verb: undecided(secured, "undecided") for verb in ("accept", "void")}
     log_in(page, server, "organiser")
     for verb, state in (("accept", "graded"), ("void", "void")):
         page.goto(f"{server.url}/boards/undecided")
-        page.locator(f"main ul a[href$='{made[verb]}']").click()
+        page.locator(f"main ul a[href$='{submissions[verb]}']").click()
         page.get_by_text(f"{verb.capitalize()}…").click()
         page.get_by_role("button", name=f"{verb.capitalize()} the").click()
         expect(page.locator("dd").first).to_contain_text(state)
         expect(page.get_by_role("heading", name="Your decision")).to_have_count(0)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
-        assert secured.ask("organiser", "GET", f"/submissions/{made[verb]}/").json["state"] == state
-        assert actions(secured, made[verb]) == [("organiser@example.org", f"submission {verb}ed")]
+        assert secured.ask("organiser", "GET", f"/submissions/{submissions[verb]}/").json["state"] == state
+        assert actions(secured, submissions[verb]) == [("organiser@example.org", f"submission {verb}ed")]
     page.goto(f"{server.url}/boards/undecided")
     expect(page.get_by_role("heading", name="Waiting for your decision")).to_have_count(0)
 

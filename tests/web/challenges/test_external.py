@@ -23,8 +23,8 @@ class Pair:
         self.home, self.grader, self.name, self.environment = home, grader, name, environment
         definition = {**CHALLENGE, "name": name, "environment": environment}
         limited = {**definition, "limits": {"submissions_per_day": 2}}
-        made = home.ask("organiser", "POST", "/challenges/", {"definition": limited})
-        assert made.status == 200, made.body
+        answer = home.ask("organiser", "POST", "/challenges/", {"definition": limited})
+        assert answer.status == 200, answer.body
         assert self.grader.post("/challenges/", {"definition": definition}).status == 200
 
     def submit(self, key: str | None = None) -> Answer:
@@ -73,16 +73,16 @@ def grading(secured: Secured, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 def submit_and_report(pair: Pair) -> str:
     """Make a submission, wait until its score has been reported, and return its id."""
-    made = pair.submit()
-    assert made.status == 200, made.body
-    score = pair.play(made.json["token"])
+    submission = pair.submit()
+    assert submission.status == 200, submission.body
+    score = pair.play(submission.json["token"])
     (place,) = wait_for(pair.places)
     seen = (place["entrant"], place["score"], place["verdict"], place["rank"])
     assert seen == (f"account {pair.home.ids['participant']}", score, "reported", 1)
-    own = pair.show(made.json["submission_id"])
+    own = pair.show(submission.json["submission_id"])
     assert own["verdict"] == "verified" and own["entrant"].startswith("participant ")
-    wait_for(lambda: pair.show(made.json["submission_id"])["report"]["state"] == "sent")
-    assert pair.show(made.json["submission_id"])["report"]["what"] == "what became of it"
+    wait_for(lambda: pair.show(submission.json["submission_id"])["report"]["state"] == "sent")
+    assert pair.show(submission.json["submission_id"])["report"]["what"] == "what became of it"
     # If no slots are left, the grader passes on the challenge server's message, and its own slots stay unchanged.
     second = pair.submit()
     assert second.status == 200
@@ -92,7 +92,7 @@ def submit_and_report(pair: Pair) -> str:
     assert (wrong.status, wrong.json["message"]) == (400, "The API key did not match any participant record.")
     logged = "".join((*pair.grader.output, *pair.home.server.output))
     assert pair.home.keys["participant"] not in logged and pair.home.keys["organiser"] not in logged
-    return str(made.json["submission_id"])
+    return str(submission.json["submission_id"])
 
 
 @pytest.mark.long
@@ -132,12 +132,12 @@ def test_a_score_survives_a_killed_grader_and_an_unreachable_challenge_server(
     secured: Secured, grading: Grading
 ) -> None:
     pair = Pair(secured, grading.server, "survives", "MountainCar-v0")
-    made = pair.submit().json
+    submission = pair.submit().json
     grading.gate.shut()
-    score = pair.play(made["token"])
+    score = pair.play(submission["token"])
     refused = pair.submit()
     assert refused.status == 503 and refused.headers["Retry-After"]
-    wait_until_unreported(pair, made["submission_id"])
+    wait_until_unreported(pair, submission["submission_id"])
     for pid in pair.grader.background("grader.server.reports.reporter"):
         os.kill(pid, signal.SIGKILL)
     pair.grader.kill()
@@ -156,10 +156,10 @@ def test_a_score_survives_the_death_of_either_side(start: Any) -> None:
     home = Secured(server, {}, keys)
     grader: Server = start(CHALLENGE_SERVER_URL=f"{server.url}/api", CHALLENGE_SERVER_TOKEN=keys["organiser"])
     pair = Pair(home, grader, "walk")
-    made = pair.submit().json
+    submission = pair.submit().json
     server.kill()
-    score = pair.play(made["token"])
-    wait_until_unreported(pair, made["submission_id"])
+    score = pair.play(submission["token"])
+    wait_until_unreported(pair, submission["submission_id"])
     for pid in grader.background("grader.server.reports.reporter"):
         os.kill(pid, signal.SIGKILL)
     grader.kill()
@@ -179,8 +179,10 @@ def test_an_unreachable_challenge_server_costs_no_slot(start: Any) -> None:
     assert refused.status == 503 and refused.headers["Retry-After"]
     assert server.get("/challenges/walk/submissions/").json == []
     away.faults = ("fine",)
-    made = server.post("/v1/envs/", {"env_id": "CartPole-v1", "token": "key1"})
-    assert made.status == 200 and server.get("/challenges/walk/submissions/").json[0]["entrant"] == "participant 1"
+    submission = server.post("/v1/envs/", {"env_id": "CartPole-v1", "token": "key1"})
+    assert (
+        submission.status == 200 and server.get("/challenges/walk/submissions/").json[0]["entrant"] == "participant 1"
+    )
     away.refuse = "The participant has no submission slots remaining for today."
     refused = server.post("/v1/envs/", {"env_id": "CartPole-v1", "token": "key2"})
     assert (refused.status, refused.json["message"]) == (400, away.refuse)
@@ -227,9 +229,9 @@ def test_a_key_identifies_its_participant(home: Secured) -> None:
 
 
 def test_a_submission_from_its_entry_to_its_score(home: Secured) -> None:
-    made = enter(home)
-    assert made.status == 202 and made.json["reset_dttm"], made.body
-    number = made.json["submission_id"]
+    entry = enter(home)
+    assert entry.status == 202 and entry.json["reset_dttm"], entry.body
+    number = entry.json["submission_id"]
     assert call(home, "GET", f"submissions/{number}").json["grading_status_cd"] == "submitted"
     graded = {"grading_status": "graded", "score": "12.5", "score_secondary": "1"}
     for _ in range(2):
@@ -281,8 +283,8 @@ def test_graders_see_only_their_own_submissions(home: Secured) -> None:
 def test_a_failed_submission_never_ranks(home: Secured) -> None:
     definition = {"name": "failed-elsewhere", "environment": "Blackjack-v1", "scoring": {"worst": 0}}
     assert home.ask("organiser", "POST", "/challenges/", {"definition": definition}).status == 200
-    made = enter(home, challenge_client_name="failed-elsewhere").json["submission_id"]
-    done = call(home, "PATCH", f"external_graders/{made}", grading_status="failed", grading_message="it crashed")
+    number = enter(home, challenge_client_name="failed-elsewhere").json["submission_id"]
+    done = call(home, "PATCH", f"external_graders/{number}", grading_status="failed", grading_message="it crashed")
     assert done.status == 202
     assert home.server.get("/challenges/failed-elsewhere/leaderboard").json["places"] == []
-    assert call(home, "GET", f"submissions/{made}").json["grading_message"] == "it crashed"
+    assert call(home, "GET", f"submissions/{number}").json["grading_message"] == "it crashed"

@@ -68,8 +68,8 @@ def test_the_history_of_an_account(secured: Secured) -> None:
 
 def test_an_open_server_takes_entrants_by_name(server: Server) -> None:
     assert server.post("/challenges/", {"definition": CART}).status == 200
-    made = server.post("/challenges/cart/submissions/", {"entrant": "=cmd()"}).json
-    token = made["token"]
+    submission = server.post("/challenges/cart/submissions/", {"entrant": "=cmd()"}).json
+    token = submission["token"]
     while server.post(f"/v1/envs/{token}/reset/").json["observation"]:
         while not server.post(f"/v1/envs/{token}/step/", {"action": 1}).json["done"]:
             pass

@@ -19,8 +19,8 @@ CHALLENGE = {
 def test_simultaneous_submissions_are_each_scored_once(secured: Secured, number: int) -> None:
     server, name = secured.server, f"many-{number}"
     keys = [server.account(f"{name} entrant {k}")[1] for k in range(number // 10 + 1)]
-    made = secured.ask("organiser", "POST", "/challenges/", {"definition": {**CHALLENGE, "name": name}})
-    assert made.status == 200, made.body
+    answer = secured.ask("organiser", "POST", "/challenges/", {"definition": {**CHALLENGE, "name": name}})
+    assert answer.status == 200, answer.body
 
     def ask(which: int, method: str, path: str, body: Any = None) -> Any:
         headers = {"Authorization": f"Bearer {keys[which % len(keys)]}", "Idempotency_Key": str(which)}

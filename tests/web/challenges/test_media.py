@@ -24,11 +24,11 @@ def filming(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     modules = ["tests.support.environments.painting"]
     started = Server(tmp_path_factory.mktemp("data"), MEDIA=True, AUTH="token", ENVIRONMENT_MODULES=modules)
     roles = {"participant": "participant", "other": "participant", "organiser": "organiser", "admin": "admin"}
-    made = {name: started.account(f"{name}@example.org", role) for name, role in roles.items()}
+    accounts = {name: started.account(f"{name}@example.org", role) for name, role in roles.items()}
     yield Secured(
         started,
-        {name: account[0] for name, account in made.items()},
-        {name: account[1] for name, account in made.items()},
+        {name: account[0] for name, account in accounts.items()},
+        {name: account[1] for name, account in accounts.items()},
     )
     assert started.stop() == 0
 
@@ -36,11 +36,11 @@ def filming(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
 def submit(filming: Secured, name: str, **challenge: Any) -> str:
     """Make a graded submission of "participant"."""
     define(filming, name=name, **challenge)
-    made = begin(filming, name)
-    play(filming, made["token"])
-    filming.ask("participant", "POST", f"/v1/envs/{made['token']}/close/")
-    assert settled(filming, made["submission_id"])["verdict"] == "verified"
-    return str(made["submission_id"])
+    new = begin(filming, name)
+    play(filming, new["token"])
+    filming.ask("participant", "POST", f"/v1/envs/{new['token']}/close/")
+    assert settled(filming, new["submission_id"])["verdict"] == "verified"
+    return str(new["submission_id"])
 
 
 def final_media(filming: Secured, submission: str) -> dict[str, Any]:
@@ -131,8 +131,8 @@ def test_a_failed_video_has_a_reason_and_can_be_made_again(filming: Secured) -> 
 @pytest.mark.long
 def test_an_ungraded_submission_has_no_video(filming: Secured) -> None:
     define(filming, name="fresh")
-    made = begin(filming, "fresh")
-    path = f"/submissions/{made['submission_id']}/media/"
+    new = begin(filming, "fresh")
+    path = f"/submissions/{new['submission_id']}/media/"
     assert filming.ask("participant", "GET", path).json["state"] == "none"
     refused = filming.ask("organiser", "POST", path)
     assert refused.status == 409 and "created" in refused.json["message"]
@@ -213,8 +213,8 @@ def test_the_page_shows_why_there_is_no_video(filming: Secured, page: Page) -> N
 def test_a_server_without_media_says_so(server: Server) -> None:
     definition = {"name": "unfilmed", "environment": "CartPole-v1", "max_episode_steps": 2, "trials": {"number": 1}}
     server.post("/challenges/", {"definition": definition})
-    made = server.post("/challenges/unfilmed/submissions/").json
-    row = server.get(f"/submissions/{made['submission_id']}/media/").json
+    new = server.post("/challenges/unfilmed/submissions/").json
+    row = server.get(f"/submissions/{new['submission_id']}/media/").json
     assert row["state"] == "none" and "MEDIA is off" in row["reason"]
-    html = server.get(f"/boards/unfilmed/submissions/{made['submission_id']}").body.decode()
+    html = server.get(f"/boards/unfilmed/submissions/{new['submission_id']}").body.decode()
     assert re.search(r"No video: the server makes no videos: MEDIA is off", html)

@@ -22,10 +22,13 @@ def define_lake(secured: Secured, seconds: float, **more: Any) -> None:
     define(secured, name="lake", phases=[{"name": "public", "closes": at.isoformat()}], **{**LAKE, **more})
 
 
-def secrets_of(secured: Secured, made: dict[str, Any]) -> list[int]:
+def secrets_of(secured: Secured, submission: dict[str, Any]) -> list[int]:
     """Return the seeds of a submission's trials, from its journal."""
     data = secured.server.data
-    live, kept = data / "instances" / made["token"] / "journal", data / "submissions" / made["submission_id"]
+    live, kept = (
+        data / "instances" / submission["token"] / "journal",
+        data / "submissions" / submission["submission_id"],
+    )
     first = next(read(live if live.exists() else kept))
     assert isinstance(first, Created)
     return [trial.seed for trial in first.recipe.trials]

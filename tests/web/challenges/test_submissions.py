@@ -66,9 +66,9 @@ def test_clients_of_the_old_grader_work_unchanged(secured: Secured) -> None:
     """The requests of osim-rl-grader's document, in their order; only the creation has the key."""
     define(secured, name="old", environment="Acrobot-v1", max_episode_steps=5, scoring={"worst": -100})
     server, key = secured.server, secured.keys["participant"]
-    made = server.post("/v1/envs/", {"env_id": "Acrobot-v1", "token": f"{key}\n", "version": "3.0.11"}).json
-    token = made["instance_id"]
-    assert made["token"] == token and made["challenge"] == "old"
+    submission = server.post("/v1/envs/", {"env_id": "Acrobot-v1", "token": f"{key}\n", "version": "3.0.11"}).json
+    token = submission["instance_id"]
+    assert submission["token"] == token and submission["challenge"] == "old"
     monitor = {"directory": "tmp", "force": True, "resume": False, "video_callable": False}
     assert server.post(f"/v1/envs/{token}/monitor/start/", monitor).status == 204
     trials = 0
@@ -86,7 +86,7 @@ def test_clients_of_the_old_grader_work_unchanged(secured: Secured) -> None:
     )  # the same score, and nothing else happens
     assert server.post(f"/v1/envs/{token}/close/").status == 204
     assert server.post(f"/v1/envs/{token}/close/").status == 400
-    assert settled(secured, made["submission_id"])["state"] == "graded"
+    assert settled(secured, submission["submission_id"])["state"] == "graded"
     assert [place["tries"] for place in board(server, "old") if not place["baseline"]] == [1]
 
 
@@ -146,23 +146,23 @@ def test_the_last_slot_is_taken_once(secured: Secured) -> None:
 
 def test_a_repeated_creation_is_one_submission(secured: Secured) -> None:
     define(secured, name="repeated")
-    made = {
+    tokens = {
         secured.ask("participant", "POST", "/challenges/repeated/submissions/", {}, Idempotency_Key="k").json["token"]
         for _ in range(3)
     }
-    assert len(made) == 1
+    assert len(tokens) == 1
     assert len(secured.ask("participant", "GET", "/challenges/repeated/submissions/").json) == 1
 
 
 @pytest.mark.guarantee("an agent leaves before a bad score, resets to better seeds, steps after the end, closes twice")
 def test_leaving_before_a_bad_score_does_not_avoid_it(secured: Secured) -> None:
     define(secured, name="leaving")
-    made = begin(secured, "leaving")
-    steps = play(secured, made["token"], trials=1)
-    progress = secured.ask("participant", "GET", f"/submissions/{made['submission_id']}/").json["progress"]
+    submission = begin(secured, "leaving")
+    steps = play(secured, submission["token"], trials=1)
+    progress = secured.ask("participant", "GET", f"/submissions/{submission['submission_id']}/").json["progress"]
     assert (progress["trial"], progress["trials"], progress["steps"]) == (1, 3, steps)
-    secured.ask("participant", "POST", f"/v1/envs/{made['token']}/close/")
-    row = settled(secured, made["submission_id"])
+    secured.ask("participant", "POST", f"/v1/envs/{submission['token']}/close/")
+    row = settled(secured, submission["submission_id"])
     assert (row["state"], row["score"]) == ("abandoned", pytest.approx(steps / 3))
     assert [trial["state"] for trial in row["trials"]] == ["played", "unplayed", "unplayed"]
 
@@ -170,20 +170,20 @@ def test_leaving_before_a_bad_score_does_not_avoid_it(secured: Secured) -> None:
 @pytest.mark.long
 def test_a_silent_agent_is_graded_on_what_it_played(secured: Secured) -> None:
     define(secured, name="silent", limits={"idle_seconds": 1})
-    made = begin(secured, "silent")
-    play(secured, made["token"], trials=2)
-    row = settled(secured, made["submission_id"])
+    submission = begin(secured, "silent")
+    play(secured, submission["token"], trials=2)
+    row = settled(secured, submission["submission_id"])
     assert row["state"] == "abandoned" and row["verdict"] == "verified"
 
 
 def test_submissions_are_hidden_from_other_participants(secured: Secured) -> None:
     define(secured, name="private")
-    made = begin(secured, "private")
-    path = f"/submissions/{made['submission_id']}"
+    submission = begin(secured, "private")
+    path = f"/submissions/{submission['submission_id']}"
     for who, status in (("other", 404), ("nobody", 401), ("participant", 200), ("organiser", 200), ("admin", 200)):
         assert secured.ask(who, "GET", f"{path}/").status == status, who
         assert secured.ask(who, "GET", f"{path}/receipt").status == (409 if status == 200 else status)
-    assert secured.ask("other", "POST", f"/v1/envs/{made['token']}/reset/").status == 404
+    assert secured.ask("other", "POST", f"/v1/envs/{submission['token']}/reset/").status == 404
     assert secured.ask("other", "GET", "/challenges/private/submissions/").json == []
     assert len(secured.ask("organiser", "GET", "/challenges/private/submissions/").json) == 1
 
@@ -197,8 +197,8 @@ def test_every_submission_ends_once_whatever_is_killed(start: Any, what: str) ->
     (_, organiser), (_, key) = server.account("o", "organiser"), server.account("a")
     server.post("/challenges/", {"definition": {**CART, "limits": {"submissions": 8}}}, **bearer(organiser))
     secured = Secured(server, {}, {"participant": key, "organiser": organiser})
-    made = [begin(secured, "cart") for _ in range(8)]
-    for number, each in enumerate(made):
+    submissions = [begin(secured, "cart") for _ in range(8)]
+    for number, each in enumerate(submissions):
         if number % 4 >= 1:
             play(secured, each["token"], trials=1 + number % 3)
         if number % 4 >= 2:
@@ -212,10 +212,10 @@ def test_every_submission_ends_once_whatever_is_killed(start: Any, what: str) ->
         wait_for(lambda: server.background("grader.server.submissions.worker"))
         for pid in server.background("grader.server.submissions.worker"):
             os.kill(pid, signal.SIGKILL)
-    for each in made:
+    for each in submissions:
         play(secured, each["token"])
         secured.ask("participant", "POST", f"/v1/envs/{each['token']}/close/")
-    rows = [settled(secured, each["submission_id"]) for each in made]
+    rows = [settled(secured, each["submission_id"]) for each in submissions]
     assert {each["state"] for each in rows} == {"graded"} and {each["verdict"] for each in rows} == {"verified"}
     (place,) = [place for place in board(server, "cart") if not place["baseline"]]
     assert place["tries"] == 8

@@ -8,8 +8,8 @@ def test_a_team_submits_as_one(secured: Secured) -> None:
     define(secured, name="teams", environment="MountainCar-v0", teams={"allowed": True}, limits={"submissions": 1})
     path = "/challenges/teams/team/"
     assert secured.ask("participant", "GET", path).status == 404
-    made = secured.ask("participant", "POST", path, {"name": "Pole dancers"})
-    assert (made.status, made.json["members"]) == (200, [display_name(secured, "participant")])
+    team = secured.ask("participant", "POST", path, {"name": "Pole dancers"})
+    assert (team.status, team.json["members"]) == (200, [display_name(secured, "participant")])
     code = secured.ask("participant", "POST", f"{path}invitation").json["code"]
     assert secured.ask("admin", "POST", path, {"code": "wrong"}).status == 404
     assert len(secured.ask("admin", "POST", path, {"code": code}).json["members"]) == 2

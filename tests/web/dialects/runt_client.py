@@ -38,10 +38,10 @@ def untrained(server: Server, **headers: str) -> int:
         "name": "mine", "algorithm": "PPO", "environment": "runt/Offloading-v0", "tags": ["runt"], "total_episodes": 12,
         "env_kwargs": {"n_UE": 2},
     }  # fmt: skip
-    made = server.post("/experiments", payload, **headers)
-    assert made.status == 201, made.body
+    answer = server.post("/experiments", payload, **headers)
+    assert answer.status == 201, answer.body
     rows = server.get("/models/?page_size=100", **headers).json["data"]["models"]
-    return next(int(each["id"]) for each in rows if each["experiment_id"] == made.json["id"])
+    return next(int(each["id"]) for each in rows if each["experiment_id"] == answer.json["id"])
 
 
 def is_error(answer: Answer, status: int, message: str) -> None:

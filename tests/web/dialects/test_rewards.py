@@ -14,11 +14,11 @@ from tests.web.dialects.racers import AGENT, ENVIRONMENT, TRAINING, Racer
 
 
 def test_the_documents_requests_as_printed(racer: Racer) -> None:
-    made = racer.api("POST", "create_session", session_id="some-session-name")
-    assert made.status == 200 and made.json["status"] == 200 and made.json["session_id"] == "some-session-name"
-    assert len(made.json["session_creation_date"]) == 10 and len(made.json["session_creation_time"]) == 15
-    assert set(made.json["dir_paths"]) == {"session_root_dir", "saved_models_dir"}
-    assert set(made.json["json_paths"]) == {"training_metrics", "evaluation_metrics", "model_history"}
+    session = racer.api("POST", "create_session", session_id="some-session-name")
+    assert session.status == 200 and session.json["status"] == 200 and session.json["session_id"] == "some-session-name"
+    assert len(session.json["session_creation_date"]) == 10 and len(session.json["session_creation_time"]) == 15
+    assert set(session.json["dir_paths"]) == {"session_root_dir", "saved_models_dir"}
+    assert set(session.json["json_paths"]) == {"training_metrics", "evaluation_metrics", "model_history"}
     written = racer.post("/api/v1/write_env_params", {"session_id": "some-session-name", **ENVIRONMENT})
     assert written.json == {"status": 200, "response": "saved all the environment configurations successfully"}
     for path in ("write_agent_parameters", "write_agent_params"):
@@ -82,9 +82,9 @@ def test_a_sessions_name_is_a_label_and_never_a_path(racer: Racer, name: str) ->
         return {str(path) for path in racer.data.rglob("*") if path.is_dir() or path.parent != racer.data}
 
     before = tree()
-    made = racer.api("POST", "create_session", session_id=name)
-    assert made.status == 200 and made.json["session_id"] == name
-    for path in (*made.json["dir_paths"].values(), *made.json["json_paths"].values()):
+    session = racer.api("POST", "create_session", session_id=name)
+    assert session.status == 200 and session.json["session_id"] == name
+    for path in (*session.json["dir_paths"].values(), *session.json["json_paths"].values()):
         assert path.startswith("sessions/") and ".." not in path and str(racer.data) not in path
     racer.post("/api/v1/write_env_params", {"session_id": name, **ENVIRONMENT})
     assert racer.params(name)["env_params"] == ENVIRONMENT and tree() == before

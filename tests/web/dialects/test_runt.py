@@ -26,11 +26,11 @@ def runt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trainer]:
 
 @pytest.fixture(scope="module")
 def trained(runt: Trainer) -> int:
-    made = send(runt, "/train/", TRAINING)
-    assert made.status == 201, made.body
-    row = ended(runt, made.json["id"])
+    answer = send(runt, "/train/", TRAINING)
+    assert answer.status == 201, answer.body
+    row = ended(runt, answer.json["id"])
     assert row["state"] == "completed", (row, runt.folder(row["experiment_id"]).log.read_text())
-    return int(made.json["id"])
+    return int(answer.json["id"])
 
 
 @pytest.fixture(scope="module")
@@ -86,18 +86,18 @@ def test_lists_are_newest_first_and_paged_for_both_kinds_of_client(server: Serve
 @pytest.mark.parametrize("kind", ["json", "form"])
 @pytest.mark.long
 def test_a_training_is_stopped(runt: Trainer, kind: str) -> None:
-    made = send(runt, "/train", {**TRAINING, "target_episode": 100_000, "algorithm": "a2c"}, kind).json
-    wait_for(lambda: model(runt, made["id"])["current_episode"] > 1, 300)
-    row = model(runt, made["id"])
+    training = send(runt, "/train", {**TRAINING, "target_episode": 100_000, "algorithm": "a2c"}, kind).json
+    wait_for(lambda: model(runt, training["id"])["current_episode"] > 1, 300)
+    row = model(runt, training["id"])
     assert (row["status"], row["status_text"], row["batch_size"]) == (0, "训练中", None)  # A2C has no batch_size
     for _ in range(2):  # the old system accepted a second request
-        stopped = send(runt, "/stop-train/", {"model_id": made["id"]}, kind)
+        stopped = send(runt, "/stop-train/", {"model_id": training["id"]}, kind)
         assert (stopped.status, stopped.json["message"], stopped.json["data"]["state"]) == (
             200,
             "训练已停止",
             "stopped",
         )
-    assert model(runt, made["id"])["status_text"] == "训练完成"
+    assert model(runt, training["id"])["status_text"] == "训练完成"
 
 
 @pytest.mark.parametrize("kind", ["json", "form"])

@@ -95,8 +95,8 @@ def test_models_are_unknown_to_other_accounts(secured: Secured) -> None:
 def test_accounts_cannot_stop_others_trainings_and_have_a_limit(guarded: Trainer) -> None:
     keys = {name: {"Authorization": f"Bearer {guarded.account(name, role)[1]}"} for name, role in
             (("owner", "participant"), ("stranger", "participant"), ("root", "admin"))}  # fmt: skip
-    made = send(guarded, "/train/", {**TRAINING, "target_episode": 100_000}, **keys["owner"])
-    number = made.json["id"]
+    training = send(guarded, "/train/", {**TRAINING, "target_episode": 100_000}, **keys["owner"])
+    number = training.json["id"]
     assert model(guarded, number, **keys["owner"])["id"] == model(guarded, number, **keys["root"])["id"] == number
     assert guarded.get("/models/", **keys["stranger"]).json["data"] | {"models": []} == {
         "total": 0, "page": 1, "page_size": 10, "total_pages": 1, "models": [],

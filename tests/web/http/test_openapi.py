@@ -99,10 +99,10 @@ def test_a_typed_python_client_is_generated_from_it(secured: Secured, tmp_path: 
     config = ROOT / "examples" / "openapi-python-client.yaml"
     environment = {**os.environ, "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))}
     command = ["openapi-python-client", "generate", "--path", document, "--config", config, "--fail-on-warning"]
-    made = subprocess.run(
+    process = subprocess.run(
         [*command, "--output-path", tmp_path / "made"], env=environment, capture_output=True, text=True, check=False
     )
-    assert made.returncode == 0, made.stdout + made.stderr
+    assert process.returncode == 0, process.stdout + process.stderr
     views = [each for each in (tmp_path / "made").glob("gymserve_client/api/*/*.py") if each.name != "__init__.py"]
     assert len(views) == len(routes())
     use = """

@@ -12,9 +12,9 @@ from tests.support.servers import Server
 
 @pytest.fixture
 def token(secured: Secured) -> str:
-    made = secured.ask("participant", "POST", "/v1/envs/", {"env_id": "CartPole-v1", "render_mode": "rgb_array"})
-    assert secured.ask("participant", "POST", f"/v1/envs/{made.json['token']}/reset/").status == 200
-    return str(made.json["token"])
+    answer = secured.ask("participant", "POST", "/v1/envs/", {"env_id": "CartPole-v1", "render_mode": "rgb_array"})
+    assert secured.ask("participant", "POST", f"/v1/envs/{answer.json['token']}/reset/").status == 200
+    return str(answer.json["token"])
 
 
 def test_an_instance_is_unknown_to_other_accounts(secured: Secured, token: str) -> None:
@@ -60,9 +60,9 @@ def test_old_clients_send_their_key_once(secured: Secured) -> None:
     No challenge may be open for this environment, since the request would begin a submission.
     """
     payload = {"env_id": "Taxi-v3", "token": secured.keys["participant"], "version": "3.0.11"}
-    made = secured.ask("nobody", "POST", "/v1/envs/", payload)
-    assert made.status == 200, made.body
-    token = made.json["instance_id"]
+    answer = secured.ask("nobody", "POST", "/v1/envs/", payload)
+    assert answer.status == 200, answer.body
+    token = answer.json["instance_id"]
     assert token not in secured.keys["participant"]
     assert secured.ask("nobody", "POST", f"/v1/envs/{token}/reset/").status == 200
     assert secured.ask("nobody", "POST", f"/v1/envs/{token}/step/", {"action": 1}).status == 200
@@ -83,8 +83,8 @@ def test_idempotency_keys_are_per_account(secured: Secured) -> None:
 
 def test_keys_are_limited_to_their_scopes(secured: Secured) -> None:
     user_id = secured.ids["participant"]
-    made = secured.ask("participant", "POST", f"/users/{user_id}/keys/", {"name": "agent", "scopes": ["environments"]})
-    narrow = {"Authorization": f"Bearer {made.json['key']}"}
+    key = secured.ask("participant", "POST", f"/users/{user_id}/keys/", {"name": "agent", "scopes": ["environments"]})
+    narrow = {"Authorization": f"Bearer {key.json['key']}"}
     server = secured.server
     token = server.post("/v1/envs/", {"env_id": "CartPole-v1"}, **narrow).json["token"]
     assert server.post(f"/v1/envs/{token}/reset/", **narrow).status == 200

@@ -39,9 +39,13 @@ def test_every_response_has_security_headers(secured: Secured, path: str) -> Non
 
 
 def test_responses_have_a_request_id_and_a_duration(secured: Secured) -> None:
-    made = secured.ask("participant", "POST", "/v1/envs/", {"env_id": "CartPole-v1"}).json["token"]
+    token = secured.ask("participant", "POST", "/v1/envs/", {"env_id": "CartPole-v1"}).json["token"]
     seen = set()
-    for method, path in (("GET", "/users/me"), ("POST", f"/v1/envs/{made}/reset/"), ("POST", f"/v1/envs/{made}/step/")):
+    for method, path in (
+        ("GET", "/users/me"),
+        ("POST", f"/v1/envs/{token}/reset/"),
+        ("POST", f"/v1/envs/{token}/step/"),
+    ):
         answer = secured.ask("participant", method, path, {"action": 1} if method == "POST" else None)
         assert answer.status == 200 and 0 < float(answer.headers["X-Process-Time"]) < 60
         seen.add(answer.headers["X-Request-Id"])

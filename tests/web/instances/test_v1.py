@@ -53,14 +53,14 @@ def check_case(server: Server, instance: str, case: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("requested", "made"),
+    ("requested", "environment"),
     [("FrozenLake-v0", "FrozenLake-v1"), ("Pendulum-v0", "Pendulum-v1"), ("LunarLander-v2", "LunarLander-v3")],
 )
-def test_old_ids_are_echoed_as_requested(server: Server, requested: str, made: str) -> None:
+def test_old_ids_are_echoed_as_requested(server: Server, requested: str, environment: str) -> None:
     token = server.create(requested)
     assert server.get("/v1/envs/").json["all_envs"][token] == requested
     described = server.get(f"/v1/envs/{token}/").json
-    assert (described["env_id"], described["environment"]) == (requested, made)
+    assert (described["env_id"], described["environment"]) == (requested, environment)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2**32 - 1])

@@ -56,22 +56,22 @@ def test_no_submission_or_instance_ends_when_the_clock_jumps(start: Any, tmp_pat
         server: Server = start(AUTH="token", IDLE_SECONDS=60, PRELOAD=False, ENVIRONMENT_VARIABLES=clock.variables)
     server.key = server.account("o", "organiser")[1]
     assert server.post("/challenges/", {"definition": CHALLENGE}).status == 200
-    made = server.post("/challenges/clock/submissions/").json
+    submission = server.post("/challenges/clock/submissions/").json
     plain = server.create("CartPole-v1")
     server.post(f"/v1/envs/{plain}/reset/")
     steps = itertools.count(1)
     for days in (1, -1, 0):
-        assert server.post(f"/v1/envs/{made['token']}/reset/").json["observation"] is not None
+        assert server.post(f"/v1/envs/{submission['token']}/reset/").json["observation"] is not None
         clock.jump(days)
         wait_for(lambda days=days: shift(server) == days)
-        assert server.get(f"/submissions/{made['submission_id']}/").json["state"] in ("created", "running")
+        assert server.get(f"/submissions/{submission['submission_id']}/").json["state"] in ("created", "running")
         assert server.post(f"/v1/envs/{plain}/step/", {"action": 1, "seq": next(steps)}).status == 200
-        play(server, made["token"])
-    assert server.post(f"/v1/envs/{made['token']}/reset/").json["observation"] is None
-    assert server.post(f"/v1/envs/{made['token']}/close/").status == 204
+        play(server, submission["token"])
+    assert server.post(f"/v1/envs/{submission['token']}/reset/").json["observation"] is None
+    assert server.post(f"/v1/envs/{submission['token']}/close/").status == 204
 
     def graded() -> Any:
-        row = server.get(f"/submissions/{made['submission_id']}/").json
+        row = server.get(f"/submissions/{submission['submission_id']}/").json
         return row if row["state"] == "graded" else None
 
     row = wait_for(graded)

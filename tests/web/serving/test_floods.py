@@ -61,12 +61,12 @@ def test_a_flood_of_creations_is_limited_to_its_account(flooded: Flooded, number
         while not all(each.done() for each in flood):
             flooded.works()
     answers = [each.result() for each in flood]
-    made = [text for status, text in answers if status == 200]
-    assert len(made) == PLACES
+    tokens = [text for status, text in answers if status == 200]
+    assert len(tokens) == PLACES
     refused = {answer for answer in answers if answer[0] != 200}
     assert refused == {(429, f"the account has ACCOUNT_INSTANCES = {PLACES} instances already: close one")}
     assert len(server.get("/v1/envs/", **key).json["all_envs"]) == PLACES
-    for token in made:
+    for token in tokens:
         assert server.post(f"/v1/envs/{token}/close/", **key).status == 204
     assert create()[0] == 200
 

@@ -32,17 +32,17 @@ class FullServer:
             disk / "data", AUTH="token", SIGN_UP=True, MAX_CONCURRENT_EXPERIMENTS=0, LOGIN_ATTEMPTS=1000
         )
         self.user, self.key = self.server.account("organiser@example.org", "admin")
-        self.token = self.made("POST", "/v1/envs/", {"env_id": "Pendulum-v1", "max_episode_steps": 10**6})["token"]
-        self.made("POST", f"/v1/envs/{self.token}/reset/")
-        self.challenge = self.made("POST", "/challenges/", {"definition": LIGHT})["name"]
-        self.submission = self.made("POST", "/challenges/cart/submissions/")["token"]
-        self.experiment = self.made("POST", "/experiments/", EXPERIMENT)["id"]
-        self.project = self.made("POST", f"/users/{self.user}/projects/", PROJECT)["id"]
+        self.token = self.create("POST", "/v1/envs/", {"env_id": "Pendulum-v1", "max_episode_steps": 10**6})["token"]
+        self.create("POST", f"/v1/envs/{self.token}/reset/")
+        self.challenge = self.create("POST", "/challenges/", {"definition": LIGHT})["name"]
+        self.submission = self.create("POST", "/challenges/cart/submissions/")["token"]
+        self.experiment = self.create("POST", "/experiments/", EXPERIMENT)["id"]
+        self.project = self.create("POST", f"/users/{self.user}/projects/", PROJECT)["id"]
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         return self.server.request(method, path, body, Authorization=f"Bearer {self.key}", **headers)
 
-    def made(self, method: str, path: str, body: Any = None) -> Any:
+    def create(self, method: str, path: str, body: Any = None) -> Any:
         answer = self.ask(method, path, body)
         assert answer.status in (200, 201), answer.body
         return answer.json
@@ -127,6 +127,6 @@ def test_with_a_full_disk_every_kind_of_request_is_answered_or_refused(tmp_path:
             ready = what == "GET /health/ready"  # it needs more space than this disk has
             assert answer.status < 500 or ready, (what, answer.status, answer.body)
         for name in ("one", "two"):
-            made = full.ask("POST", f"/users/{full.user}/keys/", {"name": name})
-            assert made.status == 200, json.loads(made.body)
+            answer = full.ask("POST", f"/users/{full.user}/keys/", {"name": name})
+            assert answer.status == 200, json.loads(answer.body)
         assert full.server.stop() == 0

@@ -39,11 +39,11 @@ OVERRIDDEN = (
 def threads() -> Iterator[ThreadWorker]:
     """gunicorn's own worker, which is not running."""
     configuration = Config()
-    made = ThreadWorker(1, os.getpid(), [], None, 30, configuration, Logger(configuration))
-    made.poller = selectors.DefaultSelector()
-    yield made
-    made.poller.close()
-    made.tmp.close()
+    threads = ThreadWorker(1, os.getpid(), [], None, 30, configuration, Logger(configuration))
+    threads.poller = selectors.DefaultSelector()
+    yield threads
+    threads.poller.close()
+    threads.tmp.close()
 
 
 @pytest.fixture

@@ -79,13 +79,13 @@ def create_session() -> Response:
     """Create a session."""
     check_role()
     row = training().sessions.create(account_id(), _session_name(_payload()))
-    created, root = dated(row.created_at), f"sessions/{row.id}"
+    creation, root = dated(row.created_at), f"sessions/{row.id}"
     return json_answer(
         {
             "status": 200,
             "session_id": row.name,
-            "session_creation_date": created["date"],
-            "session_creation_time": created["time"],
+            "session_creation_date": creation["date"],
+            "session_creation_time": creation["time"],
             "dir_paths": {"session_root_dir": root, "saved_models_dir": f"{root}/saved_models"},
             "json_paths": {
                 name: f"{root}/{name}.json" for name in ("training_metrics", "evaluation_metrics", "model_history")
@@ -203,8 +203,8 @@ def stream() -> Response:
 @documented(schemas.RewardsMessage, errors=OTHERS, query=SESSION)
 def stop() -> Response:
     """Stop a session's training, and wait until its processes have exited."""
-    stopped = _stop(_session(_payload()))
-    return json_answer({"status": 200, "message": "Training stopped" if stopped else "Nothing is being trained"})
+    was_running = _stop(_session(_payload()))
+    return json_answer({"status": 200, "message": "Training stopped" if was_running else "Nothing is being trained"})
 
 
 def _stop(row: TrainingSession) -> bool:

@@ -60,13 +60,13 @@ def of_training(experiments: Any, row: Experiment) -> Iterator[bytes]:
     """Yield the images of a training's latest episodes, at `car_speed` steps per second, until it ends."""
     kwargs = plan_of(row).env_kwargs
     track, pause = kwargs["track"], 1.0 / kwargs["car_speed"]
-    folder, known = Folder(experiments.folder / row.name), None
+    folder, last_timesteps = Folder(experiments.folder / row.name), None
     state_is_due = Interval(POLL_SECONDS)
     yield (picture := driving.start(track))
     while True:
         episode = folder.shown()
-        if episode is not None and episode["timesteps"] != known:
-            known = episode["timesteps"]
+        if episode is not None and episode["timesteps"] != last_timesteps:
+            last_timesteps = episode["timesteps"]
             for picture in driving.episode(track, episode):
                 yield picture
                 time.sleep(pause)

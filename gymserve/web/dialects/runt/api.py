@@ -40,7 +40,7 @@ TAG = "runt"
 PATHS = ("login", "models", "stop-train", "testmodel", "train", "trainingassistent")  # their first segments
 KWARGS = {name: each.default for name, each in inspect.signature(Offloading).parameters.items()}
 TUNABLE = ("learning_rate", "batch_size", "gamma")
-SHOWN = (*TUNABLE, "buffer_size")
+HYPERPARAMETERS = (*TUNABLE, "buffer_size")
 RUN_FRACTIONS = {"n_steps": 10, "learning_starts": 10, "target_update_interval": 20, "buffer_size": 1}  # run / limit
 SMOOTHING = 0.95  # the weight of the previous smoothed reward
 WRONG_PASSWORD = "用户名或密码错误"
@@ -98,8 +98,8 @@ def _log_in() -> Response:
         return json_answer({"status": "error", "message": WRONG_PASSWORD, "data": None})  # RUNT answers with 200
     except errors.GymserveError as error:
         return response(error)  # as JSON: the login page would answer with HTML
-    issued = backend().accounts.logins.issue(account.id, account.email, account.generation)
-    return _success("登录成功", {"access_token": issued, "token_type": "bearer", "username": account.email})
+    token = backend().accounts.logins.issue(account.id, account.email, account.generation)
+    return _success("登录成功", {"access_token": token, "token_type": "bearer", "username": account.email})
 
 
 # --- training -----------------------------------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ def _experiment(payload: dict[str, Any]) -> dict[str, Any]:
         if name in defaults
     }
     chosen = {name: _number(payload, name) for name in TUNABLE if name in defaults}
-    shown = {name: defaults[name] for name in SHOWN if name in defaults}
+    shown = {name: defaults[name] for name in HYPERPARAMETERS if name in defaults}
     kwargs = {name: _number(payload, name) for name in KWARGS}
     return {
         "title": f"RUNT {algorithm.name}", "tags": [TAG], "algorithm": algorithm.name, "environment": environment,
@@ -211,7 +211,7 @@ def _models() -> dict[str, Any]:
 def _model(row: Experiment, episodes: int) -> dict[str, Any]:
     plan = plan_of(row)
     hyperparameters, kwargs = plan.hyperparameters, plan.env_kwargs
-    changed = row.completed_at or row.started_at or row.queued_at or row.created_at
+    updated = row.completed_at or row.started_at or row.queued_at or row.created_at
     return {
         "id": row.id,
         "algorithm": row.algorithm,
@@ -221,9 +221,9 @@ def _model(row: Experiment, episodes: int) -> dict[str, Any]:
         "status_text": "训练完成" if ExperimentState(row.state).is_final else "训练中",
         **{name: kwargs.get(name) for name in KWARGS},
         "seed": row.seed,
-        **{name: hyperparameters.get(name) for name in SHOWN},
+        **{name: hyperparameters.get(name) for name in HYPERPARAMETERS},
         "create_time": row.created_at.strftime(DATES),
-        "update_time": changed.strftime(DATES),
+        "update_time": updated.strftime(DATES),
         "state": row.state,
         "reason": row.reason,
         "experiment_id": row.name,
