@@ -34,11 +34,11 @@ from gymserve.web.training.advice import blueprint as advice
 from gymserve.web.training.catalogue import blueprint as training
 from gymserve.web.training.curves import blueprint as curves
 from gymserve.web.training.experiments import blueprint as experiments
-from gymserve.web.training.films import blueprint as films
 from gymserve.web.training.pages import blueprint as training_pages
 from gymserve.web.training.parts import blueprint as training_parts
 from gymserve.web.training.project_experiments import blueprint as project_experiments
 from gymserve.web.training.projects import blueprint as projects
+from gymserve.web.training.videos import blueprint as videos
 
 BLUEPRINTS = (
     v1,
@@ -49,7 +49,7 @@ BLUEPRINTS = (
     project_experiments,
     experiments,
     curves,
-    films,
+    videos,
     training,
     model_views,
     model_submissions,

@@ -37,7 +37,7 @@ class Inference:
         return False
 
     def ask(self, question: dict[str, Any]) -> Any:
-        """The answer to a question, see `Answerer`.
+        """The answer to a question, see `ModelServer`.
 
         Raises:
             InvalidRequest, EnvironmentFailed: what the question asks cannot be.

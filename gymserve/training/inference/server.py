@@ -19,7 +19,7 @@ import msgspec
 
 from gymserve.system import files, sockets
 from gymserve.system.background import begin
-from gymserve.training.inference.answering import Answerer
+from gymserve.training.inference.model_server import ModelServer
 
 IDLE_SECONDS = 600.0
 LOADED = 8  # models at a time
@@ -40,7 +40,7 @@ def _serve(place: Path, data: Path) -> None:
     with Listener(str(place), "AF_UNIX", backlog=128) as listener:
         files.write_whole(data / "inference", str(place))
         threading.Thread(target=_accept, args=(listener, questions), daemon=True).start()
-        answerer = Answerer(data / "models", data / "experiments", most=LOADED)
+        answerer = ModelServer(data / "models", data / "experiments", most=LOADED)
         with contextlib.suppress(queue.Empty):
             while True:
                 asked = [questions.get(timeout=IDLE_SECONDS), *_waiting(questions)]

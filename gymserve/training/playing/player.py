@@ -83,7 +83,7 @@ def play(instances: Instances, token: str, model: Path) -> None:
     """
     import torch
 
-    from gymserve.training.inference.answering import Loaded
+    from gymserve.training.inference.model_server import Loaded
     from gymserve.training.playing.graded import Over, Trials
     from gymserve.training.runners import making
 

@@ -16,8 +16,8 @@ from gymserve.journal import replay
 from gymserve.protocol.errors import InvalidRequest
 from gymserve.training.plan.training_plan import TrainingPlan
 from gymserve.training.plan.view import View
+from gymserve.training.runners.best_episode import BestEpisode
 from gymserve.training.runners.blank import Blank
-from gymserve.training.runners.taking import Take
 
 REMOTE = "client:remote/Any-v0"
 
@@ -103,7 +103,7 @@ def make(plan: TrainingPlan, *, training: bool, taken: bool = False) -> VecEnv:
     """The vector environment that a plan asks for; the evaluation's is one copy whose rewards are as they are.
 
     Args:
-        taken: its copies remember their best episode, see `taking.Take`, where it can be shown.
+        taken: its copies remember their best episode, see `best_episode.BestEpisode`, where it can be shown.
     """
     environments.register()
     for module in plan.modules:
@@ -163,7 +163,7 @@ def _one(plan: TrainingPlan, *, taken: bool) -> gymnasium.Env:
         env = gymnasium.make(plan.env_id, disable_env_checker=True, **given)
     if taken and not plan.server:
         with contextlib.suppress(InvalidRequest):  # its spaces are of kinds that no journal holds
-            env = Take(env)
+            env = BestEpisode(env)
     return _dressed(env, plan)
 
 

@@ -105,7 +105,7 @@ def _new(kind: Any, folder: Folder, plan: TrainingPlan, env: Any) -> Any:
 
 def finish(folder: Folder, plan: TrainingPlan, model: Any, watch: Any, *, stopped: bool) -> None:
     """Keeps the model, and evaluates one that is trained to the end, whose best episode is kept too."""
-    from gymserve.training.runners import taking
+    from gymserve.training.runners import best_episode
 
     with replacing(folder.path / "model.zip") as fresh:
         model.save(fresh)
@@ -113,7 +113,7 @@ def finish(folder: Folder, plan: TrainingPlan, model: Any, watch: Any, *, stoppe
         model.get_vec_normalize_env().save(str(folder.path / "normalize.pkl"))
     found = {} if stopped or not plan.evaluation.episodes else watch.evaluate()
     if found and (best := watch.best_episode()) is not None:
-        taking.keep(best, plan, folder.path)
+        best_episode.keep(best, plan, folder.path)
     model.logger.close()
     state = ExperimentState.STOPPED if stopped else ExperimentState.COMPLETED
     folder.end(state, timesteps=model.num_timesteps, evaluation=found, exit_code=0)

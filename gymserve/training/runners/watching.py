@@ -15,8 +15,8 @@ from stable_baselines3.common.vec_env import VecEnv, sync_envs_normalization
 
 from gymserve.training.plan.training_plan import TrainingPlan
 from gymserve.training.runners import checkpoint
+from gymserve.training.runners.best_episode import BestEpisode
 from gymserve.training.runners.folder import Folder, MetricsFile
-from gymserve.training.runners.taking import Take
 
 PAUSE_SIGNAL = signal.SIGUSR1
 CHECKPOINT_SECONDS = 60.0  # between checkpoints, or a hundred times what one takes
@@ -195,7 +195,7 @@ class Watch(BaseCallback):
         return self._evaluation.env_method("best")[0] if self._evaluation is not None and self._takes() else None
 
     def _takes(self) -> bool:
-        return self._evaluation is not None and self._evaluation.env_is_wrapped(Take)[0]
+        return self._evaluation is not None and self._evaluation.env_is_wrapped(BestEpisode)[0]
 
     def evaluate(self) -> dict[str, Any]:
         """Plays `evaluation.episodes` episodes with the policy as it is; they are the same ones each time."""

@@ -19,7 +19,7 @@ from gymserve.web.models import schemas
 from gymserve.web.training import schemas as training_schemas
 from gymserve.web.training.experiments import check_role, created
 from gymserve.web.training.experiments import mine as own_experiment
-from gymserve.web.training.films import video_path
+from gymserve.web.training.videos import video_path
 
 blueprint = Blueprint("models", scope="training", tag="Models", url_prefix="/models")
 OTHERS = (401, 403)
@@ -182,12 +182,12 @@ def push(model_id: str) -> Response:
 
 @blueprint.post("/<model_id>/retrain")
 @documented(
-    training_schemas.Experiment, status=201, body=schemas.RetrainOrder, body_needed=False, errors=(*OTHERS, 422)
+    training_schemas.Experiment, status=201, body=schemas.RetrainRequest, body_needed=False, errors=(*OTHERS, 422)
 )
 def retrain(model_id: str) -> Response:
     """Create an experiment that goes on from a model, in its own environment or in another one with equal spaces."""
     check_role()
-    row, asked = mine(model_id), parameters.parse_partial(schemas.RetrainOrder, needed=False)
+    row, asked = mine(model_id), parameters.parse_partial(schemas.RetrainRequest, needed=False)
     return created({**asked, "title": asked.get("name") or row.title}, parent=training().models.parent(row))
 
 
@@ -212,9 +212,9 @@ def predict(model_id: str) -> Response:
 
 @blueprint.post("/<model_id>/rollout")
 @large
-@documented(schemas.Rollout, body=schemas.RolloutOrder, body_needed=False, errors=ASKED)
+@documented(schemas.Rollout, body=schemas.RolloutRequest, body_needed=False, errors=ASKED)
 def rollout(model_id: str) -> Response:
     """Let a model act in its environment, from a seed, or from an observation where the environment can begin there."""
-    row, params = mine(model_id), parameters.parse(schemas.RolloutOrder, needed=False)
+    row, params = mine(model_id), parameters.parse(schemas.RolloutRequest, needed=False)
     question = {"what": "rollout", "model": row.name, **msgspec.structs.asdict(params)}
     return json_answer(training().inference.ask(question))

@@ -15,7 +15,7 @@ class NewModel(Struct):
     title: Annotated[Title | None, Meta(description="the experiment's name, if none is given")] = None
 
 
-class RetrainOrder(RunRequest, kw_only=True):
+class RetrainRequest(RunRequest, kw_only=True):
     """What is not said is as it was for the model; another environment must have equal spaces."""
 
     name: Annotated[Title | None, Meta(description="the model's title, if none is given")] = None
@@ -61,7 +61,7 @@ class ModelCards(Struct):
     data: dict[str, Any] | None = None
 
 
-class SubmitOrder(Struct):
+class SubmitRequest(Struct):
     challenge: str
     entrant: Entrant = None
 
@@ -93,7 +93,7 @@ class Predictions(Struct):
     actions: list[Any] | None = None
 
 
-class RolloutOrder(Struct):
+class RolloutRequest(Struct):
     seed: Seed | None = None
     observation: Annotated[Any, Meta(description="to begin from, where the environment can")] = None
     steps: Annotated[int, Meta(ge=1, le=10_000)] = 100

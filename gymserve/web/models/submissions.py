@@ -18,12 +18,12 @@ blueprint = Blueprint("model_submissions", scope="training", tag="Models", url_p
 
 
 @blueprint.post("/<model_id>/submit")
-@documented(schemas.Played, status=202, body=schemas.SubmitOrder, errors=(*OTHERS, 409, 422, 429, 500, 507))
+@documented(schemas.Played, status=202, body=schemas.SubmitRequest, errors=(*OTHERS, 409, 422, 429, 500, 507))
 def submit(model_id: str) -> Response:
     """Send a model into a challenge: a submission of the account's, which the server plays. `GET /submissions/<id>/` tells
     how it is doing; a repeated `Idempotency-Key` begins one submission."""
     check_scope(identity(), "submissions")
-    row, params = mine(model_id), parameters.parse(schemas.SubmitOrder)
+    row, params = mine(model_id), parameters.parse(schemas.SubmitRequest)
     held = grading().competition.find(params.challenge)
     submitting.check(
         training().models.parent(row),

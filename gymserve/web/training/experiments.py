@@ -232,11 +232,11 @@ def stop(experiment_id: str) -> Response:
 
 
 @blueprint.post("/<experiment_id>/copy/")
-@documented(schemas.Experiment, status=201, body=schemas.CopyOrder, body_needed=False, errors=OTHERS)
+@documented(schemas.Experiment, status=201, body=schemas.CopyRequest, body_needed=False, errors=OTHERS)
 def copy(experiment_id: str) -> Response:
     """Create another experiment that is told the same."""
     check_role()
-    params = parameters.parse(schemas.CopyOrder, needed=False)
+    params = parameters.parse(schemas.CopyRequest, needed=False)
     made = training().experiments.copy(mine(experiment_id), title=params.name, seed=params.seed)
     answer = json_answer(experiment_row(made))
     answer.status_code = 201

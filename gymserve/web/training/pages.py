@@ -19,7 +19,7 @@ from gymserve.web.http.backend import backend, training
 from gymserve.web.http.browser import Pages, current, for_accounts
 from gymserve.web.training.advice import findings
 from gymserve.web.training.experiments import account_id, check_role, experiment_row, mine, wake
-from gymserve.web.training.films import film_of
+from gymserve.web.training.videos import video_of
 
 blueprint = Pages("training_pages", url_prefix="/training")
 ON_A_PAGE = 20
@@ -144,7 +144,7 @@ def _page_of(row: Experiment, **more: Any) -> str:
         name=name,
         points=[(point.timestep, point.values.get(name)) for point in _points(row, name)],
         evaluation=training().experiments.results(row)["final_evaluation"],
-        film=film_of(row)["video"],
+        film=video_of(row)["video"],
         log=_log(row),
         findings=_findings(row),
         **more,

@@ -13,7 +13,7 @@ from gymserve.web.http.browser import Pages, for_accounts
 from gymserve.web.training.advice import curves_of, drawn, findings, picture, written
 from gymserve.web.training.curves import watched
 from gymserve.web.training.experiments import mine
-from gymserve.web.training.films import sent_film
+from gymserve.web.training.videos import send_video
 
 blueprint = Pages("training_parts_pages", url_prefix="/training/<experiment_id>")
 POINTS = 500  # with which a chart begins
@@ -58,7 +58,7 @@ def live(experiment_id: str) -> Response:
 @for_accounts
 def video(experiment_id: str) -> Response:
     """The best episode of the final evaluation."""
-    return sent_film(mine(experiment_id))
+    return send_video(mine(experiment_id))
 
 
 @blueprint.get("/advice")

@@ -53,13 +53,13 @@ def _answer(project: Project, row: Experiment) -> Response:
 
 
 @blueprint.post("/")
-@documented(schemas.ProjectExperiment, body=schemas.ProjectExperimentOrder, errors=(*OTHERS, 422, 429))
+@documented(schemas.ProjectExperiment, body=schemas.ProjectExperimentRequest, errors=(*OTHERS, 422, 429))
 @owner_only
 def create(user_id: int, project_id: int) -> Response:
     """Create an experiment of the project's type, and start it."""
     check_role()
     project = training().projects.find(user_id, project_id)
-    params = parameters.parse(schemas.ProjectExperimentOrder)
+    params = parameters.parse(schemas.ProjectExperimentRequest)
     texts = {"title": params.title, "description": params.description}
     # Stable-Baselines3's experiments are told all that /experiments takes, as the parameter's members.
     more = {**params.parameter, "parameter": params.parameter}

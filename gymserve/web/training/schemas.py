@@ -58,7 +58,7 @@ class ChangedExperiment(Struct):
     hyperparameters: Annotated[dict[str, Any] | None, Meta(description="for when it starts or goes on")] = None
 
 
-class CopyOrder(Struct):
+class CopyRequest(Struct):
     name: Title | None = None
     seed: Seed | None = None
 
@@ -163,7 +163,7 @@ class Configuration(Struct):
     validation: dict[str, Any]
 
 
-class ProjectExperimentOrder(Struct):
+class ProjectExperimentRequest(Struct):
     title: Title
     description: Description = ""
     parameter: Annotated[dict[str, Any], Meta(description="what the project's type takes")] = {}

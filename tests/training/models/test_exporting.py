@@ -13,7 +13,7 @@ from sb3_contrib import RecurrentPPO
 from stable_baselines3 import A2C, DQN, PPO, SAC
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from gymserve.training.inference.answering import Answerer
+from gymserve.training.inference.model_server import ModelServer
 
 
 class Both(gymnasium.Env):
@@ -58,8 +58,8 @@ def kept(folder: Path, name: str, *, normalised: bool = False) -> Any:
     return model
 
 
-def exported(folder: Path, name: str) -> tuple[Answerer, Any]:
-    answerer = Answerer(folder, folder, most=1)
+def exported(folder: Path, name: str) -> tuple[ModelServer, Any]:
+    answerer = ModelServer(folder, folder, most=1)
     (answer,) = answerer.answer([{"what": "export", "model": name}])
     assert "error" not in answer, answer
     return answerer, onnxruntime.InferenceSession(folder / name / "model.onnx")
@@ -104,5 +104,5 @@ def test_parts_of_a_dict_are_inputs_of_their_names(tmp_path: Path) -> None:
 
 def test_a_policy_with_a_memory_is_refused(tmp_path: Path) -> None:
     kept(tmp_path, "recurrent")
-    (answer,) = Answerer(tmp_path, tmp_path, most=1).answer([{"what": "export", "model": "recurrent"}])
+    (answer,) = ModelServer(tmp_path, tmp_path, most=1).answer([{"what": "export", "model": "recurrent"}])
     assert answer["error"] == "Conflict" and "RecurrentPPO has a memory" in answer["message"]

@@ -16,7 +16,7 @@ from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from gymserve.protocol.errors import Untrainable
-from gymserve.training.inference.answering import Loaded
+from gymserve.training.inference.model_server import Loaded
 from gymserve.training.plan import algorithms, hyperparameters
 from gymserve.training.plan.tuned import tuned
 from gymserve.training.runners.warm import Warm

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from gymserve.training.inference.answering import Answerer
+from gymserve.training.inference.model_server import ModelServer
 from gymserve.training.plan.training_plan import Evaluation, TrainingPlan
 from gymserve.training.plan.view import View
 from gymserve.training.runners import sb3
@@ -37,7 +37,7 @@ def test_a_view_of_usual_spaces_changes_nothing() -> None:
     assert view.is_plain and view.observation(value) is value and view.action(1) == 1
 
 
-def trained(folder: Path, kind: str, **changes: Any) -> Answerer:
+def trained(folder: Path, kind: str, **changes: Any) -> ModelServer:
     """The models of a folder, with one of this name that the runner has trained a little."""
     policy = {"Picture": "CnnPolicy", "Parts": "MultiInputPolicy"}.get(kind, "MlpPolicy")
     plan = TrainingPlan(
@@ -50,10 +50,10 @@ def trained(folder: Path, kind: str, **changes: Any) -> Answerer:
     sb3.train(Folder(folder / kind), plan)
     for number, handler in handlers:  # this process is not the run's own
         signal.signal(number, handler)
-    return Answerer(folder, folder, most=1)
+    return ModelServer(folder, folder, most=1)
 
 
-def answered(answerer: Answerer, **asked: Any) -> Any:
+def answered(answerer: ModelServer, **asked: Any) -> Any:
     (answer,) = answerer.answer([{"deterministic": True, "seed": 1, "observation": None, "steps": 2, **asked}])
     assert "error" not in answer, answer
     return answer["answer"]

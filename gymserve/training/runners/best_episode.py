@@ -19,7 +19,7 @@ FILE = "best.journal"  # in an experiment's folder
 MOST_BYTES = 2**30
 
 
-class Take(gymnasium.Wrapper):
+class BestEpisode(gymnasium.Wrapper):
     """Around the bare environment: remembers the episode under way, and the best one that has ended, in a journal's records.
 
     Returns are the environment's own, whatever wrappers make of them.

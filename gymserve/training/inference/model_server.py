@@ -101,7 +101,7 @@ class Loaded:
             self.env.close()
 
 
-class Answerer:
+class ModelServer:
     """Args:
     folder: that of all models.
     experiments: that of all experiments.

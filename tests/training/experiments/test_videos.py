@@ -15,7 +15,7 @@ from gymserve.journal.records import decode
 from gymserve.recording.video.episodes import make_environment, records_of, replay
 from gymserve.training.experiments import curve
 from gymserve.training.plan.training_plan import TrainingPlan
-from gymserve.training.runners import making, taking
+from gymserve.training.runners import best_episode, making
 from tests.support.servers import wait_for
 from tests.training.conftest import Trainer
 
@@ -37,8 +37,8 @@ def test_the_best_episode_is_kept_and_replays_to_the_bit(tmp_path: Path) -> None
         if dones[0]:
             totals.append(total)
             total = 0.0
-    taking.keep(env.env_method("best")[0], PLAN, tmp_path)
-    (episode,) = episodes_of(records_of(tmp_path / taking.FILE))
+    best_episode.keep(env.env_method("best")[0], PLAN, tmp_path)
+    (episode,) = episodes_of(records_of(tmp_path / best_episode.FILE))
     assert episode.total == max(totals) and episode.is_over
     assert episode.reset.seed is None
     shown = list(replay(make_environment(episode, Catalogue(), render=False), episode))
@@ -51,7 +51,7 @@ def test_an_episode_is_kept_with_the_options_that_its_reset_was_given() -> None:
     import_module("tests.support.environments.faulty")
     bare = gymnasium.make("Grabbing-v0")
     given = (bare.observation_space, bare.action_space)
-    env = making.Episode(taking.Take(bare), given)
+    env = making.Episode(best_episode.BestEpisode(bare), given)
     options = {"size": 3, "nested": {"a": 1}}
     env.reset(seed=1, options=options)
     env.step(np.array([2.0]))

@@ -18,7 +18,7 @@ from gymserve.web.http.openapi import documented, ranges
 from gymserve.web.training import schemas
 from gymserve.web.training.experiments import OTHERS, mine
 
-blueprint = Blueprint("films", scope="training", tag="Experiments", url_prefix="/experiments", on_error=with_timestamp)
+blueprint = Blueprint("videos", scope="training", tag="Experiments", url_prefix="/experiments", on_error=with_timestamp)
 FORMATS = {"webm": WEBM, "mp4": MP4}
 WHEN = "it is made of the final evaluation's best episode, once the experiment is completed"
 
@@ -29,7 +29,7 @@ def video_path(experiment: str) -> str | None:
     return f"experiments/{experiment}/video" if about is not None and about["state"] == MADE else None
 
 
-def film_of(row: Experiment) -> dict[str, Any]:
+def video_of(row: Experiment) -> dict[str, Any]:
     """Where the video is (below the server's address; null: there is none), how far it is, and why there is none."""
     told = backend().media.status(row.name, EXPERIMENT)
     reason = told["reason"] or (WHEN if told["state"] == NONE else "")
@@ -45,7 +45,7 @@ def results(experiment_id: str) -> Response:
     """Tell what came out: the final evaluation, and the names of what was kept."""
     row = mine(experiment_id)
     return json_answer(
-        {"experiment_id": row.name, "status": row.state, **training().experiments.results(row), **film_of(row)}
+        {"experiment_id": row.name, "status": row.state, **training().experiments.results(row), **video_of(row)}
     )
 
 
@@ -59,15 +59,15 @@ def results(experiment_id: str) -> Response:
 )
 def video(experiment_id: str) -> Response:
     """Get the video of the final evaluation's best episode; ranges and ETags work."""
-    return sent_film(mine(experiment_id))
+    return send_video(mine(experiment_id))
 
 
-def sent_film(row: Experiment) -> Response:
+def send_video(row: Experiment) -> Response:
     """The video, in the format that is asked for."""
     form = request.args.get("format", "webm")
     if form not in FORMATS:
         raise errors.InvalidRequest(f"format must be {' or '.join(FORMATS)}, not {form!r:.50}")
-    told = film_of(row)
+    told = video_of(row)
     if told["video_path"] is None:
         film = told["video"]
         raise errors.NotFound(
