@@ -47,7 +47,7 @@ class Experiment(Model):
     seed: Mapped[int] = mapped_column(Count, default=42)
     parameters: Mapped[str] = mapped_column(Long, default="{}")  # JSON: what the runner is told besides
     state: Mapped[str] = mapped_column(String(20))
-    wish: Mapped[str] = mapped_column(String(20), default="")  # "pause", "stop": what is to become of it
+    request: Mapped[str] = mapped_column("wish", String(20), default="")  # pending: "pause", "stop", "end" or "anew"
     reason: Mapped[str] = mapped_column(String(500), default="")
     exit_code: Mapped[int | None]
     attempts: Mapped[int] = mapped_column(default=0)  # processes that were started for it since it was queued by hand

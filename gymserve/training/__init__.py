@@ -1,1 +1,1 @@
-"""Training: projects, which group experiments."""
+"""Training: experiments, the models that they produce, and the processes that run them."""

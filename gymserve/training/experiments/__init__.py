@@ -1,1 +1,1 @@
-"""Experiments, their projects and their metrics, as rows."""
+"""Experiments, their projects and metrics, as database rows."""

@@ -1,4 +1,4 @@
-"""A learning curve as a picture: SVG for pages, PNG for everything else. Raw values are faint, their running mean is strong."""
+"""Draw a learning curve, as SVG for pages and as PNG otherwise: raw values faint, their running mean bold."""
 
 import io
 import math
@@ -19,21 +19,21 @@ DARK = (
 
 
 class _Drawing(NamedTuple):
-    """Where everything is, in pixels from the upper left corner."""
+    """Positions of everything in the picture, in pixels from the upper left corner."""
 
-    raw: list[list[tuple[float, float]]]  # pieces between values that are missing
+    raw: list[list[tuple[float, float]]]  # runs of points between missing values
     mean: list[list[tuple[float, float]]]
     across: list[tuple[float, str]]  # ticks
     up: list[tuple[float, str]]
-    told: str  # what it shows, in words
+    summary: str  # what the picture shows, in words
 
 
 def svg(title: str, name: str, timesteps: Sequence[float], values: Sequence[float]) -> str:
-    """An SVG document of 800 x 400. `name`: what the values are; NaN: one is missing."""
+    """Draw an 800 x 400 SVG document; `name` says what the values are, and NaN marks a missing one."""
     drawing = _draw(name, timesteps, values)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="t d">',
-        f'<title id="t">{escape(title)}</title><desc id="d">{escape(drawing.told)}</desc>',
+        f'<title id="t">{escape(title)}</title><desc id="d">{escape(drawing.summary)}</desc>',
         f"<style>text {{ font: 13px sans-serif }} .ink {{ fill: {INK} }} .axis {{ stroke: {INK}; fill: none }} "
         f".raw {{ stroke: {FAINT}; fill: none }} .mean {{ stroke: {STRONG}; fill: none; stroke-width: 2 }} {DARK}</style>",
         f'<text class="ink" x="{LEFT}" y="24">{escape(title)}</text>',
@@ -51,7 +51,7 @@ def svg(title: str, name: str, timesteps: Sequence[float], values: Sequence[floa
 
 
 def small(name: str, timesteps: Sequence[float], values: Sequence[float]) -> str:
-    """The running mean alone, as an SVG document of 160 x 40 without axes."""
+    """Draw the running mean alone, as a 160 x 40 SVG document without axes."""
     drawing = _draw(name, timesteps, values)
     box = f"{LEFT} {TOP - 8} {WIDTH - LEFT - RIGHT} {HEIGHT - TOP - BOTTOM + 16}"
     paths = "".join(
@@ -59,13 +59,13 @@ def small(name: str, timesteps: Sequence[float], values: Sequence[float]) -> str
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" width="160" height="40" preserveAspectRatio="none" '
-        f'role="img"><title>{escape(drawing.told)}</title>'
+        f'role="img"><title>{escape(drawing.summary)}</title>'
         f"<style>.mean {{ stroke: {STRONG}; fill: none; stroke-width: 1.5 }} {DARK}</style>{paths}</svg>\n"
     )
 
 
 def png(title: str, name: str, timesteps: Sequence[float], values: Sequence[float]) -> bytes:
-    """The same as a PNG."""
+    """Draw the same picture as a PNG."""
     drawing = _draw(name, timesteps, values)
     image = Image.new("RGB", (WIDTH, HEIGHT), PAPER)
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(13)
@@ -97,34 +97,34 @@ def _draw(name: str, timesteps: Sequence[float], values: Sequence[float]) -> _Dr
         x = LEFT + (timestep - start) / (end - start) * (WIDTH - LEFT - RIGHT)
         return x, HEIGHT - BOTTOM - (value - low) / (high - low) * (HEIGHT - TOP - BOTTOM)
 
-    def pieces(these: Sequence[float]) -> list[list[tuple[float, float]]]:
-        found: list[list[tuple[float, float]]] = [[]]
-        for timestep, value in zip(timesteps, these, strict=True):
+    def pieces(series: Sequence[float]) -> list[list[tuple[float, float]]]:
+        runs: list[list[tuple[float, float]]] = [[]]
+        for timestep, value in zip(timesteps, series, strict=True):
             if math.isfinite(value):
-                found[-1].append(place(timestep, value))
-            elif found[-1]:
-                found.append([])
-        return [piece for piece in found if piece]
+                runs[-1].append(place(timestep, value))
+            elif runs[-1]:
+                runs.append([])
+        return [piece for piece in runs if piece]
 
     way = f"from {finite[0]:.4g} to {finite[-1]:.4g}, at most {max(finite):.4g}"
-    told = f"{name} over {start:,.0f} to {end:,.0f} timesteps: {way}."
+    summary = f"{name} over {start:,.0f} to {end:,.0f} timesteps: {way}."
     across = [(place(tick, low)[0], f"{tick:,.0f}") for tick in _ticks(start, end)]
     up = [(place(start, tick)[1], f"{tick:.6g}") for tick in _ticks(low, high)]
-    return _Drawing(pieces(values), pieces(_smoothed(values)), across, up, told)
+    return _Drawing(pieces(values), pieces(_smoothed(values)), across, up, summary)
 
 
 def _smoothed(values: Sequence[float]) -> list[float]:
-    """Means of each value and those before it."""
+    """Average each value with those before it in a window."""
     window = max(1, min(WINDOW, len(values) // 10))
-    found = []
+    means = []
     for index in range(len(values)):
         part = [value for value in values[max(0, index - window + 1) : index + 1] if math.isfinite(value)]
-        found.append(math.fsum(part) / len(part) if part else math.nan)
-    return found
+        means.append(math.fsum(part) / len(part) if part else math.nan)
+    return means
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Some four to eight round numbers from `low` to `high`."""
+    """Choose four to eight round numbers from `low` to `high`."""
     rough = (high - low) / 5
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough)

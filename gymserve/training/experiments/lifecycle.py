@@ -1,4 +1,4 @@
-"""Experiments: created, found, changed, and what they are to become. The scheduler makes it so."""
+"""Experiments: creating, finding and changing them, and requesting state changes, which the scheduler carries out."""
 
 import contextlib
 import json
@@ -33,9 +33,11 @@ UNFINISHED = tuple(state for state in ExperimentState if not state.is_final)
 
 
 class Experiments:
-    """Args:
-    folder: that of all experiments.
-    most: experiments of one account that run or wait; 0: none.
+    """The table of experiments.
+
+    Args:
+        folder: the folder that holds the experiments' folders.
+        most: how many of an account's experiments may run or wait at a time; 0 forbids training.
     """
 
     def __init__(
@@ -46,40 +48,40 @@ class Experiments:
     def create(
         self,
         account_id: int | None,
-        asked: Mapping[str, Any],
+        settings: Mapping[str, Any],
         *,
         runner: Any = SB3,
         project: Project | None = None,
         parent: Parent | None = None,
     ) -> Experiment:
-        """Makes an experiment, which is started by `start`.
+        """Create an experiment; `start` runs it.
 
         Args:
-            asked: title, description, hypothesis, tags, and what `Checker.check` reads.
-            parent: the model that it begins from.
+            settings: title, description, hypothesis, tags, and what `Checker.check` reads.
+            parent: the model that it starts from.
 
         Raises:
-            Untrainable: it could not be trained.
-            InvalidRequest: a value is no good.
-            Conflict: the model is being deleted.
+            Untrainable: the settings cannot be trained.
+            InvalidRequest: a value is invalid.
+            Conflict: the parent model is being deleted.
         """
-        values = _columns(params.parse(asked, Texts)) | self.checker.check(runner, asked, parent)
+        values = _columns(params.parse(settings, Texts)) | self.checker.check(runner, settings, parent)
         return self._add(account_id, project, values, parent.folder if parent else None)
 
-    def begin(self, account_id: int | None, asked: Mapping[str, Any], **more: Any) -> Experiment:
-        """Makes an experiment (see `create`) and queues it; one that cannot be queued is not made. Raises as both."""
-        row = self.create(account_id, asked, **more)
+    def begin(self, account_id: int | None, settings: Mapping[str, Any], **more: Any) -> Experiment:
+        """Create an experiment (see `create`) and queue it (see `start`); if it cannot be queued, it is not created."""
+        row = self.create(account_id, settings, **more)
         try:
             return self.start(row)
         except GymserveError:
-            with contextlib.suppress(GymserveError):  # the database went away
+            with contextlib.suppress(GymserveError):  # the database is away
                 self.remove(row)
             raise
 
     def _add(
         self, account_id: int | None, project: Project | None, values: dict[str, Any], files: Path | None
     ) -> Experiment:
-        """Args: files: the folder of those that it begins from, if there are any."""
+        """Insert an experiment; `files` is the folder of its parent model's files, or None."""
         row = Experiment(name=str(uuid.uuid4()), account_id=account_id, state=ExperimentState.CREATED, **values)
         if self.quota is not None:
             self.quota.check(account_id, Experiment)
@@ -88,10 +90,10 @@ class Experiments:
                 lineage.copy_files(files, self.folder / row.name / lineage.FOLDER)
             with self.database.writing() as session:
                 if project is not None:
-                    mine = Project.id == project.id
-                    session.execute(update(Project).where(mine).values(experiments_made=Project.experiments_made + 1))
+                    own = Project.id == project.id
+                    session.execute(update(Project).where(own).values(experiments_made=Project.experiments_made + 1))
                     row.project_id = project.id
-                    row.number = session.scalar(select(Project.experiments_made).where(mine))
+                    row.number = session.scalar(select(Project.experiments_made).where(own))
                     if row.number is None:
                         raise NotFound(f"there is no project {project.number}")
                 session.add(row)
@@ -101,7 +103,7 @@ class Experiments:
         return row
 
     def copy(self, row: Experiment, *, title: str | None = None, seed: int | None = None) -> Experiment:
-        """A new experiment that is told the same; outside of any project unless the original is in one."""
+        """Create an experiment with the same settings, in the same project if the original is in one."""
         names = (
             "title", "description", "hypothesis", "tags", "runner", "algorithm", "environment", "seed", "parameters",
         )  # fmt: skip
@@ -114,13 +116,11 @@ class Experiments:
         files = self.folder / row.name / lineage.FOLDER
         return self._add(row.account_id, project, values, files if "parent_model" in parameters_of(row) else None)
 
-    # --- finding ----------------------------------------------------------------------------------------------------
-
     def find(self, name: str | int, account_id: int | None, *, sees_all: bool) -> Experiment:
-        """The experiment of this name, or of this row.
+        """Return the experiment with this name or row id.
 
         Raises:
-            NotFound: there is none, or it is another account's.
+            NotFound: there is none, or it belongs to another account.
         """
         row, name = None, name if isinstance(name, str) or 0 < name < 2**31 else ""
         chosen = Experiment.id == name if isinstance(name, int) else Experiment.name == name
@@ -132,7 +132,11 @@ class Experiments:
         return row
 
     def in_project(self, project: Project, number: int) -> Experiment:
-        """Raises: NotFound: the project has none of this number."""
+        """Return a project's experiment by its number.
+
+        Raises:
+            NotFound: the project has no such experiment.
+        """
         query = select(Experiment).where(Experiment.project_id == project.id, Experiment.number == number)
         with self.database.reading() as session:
             row = session.scalar(query) if 0 < number < 2**31 else None
@@ -141,24 +145,24 @@ class Experiments:
         return row
 
     def of_projects(self, project_ids: list[int], *, skip: int = 0, limit: int = 1000) -> dict[int, list[Experiment]]:
-        """Project → its experiments, by their numbers."""
-        found: dict[int, list[Experiment]] = {project_id: [] for project_id in project_ids}
+        """Map each project to its experiments, sorted by number."""
+        experiments: dict[int, list[Experiment]] = {project_id: [] for project_id in project_ids}
         query = select(Experiment).where(Experiment.project_id.in_(project_ids)).order_by(Experiment.number)
         with self.database.reading() as session:
             for row in session.scalars(query.offset(skip).limit(limit)):
-                found[row.project_id or 0].append(row)
-        return found
+                experiments[row.project_id or 0].append(row)
+        return experiments
 
     def list(
         self, account_id: int | None, *, sees_all: bool, filters: Mapping[str, str], skip: int = 0, limit: int = 100
     ) -> tuple[list[Experiment], int]:
-        """(Experiments, newest first; how many there are in all), of the account or of everybody.
+        """Return (experiments, newest first; total number), of one account or of all.
 
         Args:
-            filters: any of status, algorithm, environment, runner, tag, search (in the title and the description).
+            filters: any of status, algorithm, environment, runner, tag, search (in title and description).
 
         Raises:
-            InvalidRequest: there is no such state.
+            InvalidRequest: the status is unknown.
         """
         chosen = listing.chosen(filters)
         if not sees_all:
@@ -169,39 +173,37 @@ class Experiments:
             return list(session.scalars(query)), total
 
     def active(self) -> int:
-        """How many run."""
+        """Count the running experiments."""
         with self.database.reading() as session:
             return session.scalar(select(func.count()).where(Experiment.state == ExperimentState.RUNNING)) or 0
 
     def before(self, row: Experiment) -> int:
-        """How many others run, or wait since before this one does."""
+        """Count the other experiments that are running or were queued earlier."""
         running = Experiment.state == ExperimentState.RUNNING
         earlier = (Experiment.state == ExperimentState.QUEUED) & (Experiment.queued_at <= (row.queued_at or now()))
         with self.database.reading() as session:
             return session.scalar(select(func.count()).where(Experiment.id != row.id, running | earlier)) or 0
 
     def has_work(self) -> bool:
-        """Whether there is anything for the scheduler."""
+        """Tell whether the scheduler has anything to do."""
         query = select(Experiment.id).where(Experiment.state.in_(ACTIVE)).limit(1)
         with self.database.reading() as session:
             return session.scalar(query) is not None
 
-    # --- changing ---------------------------------------------------------------------------------------------------
-
     def change(self, row: Experiment, texts: ChangedTexts, hyperparameters: dict[str, Any] | None = None) -> Experiment:
-        """Changes what it is called; and hyper-parameters, for the next time that it starts.
+        """Change an experiment's texts, and its hyper-parameters for the next time that it starts.
 
         Raises:
-            InvalidRequest, Untrainable: a value is no good.
-            Conflict: it runs, and is not about to pause.
+            InvalidRequest, Untrainable: a value is invalid.
+            Conflict: the experiment is running and not about to pause.
         """
         values = _columns(texts)
-        if hyperparameters:  # before the row is locked: it is tried
+        if hyperparameters:  # checked before the row is locked, since this may try the plan
             values["parameters"] = self.checker.change(row, hyperparameters)
         with self.database.writing() as session:
             fresh = _get(session, row)
             if "parameters" in values:
-                pauses = fresh.state == ExperimentState.RUNNING and fresh.wish == "pause"
+                pauses = fresh.state == ExperimentState.RUNNING and fresh.request == "pause"
                 is_free = fresh.state not in (*ACTIVE, ExperimentState.COMPLETED)
                 if not (is_free or pauses):
                     raise Conflict(f"hyperparameters cannot be changed while the experiment is {fresh.state}: pause it")
@@ -212,39 +214,37 @@ class Experiments:
         return fresh
 
     def remove(self, row: Experiment) -> None:
-        """Raises: Conflict: it runs."""
+        """Delete an experiment with its files.
+
+        Raises:
+            Conflict: it is running or queued.
+        """
         with self.database.writing() as session:
-            mine = (Experiment.id == row.id, Experiment.state.notin_(ACTIVE))
-            if not rows_changed(session, delete(Experiment).where(*mine)):
+            idle = (Experiment.id == row.id, Experiment.state.notin_(ACTIVE))
+            if not rows_changed(session, delete(Experiment).where(*idle)):
                 raise Conflict("the experiment runs or waits: stop it before it is deleted")
         shutil.rmtree(self.folder / row.name, ignore_errors=True)
 
-    # --- what it is to become -----------------------------------------------------------------------------------------
-
     def start(self, row: Experiment) -> Experiment:
-        """Queues one that was created, or goes on with one that is paused.
+        """Queue an experiment that was created, or resume a paused one.
 
         Raises:
-            Conflict: it runs, or has ended.
+            Conflict: it is running or has ended.
             LimitReached: the account has too many experiments that run or wait.
         """
         return self._queue(row, (ExperimentState.CREATED, ExperimentState.PAUSED), "train")
 
     def resume(self, row: Experiment) -> Experiment:
-        """Goes on with one that is paused, was stopped or has failed, from its last checkpoint.
-
-        Raises: as `start`.
-        """
+        """Resume a paused, stopped or failed experiment from its last checkpoint. Raises the same as `start`."""
         return self._queue(row, (ExperimentState.PAUSED, ExperimentState.STOPPED, ExperimentState.FAILED), "resume")
 
     def retry(self, row: Experiment) -> Experiment:
-        """Begins again from nothing, with the metrics of the last time forgotten.
+        """Start again from scratch, discarding the earlier metrics. Raises the same as `start`."""
+        return self._queue(row, (*FINAL, ExperimentState.PAUSED), "retry", request="anew")
 
-        Raises: as `start`.
-        """
-        return self._queue(row, (*FINAL, ExperimentState.PAUSED), "retry", wish="anew")
-
-    def _queue(self, row: Experiment, states: tuple[ExperimentState, ...], verb: str, *, wish: str = "") -> Experiment:
+    def _queue(
+        self, row: Experiment, states: tuple[ExperimentState, ...], verb: str, *, request: str = ""
+    ) -> Experiment:
         with self.database.writing() as session:
             fresh = _get(session, row)
             if fresh.state not in states:
@@ -253,56 +253,56 @@ class Experiments:
             waiting = select(func.count()).where(owner, Experiment.state.in_(ACTIVE))
             if (session.scalar(waiting) or 0) >= self.most:
                 raise LimitReached(f"ACCOUNT_EXPERIMENTS = {self.most} experiments run or wait already: stop one first")
-            fresh.state, fresh.wish, fresh.reason, fresh.attempts = ExperimentState.QUEUED, wish, "", 0
+            fresh.state, fresh.request, fresh.reason, fresh.attempts = ExperimentState.QUEUED, request, "", 0
             fresh.queued_at, fresh.completed_at, fresh.exit_code = now(), None, None
         return fresh
 
     def pause(self, row: Experiment) -> Experiment:
-        """Asks one that runs to keep its state and end its process; one that waits is paused at once.
+        """Ask a running experiment to save its state and exit; a queued one is paused at once.
 
         Raises:
-            Conflict: it neither runs nor waits, or its runner cannot pause.
+            Conflict: it is neither running nor queued, or its runner cannot pause.
         """
         if row.runner != SB3:
             raise Conflict(f"the runner {row.runner} cannot pause: stop it")
-        return self._wish(row, "pause", ExperimentState.PAUSED, ACTIVE)
+        return self._request(row, "pause", ExperimentState.PAUSED, ACTIVE)
 
     def stop(self, row: Experiment) -> Experiment:
-        """Asks one that runs to end; it is stopped when its processes are dead. One that does not run is so at once.
+        """Ask a running experiment to end, which stops it once its processes are gone; stop any other one at once.
 
         Raises:
             Conflict: it has ended.
         """
-        stopped = self._wish(row, "stop", ExperimentState.STOPPED, UNFINISHED)
+        stopped = self._request(row, "stop", ExperimentState.STOPPED, UNFINISHED)
         if stopped.state == ExperimentState.STOPPED:
-            with contextlib.suppress(OSError):  # a full disk has no copy; the checkpoint stays
+            with contextlib.suppress(OSError):  # no space for the copy; the checkpoint remains
                 Folder(self.folder / row.name).keep_learned()
         return stopped
 
-    def _wish(
-        self, row: Experiment, wish: str, state: ExperimentState, states: tuple[ExperimentState, ...]
+    def _request(
+        self, row: Experiment, request: str, state: ExperimentState, states: tuple[ExperimentState, ...]
     ) -> Experiment:
         with self.database.writing() as session:
             fresh = _get(session, row)
             if fresh.state not in states:
-                raise Conflict(f"cannot {wish} an experiment that is {fresh.state}")
+                raise Conflict(f"cannot {request} an experiment that is {fresh.state}")
             if fresh.state == ExperimentState.RUNNING:
-                if fresh.wish not in ("stop", "end"):  # which nothing takes back
-                    fresh.wish = wish
+                if fresh.request not in ("stop", "end"):  # these cannot be revoked
+                    fresh.request = request
             else:
-                fresh.state, fresh.wish = state, ""
+                fresh.state, fresh.request = state, ""
                 fresh.completed_at = now() if state.is_final else None
         return fresh
 
     def settled(self, row: Experiment, seconds: float) -> Experiment:
-        """The experiment as soon as nothing is wished of it any more, or after `seconds`."""
+        """Wait until the experiment has no pending request, at most `seconds`, and return its newest row."""
         deadline = time.monotonic() + seconds
-        while (fresh := self.again(row)).wish and time.monotonic() < deadline:
+        while (fresh := self.again(row)).request and time.monotonic() < deadline:
             time.sleep(LOOK_SECONDS)
         return fresh
 
     def again(self, row: Experiment) -> Experiment:
-        """The experiment as it is now.
+        """Return the experiment's current row.
 
         Raises:
             NotFound: it was deleted.
@@ -314,8 +314,7 @@ class Experiments:
         return fresh
 
     def results(self, row: Experiment) -> dict[str, Any]:
-        """The final evaluation, and where the model (below the data directory) and the curve (below the server's address) are;
-        null where there is nothing."""
+        """Return the final evaluation and the paths of the model (in the data directory) and the curve (on the server), or None."""
         model = self.folder / row.name / "model.zip"
         return {
             "final_evaluation": json.loads(row.results).get("evaluation", {}),
@@ -324,10 +323,10 @@ class Experiments:
         }
 
     def file(self, row: Experiment, name: str) -> Path:
-        """A file of the experiment's.
+        """Return the path of one of the experiment's files.
 
         Raises:
-            NotFound: there is none yet.
+            NotFound: the file does not exist yet.
         """
         path = self.folder / row.name / name
         if not path.is_file():
@@ -336,7 +335,7 @@ class Experiments:
 
 
 def _get(session: Session, row: Experiment) -> Experiment:
-    """The row as it is now, locked."""
+    """Return the current row, locked."""
     fresh = session.get(Experiment, row.id, with_for_update=True)
     if fresh is None:
         raise NotFound(f"there is no experiment {row.name}")
@@ -344,6 +343,6 @@ def _get(session: Session, row: Experiment) -> Experiment:
 
 
 def _columns(texts: Texts | ChangedTexts) -> dict[str, Any]:
-    """Texts as a row keeps them; without those that are None."""
+    """Convert texts to columns, leaving out those that are None."""
     values = {name: value for name, value in msgspec.structs.asdict(texts).items() if value is not None}
     return values | ({"tags": listing.joined(values["tags"])} if "tags" in values else {})

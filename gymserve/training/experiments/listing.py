@@ -1,4 +1,4 @@
-"""Lists of experiments: states, tags, filters, and whether one has diverged."""
+"""Lists of experiments: filters, tags, and whether an experiment has diverged."""
 
 from collections.abc import Mapping
 
@@ -11,10 +11,10 @@ from gymserve.training.runners.folder import DIVERGED
 
 
 def chosen(filters: Mapping[str, str]) -> list[ColumnElement[bool]]:
-    """What a row must fulfil.
+    """Return the conditions that a row must meet.
 
     Raises:
-        InvalidRequest: there is no such state.
+        InvalidRequest: the status is unknown.
     """
     chosen: list[ColumnElement[bool]] = []
     if status := filters.get("status"):
@@ -27,20 +27,21 @@ def chosen(filters: Mapping[str, str]) -> list[ColumnElement[bool]]:
     if tag := filters.get("tag"):
         chosen.append(Experiment.tags.contains(f",{tag},", autoescape=True))
     if text := filters.get("search"):
-        found = Experiment.title.icontains(text, autoescape=True)
-        chosen.append(found | Experiment.description.icontains(text, autoescape=True))
+        in_title = Experiment.title.icontains(text, autoescape=True)
+        chosen.append(in_title | Experiment.description.icontains(text, autoescape=True))
     return chosen
 
 
 def joined(tags: list[str]) -> str:
-    """Tags as they are kept: between commas."""
+    """Join tags as the column stores them: with a comma before, between and after them."""
     return "".join(f",{tag}" for tag in dict.fromkeys(tags)) + "," if tags else ""
 
 
 def tags_of(row: Experiment) -> list[str]:
+    """Split an experiment's tags."""
     return [tag for tag in row.tags.split(",") if tag]
 
 
 def has_diverged(row: Experiment) -> bool:
-    """Whether it failed because its numbers became NaN or infinite."""
+    """Tell whether it failed because its numbers became NaN or infinite."""
     return row.state == ExperimentState.FAILED and row.reason.startswith(DIVERGED)

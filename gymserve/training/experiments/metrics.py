@@ -1,4 +1,4 @@
-"""Metrics of experiments: read from the runners' files into the database, and asked for."""
+"""Metrics of experiments: loaded from the runners' files into the database, and queried."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,23 +11,28 @@ from sqlalchemy.orm import Session
 from gymserve.store import Database
 from gymserve.store.models import Count, Experiment, Metric
 
-BATCH_BYTES = 4 * 2**20  # of a metrics file that are read at once
+BATCH_BYTES = 4 * 2**20  # read from a metrics file at a time
 NAME = 100  # characters
-MOST_POINTS = 10_000  # of an answer
+MOST_POINTS = 10_000  # in a response
 RETURN, LENGTH = "reward", "episode_length"  # of each episode
-MEANS = ("rollout/ep_rew_mean", "return_mean", "test_return_mean", "reward")  # the return, for runners without episodes
+MEANS = (
+    "rollout/ep_rew_mean",
+    "return_mean",
+    "test_return_mean",
+    "reward",
+)  # the return, for runners that report no episodes
 _decode = msgspec.json.Decoder(tuple[int, dict[str, float | int | None]]).decode
 
 
 class Point(NamedTuple):
-    """Values of one timestep."""
+    """The values at one timestep."""
 
     timestep: int
     values: dict[str, float | None]
 
 
 def load(session: Session, row: Experiment, file: Path) -> bool:
-    """Reads what a runner has written since the last time; whether there may be more. The position is kept with it."""
+    """Load what a runner has written since the last call; return whether there may be more. The row keeps the position."""
     try:
         with open(file, "rb") as reading:
             reading.seek(row.metrics_read)
@@ -35,14 +40,14 @@ def load(session: Session, row: Experiment, file: Path) -> bool:
     except FileNotFoundError:
         return False
     whole = data[: data.rfind(b"\n") + 1]
-    found: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     position = row.metrics_read
     for line in whole.splitlines(keepends=True):
-        found += _rows(row.id, position, line)
+        rows += _rows(row.id, position, line)
         position += len(line)
-    if found:
-        session.execute(insert(Metric), found)
-        row.timesteps = max(row.timesteps, max(each["timestep"] for each in found))
+    if rows:
+        session.execute(insert(Metric), rows)
+        row.timesteps = max(row.timesteps, max(each["timestep"] for each in rows))
     row.metrics_read = position
     return len(data) == BATCH_BYTES
 
@@ -51,7 +56,7 @@ def _rows(experiment: int, position: int, line: bytes) -> list[dict[str, Any]]:
     try:
         timestep, values = _decode(line)
     except msgspec.MsgspecError:
-        return []  # a line that was cut when its writer was killed
+        return []  # a line cut short when its writer was killed
     if not 0 <= timestep < 2**62:
         return []
     return [
@@ -67,7 +72,7 @@ def _rows(experiment: int, position: int, line: bytes) -> list[dict[str, Any]]:
 
 
 def _number(value: float | int | None) -> float | None:
-    """None for an integer that no double holds; JSON has no other number that is not finite."""
+    """Convert to a float; None for an integer too large for one (JSON has no other non-finite numbers)."""
     try:
         return None if value is None else float(value)
     except OverflowError:
@@ -75,7 +80,7 @@ def _number(value: float | int | None) -> float | None:
 
 
 def cut(session: Session, row: Experiment, size: int) -> None:
-    """Forgets what was read from behind the first `size` bytes."""
+    """Delete the rows read from beyond the first `size` bytes of the file."""
     session.execute(delete(Metric).where(Metric.experiment_id == row.id, Metric.position >= size))
     row.metrics_read = min(row.metrics_read, size)
     last = select(func.max(Metric.timestep)).where(Metric.experiment_id == row.id)
@@ -83,12 +88,13 @@ def cut(session: Session, row: Experiment, size: int) -> None:
 
 
 class Metrics:
-    """What can be asked about metrics."""
+    """Queries over metrics."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
 
     def names(self, experiment: int) -> list[str]:
+        """Return the names of an experiment's metrics."""
         query = select(Metric.name).where(Metric.experiment_id == experiment).distinct().order_by(Metric.name)
         with self.database.reading() as session:
             return list(session.scalars(query))
@@ -102,8 +108,11 @@ class Metrics:
         last: int | None = None,
         points: int = MOST_POINTS,
     ) -> list[Point]:
-        """Values by timestep, within `first` … `last` inclusive; where there are more than `points` timesteps, the range
-        is cut into so many equal parts, and each part has the means of its values, at its last timestep."""
+        """Return values by timestep, from `first` to `last` inclusive.
+
+        If there are more than `points` timesteps, the range is cut into that many equal parts; each part becomes one point
+        with the means of its values, at its last timestep.
+        """
         chosen = _chosen(experiment, names, first, last)
         with self.database.reading() as session:
             low, high, number = session.execute(
@@ -122,45 +131,45 @@ class Metrics:
             return _parts(session.execute(query.group_by(part, Metric.name).order_by(part)))
 
     def series(self, experiments: Sequence[int], *, points: int = MOST_POINTS) -> dict[int, dict[str, list[Any]]]:
-        """Experiment → `{name: [values], name_T: [timesteps]}`, as the TJU platform tells it."""
-        found: dict[int, dict[str, list[Any]]] = {}
+        """Map each experiment to `{name: [values], name_T: [timesteps]}`, the TJU platform's format."""
+        by_experiment: dict[int, dict[str, list[Any]]] = {}
         for experiment in experiments:
             series: dict[str, list[Any]] = {}
             for point in self.points(experiment, points=points):
                 for name, value in point.values.items():
                     series.setdefault(name, []).append(value)
                     series.setdefault(f"{name}_T", []).append(point.timestep)
-            found[experiment] = series
-        return found
+            by_experiment[experiment] = series
+        return by_experiment
 
     def after(self, experiment: int, last_id: int, *, most: int = 1000) -> list[Metric]:
-        """What came after the row `last_id`, in the order in which it came."""
+        """Return the rows that were added after row `last_id`, oldest first."""
         query = select(Metric).where(Metric.experiment_id == experiment, Metric.id > last_id)
         with self.database.reading() as session:
             return list(session.scalars(query.order_by(Metric.id).limit(most)))
 
     def newest(self, experiment: int) -> int:
-        """The id of the row that came last; 0: there is none."""
+        """Return the id of the newest row, or 0 if there is none."""
         with self.database.reading() as session:
             return session.scalar(select(func.max(Metric.id)).where(Metric.experiment_id == experiment)) or 0
 
     def episodes(self, experiments: Sequence[int]) -> dict[int, int]:
-        """Experiment → how many episodes it has had."""
+        """Map each experiment to its number of episodes."""
         own = (Metric.experiment_id.in_(experiments), Metric.name == RETURN)
         query = select(Metric.experiment_id, func.count()).where(*own).group_by(Metric.experiment_id)
         with self.database.reading() as session:
-            found = {experiment: int(count) for experiment, count in session.execute(query)}
-        return dict.fromkeys(experiments, 0) | found
+            counts = {experiment: int(count) for experiment, count in session.execute(query)}
+        return dict.fromkeys(experiments, 0) | counts
 
     def returns(self, experiment: int, most: int) -> list[tuple[int, float | None]]:
-        """(Timestep, return) of the first `most` episodes, in the order in which they ended."""
+        """Return (timestep, return) of the first `most` episodes, in the order in which they ended."""
         query = select(Metric.timestep, Metric.value).where(Metric.experiment_id == experiment, Metric.name == RETURN)
         with self.database.reading() as session:
             rows = session.execute(query.order_by(Metric.timestep, Metric.id).limit(most))
             return [(timestep, value) for timestep, value in rows]
 
     def summary(self, row: Experiment) -> dict[str, Any]:
-        """Means and counts of the episodes; where a runner tells none, of the returns that it does tell."""
+        """Summarize the episodes' returns, or the mean returns of a runner that reports no episodes."""
         with self.database.reading() as session:
             names = (RETURN, *MEANS)
             name = next((each for each in names if session.scalar(_any(row.id, each)) is not None), RETURN)
@@ -192,18 +201,18 @@ def _chosen(experiment: int, names: Sequence[str], first: int | None, last: int 
 
 
 def _merged(rows: Iterable[Any]) -> list[Point]:
-    """One point a timestep; a second value of the same name and timestep (episodes of two copies) is a point too."""
-    found: list[Point] = []
+    """Collect one point per timestep; a repeated name at a timestep (episodes of two copies) starts another point."""
+    points: list[Point] = []
     for timestep, name, value in rows:
-        if not found or found[-1].timestep != timestep or name in found[-1].values:
-            found.append(Point(timestep, {}))
-        found[-1].values[name] = value
-    return found
+        if not points or points[-1].timestep != timestep or name in points[-1].values:
+            points.append(Point(timestep, {}))
+        points[-1].values[name] = value
+    return points
 
 
 def _parts(rows: Iterable[Any]) -> list[Point]:
-    found: dict[int, Point] = {}
+    points: dict[int, Point] = {}
     for part, name, value, timestep in rows:
-        known = found.get(part, Point(timestep, {}))
-        found[part] = Point(max(known.timestep, timestep), {**known.values, name: value})
-    return list(found.values())
+        known = points.get(part, Point(timestep, {}))
+        points[part] = Point(max(known.timestep, timestep), {**known.values, name: value})
+    return list(points.values())

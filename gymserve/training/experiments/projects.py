@@ -1,4 +1,4 @@
-"""Projects: groups of an account's experiments. Their numbers count from 1 within their account."""
+"""Projects: groups of one account's experiments, numbered from 1 within the account."""
 
 from collections.abc import Collection
 
@@ -13,26 +13,26 @@ from gymserve.training.plan.training_plan import SB3
 
 
 class Projects:
-    """Args: types: what a project's experiments may be; each is a runner's name."""
+    """The table of projects; `types` are the runners that a project may use, by name."""
 
     def __init__(self, database: Database, types: Collection[str], quota: Quota | None = None) -> None:
         self.database, self.types, self.quota = database, types, quota
 
     def create(self, account_id: int, *, title: str, project_type: str, description: str = "") -> Project:
-        """Makes a project.
+        """Create a project.
 
         Raises:
-            InvalidRequest: there is no such type.
+            InvalidRequest: the type is unknown.
             NotFound: there is no such account.
-            LimitReached: it has too many.
+            LimitReached: the account has too many projects.
         """
         self._check_type(project_type)
         if self.quota is not None:
             self.quota.check(account_id, Project)
         with self.database.writing() as session:
-            mine = Account.id == account_id
-            session.execute(update(Account).where(mine).values(projects_made=Account.projects_made + 1))
-            number = session.scalar(select(Account.projects_made).where(mine))
+            own = Account.id == account_id
+            session.execute(update(Account).where(own).values(projects_made=Account.projects_made + 1))
+            number = session.scalar(select(Account.projects_made).where(own))
             if number is None:
                 raise NotFound(f"there is no account {account_id}")
             project = Project(
@@ -46,43 +46,51 @@ class Projects:
             raise InvalidRequest(f"project_type must be one of {', '.join(self.types)}, not {project_type!r:.60}")
 
     def of(self, account_id: int, *, skip: int = 0, limit: int = 100) -> list[Project]:
-        """An account's projects, by their numbers."""
+        """Return an account's projects, sorted by number."""
         query = select(Project).where(Project.account_id == account_id).order_by(Project.number)
         with self.database.reading() as session:
             return list(session.scalars(query.offset(skip).limit(limit)))
 
     def of_all(self, account_ids: list[int]) -> dict[int, list[Project]]:
-        """Account → its projects."""
-        found: dict[int, list[Project]] = {account_id: [] for account_id in account_ids}
+        """Map each account to its projects."""
+        projects: dict[int, list[Project]] = {account_id: [] for account_id in account_ids}
         query = select(Project).where(Project.account_id.in_(account_ids)).order_by(Project.number)
         with self.database.reading() as session:
             for project in session.scalars(query):
-                found[project.account_id].append(project)
-        return found
+                projects[project.account_id].append(project)
+        return projects
 
     def find(self, account_id: int, number: int) -> Project:
-        """Raises: NotFound: the account has no such project."""
+        """Return an account's project by its number.
+
+        Raises:
+            NotFound: the account has no such project.
+        """
         with self.database.reading() as session:
             return _get(session, account_id, number)
 
     def change(self, account_id: int, number: int, **values: str | None) -> Project:
-        """Changes those of title, project_type and description that are not None.
+        """Change title, project_type and description, unless they are None.
 
         Raises:
-            InvalidRequest: there is no such type.
+            InvalidRequest: the type is unknown.
             NotFound: the account has no such project.
         """
-        given = {name: value for name, value in values.items() if value is not None}
-        if "project_type" in given:
-            self._check_type(given["project_type"])
+        changes = {name: value for name, value in values.items() if value is not None}
+        if "project_type" in changes:
+            self._check_type(changes["project_type"])
         with self.database.writing() as session:
             project = _get(session, account_id, number)
-            for name, value in given.items():
+            for name, value in changes.items():
                 setattr(project, name, value)
         return project
 
     def remove(self, account_id: int, number: int) -> None:
-        """Raises: NotFound: the account has no such project."""
+        """Delete a project.
+
+        Raises:
+            NotFound: the account has no such project.
+        """
         with self.database.writing() as session:
             session.delete(_get(session, account_id, number))
 

@@ -1,4 +1,4 @@
-"""How much of training one account may keep: projects, experiments and models, and what they take of the disk."""
+"""Quotas on what an account may keep: projects, experiments and models, and the disk space that they use."""
 
 import contextlib
 from pathlib import Path
@@ -19,10 +19,12 @@ NOUNS: dict[type[Project | Experiment | Policy], str] = {
 
 
 class Quota:
-    """Args:
-    data: the data directory, with the files of what the database tells.
-    kept: how many of each kind an account may have.
-    megabytes: that its experiments and models may take.
+    """The quotas of one server, the same for every account.
+
+    Args:
+        data: the data directory, with the files that belong to database rows.
+        kept: how many rows of each kind an account may have.
+        megabytes: how much disk space its experiments and models may use.
     """
 
     def __init__(
@@ -31,19 +33,19 @@ class Quota:
         self.database, self.data, self.kept, self.megabytes = database, data, kept, megabytes
 
     def check(self, account_id: int | None, kind: type[Project | Experiment | Policy]) -> None:
-        """Whether an account may have one more; without accounts there are no limits.
+        """Check that an account may have one more; without accounts there are no limits.
 
         Raises:
-            LimitReached: it has as many, or keeps as much, as the settings allow.
+            LimitReached: a quota is used up.
         """
         if account_id is None:
             return
         with self.database.reading() as session:
             number = session.scalar(select(func.count()).where(kind.account_id == account_id)) or 0
-            taken = 0 if kind is Project else self._bytes(session, account_id)
+            used = 0 if kind is Project else self._bytes(session, account_id)
         if number >= self.kept:
             raise LimitReached(f"an account may keep ACCOUNT_KEPT = {self.kept:g} {NOUNS[kind]}: delete some")
-        if taken > self.megabytes * 2**20:
+        if used > self.megabytes * 2**20:
             raise LimitReached(
                 f"the account's experiments and models take more than ACCOUNT_STORAGE_MB = {self.megabytes:g}: delete some"
             )
@@ -52,6 +54,6 @@ class Quota:
         total = 0
         for kind, folder in ((Experiment, "experiments"), (Experiment, "media/experiments"), (Policy, "models")):
             for name in session.scalars(select(kind.name).where(kind.account_id == account_id)):
-                with contextlib.suppress(OSError):  # it was never started, or is being deleted
+                with contextlib.suppress(OSError):  # never started, or being deleted
                     total += occupied(self.data / folder / name)
         return total

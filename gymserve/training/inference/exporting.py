@@ -30,8 +30,8 @@ def export(model: Any, normal: VecNormalize | None, view: View, file: Path, *, t
     """
     if importlib.util.find_spec("onnx") is None:
         raise Conflict(f"exporting needs onnx on the server: {INSTALL}")
-    if isinstance(view.observation_space, spaces.Box) and not isinstance(view.given[0], spaces.Box):
-        raise Conflict(f"observations in a {type(view.given[0]).__name__} like this one's have no exported form")
+    if isinstance(view.observation_space, spaces.Box) and not isinstance(view.bare_spaces[0], spaces.Box):
+        raise Conflict(f"observations in a {type(view.bare_spaces[0]).__name__} like this one's have no exported form")
     if hasattr(model.policy, "lstm_actor"):
         raise Conflict(f"{type(model).__name__} has a memory, which the exported form of a policy has no place for")
     import onnx
@@ -72,17 +72,17 @@ class _Acting(torch.nn.Module):
             shown = {name: self._seen(name, part) for name, part in zip(self.names, parts, strict=True)}
         action: torch.Tensor = self.policy._predict(shown, deterministic=True)
         if not isinstance(self.space, spaces.Box):
-            given = self.view.given[1]
+            given = self.view.bare_spaces[1]
             return action.reshape((-1, *(given.shape or ()))) + _start(given)
         if self.policy.squash_output:
             action = self.low + 0.5 * (action + 1.0) * (self.high - self.low)
-        return torch.clamp(action, self.low, self.high).reshape((-1, *(self.view.given[1].shape or ())))
+        return torch.clamp(action, self.low, self.high).reshape((-1, *(self.view.bare_spaces[1].shape or ())))
 
     def _seen(self, name: str | None, part: torch.Tensor) -> torch.Tensor:
         """A part of the environment's observations as the policy reads it."""
         given, seen, own = (
             space if name is None else space[name]  # type: ignore[index]
-            for space in (self.view.given[0], self.view.observation_space, self.policy.observation_space)
+            for space in (self.view.bare_spaces[0], self.view.observation_space, self.policy.observation_space)
         )
         if not isinstance(given, spaces.Box):
             part = part - _start(given)
@@ -106,7 +106,7 @@ def _start(space: Any) -> torch.Tensor:
 def _traced(model: Any, normal: VecNormalize | None, view: View) -> bytes:
     acting = _Acting(model, normal, view).eval()
     model.policy.set_training_mode(False)
-    space: Any = view.given[0]
+    space: Any = view.bare_spaces[0]
     parts = [space[name] for name in acting.names] if acting.names is not None else [space]
     shown = tuple(torch.as_tensor(np.stack([part.sample(), part.sample()])) for part in parts)
     names = acting.names if acting.names is not None else [INPUT]

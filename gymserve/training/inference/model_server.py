@@ -216,7 +216,7 @@ def _rollout(loaded: Loaded, asked: dict[str, Any]) -> dict[str, Any]:
     observation: Any = env.reset()
     told: dict[str, Any] = {"observations": [], "actions": [], "rewards": [], "done": False}
     while len(told["rewards"]) < steps and not told["done"]:
-        told["observations"].append(loaded.observations.to_json(making.given_by(env, loaded.plan, observation)))
+        told["observations"].append(loaded.observations.to_json(making.observation_of(env, loaded.plan, observation)))
         shown = observation if loaded.normal is None else loaded.normal.normalize_obs(observation)
         action, _ = loaded.model.predict(shown, deterministic=asked["deterministic"])
         observation, rewards, dones, _ = env.step(action)

@@ -1,1 +1,1 @@
-"""What a training is to do, checked before it begins."""
+"""Training plans: what an experiment runs, checked before it starts."""

@@ -1,6 +1,6 @@
-"""The algorithms of Stable-Baselines3 and sb3-contrib, read off the libraries' source, so that no torch is imported.
+"""The algorithms of Stable-Baselines3 and sb3-contrib, read from the libraries' source code, without importing torch.
 
-Names, defaults, kinds of parameters, policies and action spaces are those of the installed versions.
+Names, defaults, parameter types, policies and action spaces are those of the installed versions.
 """
 
 import ast
@@ -20,11 +20,11 @@ from gymserve.training.plan.view import PLAIN
 
 PACKAGES = ("stable_baselines3", "sb3_contrib")
 INSTALL = 'pip install "gymserve[train]"'
-OURS = {  # parameters that are the runner's business
+OURS = {  # parameters that the runner sets
     "self", "policy", "env", "tensorboard_log", "verbose", "seed", "device", "_init_setup_model",
     "rollout_buffer_class", "rollout_buffer_kwargs",
 }  # fmt: skip
-LEAST_PIXELS = 36  # in each direction, of the library's convolutions
+LEAST_PIXELS = 36  # minimum width and height for the library's convolutions
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class Algorithm:
     """An algorithm, as its class declares it.
 
     Attributes:
-        package: the library that has it.
+        package: the library that contains it.
         defaults: hyper-parameter → default, as plain data.
         kinds: hyper-parameter → its annotation, such as `float | Schedule`.
-        policies: the names by which its policies are asked for.
-        actions: the kinds of action space that it takes.
+        policies: the names of its policies.
+        actions: the kinds of action space that it supports.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Algorithm:
     actions: tuple[str, ...]
 
     def policy_for(self, observations: Space[Any]) -> str:
-        """The policy for an observation space, of those that the algorithm has.
+        """Return the algorithm's policy for an observation space.
 
         Raises:
             Untrainable: it has none.
@@ -62,50 +62,54 @@ class Algorithm:
             wanted = "Mlp"
         else:
             raise Untrainable(f"{self.name} cannot read observations of a {kind} space")
-        found = next((policy for policy in self.policies if policy.startswith(wanted)), None)
-        if found is None:
+        policy = next((name for name in self.policies if name.startswith(wanted)), None)
+        if policy is None:
             raise Untrainable(f"{self.name} has no policy for these observations ({kind}): {', '.join(self.policies)}")
-        return found
+        return policy
 
     def check_actions(self, actions: dict[str, Any]) -> None:
-        """Raises: Untrainable: it does not act in a space of this kind."""
+        """Check that the algorithm supports an action space.
+
+        Raises:
+            Untrainable: it does not.
+        """
         if actions["name"] not in self.actions:
             fitting = [each.name for each in everything() if actions["name"] in each.actions]
             raise Untrainable(
                 f"{self.name} needs an action space of the kind {' or '.join(self.actions)}, and this environment's is "
                 f"{actions['name']}: "
-                + (f"use one of {', '.join(fitting)}" if fitting else "no algorithm here takes it")
+                + (f"use one of {', '.join(fitting)}" if fitting else "no algorithm here supports it")
             )
 
 
 def is_picture(space: Space[Any]) -> bool:
-    """Whether the library's convolutions can read observations of a space."""
+    """Tell whether the library's convolutions can read observations of a space."""
     picture = isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) == 3
     return picture and min(sorted(space.shape or ())[1:]) >= LEAST_PIXELS
 
 
 def missing() -> str | None:
-    """What stands in the way of training, and the way out; None: nothing."""
+    """Return what is not installed and how to install it; None if nothing is missing."""
     lacking = [package for package in ("torch", *PACKAGES) if importlib.util.find_spec(package) is None]
     return f"{', '.join(lacking)} is not installed: {INSTALL}" if lacking else None
 
 
 @cache
 def everything() -> tuple[Algorithm, ...]:
-    """All algorithms that are installed, by name."""
-    found: dict[str, Algorithm] = {}
+    """Return all installed algorithms, sorted by name."""
+    algorithms: dict[str, Algorithm] = {}
     for package in PACKAGES:
         spec = importlib.util.find_spec(package)
         if spec is not None and spec.origin is not None:
-            found |= _of_package(package, Path(spec.origin).parent, found)
-    return tuple(found[name] for name in sorted(found))
+            algorithms |= _of_package(package, Path(spec.origin).parent, algorithms)
+    return tuple(algorithms[name] for name in sorted(algorithms))
 
 
 def available() -> tuple[Algorithm, ...]:
-    """All algorithms, where there is what they need.
+    """Return all algorithms, if their libraries are installed.
 
     Raises:
-        Untrainable: something is missing; it says what, and how it is installed.
+        Untrainable: a library is missing; the message says how to install it.
     """
     if (reason := missing()) is not None:
         raise Untrainable(reason)
@@ -113,7 +117,7 @@ def available() -> tuple[Algorithm, ...]:
 
 
 def find(name: Any) -> Algorithm:
-    """The algorithm of this name, in whatever case.
+    """Return the algorithm with this name, ignoring case.
 
     Raises:
         Untrainable: there is none.
@@ -135,17 +139,17 @@ def _of_package(package: str, folder: Path, known: dict[str, Algorithm]) -> dict
         for node in ast.parse(file.read_text(encoding="utf-8")).body
         if isinstance(node, ast.ClassDef) and node.name in public and _constructor(node) is not None
     }
-    found: dict[str, Algorithm] = {}
+    algorithms: dict[str, Algorithm] = {}
     for name, node in classes.items():
         if _own(node, "policy") and "env" in {each.arg for each in _constructor(node).args.args}:  # type: ignore[union-attr]
             bases = [ast.unparse(base) for base in node.bases]
             parents = [classes[base] for base in bases if base in classes]
-            found[name] = _read(package, node, parents)
-    return found
+            algorithms[name] = _read(package, node, parents)
+    return algorithms
 
 
 def _public(file: Path) -> set[str]:
-    """What `__all__` names."""
+    """Return the names in `__all__`."""
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
             return set(ast.literal_eval(node.value))
@@ -184,7 +188,7 @@ def _read(package: str, node: ast.ClassDef, parents: list[ast.ClassDef]) -> Algo
 
 
 def _summary(node: ast.ClassDef) -> str:
-    """The docstring's first sentence or two, without addresses."""
+    """Return the docstring's first sentence or two, without URLs."""
     first = re.split(r"\n\s*\n|\n:|\n(?:Paper|Reference|This implementation)", ast.get_docstring(node) or node.name)[0]
     return re.sub(r":?\s*https?://\S+", "", " ".join(first.split())).strip()
 

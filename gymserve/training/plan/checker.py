@@ -1,4 +1,4 @@
-"""Plans of new experiments: checked against the environment and the library before there is one."""
+"""The checks of a new experiment's plan, against the environment and the library."""
 
 import json
 from collections.abc import Callable, Collection, Mapping
@@ -23,7 +23,7 @@ from gymserve.training.plan.training_plan import SB3, TrainingPlan
 from gymserve.training.plan.tuned import tuned_for
 from gymserve.training.plan.view import View
 
-FIXED = {  # what a run that has begun cannot change
+FIXED = {  # cannot change in a run that has started
     "policy", "policy_kwargs", "buffer_size", "replay_buffer_class", "replay_buffer_kwargs", "use_sde", "action_noise",
     "optimize_memory_usage", "n_steps", "n_delta", "stats_window_size",
 }  # fmt: skip
@@ -33,11 +33,11 @@ Attempt = Callable[[TrainingPlan, tuple[Mapping[str, Any], Mapping[str, Any]]], 
 
 
 class Checker:
-    """Says whether an experiment can be trained; made for one server.
+    """Checks whether experiments can be trained on one server.
 
     Args:
-        spaces: what `Catalogue.spaces` tells; a server's workers ask a host.
-        attempt: tries a plan with the descriptions of its environment's spaces, see `dry_runs`; None: nobody does.
+        spaces: returns an environment's spaces, as `Catalogue.spaces` does; a server's workers ask a host.
+        attempt: tries a plan with the descriptions of its environment's spaces (see `dry_runs`); None skips that.
         minutes: how long an experiment may run, which is also the default.
         servers: the names of TRAINING_SERVERS.
     """
@@ -56,27 +56,27 @@ class Checker:
         self._most_minutes, self._servers = minutes, servers
         self._plain = lru_cache(256)(lambda env_id: self._row(env_id, {}))
 
-    def check(self, runner: Any, asked: Mapping[str, Any], parent: Parent | None = None) -> dict[str, Any]:
-        """Values for a new experiment's `runner`, `algorithm`, `environment`, `seed`, `parameters`.
+    def check(self, runner: Any, settings: Mapping[str, Any], parent: Parent | None = None) -> dict[str, Any]:
+        """Return values for a new experiment's `runner`, `algorithm`, `environment`, `seed` and `parameters`.
 
         Args:
-            parent: the model that it begins from.
+            parent: the model that it starts from.
 
         Raises:
-            Untrainable: there is no such thing, or it does not fit together.
-            InvalidRequest: a value is no good.
+            Untrainable: something does not exist or does not fit together.
+            InvalidRequest: a value is invalid.
         """
         if runner == SB3:
-            plan = self.plan(asked, parent)
+            plan = self.plan(settings, parent)
             self._try(plan)
             return {"runner": SB3, **row_of(plan)}
         if parent is not None:
-            raise Untrainable(f"the runner {runner!r:.60} cannot begin from a model")
+            raise Untrainable(f"the runner {runner!r:.60} cannot start from a model")
         if runner not in self.programs:
             known = ", ".join((SB3, *self.programs))
             raise Untrainable(f"the runner {runner!r:.60} is not set up here (RUNNERS): there are {known}")
-        shown = params.parse(asked, ProgramRequest).parameter
-        request = params.parse({**asked, "seed": shown.get("seed", asked.get("seed"))}, ProgramRequest)
+        shown = params.parse(settings, ProgramRequest).parameter
+        request = params.parse({**settings, "seed": shown.get("seed", settings.get("seed"))}, ProgramRequest)
         program, seed = self.programs[runner], request.seed
         values = program.check({name: value for name, value in shown.items() if name != "seed"})
         program.command(values, seed)
@@ -92,34 +92,31 @@ class Checker:
         most, minutes = self._most_minutes, request.timeout_minutes
         return most if minutes is None else number("timeout_minutes", minutes, 0.01, most)
 
-    def plan(self, asked: Mapping[str, Any], parent: Parent | None = None) -> TrainingPlan:
-        """The plan of a new experiment, which fits by all rules, but was not tried.
-
-        Raises: as `check`.
-        """
-        params.parse(asked, RunRequest)
+    def plan(self, settings: Mapping[str, Any], parent: Parent | None = None) -> TrainingPlan:
+        """Return a new experiment's plan, which passes all checks but has not been tried. Raises the same as `check`."""
+        params.parse(settings, RunRequest)
         if parent is not None:
-            asked = parent.completed(asked)
-        algorithm = algorithms.find(asked.get("algorithm"))
-        environment: Any = asked.get("environment")
-        server = asked.get("server")
+            settings = parent.completed(settings)
+        algorithm = algorithms.find(settings.get("algorithm"))
+        environment: Any = settings.get("environment")
+        server = settings.get("server")
         if server is not None and server not in self._servers:
             known = ", ".join(self._servers) or "none"
             raise Untrainable(f"server must be one of TRAINING_SERVERS ({known}), not {server!r:.50}")
-        kwargs = asked.get("env_kwargs") or {}
+        kwargs = settings.get("env_kwargs") or {}
         row = self.spaces(environment, kwargs, server=server)
         env_id = environment if row is None else row["id"]
-        tuned = tuned_for(str(env_id), algorithm.name) if asked.get("tuned") else {}
-        merged = {**tuned, **{name: value for name, value in asked.items() if value is not None}}
-        given = dict(merged.pop("hyperparameters", {}))
-        if "total_timesteps" in given:  # where old clients put it
-            merged["total_timesteps"] = given.pop("total_timesteps")
-        given = {**tuned.get("hyperparameters", {}), **hyperparameters.check(algorithm, given)}
+        tuned = tuned_for(str(env_id), algorithm.name) if settings.get("tuned") else {}
+        merged = {**tuned, **{name: value for name, value in settings.items() if value is not None}}
+        chosen = dict(merged.pop("hyperparameters", {}))
+        if "total_timesteps" in chosen:  # old clients put it there
+            merged["total_timesteps"] = chosen.pop("total_timesteps")
+        chosen = {**tuned.get("hyperparameters", {}), **hyperparameters.check(algorithm, chosen)}
         request = params.parse(merged, RunRequest)
         if "total_timesteps" not in merged and request.total_episodes is not None:
             request.total_timesteps = _timesteps(request, row)
         plan = TrainingPlan(
-            package=algorithm.package, algorithm=algorithm.name, hyperparameters=given, environment=environment,
+            package=algorithm.package, algorithm=algorithm.name, hyperparameters=chosen, environment=environment,
             resolved=None if row is None else row["id"], timeout_minutes=self._minutes(request), **request.run(),
             **(parent.ancestry() if parent is not None else {}),
         )  # fmt: skip
@@ -129,22 +126,22 @@ class Checker:
             parent.check(row, own, environment=environment, server=server)
         return plan
 
-    def change(self, row: Experiment, given: dict[str, Any]) -> str:
-        """The parameters of an experiment with other hyper-parameters.
+    def change(self, row: Experiment, changes: dict[str, Any]) -> str:
+        """Return an experiment's parameters with other hyper-parameters.
 
         Raises:
-            Untrainable: one is no good, does not fit, or cannot be changed in a run that has begun.
+            Untrainable: one is invalid, does not fit, or cannot be changed in a run that has started.
         """
         if row.runner != SB3:
             raise Untrainable(f"the runner {row.runner} has no hyper-parameters that could be changed")
         plan = plan_of(row)
         algorithm = algorithms.find(row.algorithm)
-        hyperparameters.check(algorithm, given)
+        hyperparameters.check(algorithm, changes)
         before = {**plan.hyperparameters, "policy": plan.policy}
-        for name in given:
-            if row.started_at is not None and name in FIXED and given[name] != before.get(name):
-                raise Untrainable(f"{name} cannot be changed in a run that has begun: copy the experiment")
-        merged = {**before, **given}
+        for name in changes:
+            if row.started_at is not None and name in FIXED and changes[name] != before.get(name):
+                raise Untrainable(f"{name} cannot be changed in a run that has started: copy the experiment")
+        merged = {**before, **changes}
         hyperparameters.check(algorithm, merged)
         environment = self.spaces(plan.environment, plan.env_kwargs, server=plan.server)
         changed = _fitted(plan.replace(hyperparameters=merged), algorithm, environment)
@@ -153,25 +150,29 @@ class Checker:
         return parameters
 
     def _try(self, plan: TrainingPlan) -> None:
-        """Raises: Untrainable: the library refuses it."""
+        """Try the plan.
+
+        Raises:
+            Untrainable: the library rejects it.
+        """
         row = self.spaces(plan.environment, plan.env_kwargs, server=plan.server)
         if row is None or self._attempt is None:
             return
         observations, actions = row["observation_space"], row["action_space"]
-        if plan.atari:  # the wrapper itself needs a game
+        if plan.atari:  # the wrapper itself needs a real game
             observations, plan = describe(fitting.ATARI), plan.replace(atari=False)
         self._attempt(plan, (observations, actions))
 
     def spaces(
         self, environment: Any, kwargs: Mapping[str, Any], *, server: str | None = None, trusted: bool = False
     ) -> Mapping[str, Any] | None:
-        """The environment's row of the catalogue, with its spaces; None: another server has it, and will check it.
+        """Return the environment's catalogue row with its spaces; None if another server has it and will check it.
 
         Args:
             trusted: the kwargs are an organiser's.
 
         Raises:
-            Untrainable: it cannot be made.
+            Untrainable: the environment cannot be made.
         """
         if server is not None:
             if not isinstance(environment, str) or not 0 < len(environment) <= 100:
@@ -191,24 +192,24 @@ class Checker:
 
 
 def _fitted(plan: TrainingPlan, algorithm: Algorithm, row: Mapping[str, Any] | None) -> TrainingPlan:
-    """The plan with the policy that its hyper-parameters name, or one that can see in the environment.
+    """Return the plan with the chosen policy, or with one that fits the environment.
 
     Args:
-        row: the environment's, with its spaces; None: another server has it.
+        row: the environment's row with its spaces; None if another server has it.
 
     Raises:
-        Untrainable: the algorithm cannot act or see there, or something does not fit.
+        Untrainable: the algorithm does not fit the environment.
     """
-    given = dict(plan.hyperparameters)
-    policy = given.pop("policy", None)
+    chosen = dict(plan.hyperparameters)
+    policy = chosen.pop("policy", None)
     if row is None:
         policy = policy or next(each for each in algorithm.policies if each.startswith("Mlp"))
-        return plan.replace(policy=policy, hyperparameters=given)
+        return plan.replace(policy=policy, hyperparameters=chosen)
     algorithm.check_actions(row["action_space"])
     if plan.atari and not _is_atari(row["id"]):
-        raise Untrainable(f"atari is a wrapper of Atari's games, and {row['id']} is none: leave it out")
+        raise Untrainable(f"atari is a wrapper of Atari's games, and {row['id']} is not one of them: leave it out")
     view = View(*_spaces(row))
-    plan = plan.replace(policy=policy or algorithm.policy_for(fitting.seen(view, plan)), hyperparameters=given)
+    plan = plan.replace(policy=policy or algorithm.policy_for(fitting.seen(view, plan)), hyperparameters=chosen)
     fitting.check(plan, view, row)
     return plan
 
@@ -218,12 +219,12 @@ def _is_atari(env_id: str) -> bool:
 
 
 def _spaces(row: Mapping[str, Any]) -> list[Any]:
-    """Of observations and of actions."""
+    """Return the observation space and the action space."""
     return [from_description(row[name]) for name in ("observation_space", "action_space")]
 
 
 def _timesteps(request: RunRequest, row: Mapping[str, Any] | None) -> int:
-    """The most that so many episodes can have, where the environment has a limit of steps."""
+    """Return the most timesteps that the episodes can take, if the environment has a step limit."""
     limit = request.max_episode_steps or (None if row is None else row["max_episode_steps"])
     if request.total_episodes is None or limit is None:
         return MOST_TIMESTEPS

@@ -1,4 +1,4 @@
-"""Whether a plan fits the spaces of its environment: what Stable-Baselines3 would refuse, said by name, with the way out."""
+"""Checks a plan against its environment's spaces: names what Stable-Baselines3 would reject, with the remedy."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,20 +12,23 @@ from gymserve.training.plan.training_plan import TrainingPlan
 from gymserve.training.plan.view import View
 
 GOALS = ("observation", "achieved_goal", "desired_goal")
-ATARI = spaces.Box(0, 255, (84, 84, 1), np.uint8)  # observations behind Atari's wrapper
-WARMED = 100  # learning_starts of algorithms with a replay buffer
+ATARI = spaces.Box(0, 255, (84, 84, 1), np.uint8)  # observations from the Atari wrapper
+WARMED = 100  # the default learning_starts of off-policy algorithms
 
 
 def seen(view: View, plan: TrainingPlan) -> Space[Any]:
-    """The observation space as the policy sees it, but for stacking: with Atari's wrapper, small grey pictures."""
+    """Return the observation space that the policy sees before stacking; with the Atari wrapper, small grey pictures."""
     return ATARI if plan.atari else view.observation_space
 
 
 def check(plan: TrainingPlan, view: View, row: Mapping[str, Any]) -> None:
-    """Raises: Untrainable: something does not fit.
+    """Check a plan against its environment.
 
     Args:
-        row: the environment's, of the catalogue.
+        row: the environment's catalogue row.
+
+    Raises:
+        Untrainable: something does not fit.
     """
     observations = seen(view, plan)
     for reason in (
@@ -48,18 +51,18 @@ def _observations(space: Space[Any], plan: TrainingPlan) -> Iterator[str]:
     if unscaled is not None and norm:
         yield (
             f"normalize: norm_obs needs observations in a Box, or a Dict of them, not {unscaled!s:.100}: "
-            'normalize = {"norm_obs": false} has rewards alone normalised'
+            'normalize = {"norm_obs": false} normalises only rewards'
         )
     if norm and plan.policy.startswith("Cnn"):
         yield (
-            "normalize: norm_obs makes numbers of pictures, which CnnPolicy cannot read (it scales pictures itself): "
-            'normalize = {"norm_obs": false} has rewards alone normalised'
+            "normalize: norm_obs turns pictures into floats, which CnnPolicy cannot read (it scales pictures itself): "
+            'normalize = {"norm_obs": false} normalises only rewards'
         )
 
 
 def _policy(space: Space[Any], plan: TrainingPlan) -> Iterator[str]:
     policy, is_dict = plan.policy, isinstance(space, spaces.Dict)
-    instead = "leave policy out, and one that fits is taken"
+    instead = "leave policy out to get one that fits"
     if policy.startswith("Cnn") and not is_picture(space):
         size = f"a uint8 Box of three axes, at least {LEAST_PIXELS} x {LEAST_PIXELS}"
         yield f"policy: {policy} needs pictures ({size}), and the observations are {space!s:.100}: {instead}"
@@ -89,29 +92,29 @@ def _actions(view: View, plan: TrainingPlan) -> Iterator[str]:
 
 
 def _memory(space: Space[Any], plan: TrainingPlan, max_episode_steps: int | None) -> Iterator[str]:
-    """What replay buffers and roll-outs need."""
-    given = plan.hyperparameters
-    frequency = given.get("train_freq")
+    """Check the needs of replay buffers and rollouts."""
+    chosen = plan.hyperparameters
+    frequency = chosen.get("train_freq")
     if isinstance(frequency, list) and frequency[1] == "episode" and plan.n_envs > 1:
         yield (
             f"train_freq {frequency} counts episodes, which needs n_envs = 1, not {plan.n_envs}: "
-            'use steps, such as [100, "step"], or one copy'
+            'use steps, for example [100, "step"], or one copy'
         )
-    if given.get("replay_buffer_class") != "HerReplayBuffer":
+    if chosen.get("replay_buffer_class") != "HerReplayBuffer":
         return
     if not (isinstance(space, spaces.Dict) and set(GOALS) <= set(space)):
         yield (
             f"replay_buffer_class: HerReplayBuffer needs a Dict of {', '.join(GOALS)}, and the observations are "
             f"{space!s:.100}: leave it out"
         )
-    steps, starts = plan.max_episode_steps or max_episode_steps, given.get("learning_starts", WARMED)
+    steps, starts = plan.max_episode_steps or max_episode_steps, chosen.get("learning_starts", WARMED)
     if steps is not None and starts < steps * plan.n_envs:
         yield (
             f"replay_buffer_class: HerReplayBuffer learns from whole episodes, of up to {steps} steps here, and "
             f"learning_starts is {starts}: it must be at least {steps * plan.n_envs}"
         )
-    if steps is not None and given.get("buffer_size", steps * plan.n_envs) < steps * plan.n_envs:
+    if steps is not None and chosen.get("buffer_size", steps * plan.n_envs) < steps * plan.n_envs:
         yield (
-            f"buffer_size {given['buffer_size']} holds no whole episode, which HerReplayBuffer needs: it must be at least "
+            f"buffer_size {chosen['buffer_size']} holds no whole episode, which HerReplayBuffer needs: it must be at least "
             f"{steps * plan.n_envs}"
         )

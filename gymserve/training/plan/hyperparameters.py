@@ -1,4 +1,4 @@
-"""Hyper-parameters as plain data: which are good, and nothing in them is ever run."""
+"""Hyper-parameters as plain data: checks their values; nothing in them is ever executed."""
 
 import difflib
 import math
@@ -9,7 +9,7 @@ from gymserve.protocol.errors import Untrainable
 from gymserve.training.plan.algorithms import Algorithm
 
 MOST = 10**9
-UNITS = 4096  # in a layer
+UNITS = 4096  # in one layer
 LAYERS = 8
 ACTIVATIONS = ("tanh", "relu", "elu", "leaky_relu", "silu")
 OPTIMIZERS = ("adam", "adamw", "adagrad", "rmsprop", "sgd")
@@ -33,7 +33,7 @@ POLICY = {
 }
 HER = ("future", "final", "episode")
 SHARE = (0.0, 1.0)
-RANGES: dict[str, tuple[float, float]] = {  # least and most; whatever is not here: see `_check`
+RANGES: dict[str, tuple[float, float]] = {  # minimum and maximum; `_check` has the rest
     "gamma": SHARE, "gae_lambda": SHARE, "tau": SHARE, "exploration_fraction": SHARE, "exploration_initial_eps": SHARE,
     "exploration_final_eps": SHARE, "line_search_shrinking_factor": SHARE, "learning_rate": (0.0, 100.0),
     "clip_range": (1e-9, 1e6), "clip_range_vf": (1e-9, 1e6), "max_grad_norm": (1e-9, 1e9), "vf_coef": (0.0, 1e6),
@@ -44,13 +44,13 @@ RANGES: dict[str, tuple[float, float]] = {  # least and most; whatever is not he
 }  # fmt: skip
 
 
-def check(algorithm: Algorithm, given: dict[str, Any]) -> dict[str, Any]:
-    """`given`, if an experiment may begin with it.
+def check(algorithm: Algorithm, values: dict[str, Any]) -> dict[str, Any]:
+    """Check hyper-parameters and return them.
 
     Raises:
-        Untrainable: there is no such hyper-parameter, or the value is not of its kind.
+        Untrainable: a hyper-parameter is unknown, or its value is invalid.
     """
-    for name, value in given.items():
+    for name, value in values.items():
         if name == "policy":
             _need(name, value in algorithm.policies, f"one of {', '.join(algorithm.policies)}", value)
         elif name not in algorithm.kinds:
@@ -61,8 +61,8 @@ def check(algorithm: Algorithm, given: dict[str, Any]) -> dict[str, Any]:
             _check(name, value, algorithm.kinds[name])
             if name == "policy_kwargs" and value is not None:
                 _net_arch(algorithm, value.get("net_arch"))
-    _together(algorithm.defaults | given)
-    return given
+    _together(algorithm.defaults | values)
+    return values
 
 
 def _check(name: str, value: Any, annotation: str) -> None:
@@ -76,20 +76,20 @@ def _check(name: str, value: Any, annotation: str) -> None:
     elif "Schedule" in kinds or "Callable" in kinds:
         falling = isinstance(value, str) and LINEAR.fullmatch(value) is not None
         number = float(value[4:]) if falling else value
-        meaning = f'a number{_within(name)}, or one that falls to 0 over the run, such as "lin_3e-4"'
+        meaning = f'a number{_within(name)}, or one that decreases to 0 over the run, such as "lin_3e-4"'
         _need(name, _number(number) and _in_range(name, number), meaning, value)
     elif "str" in kinds:
         good = (_number(value) and _in_range(name, value)) or (
             isinstance(value, str) and AUTO.fullmatch(value) is not None
         )
-        _need(name, good, f'a number{_within(name)}, "auto", or such as "auto_0.1"', value)
+        _need(name, good, f'a number{_within(name)}, "auto", or for example "auto_0.1"', value)
     elif "int" in kinds:
         least, most = (int(each) for each in RANGES.get(name, (1, MOST)))
         _need(name, _integer(value, least, most), f"an integer from {least} to {most}", value)
     elif "float" in kinds:
         _need(name, _number(value) and _in_range(name, value), f"a finite number{_within(name)}", value)
     else:
-        raise Untrainable(f"{name} cannot be given here")
+        raise Untrainable(f"{name} cannot be set here")
 
 
 def _within(name: str) -> str:
@@ -102,14 +102,22 @@ def _in_range(name: str, value: float) -> bool:
 
 
 def _together(values: dict[str, Any]) -> None:
-    """Raises: Untrainable: two values contradict each other."""
+    """Check values that depend on each other.
+
+    Raises:
+        Untrainable: two values contradict each other.
+    """
     n_top, n_delta = values.get("n_top"), values.get("n_delta")
     if n_top is not None and n_top > n_delta:
         raise Untrainable(f"n_top must be at most n_delta, {n_delta}, not {n_top}")
 
 
 def _net_arch(algorithm: Algorithm, value: Any) -> None:
-    """Raises: Untrainable: it names networks that the algorithm does not have, or not all."""
+    """Check the networks that `net_arch` names.
+
+    Raises:
+        Untrainable: it names networks that the algorithm does not have, or not all of its networks.
+    """
     if not isinstance(value, dict):
         return
     on_policy = "gae_lambda" in algorithm.kinds
@@ -124,7 +132,7 @@ def _net_arch(algorithm: Algorithm, value: Any) -> None:
 def _train_freq(value: Any) -> None:
     pair = isinstance(value, list) and len(value) == 2 and value[1] in ("step", "episode")
     good = _integer(value[0] if pair else value, 1, MOST)
-    _need("train_freq", good, 'an integer from 1, or such as [1, "episode"]', value)
+    _need("train_freq", good, 'an integer from 1, or for example [1, "episode"]', value)
 
 
 def _action_noise(value: Any) -> None:

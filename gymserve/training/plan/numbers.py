@@ -1,4 +1,4 @@
-"""Values that somebody asks for, checked: what is no good is refused by its name."""
+"""Checks of single values; an error names the parameter."""
 
 from typing import Annotated, Any
 
@@ -11,14 +11,22 @@ Description = Annotated[str, Meta(max_length=10_000)]
 
 
 def integer(name: str, value: Any, least: int, most: int) -> int:
-    """Raises: InvalidRequest: it is none, or out of range."""
+    """Return `value` if it is an integer from `least` to `most`.
+
+    Raises:
+        InvalidRequest: it is not.
+    """
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise InvalidRequest(f"{name} must be an integer from {least} to {most}, not {value!r:.50}")
     return value
 
 
 def number(name: str, value: Any, least: float, most: float) -> float:
-    """Raises: InvalidRequest: it is none, or out of range."""
+    """Return `value` as a float if it is a number from `least` to `most`.
+
+    Raises:
+        InvalidRequest: it is not.
+    """
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
         raise InvalidRequest(f"{name} must be a number from {least:g} to {most:g}, not {value!r:.50}")
     return float(value)

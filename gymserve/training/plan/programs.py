@@ -1,6 +1,6 @@
-"""Programs that experiments may run, as the RUNNERS setting defines them: argument vectors, never a shell.
+"""Programs that experiments may run, defined by the RUNNERS setting: argument vectors, never a shell.
 
-A participant gives values for named parameters; each value must match its parameter's pattern, and ends up inside one argument.
+A participant provides values for named parameters; each must match its parameter's pattern, and becomes part of one argument.
 """
 
 import re
@@ -30,7 +30,7 @@ _KEYS = {
 
 
 def _policies(path: str, *names: str) -> str:
-    """The list of policies in PTF's checkout to learn from; the program evaluates it, so no participant may name one."""
+    """List the policies in PTF's checkout to learn from; PTF evaluates the list, so participants may not choose it."""
     return "[" + ",".join("source_policies/" + path.format(name) for name in names) + "]"
 
 
@@ -73,7 +73,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "defaults": {"algo_name": "a3c", "env_name": "grid", "episodes": "20000", "save_every": "50"},
         "defaults_by": {"env_name": {
             "grid": {"steps": "99", "task": "324", "policies": _policies("grid/{0}/{0}", "81", "459", "65", "295")},
-            "pinball": {  # the game that those policies know
+            "pinball": {  # the game that those policies were trained for
                 "steps": "499", "policies": _policies("a3c/{0}/model", "0.90.9", "0.90.2", "0.20.9"), "kind": "a3c",
                 "continuous": "True", "layout": "game/pinball_hard_single.cfg", "target": "[0.1,0.1]",
                 "sequential": "False", "normalize": "False",
@@ -88,18 +88,18 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Program:
-    """A program of the organiser's.
+    """A program that an organiser has set up.
 
     Attributes:
-        interpreter: what is executed, such as the Python of a virtual environment of the program's own.
-        directory: where the program is; each run works in a folder of its own that shows the same files.
-        arguments: with `{name}` where a parameter's value goes; `{seed}` is the experiment's. An argument whose parameter
-            was not given is left out, if that has no default.
-        parameters: name → the pattern that a value must match as a whole.
-        defaults_by: parameter → its value → more defaults, for who has chosen that.
-        metrics: how to read them: "sacred" (info.json), "ptf" (out.json), "lines" (metrics.jsonl).
-        results: the folder, below the run's own, where they are found.
-        environment: variables that the program is given.
+        interpreter: the executable, such as the Python of the program's own virtual environment.
+        directory: the program's folder; each run works in a folder of its own that links to the same files.
+        arguments: `{name}` is replaced by a parameter's value, `{seed}` by the experiment's seed. An argument whose
+            parameter has neither a value nor a default is left out.
+        parameters: name → the pattern that a value must match completely.
+        defaults_by: parameter → its value → more defaults that apply when it has that value.
+        metrics: the format: "sacred" (info.json), "ptf" (out.json) or "lines" (metrics.jsonl).
+        results: the folder of the metrics, below the run's own.
+        environment: environment variables for the program.
     """
 
     name: str
@@ -114,9 +114,13 @@ class Program:
     environment: dict[str, str]
 
     @classmethod
-    def read(cls, name: str, given: Mapping[str, Any]) -> "Program":
-        """Raises: SettingsError: the definition is no good."""
-        unknown = set(given) - _KEYS
+    def read(cls, name: str, definition: Mapping[str, Any]) -> "Program":
+        """Create a program from its definition in RUNNERS.
+
+        Raises:
+            SettingsError: the definition is invalid.
+        """
+        unknown = set(definition) - _KEYS
         if unknown:
             raise SettingsError(
                 f"RUNNERS: {name}: there is no {sorted(unknown)[0]}; there are {', '.join(sorted(_KEYS))}"
@@ -124,7 +128,7 @@ class Program:
         merged: dict[str, Any] = {
             "arguments": [], "parameters": {}, "defaults": {}, "defaults_by": {}, "metrics": "lines", "results": "",
             "environment": {},
-        } | PRESETS.get(name, {}) | dict(given)  # fmt: skip
+        } | PRESETS.get(name, {}) | dict(definition)  # fmt: skip
         for needed in ("interpreter", "directory"):
             if not isinstance(merged.get(needed), str) or not Path(merged[needed]).is_absolute():
                 raise SettingsError(f"RUNNERS: {name}: {needed} must be an absolute path")
@@ -136,19 +140,21 @@ class Program:
             try:
                 re.compile(merged["parameters"][parameter])
             except (re.error, TypeError):
-                raise SettingsError(f"RUNNERS: {name}: the pattern of {parameter} is no regular expression") from None
+                raise SettingsError(
+                    f"RUNNERS: {name}: the pattern of {parameter} is not a regular expression"
+                ) from None
         return cls(name=name, **{**merged, "arguments": tuple(merged["arguments"])})
 
-    def check(self, given: Any) -> dict[str, str]:
-        """The parameters' values, as text.
+    def check(self, parameter: Any) -> dict[str, str]:
+        """Return the parameters' values as text, with defaults.
 
         Raises:
-            Untrainable: there is no such parameter, a value does not match, or one is missing.
+            Untrainable: a parameter is unknown, a value does not match, or one is missing.
         """
-        if not isinstance(given, dict):
-            raise Untrainable(f"parameter must be an object, not {given!r:.50}")
+        if not isinstance(parameter, dict):
+            raise Untrainable(f"parameter must be an object, not {parameter!r:.50}")
         values = {}
-        for name, value in given.items():
+        for name, value in parameter.items():
             if name not in self.parameters:
                 raise Untrainable(f"{self.name} has no parameter {name!r:.50}: it has {', '.join(self.parameters)}")
             text = str(value) if isinstance(value, (str, int, float)) else ""
@@ -158,14 +164,14 @@ class Program:
         return self.complete(values)
 
     def complete(self, values: Mapping[str, str]) -> dict[str, str]:
-        """Parameters' values with the defaults of those that are missing."""
-        found = {**self.defaults, **values}
+        """Add the defaults of missing parameters."""
+        completed = {**self.defaults, **values}
         for name, choices in self.defaults_by.items():
-            found = {**choices.get(found.get(name, ""), {}), **found}
-        return found
+            completed = {**choices.get(completed.get(name, ""), {}), **completed}
+        return completed
 
     def command(self, values: Mapping[str, str], seed: int) -> list[str]:
-        """The argument vector."""
+        """Return the argument vector."""
         known = {**self.complete(values), "seed": str(seed)}
         filled = [
             _PLACE.sub(lambda match: known[match[1]], argument)
@@ -176,16 +182,16 @@ class Program:
 
 
 def read(settings: Mapping[str, Any]) -> dict[str, Program]:
-    """Name → program, of the RUNNERS setting.
+    """Return the programs of the RUNNERS setting by name.
 
     Raises:
-        SettingsError: a definition is no good.
+        SettingsError: a definition is invalid.
     """
-    found = {}
-    for name, given in settings.items():
-        if not isinstance(given, dict) or name == "sb3" or not re.fullmatch(r"[A-Za-z0-9_-]{1,50}", name):
+    programs = {}
+    for name, definition in settings.items():
+        if not isinstance(definition, dict) or name == "sb3" or not re.fullmatch(r"[A-Za-z0-9_-]{1,50}", name):
             raise SettingsError(
-                f'RUNNERS must be name → definition, with names of letters other than "sb3", not {name!r}'
+                f'RUNNERS must be name → definition, with names of letters, digits, _ and - other than "sb3", not {name!r}'
             )
-        found[name] = Program.read(name, given)
-    return found
+        programs[name] = Program.read(name, definition)
+    return programs

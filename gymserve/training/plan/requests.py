@@ -1,4 +1,4 @@
-"""What a new experiment is asked for: its texts, and how it trains."""
+"""A new experiment's settings: its texts, and how it trains."""
 
 from typing import Annotated, Any, Literal
 
@@ -21,7 +21,7 @@ Timesteps = Annotated[int, Meta(ge=0, le=MOST_TIMESTEPS)]
 
 
 class Texts(Struct):
-    """What an experiment is called."""
+    """An experiment's texts."""
 
     title: Title
     description: Description = ""
@@ -30,7 +30,7 @@ class Texts(Struct):
 
 
 class ChangedTexts(Struct):
-    """Those that are not None are changed."""
+    """New texts; those that are None stay unchanged."""
 
     title: Title | None = None
     description: Description | None = None
@@ -45,7 +45,7 @@ class Evaluation(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Normalization(Struct, forbid_unknown_fields=True):
-    """Arguments of VecNormalize; those that are left out are its own."""
+    """Arguments of VecNormalize, which has defaults for missing ones."""
 
     norm_obs: bool | UnsetType = UNSET
     norm_reward: bool | UnsetType = UNSET
@@ -54,7 +54,7 @@ class Normalization(Struct, forbid_unknown_fields=True):
 
 
 class UploadRequest(Struct):
-    """What is said of a model's file."""
+    """The description of an uploaded model."""
 
     title: Title
     algorithm: Annotated[str, Meta(min_length=1)]
@@ -66,7 +66,7 @@ class UploadRequest(Struct):
 
 
 class ProgramRequest(Struct):
-    """What the runner of a program reads."""
+    """The settings that a program's runner reads."""
 
     seed: Seed = 42
     parameter: dict[str, Any] = {}
@@ -74,7 +74,7 @@ class ProgramRequest(Struct):
 
 
 class RunRequest(Struct, kw_only=True):
-    """What the runner sb3 reads. With a parent model, what is not said is as it was for that model."""
+    """The settings that the runner sb3 reads. With a parent model, missing settings are the parent's."""
 
     algorithm: Annotated[str | None, Meta(description="as /algorithms has it", examples=["PPO"])] = None
     environment: Annotated[str | None, Meta(description="an id of the catalogue", examples=["CartPole-v1"])] = None
@@ -83,29 +83,29 @@ class RunRequest(Struct, kw_only=True):
     parameter: Annotated[dict[str, Any], Meta(description="values for a program's parameters")] = {}
     total_timesteps: Annotated[int, Meta(ge=1, le=MOST_TIMESTEPS)] = 100_000
     total_episodes: Annotated[
-        Annotated[int, Meta(ge=1, le=10**8)] | None, Meta(description="it ends after so many episodes, if not before")
+        Annotated[int, Meta(ge=1, le=10**8)] | None, Meta(description="ends the run after this many episodes")
     ] = None
-    tuned: Annotated[bool, Meta(description="begin with values that are known to learn well")] = False
+    tuned: Annotated[bool, Meta(description="start from hyper-parameters known to learn well")] = False
     n_envs: Annotated[int, Meta(ge=1, le=MOST_ENVS, description="copies of the environment")] = 1
-    vectorisation: Annotated[Literal["sync", "async"], Meta(description="async: each copy in a process")] = "sync"
-    normalize: Annotated[bool | Normalization, Meta(description="observations and rewards by running averages")] = False
+    vectorisation: Annotated[Literal["sync", "async"], Meta(description="async: each copy in its own process")] = "sync"
+    normalize: Annotated[bool | Normalization, Meta(description="normalize by running averages")] = False
     frame_stack: Annotated[int, Meta(ge=0, le=16)] = 0
-    atari: Annotated[bool, Meta(description="the usual wrapper of Atari's games")] = False
+    atari: Annotated[bool, Meta(description="use the standard Atari wrapper")] = False
     env_kwargs: Annotated[dict[str, Any], Meta(description="as the catalogue allows them")] = {}
     max_episode_steps: Annotated[int, Meta(ge=1, lt=2**31)] | None = None
     evaluation: Evaluation = Evaluation()
     checkpoint_every: Annotated[
-        Timesteps | None, Meta(description="timesteps; 0: only when it is paused; null: each minute")
+        Timesteps | None, Meta(description="timesteps; 0: only when paused; null: every minute")
     ] = None
     tensorboard: bool = True
-    show: Annotated[bool, Meta(description="keep an episode that has just ended, once a second, to be looked at")] = (
-        False
-    )
+    show: Annotated[bool, Meta(description="save a recently finished episode once a second, for viewers")] = False
     timeout_minutes: Annotated[float | None, Meta(description="at most DEFAULT_TIMEOUT_MINUTES")] = None
-    server: Annotated[str | None, Meta(description="a name of TRAINING_SERVERS, whose environment it is")] = None
+    server: Annotated[
+        str | None, Meta(description="the TRAINING_SERVERS name of the server that has the environment")
+    ] = None
 
     def run(self) -> dict[str, Any]:
-        """The fields of a `TrainingPlan` that say how long and in which way it trains."""
+        """Return the fields of a `TrainingPlan` that say how, and for how long, it trains."""
         if isinstance(self.normalize, Normalization):
             normalize = msgspec.to_builtins(self.normalize)
         else:

@@ -1,13 +1,13 @@
-"""The states of experiments: each word of them stands here and nowhere else."""
+"""The states of experiments, each defined only here."""
 
 from enum import StrEnum
 
 
 class ExperimentState(StrEnum):
-    """What has become of an experiment.
+    """The state of an experiment.
 
     created ─▶ queued ─▶ running ─▶ completed
-                  ▲  ╲      │  ╲──▶ failed      can be queued again, as one that was stopped can
+                  ▲  ╲      │  ╲──▶ failed      can be queued again, like a stopped one
                   │   ╲     ▼
                   └──── paused ───▶ stopped
     """
@@ -22,12 +22,12 @@ class ExperimentState(StrEnum):
 
     @property
     def is_active(self) -> bool:
-        """Whether it runs, or waits for its turn; any other one is at rest until somebody starts it."""
+        """Whether it is running or queued; otherwise it stays as it is until somebody starts it."""
         return self in (ExperimentState.QUEUED, ExperimentState.RUNNING)
 
     @property
     def is_final(self) -> bool:
-        """Whether its run has ended; another one may be started all the same."""
+        """Whether its run has ended; it may still be started again."""
         return self in (ExperimentState.COMPLETED, ExperimentState.FAILED, ExperimentState.STOPPED)
 
 

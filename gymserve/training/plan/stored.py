@@ -1,4 +1,4 @@
-"""Plans as the rows of experiments hold them, and as their processes are given them."""
+"""Plans in the rows of experiments, and as given to their processes."""
 
 import json
 import math
@@ -10,34 +10,34 @@ from gymserve.store.models import Experiment
 from gymserve.training.plan.programs import Program
 from gymserve.training.plan.training_plan import SB3, ProgramPlan, TrainingPlan
 
-COLUMNS = ("algorithm", "environment", "seed")  # of a plan that the row of an experiment has apart
+COLUMNS = ("algorithm", "environment", "seed")  # the parts of a plan with columns of their own
 
 
 def row_of(plan: TrainingPlan) -> dict[str, Any]:
-    """A plan as the row of an experiment holds it."""
+    """Convert a plan to columns of an experiment's row."""
     data = plan.to_dict()
     return {name: data.pop(name) for name in COLUMNS} | {"parameters": json.dumps(data)}
 
 
 def parameters_of(row: Experiment) -> dict[str, Any]:
-    """What an experiment was asked for, beside its columns: a plan's, or a program's parameters."""
-    found: dict[str, Any] = json.loads(row.parameters)
-    return found
+    """Return an experiment's settings beside its own columns: a plan's fields, or a program's parameters."""
+    parameters: dict[str, Any] = json.loads(row.parameters)
+    return parameters
 
 
 def plan_of(row: Experiment) -> TrainingPlan:
-    """The plan of an experiment of the runner sb3."""
+    """Return the plan of an experiment of the runner sb3."""
     return TrainingPlan.from_dict({**parameters_of(row), **{name: getattr(row, name) for name in COLUMNS}})
 
 
 def runnable(row: Experiment, programs: Mapping[str, Program], *, modules: Sequence[str]) -> TrainingPlan | ProgramPlan:
-    """What the process of an experiment is to do, with what earlier ones have taken.
+    """Return what an experiment's process is to run, with the time that earlier processes have used.
 
     Args:
         modules: ENVIRONMENT_MODULES.
 
     Raises:
-        Untrainable: its program is not set up any more.
+        Untrainable: its program is no longer set up.
     """
     if row.runner == SB3:
         return plan_of(row).replace(
@@ -54,5 +54,5 @@ def runnable(row: Experiment, programs: Mapping[str, Program], *, modules: Seque
 
 
 def minutes_of(row: Experiment, most: float) -> float:
-    """How long the experiment may run in all; `most`: DEFAULT_TIMEOUT_MINUTES."""
+    """Return how long the experiment may run in total; `most` is DEFAULT_TIMEOUT_MINUTES."""
     return min(parameters_of(row).get("timeout_minutes", math.inf), most)

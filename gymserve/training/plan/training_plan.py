@@ -1,25 +1,25 @@
-"""Plans: what the process of an experiment is to do, as plain data in its folder, and kept with its model."""
+"""Plans: what an experiment's process runs, stored as plain data in its folder and with its model."""
 
 from typing import Any, Self
 
 import msgspec
 
-SB3 = "sb3"  # the runner of training plans; every other one is a program of the organiser's
+SB3 = "sb3"  # the runner of training plans; any other runner is an organiser's program
 
 
 class Spent(msgspec.Struct, frozen=True, kw_only=True):
-    """What earlier processes of the experiment have taken."""
+    """The time that earlier processes of the experiment have used."""
 
     seconds_before: float = 0.0
     cpu_before: float = 0.0
 
 
 class ProgramPlan(Spent, frozen=True, kw_only=True):
-    """A run of a program of the organiser's, see `runners.programs.Program` for the attributes.
+    """A run of an organiser's program; `plan.programs.Program` describes the attributes.
 
     Attributes:
         command: the argument vector.
-        variables: environment variables beside the inherited ones.
+        variables: environment variables in addition to the inherited ones.
     """
 
     command: list[str]
@@ -30,7 +30,7 @@ class ProgramPlan(Spent, frozen=True, kw_only=True):
 
 
 class Evaluation(msgspec.Struct, frozen=True):
-    """Episodes with the policy as it is: at the end, and every so many timesteps (0: only at the end)."""
+    """Evaluation episodes with the current policy: at the end, and every so many timesteps (0: only at the end)."""
 
     every: int = 0
     episodes: int = 10
@@ -42,18 +42,18 @@ class TrainingPlan(Spent, frozen=True, kw_only=True):
 
     Attributes:
         package: the library that has the algorithm.
-        hyperparameters: without `policy`.
-        environment: as it was asked for.
-        resolved: the id in the catalogue that this led to; None: another server has it.
-        server: a name of TRAINING_SERVERS, which has the environment; None: this one.
-        total_episodes: after which the run ends, if it has not before.
-        normalize: arguments of VecNormalize; None: observations and rewards as they are.
-        frame_stack: observations that the policy sees at once; 0: one.
-        checkpoint_every: timesteps; 0: only when paused; None: by the clock.
-        show: keep the episode that has just ended, to be looked at.
-        parameter: as a project's experiment was asked for.
-        parent_model: the id of the model that it begins from; `lineage`: that model's card, its parent's, and so on.
-        modules: to be imported before environments are made.
+        hyperparameters: all except `policy`.
+        environment: the environment as requested.
+        resolved: its id in the catalogue; None if another server has it.
+        server: the TRAINING_SERVERS name of the server that has the environment; None for this one.
+        total_episodes: the number of episodes after which the run ends, if it has not ended before.
+        normalize: arguments of VecNormalize; None leaves observations and rewards as they are.
+        frame_stack: how many observations the policy sees at once; 0 means one.
+        checkpoint_every: timesteps; 0: only when paused; None: by time.
+        show: save a recently finished episode for viewers.
+        parameter: the parameters that a project's experiment was created with.
+        parent_model: the id of the model that it starts from; `lineage`: that model's card, its parent's, and so on.
+        modules: imported before environments are made.
     """
 
     package: str
@@ -86,27 +86,27 @@ class TrainingPlan(Spent, frozen=True, kw_only=True):
 
     @classmethod
     def from_dict(cls, data: Any) -> Self:
-        """The inverse of `to_dict`; what a newer version has added is left out.
+        """Create a plan from `to_dict`'s data, ignoring fields of newer versions.
 
         Raises:
-            ValueError: it is no plan.
+            ValueError: the data is not a plan.
         """
         try:
             return msgspec.convert({name: value for name, value in data.items() if value is not None}, cls)
         except (msgspec.ValidationError, AttributeError) as error:
-            raise ValueError(f"this is no training plan: {error}") from error
+            raise ValueError(f"this is not a training plan: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, without what few plans have."""
+        """Convert to plain data, without rare fields that have no value."""
         data: dict[str, Any] = msgspec.to_builtins(self)
         return {name: value for name, value in data.items() if value or name not in _SELDOM}
 
     def card(self) -> dict[str, Any]:
-        """What is told of it with its model: nothing of this server's own."""
+        """Return what a model's card shows of the plan, without this server's own fields."""
         return {name: value for name, value in self.to_dict().items() if name not in _OWN}
 
     def replace(self, **changes: Any) -> Self:
-        """The same plan with some attributes changed."""
+        """Return the plan with some attributes changed."""
         return msgspec.structs.replace(self, **changes)
 
     @property
@@ -116,12 +116,12 @@ class TrainingPlan(Spent, frozen=True, kw_only=True):
 
     @property
     def gamma(self) -> float:
-        """The discount, which running averages of returns need as well."""
+        """The discount factor, which running averages of returns need too."""
         return float(self.hyperparameters.get("gamma", 0.99))
 
-    def with_hyperparameters(self, given: dict[str, Any]) -> Self:
-        """The plan with other hyper-parameters (`policy` among them) where `given` has some."""
-        merged = {**self.hyperparameters, "policy": self.policy, **given}
+    def with_hyperparameters(self, changes: dict[str, Any]) -> Self:
+        """Return the plan with some hyper-parameters (including `policy`) replaced."""
+        merged = {**self.hyperparameters, "policy": self.policy, **changes}
         return self.replace(policy=merged.pop("policy"), hyperparameters=merged)
 
 

@@ -1,4 +1,4 @@
-"""How a policy sees an environment: spaces of kinds that Stable-Baselines3 takes, and values on their way there and back."""
+"""A policy's view of an environment: spaces that Stable-Baselines3 supports, and conversions of values in both directions."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,26 +15,26 @@ def _same(value: Any) -> Any:
 
 
 class View:
-    """The spaces of an environment as a policy sees them, where they are not of such kinds already.
+    """The spaces of an environment as a policy sees them, converted to kinds that the library supports.
 
-    Discrete numbers count from 0, arrays have at least one axis and those of whole numbers one alone, and observations of
-    nested or unusual kinds are one flat array. What cannot be seen so is left as it is.
+    Discrete numbers count from 0, arrays have at least one axis (integer arrays exactly one), and observations of nested or
+    unusual kinds become one flat array. Spaces that cannot be converted stay as they are.
 
     Attributes:
-        given: the environment's spaces of observations and actions.
-        observation: an observation as the environment gives it → as the policy sees it.
-        action: an action as the policy chooses it → as the environment takes it.
+        bare_spaces: the environment's spaces of observations and actions.
+        observation: converts the environment's observation to the policy's.
+        action: converts the policy's action to the environment's.
     """
 
     def __init__(self, observations: Space[Any], actions: Space[Any]) -> None:
-        self.given = observations, actions
+        self.bare_spaces = observations, actions
         self.observation_space, self.observation = _observed(observations)
         self.action_space, self.action = _acted(actions)
 
     @property
     def is_plain(self) -> bool:
-        """Whether the policy sees the environment as it is."""
-        return self.given[0] is self.observation_space and self.given[1] is self.action_space
+        """Whether the policy sees the environment unchanged."""
+        return self.bare_spaces[0] is self.observation_space and self.bare_spaces[1] is self.action_space
 
 
 def _observed(space: Space[Any]) -> tuple[Space[Any], Change]:
@@ -60,7 +60,7 @@ def _acted(space: Space[Any]) -> tuple[Space[Any], Change]:
 
 
 def _flat(space: Space[Any], *, back: bool) -> tuple[Space[Any], Change]:
-    """A space of one kind of `PLAIN`, and the way of its values there, or `back`."""
+    """Return a space of one of the `PLAIN` kinds, and the conversion of its values to it, or `back`."""
     sign = 1 if back else -1
     if isinstance(space, spaces.Discrete):
         first = sign * int(space.start)

@@ -1,4 +1,4 @@
-"""Runners: each experiment is a process group of its own, which outlives the server that started it.
+"""Runners: each experiment is its own process group, which outlives the server that started it.
 
-`folder.py` is what a runner and the scheduler share: files in the experiment's folder, and nothing else.
+`folder.py` defines what a runner and the scheduler share: files in the experiment's folder, and nothing else.
 """

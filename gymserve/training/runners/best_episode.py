@@ -1,4 +1,4 @@
-"""The best episode of an evaluation, kept as a journal, of which a video can be made."""
+"""The best episode of an evaluation, saved as a journal from which a video can be made."""
 
 import contextlib
 import time
@@ -20,9 +20,9 @@ MOST_BYTES = 2**30
 
 
 class BestEpisode(gymnasium.Wrapper):
-    """Around the bare environment: remembers the episode under way, and the best one that has ended, in a journal's records.
+    """A wrapper around the bare environment that records the current episode and the best finished one, as journal records.
 
-    Returns are the environment's own, whatever wrappers make of them.
+    Returns are the environment's own, before any wrapper changes them.
     """
 
     def __init__(self, env: gymnasium.Env) -> None:
@@ -31,7 +31,7 @@ class BestEpisode(gymnasium.Wrapper):
         self.forget()
 
     def forget(self) -> None:
-        """Begins anew, with the next reset."""
+        """Forget all episodes; recording starts again with the next reset."""
         self._now: list[bytes] = []
         self._total = 0.0
         self._best: tuple[float, list[bytes]] | None = None
@@ -56,12 +56,12 @@ class BestEpisode(gymnasium.Wrapper):
         return answer
 
     def best(self) -> list[bytes]:
-        """The records of the best episode; where none has ended, of the one under way."""
+        """Return the records of the best episode, or of the current one if none has ended."""
         return self._now if self._best is None else self._best[1]
 
 
 def keep(records: list[bytes], plan: TrainingPlan, folder: Path) -> None:
-    """Writes the journal of one episode in the environment of a plan; a full disk has none."""
+    """Write the journal of one episode in a plan's environment; skip it if the disk is full."""
     recipe = Recipe(
         env_id=plan.env_id,
         environment=plan.env_id,

@@ -1,4 +1,4 @@
-"""An environment that is nothing but its spaces, on which a plan is tried before there is an experiment."""
+"""An environment that consists of its spaces alone, for trying a plan before its experiment exists."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-STEPS = 2  # of an episode
+STEPS = 2  # in an episode
 
 
 class Blank(gymnasium.Env[Any, Any]):
-    """Observations are samples, rewards 0, episodes two steps."""
+    """An environment with random observations, zero rewards and episodes of two steps."""
 
     def __init__(self, observations: spaces.Space[Any], actions: spaces.Space[Any]) -> None:
         self.observation_space, self.action_space = observations, actions
@@ -28,5 +28,5 @@ class Blank(gymnasium.Env[Any, Any]):
         return self.observation_space.sample(), 0.0, not self._left, False, {}
 
     def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> Any:
-        """As HerReplayBuffer asks for it."""
+        """Return zeros, for HerReplayBuffer."""
         return np.zeros(len(achieved_goal))

@@ -1,7 +1,7 @@
-"""The complete state of a run of Stable-Baselines3, kept and brought back at the boundary between two roll-outs.
+"""The complete state of a Stable-Baselines3 run, saved and restored at the boundary between two rollouts.
 
-With the model (its optimisers and counters are in its file) go the replay buffer, the episodes that the environments are
-in the middle of, running averages, values that the logger still holds, and the state of every random generator.
+Beside the model (whose file holds its optimizers and counters) it includes the replay buffer, the environments' unfinished
+episodes, running averages, values that the logger has not written yet, and the state of every random generator.
 """
 
 import json
@@ -21,13 +21,13 @@ from gymserve.training.runners import plain
 
 _NOTHING = object()
 KEPT_BY_WRAPPERS = ("obs_rms", "ret_rms", "returns", "old_obs", "old_reward", "stacked_obs")
-KEPT_BY_MODELS = ("_last_lstm_states", "old_count")  # what a model's own file leaves out
+KEPT_BY_MODELS = ("_last_lstm_states", "old_count")  # attributes that a model's own file leaves out
 
 
 def save(
     model: BaseAlgorithm, folder: Path, *, metrics_bytes: int, hyperparameters: dict[str, Any], more: dict[str, Any]
 ) -> None:
-    """Writes the state; `more` is the callback's own."""
+    """Write a checkpoint; `more` is the callback's own state."""
     model.save(folder / "model.zip")
     if (averages := model.get_vec_normalize_env()) is not None:
         averages.save(str(folder / "normalize.pkl"))
@@ -53,23 +53,23 @@ def save(
 
 
 class Restored:
-    """A run that goes on from a checkpoint.
+    """A run restored from a checkpoint.
 
     Args:
-        plan: whose hyper-parameters are taken over where they were changed since.
+        plan: the current plan; hyper-parameters that were changed since the checkpoint are applied.
 
     Attributes:
-        model: with its networks, optimisers, counters and replay buffer.
-        whole: whether the environments could be brought back too; if not, new episodes begin.
-        more: what the callback had kept.
+        model: the model with its networks, optimizers, counters and replay buffer.
+        whole: whether the environments were restored too; if not, new episodes start.
+        more: the callback's state.
     """
 
     def __init__(self, kind: type[BaseAlgorithm], folder: Path, env: VecEnv, plan: TrainingPlan) -> None:
         self._state: dict[str, Any] = load_from_pkl(folder / "state.pkl")
         before = json.loads((folder / "note.json").read_text())["hyperparameters"]
         changed = {name: value for name, value in plan.hyperparameters.items() if before.get(name, _NOTHING) != value}
-        given = plain.arguments(changed, env)
-        self.model = kind.load(folder / "model.zip", env=env, device=plan.device, force_reset=False, **given)
+        arguments = plain.arguments(changed, env)
+        self.model = kind.load(folder / "model.zip", env=env, device=plan.device, force_reset=False, **arguments)
         self.more: dict[str, Any] = self._state["more"]
         if isinstance(self.model, OffPolicyAlgorithm):
             self.model.load_replay_buffer(folder / "replay.pkl", truncate_last_traj=False)
@@ -77,15 +77,16 @@ class Restored:
             vars(wrapper).update(kept)
         vars(self.model).update(self._state["model"])
         self.whole = all(
-            env.env_method("restore", told, indices=number)[0] for number, told in enumerate(self._state["episodes"])
+            env.env_method("restore", snapshot, indices=number)[0]
+            for number, snapshot in enumerate(self._state["episodes"])
         )
         if not self.whole:
             self.model._last_obs = None
             env.seed((self.model.seed or 0) + self.model.num_timesteps)
 
     def begin(self) -> None:
-        """Brings back what the beginning of `learn` disturbs: to be called at the start of its first roll-out."""
-        if self._state["action_noise"] is not None:  # the same object, which the roll-out has in hand already
+        """Restore what the beginning of `learn` changes; call this at the start of its first rollout."""
+        if self._state["action_noise"] is not None:  # update in place, since the rollout already holds this object
             vars(self.model.action_noise).update(vars(self._state["action_noise"]))
         vars(self.model.logger).update(self._state["logger"])
         _set_generators(self.model.action_space, self._state["actions"])
@@ -99,11 +100,11 @@ def _attributes(holder: Any, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _wrappers(env: VecEnv) -> list[VecEnvWrapper]:
-    found = []
+    wrappers = []
     while isinstance(env, VecEnvWrapper):
-        found.append(env)
+        wrappers.append(env)
         env = env.venv
-    return found
+    return wrappers
 
 
 def _generators(space: Any) -> Any:

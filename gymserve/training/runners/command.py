@@ -1,4 +1,4 @@
-"""`python -m gymserve.training.runners.command FOLDER`: runs a program as the plan says, and reads its metrics."""
+"""`python -m gymserve.training.runners.command FOLDER`: runs a program as planned, and reads its metrics."""
 
 import os
 import shutil
@@ -19,11 +19,12 @@ READ_SECONDS = 0.5
 
 
 def main() -> int:
+    """Run the program of the plan in FOLDER, and write the outcome."""
     folder = Folder(Path(sys.argv[1]))
     folder.note_process(os.getpid())
     plan = msgspec.convert(folder.plan(), ProgramPlan)
-    asked: list[int] = []
-    signal.signal(signal.SIGINT, lambda number, _: asked.append(number))  # the program gets it as well
+    interrupts: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))  # the signal goes to the program as well
     try:
         work = prepare(folder, plan)
         program = subprocess.Popen(
@@ -37,7 +38,7 @@ def main() -> int:
         folder.end(ExperimentState.FAILED, reason=reason, exit_code=1)
         return 1
     code = follow(program, READERS[plan.metrics](work / plan.results), MetricsFile(folder.metrics))
-    if asked:
+    if interrupts:
         folder.end(ExperimentState.STOPPED, exit_code=code)
     elif code == 0:
         folder.end(ExperimentState.COMPLETED, exit_code=0)
@@ -48,7 +49,7 @@ def main() -> int:
 
 
 def prepare(folder: Folder, plan: ProgramPlan) -> Path:
-    """A folder for the run alone, which shows the program's files; only what it writes there is its own."""
+    """Create the run's working folder, which links to the program's files; only what the run writes there is its own."""
     work = folder.path / "work"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
@@ -60,7 +61,7 @@ def prepare(folder: Folder, plan: ProgramPlan) -> Path:
 
 
 def follow(program: "subprocess.Popen[bytes]", reader: Any, metrics: MetricsFile) -> int:
-    """Passes the program's metrics on until it has ended; its exit code."""
+    """Copy the program's metrics until it ends; return its exit code."""
     code = None
     while True:
         for timestep, values in reader.read():
@@ -76,7 +77,7 @@ def follow(program: "subprocess.Popen[bytes]", reader: Any, metrics: MetricsFile
 
 
 def last_line(log: Path) -> str:
-    """The last line that is not empty, of the last bytes of a log."""
+    """Return the last non-empty line of a log (of its last 4096 bytes)."""
     with open(log, "rb") as file:
         file.seek(max(0, log.stat().st_size - 4096))
         lines = [line for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]

@@ -1,7 +1,7 @@
-"""`python -m gymserve.training.runners.dry_run FOLDER`: tries the plan in a folder once, on the environment's spaces alone.
+"""`python -m gymserve.training.runners.dry_run FOLDER`: tries the plan in a folder once, with only the environment's spaces.
 
-The model is built exactly as planned, and a smaller one takes a few steps and learns from them, so that what the library
-refuses only later is found too.
+The model is built exactly as planned, and a smaller one takes a few steps and learns from them, which also finds what the
+library refuses only later.
 """
 
 import importlib
@@ -20,29 +20,33 @@ from gymserve.training.plan.training_plan import TrainingPlan
 from gymserve.training.runners.folder import Folder
 
 SPACES = "spaces.json"  # in the folder: descriptions of the spaces of observations and actions
-STEPS = 8  # of each copy of the environment
-SMALL = {  # what a few steps are enough for, at most
+STEPS = 8  # per copy of the environment
+SMALL = {  # maximum values, small enough for a few steps
     "n_steps": 4, "batch_size": 8, "buffer_size": 1000, "train_freq": 4, "gradient_steps": 1, "n_epochs": 1, "n_delta": 2,
     "n_top": 2, "n_quantiles": 50,
 }  # fmt: skip
 
 
 def main(path: Path) -> int:
-    """Leaves in the folder's outcome whether the plan can be trained."""
+    """Write whether the plan can be trained into the folder's outcome."""
     folder = Folder(path)
     folder.note_process(os.getpid())
     try:
         descriptions = msgspec.json.decode((path / SPACES).read_bytes())
         attempt(folder.training_plan(), *(from_description(each) for each in descriptions))
     except Exception as error:
-        folder.end(ExperimentState.FAILED, reason=told(error)[:500])
+        folder.end(ExperimentState.FAILED, reason=first_line(error)[:500])
         return 1
     folder.end(ExperimentState.COMPLETED)
     return 0
 
 
 def attempt(plan: TrainingPlan, observations: Space[Any], actions: Space[Any]) -> None:
-    """Raises: Exception: whatever the library says against it."""
+    """Build the plan's model and train a smaller one for a moment.
+
+    Raises:
+        Exception: whatever the library raises.
+    """
     import torch
 
     from gymserve.training.runners import making
@@ -53,33 +57,33 @@ def attempt(plan: TrainingPlan, observations: Space[Any], actions: Space[Any]) -
     env = making.blank(observations, actions, plan)
     exact = arguments(plan, env)
     if plan.hyperparameters.get("replay_buffer_class"):
-        exact["buffer_size"] = SMALL["buffer_size"]  # hindsight's makes a million objects at once
+        exact["buffer_size"] = SMALL["buffer_size"]  # HerReplayBuffer allocates a million objects at once
     kind(env=env, seed=plan.seed, **exact)
     small = _small(plan, kind)
     more: dict[str, Any] = {"use_masking": False} if plan.algorithm == "MaskablePPO" else {}
-    with warnings.catch_warnings(action="ignore"):  # the library's advice on so small a model
+    with warnings.catch_warnings(action="ignore"):  # the library warns about such a small model
         model = kind(env=making.blank(observations, actions, small), seed=plan.seed, **arguments(small, env))
         model.learn(STEPS * plan.n_envs, **more)
 
 
 def _small(plan: TrainingPlan, kind: Any) -> TrainingPlan:
-    """A plan that is carried out in a moment, and goes wrong where the given one would."""
+    """Return a plan that takes a moment and fails wherever the full one would."""
     import inspect
 
     known = {name: each.default for name, each in inspect.signature(kind).parameters.items()}
-    given = {**{name: known[name] for name in SMALL if name in known}, **plan.hyperparameters}
+    hyperparameters = {**{name: known[name] for name in SMALL if name in known}, **plan.hyperparameters}
     for name, most in SMALL.items():
-        if isinstance(given.get(name), int):
-            given[name] = min(given[name], most)
+        if isinstance(hyperparameters.get(name), int):
+            hyperparameters[name] = min(hyperparameters[name], most)
     if "learning_starts" in known:
-        given["learning_starts"] = 4 * plan.n_envs  # two episodes, which hindsight needs
-    return plan.replace(hyperparameters=given)
+        hyperparameters["learning_starts"] = 4 * plan.n_envs  # two episodes, which HerReplayBuffer needs
+    return plan.replace(hyperparameters=hyperparameters)
 
 
-def told(error: Exception) -> str:
-    """The first line of an error that says something."""
+def first_line(error: Exception) -> str:
+    """Return the first non-empty line of an error's message."""
     if isinstance(error, MemoryError):
-        return "its model, or what it remembers, does not fit into this machine's memory"
+        return "its model, or its replay buffer, does not fit into this machine's memory"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__
 

@@ -1,14 +1,14 @@
-"""An experiment's folder: all that passes between the process that runs it and the scheduler.
+"""An experiment's folder: everything that the experiment's process and the scheduler exchange.
 
-plan.json            what is to be done, written before the process starts
-alive                locked for as long as the process lives; holds its id and when it started
-metrics.jsonl        `[timestep, {name: value}]` a line, only ever appended to
-log.txt              what it printed
-checkpoints/<n>/     all that is needed to go on from timestep n
-episode.json         an episode that has ended lately, where that is asked for
-outcome.json         what became of it, written once at its end
-spaces.pkl           the spaces in which its model is asked
-parent/              the files of the model that it begins from, if it does
+plan.json            what to run, written before the process starts
+alive                locked while the process lives; holds its id and start time
+metrics.jsonl        `[timestep, {name: value}]` per line, append-only
+log.txt              its output
+checkpoints/<n>/     everything needed to resume from timestep n
+episode.json         a recently finished episode, if requested
+outcome.json         how it ended, written once, at its end
+spaces.pkl           the spaces in which the model is queried
+parent/              the files of its parent model, if it has one
 """
 
 import contextlib
@@ -26,25 +26,30 @@ from gymserve.system import files, locks
 from gymserve.training.plan.states import ExperimentState
 from gymserve.training.plan.training_plan import ProgramPlan, TrainingPlan
 
-PLAN, OLD_PLAN = "plan.json", "order.json"  # the second is what older versions wrote
+PLAN, OLD_PLAN = "plan.json", "order.json"  # the second was written by older versions
 SPACES = "spaces.pkl"
-DIVERGED = "its numbers became NaN or infinite"  # how the reason of a run begins that failed so
+DIVERGED = "its numbers became NaN or infinite"  # the beginning of such a failure's reason
 FLUSH_SECONDS = 0.25
 _encode = msgspec.json.Encoder().encode  # NaN and infinities become null
 
 
 class Process(NamedTuple):
-    """A process, told apart from a later one of the same id by when it started, in the kernel's ticks."""
+    """A process, identified by its id and its start time (in kernel ticks), since ids are reused."""
 
     pid: int
     started: int
 
     @classmethod
     def of(cls, pid: int) -> "Process":
-        """Raises: OSError: there is no such process."""
+        """Identify a running process.
+
+        Raises:
+            OSError: there is no such process.
+        """
         return cls(pid, int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]))
 
     def is_there(self) -> bool:
+        """Tell whether the process still exists."""
         try:
             return Process.of(self.pid) == self
         except OSError:
@@ -62,64 +67,65 @@ class Folder:
         self.tensorboard = path / "tensorboard"
 
     def prepare(self, plan: TrainingPlan | ProgramPlan) -> None:
-        """Makes it ready for a process: what the last one said of its end is gone."""
+        """Write the plan for a new process, and delete the outcome of the previous one."""
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         (self.path / "outcome.json").unlink(missing_ok=True)
-        told = plan.to_dict() if isinstance(plan, TrainingPlan) else msgspec.to_builtins(plan)
-        files.write_whole(self.path / PLAN, json.dumps(told), sync=True)
+        data = plan.to_dict() if isinstance(plan, TrainingPlan) else msgspec.to_builtins(plan)
+        files.write_whole(self.path / PLAN, json.dumps(data), sync=True)
 
     def plan(self) -> dict[str, Any]:
-        """What is to be done, as `prepare` wrote it."""
+        """Return the plan as written by `prepare`."""
         path = self.path / PLAN
-        found: dict[str, Any] = json.loads((path if path.exists() else self.path / OLD_PLAN).read_text())
-        return found
+        plan: dict[str, Any] = json.loads((path if path.exists() else self.path / OLD_PLAN).read_text())
+        return plan
 
     def training_plan(self) -> TrainingPlan:
-        """The plan of a run of Stable-Baselines3, or of a model."""
+        """Return the plan of a Stable-Baselines3 run or of a model."""
         return TrainingPlan.from_dict(self.plan())
 
     def outcome(self) -> dict[str, Any] | None:
-        """What the process said about its end, or None if it said nothing that makes sense."""
+        """Return the process's outcome, or None if it left none or an unreadable one."""
         try:
-            found: dict[str, Any] = json.loads((self.path / "outcome.json").read_text())
-            return found | {"state": ExperimentState(found["state"])}
+            outcome: dict[str, Any] = json.loads((self.path / "outcome.json").read_text())
+            return outcome | {"state": ExperimentState(outcome["state"])}
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def end(self, state: ExperimentState, **more: Any) -> None:
-        """Says what became of the experiment: `state` is completed, paused, stopped or failed."""
+        """Write the outcome; `state` is completed, paused, stopped or failed."""
         files.write_whole(self.path / "outcome.json", json.dumps({"state": state, **more}), sync=True)
 
-    def show(self, told: Mapping[str, Any]) -> None:
-        """Keeps an episode to be looked at; the one before it goes."""
-        files.write_whole(self.path / "episode.json", json.dumps(told))
+    def show(self, episode: Mapping[str, Any]) -> None:
+        """Save an episode for viewers, replacing the previous one."""
+        files.write_whole(self.path / "episode.json", json.dumps(episode))
 
     def shown(self) -> dict[str, Any] | None:
-        """The episode that was kept last; None: there is none yet."""
+        """Return the last saved episode, or None if there is none yet."""
         try:
-            found: dict[str, Any] = json.loads((self.path / "episode.json").read_text())
+            episode: dict[str, Any] = json.loads((self.path / "episode.json").read_text())
         except (OSError, ValueError):
             return None
-        return found
+        return episode
 
-    # --- whether its process lives ----------------------------------------------------------------------------------
+    # --- the process ------------------------------------------------------------------------------------------------
 
     def lock(self) -> int | None:
-        """A descriptor that holds the lock, for a new process; None: one has it."""
+        """Take the lock for a new process; return its descriptor, or None if another process holds it."""
         descriptor = locks.try_lock(self.path / "alive")
         if descriptor is not None:
             os.ftruncate(descriptor, 0)
         return descriptor
 
     def is_locked(self) -> bool:
+        """Tell whether the experiment's process is alive."""
         return locks.is_locked(self.path / "alive")
 
     def note_process(self, pid: int) -> None:
-        """Writes down whose lock it is."""
+        """Record which process holds the lock."""
         (self.path / "alive").write_text("{} {}".format(*Process.of(pid)))
 
     def process(self) -> Process | None:
-        """The process that was last noted, whether it lives or not."""
+        """Return the last recorded process, alive or not."""
         try:
             pid, started = (self.path / "alive").read_text().split()
         except (OSError, ValueError):
@@ -129,28 +135,28 @@ class Folder:
     # --- checkpoints ------------------------------------------------------------------------------------------------
 
     def checkpoint(self) -> Path | None:
-        """The newest one that is whole."""
-        found = [path for path in self.checkpoints.glob("*") if path.name.isdecimal()]
-        return max(found, key=lambda path: int(path.name), default=None)
+        """Return the newest complete checkpoint."""
+        checkpoints = [path for path in self.checkpoints.glob("*") if path.name.isdecimal()]
+        return max(checkpoints, key=lambda path: int(path.name), default=None)
 
     def keep_learned(self) -> None:
-        """Takes the newest checkpoint's model for that of the run, which has ended without leaving one."""
+        """Use the newest checkpoint's model as the run's model, if the run ended without saving one."""
         newest = self.checkpoint()
         if newest is None or (self.path / "model.zip").exists():
             return
-        for name in ("normalize.pkl", "model.zip"):  # the model last: it is whole then
+        for name in ("normalize.pkl", "model.zip"):  # the model goes last: once it exists, all files do
             if (newest / name).exists():
                 with files.replacing(self.path / name) as fresh:
                     shutil.copyfile(newest / name, fresh)
 
     def metrics_to_keep(self) -> int:
-        """How many bytes of the metrics file were there at the newest checkpoint; 0: there is none."""
+        """Return the metrics file's size at the newest checkpoint; 0 if there is none."""
         newest = self.checkpoint()
         return 0 if newest is None else int(json.loads((newest / "note.json").read_text())["metrics_bytes"])
 
     @contextlib.contextmanager
     def new_checkpoint(self, timesteps: int) -> Any:
-        """Gives a folder to fill; it is the newest checkpoint when the block ends, and older ones go."""
+        """Yield a folder to fill; when the block ends, it becomes the newest checkpoint and older ones are deleted."""
         whole = self.checkpoints / str(timesteps)
         with files.replacing_folder(whole) as fresh:
             yield fresh
@@ -159,31 +165,32 @@ class Folder:
                 shutil.rmtree(other, ignore_errors=True)
 
     def forget(self) -> None:
-        """Removes what earlier processes left, but the plan, the lock and what it begins from."""
+        """Delete what earlier processes left, except for the plan, the lock and the parent's files."""
         for path in self.path.iterdir() if self.path.exists() else ():
             if path.name not in ("alive", PLAN, OLD_PLAN, "parent"):
                 shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
 
     def keep_metrics(self, size: int) -> None:
-        """Cuts the metrics file to its first `size` bytes."""
+        """Truncate the metrics file to `size` bytes."""
         if self.metrics.exists():
             os.truncate(self.metrics, min(size, self.metrics.stat().st_size))
 
 
 class MetricsFile:
-    """Appends to a metrics file; what was written is in the file after a quarter of a second of writing at most."""
+    """Appends to a metrics file, and flushes it at least every quarter of a second of writing."""
 
     def __init__(self, path: Path) -> None:
-        self._file = open(path, "ab")  # noqa: SIM115 - it lives as long as the run
+        self._file = open(path, "ab")  # noqa: SIM115 - open for the whole run
         self._flushed = time.monotonic()
 
     def write(self, timestep: int, values: Mapping[str, float]) -> None:
+        """Append the values of one timestep."""
         self._file.write(_encode((timestep, values)) + b"\n")
         if time.monotonic() - self._flushed > FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> int:
-        """Returns the file's size, with all that was written."""
+        """Flush the file and return its size."""
         self._file.flush()
         self._flushed = time.monotonic()
         return self._file.tell()

@@ -1,4 +1,4 @@
-"""A run of Stable-Baselines3 that begins where another one's model ended."""
+"""Starting a Stable-Baselines3 run from a parent model."""
 
 from pathlib import Path
 from typing import Any
@@ -8,10 +8,12 @@ from stable_baselines3.common.save_util import load_from_pkl, load_from_zip_file
 
 
 def take_over(model: BaseAlgorithm, folder: Path) -> None:
-    """Gives a new model the weights, optimisers and averages in `folder`; its counters, buffers and schedules are its own.
+    """Load the weights, optimizers and averages in `folder` into a new model.
+
+    Its counters, buffers and schedules remain its own.
 
     Raises:
-        ValueError, RuntimeError: the weights are of other shapes.
+        ValueError, RuntimeError: the weights have other shapes.
     """
     _, parameters, variables = load_from_zip_file(folder / "model.zip", device=model.device)
     model.set_parameters(parameters, exact_match=True, device=model.device)

@@ -1,4 +1,4 @@
-"""Environments for Stable-Baselines3: made from the catalogue, or on another server through the client."""
+"""Environments for Stable-Baselines3: made from the catalogue, or remotely through the client."""
 
 import contextlib
 import importlib
@@ -23,14 +23,14 @@ REMOTE = "client:remote/Any-v0"
 
 
 class Episode(gymnasium.Wrapper):
-    """Remembers how the current episode came about, so that another process can bring it to the same moment.
+    """A wrapper that records the current episode's seed and actions, so that another process can restore it by replay.
 
-    It is replayed and compared: an environment that does not repeat itself is found out.
+    The replay is compared with the recording, so a nondeterministic environment is detected.
     """
 
-    def __init__(self, env: gymnasium.Env, given: tuple[spaces.Space[Any], spaces.Space[Any]]) -> None:
+    def __init__(self, env: gymnasium.Env, bare_spaces: tuple[spaces.Space[Any], spaces.Space[Any]]) -> None:
         super().__init__(env)
-        self.given = given  # the spaces of the bare environment
+        self.bare_spaces = bare_spaces  # of observations and actions
         self._start: dict[str, Any] = {}
         self._actions: list[Any] = []
         self._last: Any = None
@@ -54,35 +54,35 @@ class Episode(gymnasium.Wrapper):
         return getattr(self.unwrapped, "_np_random", None) is not None
 
     def snapshot(self) -> dict[str, Any]:
-        """All that `restore` needs."""
+        """Return everything that `restore` needs."""
         return {**self._start, "actions": self._actions, "last": self._last}
 
     def finished(self) -> dict[str, Any]:
-        """How the last episode that has ended came about, as plain data; empty: none has."""
+        """Return the last finished episode's start and actions as plain data; an empty dict if there is none."""
         if self._finished is None:
             return {}
         return {**self._finished, "actions": [numpy.asarray(action).tolist() for action in self._finished["actions"]]}
 
-    def restore(self, told: dict[str, Any]) -> bool:
-        """Brings the environment to where the snapshot was taken; False: it does not repeat itself."""
-        if told["seed"] is None and told["random"] is None:
+    def restore(self, snapshot: dict[str, Any]) -> bool:
+        """Bring the environment to the state of a snapshot; return False if the environment is nondeterministic."""
+        if snapshot["seed"] is None and snapshot["random"] is None:
             return False
-        if told["random"] is not None:
-            self.env.reset(seed=0)  # for those that make their generator in a reset
-            self.unwrapped.np_random.bit_generator.state = told["random"]
-        self.reset(seed=told["seed"], options=told["options"])
-        self._start = {name: told[name] for name in ("seed", "random", "options")}
-        for action in told["actions"]:
+        if snapshot["random"] is not None:
+            self.env.reset(seed=0)  # some environments create their generator in a reset
+            self.unwrapped.np_random.bit_generator.state = snapshot["random"]
+        self.reset(seed=snapshot["seed"], options=snapshot["options"])
+        self._start = {name: snapshot[name] for name in ("seed", "random", "options")}
+        for action in snapshot["actions"]:
             if any(self.step(action)[2:4]):
                 return False
-        return _equal(self._last, told["last"])
+        return _equal(self._last, snapshot["last"])
 
 
 class Seen(gymnasium.Wrapper):
     """An environment as a policy sees it.
 
     Attributes:
-        raw: the newest observation as the environment gave it.
+        raw: the environment's newest observation.
     """
 
     def __init__(self, env: gymnasium.Env, view: View) -> None:
@@ -99,28 +99,28 @@ class Seen(gymnasium.Wrapper):
         return self.view.observation(self.raw), reward, terminated, truncated, info
 
 
-def make(plan: TrainingPlan, *, training: bool, taken: bool = False) -> VecEnv:
-    """The vector environment that a plan asks for; the evaluation's is one copy whose rewards are as they are.
+def make(plan: TrainingPlan, *, training: bool, records_best: bool = False) -> VecEnv:
+    """Make a plan's vector environment; for evaluations it is one copy with the original rewards.
 
     Args:
-        taken: its copies remember their best episode, see `best_episode.BestEpisode`, where it can be shown.
+        records_best: record the best episode (see `BestEpisode`), if the environment's spaces allow that.
     """
     environments.register()
     for module in plan.modules:
         importlib.import_module(module)
     number = plan.n_envs if training else 1
     parallel = training and number > 1 and plan.vectorisation == "async"
-    copies = [lambda: _one(plan, taken=taken)] * number
+    copies = [lambda: _one(plan, records_best=records_best)] * number
     return _stacked(SubprocVecEnv(copies, start_method="fork") if parallel else DummyVecEnv(copies), plan, training)
 
 
 def around(env: gymnasium.Env, plan: TrainingPlan) -> VecEnv:
-    """One copy of `env`, as a model that was trained by the plan sees environments, but for averages."""
+    """Wrap `env` as one copy of the environment that a model of this plan was trained in, without averages."""
     return _stacked(DummyVecEnv([lambda: _dressed(env, plan)]), plan.replace(normalize=None), False)
 
 
 def blank(observations: spaces.Space[Any], actions: spaces.Space[Any], plan: TrainingPlan) -> VecEnv:
-    """The vector environment of a plan's training, made of its spaces alone."""
+    """Make a plan's training environment from its spaces alone."""
     copies = [lambda: _dressed(Blank(observations, actions), plan)] * plan.n_envs
     return _stacked(DummyVecEnv(copies), plan, True)
 
@@ -129,40 +129,43 @@ def _stacked(env: VecEnv, plan: TrainingPlan, training: bool) -> VecEnv:
     if plan.frame_stack:
         env = VecFrameStack(env, plan.frame_stack)
     if plan.normalize is not None:
-        given = {**plan.normalize, "gamma": plan.gamma}
+        arguments = {**plan.normalize, "gamma": plan.gamma}
         if not training:
-            given |= {"training": False, "norm_reward": False}
-        env = VecNormalize(env, **given)
+            arguments |= {"training": False, "norm_reward": False}
+        env = VecNormalize(env, **arguments)
     return env
 
 
 def spaces_of(env: VecEnv, plan: TrainingPlan) -> tuple[spaces.Space[Any], spaces.Space[Any]]:
-    """Those in which a model of the plan is asked: the environment's own, but for stacked and Atari's observations."""
-    observations, actions = env.get_attr("given", 0)[0]
+    """Return the spaces in which a model of the plan is queried.
+
+    They are the environment's own, unless observations are stacked or come from the Atari wrapper.
+    """
+    observations, actions = env.get_attr("bare_spaces", 0)[0]
     return env.observation_space if plan.frame_stack or plan.atari else observations, actions
 
 
-def given_by(env: VecEnv, plan: TrainingPlan, batch: Any) -> Any:
-    """The newest observation of one copy, of the space in which a model of the plan is asked.
+def observation_of(env: VecEnv, plan: TrainingPlan, batch: Any) -> Any:
+    """Return one copy's newest observation, in the space in which a model of the plan is queried.
 
     Args:
-        batch: what the copy's last reset or step gave.
+        batch: the result of the copy's last reset or step.
     """
     if env.env_is_wrapped(Seen)[0] and not (plan.frame_stack or plan.atari):
         return env.get_attr("raw")[0]
     return {name: part[0] for name, part in batch.items()} if isinstance(batch, dict) else batch[0]
 
 
-def _one(plan: TrainingPlan, *, taken: bool) -> gymnasium.Env:
-    given = dict(plan.env_kwargs)
+def _one(plan: TrainingPlan, *, records_best: bool) -> gymnasium.Env:
+    arguments = dict(plan.env_kwargs)
     if plan.max_episode_steps:
-        given["max_episode_steps"] = plan.max_episode_steps
-    if plan.server:  # whose address and key are in the process' environment variables
-        env = gymnasium.make(REMOTE, env_id=plan.env_id, **given)
+        arguments["max_episode_steps"] = plan.max_episode_steps
+    if plan.server:  # its address and key are in environment variables
+        env = gymnasium.make(REMOTE, env_id=plan.env_id, **arguments)
     else:
-        env = gymnasium.make(plan.env_id, disable_env_checker=True, **given)
-    if taken and not plan.server:
-        with contextlib.suppress(InvalidRequest):  # its spaces are of kinds that no journal holds
+        env = gymnasium.make(plan.env_id, disable_env_checker=True, **arguments)
+    if records_best and not plan.server:
+        with contextlib.suppress(InvalidRequest):  # a journal cannot hold such spaces
             env = BestEpisode(env)
     return _dressed(env, plan)
 
@@ -173,7 +176,7 @@ def _dressed(env: gymnasium.Env, plan: TrainingPlan) -> gymnasium.Env:
         env = Seen(env, view)
     if plan.atari:
         env = AtariWrapper(env)
-    return Episode(Monitor(env), view.given)
+    return Episode(Monitor(env), view.bare_spaces)
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Hyper-parameters as the library wants them, from the plain data that they were given as."""
+"""Convert plain hyper-parameters to the classes and objects that the library expects."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ CLASSES = {"activation_fn": ACTIVATIONS, "optimizer_class": OPTIMIZERS}
 
 
 class Falling:
-    """A value that falls in a line from `first` to 0 over the run."""
+    """A value that decreases linearly from `first` to 0 over the run."""
 
     def __init__(self, first: float) -> None:
         self.first = first
@@ -36,10 +36,10 @@ class Falling:
         return self.first * remaining
 
 
-def arguments(given: dict[str, Any], env: VecEnv) -> dict[str, Any]:
-    """`given`, with classes and objects for the names that stand for them."""
-    found = {}
-    for name, value in given.items():
+def arguments(hyperparameters: dict[str, Any], env: VecEnv) -> dict[str, Any]:
+    """Convert hyper-parameters, replacing names with the classes and objects that they stand for."""
+    converted = {}
+    for name, value in hyperparameters.items():
         if isinstance(value, str) and value.startswith("lin_"):
             value = Falling(float(value[4:]))
         elif name == "train_freq" and isinstance(value, list):
@@ -52,5 +52,5 @@ def arguments(given: dict[str, Any], env: VecEnv) -> dict[str, Any]:
             value = {key: CLASSES[key][part] if key in CLASSES else part for key, part in value.items()}
         elif name == "replay_buffer_class" and value is not None:
             value = HerReplayBuffer
-        found[name] = value
-    return found
+        converted[name] = value
+    return converted

@@ -1,4 +1,4 @@
-"""Processes of experiments: started in a session of their own, measured, and ended for good."""
+"""Experiments' processes: started in their own session, measured and ended."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Child(Protocol):
-    """A process that was started here."""
+    """A process that this one started."""
 
     @property
     def pid(self) -> int: ...
@@ -32,18 +32,18 @@ class Child(Protocol):
 def start(
     folder: Folder, module: str, environment: Mapping[str, str], *, directory: Path, warm: Warm | None = None
 ) -> Child | None:
-    """Runs `python -m module FOLDER` in a session of its own, which is alive as long as it holds the folder's lock.
+    """Run `python -m module FOLDER` in its own session; it counts as alive while it holds the folder's lock.
 
     Args:
-        environment: all of its variables.
-        directory: where it stands.
-        warm: forks the process, if it can, from one that has imported the libraries already.
+        environment: all of its environment variables.
+        directory: its working directory.
+        warm: if it can, forks the process from one that has already imported the libraries.
 
     Returns:
-        None where such a process is alive already.
+        None if such a process is already alive.
 
     Raises:
-        Unavailable: the system starts no more processes.
+        Unavailable: the system cannot start more processes.
     """
     path = folder.path.resolve()
 
@@ -65,7 +65,7 @@ def start(
         )
 
     for launch in (fork, spawn):
-        lock = folder.lock()  # again for each: a warm process that died may have left a runner that holds it
+        lock = folder.lock()  # each attempt: a warm process that died may have left a runner with the lock
         if lock is None:
             return None
         try:
@@ -76,18 +76,18 @@ def start(
         finally:
             os.close(lock)
         if child is not None:
-            with contextlib.suppress(OSError):  # it has ended already
+            with contextlib.suppress(OSError):  # it has already ended
                 folder.note_process(child.pid)
             return child
     return None
 
 
 def run(folder: Folder, module: str, data: bytes, environment: Mapping[str, str], *, seconds: float) -> None:
-    """Runs `python -m module FOLDER` with `data` as its standard input, and waits for its end.
+    """Run `python -m module FOLDER` with `data` as its standard input, and wait for it to end.
 
     Raises:
-        TimeoutError: it took longer, and was killed.
-        Unavailable: the system starts no more processes.
+        TimeoutError: it took too long and was killed.
+        Unavailable: the system cannot start more processes.
     """
     try:
         subprocess.run(
@@ -107,14 +107,14 @@ def run(folder: Folder, module: str, data: bytes, environment: Mapping[str, str]
 
 
 class Usage(NamedTuple):
-    """What a process group takes: memory in bytes, processor time in seconds so far."""
+    """A process group's memory in bytes and its processor time so far in seconds."""
 
     memory: int
     cpu_seconds: float
 
 
 def members(group: int) -> Iterator[tuple[int, list[str]]]:
-    """The processes of a group that are no zombies: id, and what stands in `/proc/<id>/stat` after the name."""
+    """Yield the processes of a group except zombies: id, and the fields of `/proc/<id>/stat` after the name."""
     for entry in os.listdir("/proc"):
         if entry.isdecimal():
             with contextlib.suppress(OSError, IndexError):
@@ -124,16 +124,16 @@ def members(group: int) -> Iterator[tuple[int, list[str]]]:
 
 
 def usage(group: int) -> Usage:
-    """What the group takes now; pages that its processes share are counted once."""
-    found = list(members(group))
-    ticks = sum(int(part) for _, parts in found for part in parts[11:15])
-    if len(found) == 1:
-        return Usage(int(found[0][1][21]) * PAGE, ticks / TICKS)
-    return Usage(sum(_proportional(pid) for pid, _ in found), ticks / TICKS)
+    """Measure a process group; pages that its processes share count once."""
+    processes = list(members(group))
+    ticks = sum(int(part) for _, parts in processes for part in parts[11:15])
+    if len(processes) == 1:
+        return Usage(int(processes[0][1][21]) * PAGE, ticks / TICKS)
+    return Usage(sum(_proportional(pid) for pid, _ in processes), ticks / TICKS)
 
 
 def _proportional(pid: int) -> int:
-    """A process' memory in bytes, where each page counts by the number of processes that share it."""
+    """Return a process's memory in bytes, each page divided by the number of processes that share it."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
@@ -142,19 +142,19 @@ def _proportional(pid: int) -> int:
 
 
 def age(process: Process) -> float:
-    """Seconds since it started."""
+    """Return the seconds since a process started."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) - process.started / TICKS
 
 
 def send(process: Process, number: signal.Signals, *, group: bool = True) -> None:
-    """Sends a signal to a process' group, or to it alone; nothing, where the process is another one by now."""
+    """Send a signal to a process's group, or only to the process; do nothing if the process is gone."""
     if process.is_there():
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number) if group else os.kill(process.pid, number)
 
 
 def sweep(process: Process) -> bool:
-    """Kills what is left of the group of a process that has ended; whether nothing was."""
+    """Kill what remains of the group of an ended process; return whether nothing remained."""
     left = [pid for pid, _ in members(process.pid)]
     for pid in left:
         with contextlib.suppress(ProcessLookupError):

@@ -1,4 +1,4 @@
-"""How the metrics of programs that are not ours are read, while they are being written."""
+"""Readers of other programs' metrics, while the programs are still writing them."""
 
 import base64
 import json
@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 Line = tuple[int, dict[str, float]]
-MEMBER_DEPTH = 2  # brackets around an element of a series: those of the object and of its list
-STORAGES = {b"ctorch\nFloatStorage\n": "f", b"ctorch\nDoubleStorage\n": "d"}  # by the name in the file
+MEMBER_DEPTH = 2  # brackets around a series' element: the object's and its list's
+STORAGES = {b"ctorch\nFloatStorage\n": "f", b"ctorch\nDoubleStorage\n": "d"}  # by their name in the file
 _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[][{},]', re.DOTALL)
 
 
 class Series:
-    """A JSON file of lists that grow, rewritten in place: of half a file its whole values count, and each is told once."""
+    """A JSON file of growing lists, rewritten in place; each value is reported once, and half-written files are allowed."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self.name = folder, name
-        self._told: dict[str, int] = {}
+        self._reported: dict[str, int] = {}
 
     def read(self) -> Iterator[Line]:
         for file in self._files():
@@ -42,12 +42,12 @@ class Series:
             timesteps = self._timesteps(name, content, complete)
             if timesteps is None or not isinstance(values, list):
                 continue
-            known = self._told.get(name, 0)
+            known = self._reported.get(name, 0)
             pairs = list(zip(timesteps, values, strict=False))
             for timestep, value in pairs[known:]:
                 if (number := self._number(value)) is not None and (step := whole(timestep)) is not None:
                     yield step, {name: number}
-            self._told[name] = max(known, len(pairs))
+            self._reported[name] = max(known, len(pairs))
 
     def _number(self, value: Any) -> float | None:
         return plain(value)
@@ -63,12 +63,12 @@ class Sacred(Series):
         super().__init__(folder, "info.json")
 
     def _timesteps(self, name: str, content: dict[str, Any], complete: bool) -> Any:
-        found = content.get(f"{name}_T")
-        return found if isinstance(found, list) else None
+        timesteps = content.get(f"{name}_T")
+        return timesteps if isinstance(timesteps, list) else None
 
 
 class Ptf(Series):
-    """PTF's `out.json`: lists over the list `episode`, which is one of them; what was won is "True" or "False" there."""
+    """PTF's `out.json`: lists parallel to the list `episode`; wins are "True" or "False"."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, "out.json")
@@ -80,11 +80,11 @@ class Ptf(Series):
         episodes = content.get("episode")
         if isinstance(episodes, list):
             return episodes
-        return range(2**31) if complete else None  # a list of episodes may stand in the part that is missing
+        return range(2**31) if complete else None  # the missing part may contain the episodes
 
 
 class Lines:
-    """`metrics.jsonl`, which a program appends to: `{"timestep": 1, "reward": 2.5}` a line."""
+    """`metrics.jsonl`, to which a program appends lines such as `{"timestep": 1, "reward": 2.5}`."""
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "metrics.jsonl"
@@ -101,7 +101,7 @@ class Lines:
         for line in lines:
             self._read += len(line) + 1
             yield from self._of(line)
-        for values in self._of(last):  # a last line without its end counts when it is whole: no more of it may come
+        for values in self._of(last):  # the last line may never get a newline: use it once it is complete
             self._read += len(last)
             yield values
 
@@ -120,7 +120,7 @@ READERS = {"sacred": Sacred, "ptf": Ptf, "lines": Lines}
 
 
 def plain(value: Any) -> float | None:
-    """A number, also as jsonpickle writes those of numpy and torch; None if it is not a number."""
+    """Return a number, also from jsonpickle's form of numpy and torch numbers; None if it is not one."""
     if isinstance(value, dict):
         value = value.get("value") if "py/object" in value else _scalar(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -132,9 +132,9 @@ def plain(value: Any) -> float | None:
 
 
 def _scalar(value: dict[str, Any]) -> float | None:
-    """The number in a tensor of one element, which jsonpickle has pickled: the last bytes of torch's older file format.
+    """Return the number in a pickled one-element tensor: the last bytes of torch's older file format.
 
-    Nothing of it is unpickled.
+    Nothing is unpickled.
     """
     try:
         function, arguments = value["py/reduce"][:2]
@@ -149,16 +149,16 @@ def _scalar(value: dict[str, Any]) -> float | None:
 
 
 def whole(value: Any) -> int | None:
-    """A number without its fraction; None if it is not a finite number."""
+    """Return a number without its fraction; None if it is not a finite number."""
     number = plain(value)
     return int(number) if number is not None and math.isfinite(number) else None
 
 
 def whole_part(text: str) -> tuple[Any, bool]:
-    """The content, and whether that is all, of a JSON file whose writer may have been stopped in the middle.
+    """Return (content, whether it is complete) of a JSON file whose writer may have been interrupted.
 
-    Of a file that is cut, this is the outer object with its whole members, the last of which may be a list that lacks its
-    last elements. An element that is cut itself (`12` of `12.5`, half an object) is left out.
+    The content of a truncated file is the outer object with its complete members; the last of them may be a list without its
+    last elements. A truncated element (`12` of `12.5`, half an object) is left out.
 
     Raises:
         ValueError: not even the beginning is JSON.
@@ -171,7 +171,7 @@ def whole_part(text: str) -> tuple[Any, bool]:
 
 
 def _last_whole(text: str) -> tuple[int, str]:
-    """Where the last whole member or element of a list ends (or its list begins), and the brackets that are open there."""
+    """Return where the last complete member or list element ends (or its list starts), and the brackets open there."""
     end, closing, open_brackets = 0, "", ""
     for token in _TOKENS.finditer(text):
         mark = token[0]

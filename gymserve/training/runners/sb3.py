@@ -1,4 +1,4 @@
-"""`python -m gymserve.training.runners.sb3 FOLDER`: trains with Stable-Baselines3 or sb3-contrib, as its plan says."""
+"""`python -m gymserve.training.runners.sb3 FOLDER`: trains with Stable-Baselines3 or sb3-contrib, as planned."""
 
 import contextlib
 import importlib
@@ -14,11 +14,11 @@ from gymserve.training.plan.states import ExperimentState
 from gymserve.training.plan.training_plan import TrainingPlan
 from gymserve.training.runners.folder import DIVERGED, SPACES, Folder, MetricsFile
 
-NOT_NUMBERS = ("found invalid values", "probability tensor contains")  # torch, of a policy's output
+NOT_NUMBERS = ("found invalid values", "probability tensor contains")  # torch's messages about a policy's output
 
 
 def main(path: Path) -> int:
-    """Runs the experiment in a folder; returns the exit code."""
+    """Run the experiment in a folder; return the exit code."""
     folder = Folder(path)
     folder.note_process(os.getpid())
     plan = folder.training_plan()
@@ -35,21 +35,21 @@ def main(path: Path) -> int:
 
 
 def _reason(error: Exception) -> str:
-    """Why a run failed, in a line."""
+    """Return the reason of a failure, in one line."""
     text = str(error).partition("\n")[0]
     if any(each in text for each in NOT_NUMBERS):
         return (
-            f"{DIVERGED}, so its policy chooses nothing any more: lower learning_rate, normalize observations and rewards, "
-            "or look for NaN in what the environment gives"
+            f"{DIVERGED}, so its policy cannot choose actions: lower learning_rate, normalize observations and rewards, "
+            "or look for NaN in the environment's observations and rewards"
         )
     return f"{type(error).__name__}: {text}"
 
 
 def train(folder: Folder, plan: TrainingPlan) -> None:
-    """Trains until the plan is carried out, or a signal asks otherwise, and says what became of it."""
-    from gymserve.training.runners.watching import Board, Lines, Paused, Stopped, Watch, Wishes
+    """Train until the plan is complete or a signal ends it, and write the outcome."""
+    from gymserve.training.runners.watching import Board, Interrupts, Lines, Paused, Stopped, Watch
 
-    wishes = Wishes()  # before anything that takes long
+    interrupts = Interrupts()  # handle signals before anything slow
     import torch
     from stable_baselines3.common.logger import Logger
     from stable_baselines3.common.save_util import save_to_pkl
@@ -74,8 +74,8 @@ def train(folder: Folder, plan: TrainingPlan) -> None:
         plan,
         folder,
         metrics,
-        wishes,
-        evaluation=lambda: making.make(plan, training=False, taken=True),
+        interrupts,
+        evaluation=lambda: making.make(plan, training=False, records_best=True),
         restored=restored,
     )
     more: dict[str, Any] = {"use_masking": _masks(env)} if plan.algorithm == "MaskablePPO" else {}
@@ -83,7 +83,7 @@ def train(folder: Folder, plan: TrainingPlan) -> None:
         if (left := plan.total_timesteps - model.num_timesteps) > 0:
             with contextlib.suppress(Stopped):
                 model.learn(left, callback=watch, reset_num_timesteps=restored is None, **more)
-        finish(folder, plan, model, watch, stopped=wishes.stop)
+        finish(folder, plan, model, watch, stopped=interrupts.stop)
     except Paused:
         model.logger.close()
         folder.end(ExperimentState.PAUSED, timesteps=model.num_timesteps, exit_code=0)
@@ -94,7 +94,7 @@ def train(folder: Folder, plan: TrainingPlan) -> None:
 
 
 def _new(kind: Any, folder: Folder, plan: TrainingPlan, env: Any) -> Any:
-    """A model at its very beginning, or where its parent ended."""
+    """Create a model, from scratch or from its parent."""
     model = kind(env=env, seed=plan.seed, **arguments(plan, env))
     if plan.parent_model:
         from gymserve.training.runners import inheriting
@@ -104,27 +104,27 @@ def _new(kind: Any, folder: Folder, plan: TrainingPlan, env: Any) -> Any:
 
 
 def finish(folder: Folder, plan: TrainingPlan, model: Any, watch: Any, *, stopped: bool) -> None:
-    """Keeps the model, and evaluates one that is trained to the end, whose best episode is kept too."""
+    """Save the model; evaluate it if it was trained to the end, and save the best evaluation episode."""
     from gymserve.training.runners import best_episode
 
     with replacing(folder.path / "model.zip") as fresh:
         model.save(fresh)
     if model.get_vec_normalize_env() is not None:
         model.get_vec_normalize_env().save(str(folder.path / "normalize.pkl"))
-    found = {} if stopped or not plan.evaluation.episodes else watch.evaluate()
-    if found and (best := watch.best_episode()) is not None:
+    evaluation = {} if stopped or not plan.evaluation.episodes else watch.evaluate()
+    if evaluation and (best := watch.best_episode()) is not None:
         best_episode.keep(best, plan, folder.path)
     model.logger.close()
     state = ExperimentState.STOPPED if stopped else ExperimentState.COMPLETED
-    folder.end(state, timesteps=model.num_timesteps, evaluation=found, exit_code=0)
+    folder.end(state, timesteps=model.num_timesteps, evaluation=evaluation, exit_code=0)
 
 
 def arguments(plan: TrainingPlan, env: Any) -> dict[str, Any]:
-    """The constructor's arguments, for what a plan says in plain data."""
+    """Return the constructor's arguments for a plan."""
     from gymserve.training.runners import plain
 
-    given = {"policy": plan.policy, **plan.hyperparameters, "device": plan.device, "verbose": 0}
-    return plain.arguments(given, env)
+    hyperparameters = {"policy": plan.policy, **plan.hyperparameters, "device": plan.device, "verbose": 0}
+    return plain.arguments(hyperparameters, env)
 
 
 def _masks(env: Any) -> bool:

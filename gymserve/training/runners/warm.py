@@ -2,7 +2,7 @@
 
 Importing torch and Stable-Baselines3 takes seconds of processor time. This process does it once, runs nothing itself, and
 forks a runner for each request, so that every run starts from the same clean interpreter. It ends with the process that
-started it; runners go on. If it fails, runs start in a fresh interpreter instead.
+started it; runners continue. If it fails, runs start in a fresh interpreter instead.
 """
 
 import contextlib
@@ -22,22 +22,22 @@ import msgspec
 from gymserve.system import imports, interpreters
 
 LIBRARIES = (
-    "torch._dynamo",  # which optimisers import when they are made
+    "torch._dynamo",  # imported by optimizers when they are created
     "sb3_contrib",
     "gymserve.training.runners.checkpoint",
     "gymserve.training.runners.making",
     "gymserve.training.runners.plain",
     "gymserve.training.runners.watching",
 )
-EXTENDED = "LD_LIBRARY_PATH"  # by OpenCV, as it is imported
-MOST_BYTES = 1 << 17  # of a message
+EXTENDED = "LD_LIBRARY_PATH"  # extended by OpenCV when it is imported
+MOST_BYTES = 1 << 17  # in a message
 
 
 class Request(msgspec.Struct, array_like=True):
-    """What a runner is started with; the folder's lock and its log come along as descriptors.
+    """A request for a runner; the folder's lock and its log are passed along as descriptors.
 
     Attributes:
-        module: whose `main` runs what the folder holds.
+        module: the module whose `main` runs what the folder contains.
     """
 
     module: str
@@ -47,19 +47,19 @@ class Request(msgspec.Struct, array_like=True):
 
 
 class Started(msgspec.Struct, array_like=True, tag=True):
-    """A runner leads a session of its own now."""
+    """The reply to a request: the runner now leads its own session."""
 
     pid: int
 
 
 class Refused(msgspec.Struct, array_like=True, tag=True):
-    """The system forks no more processes."""
+    """The reply to a request: the system cannot fork more processes."""
 
     reason: str
 
 
 class Ended(msgspec.Struct, array_like=True, tag=True):
-    """A runner has ended; `code` as in `subprocess.Popen.returncode`."""
+    """The notice that a runner has ended; `code` is as in `subprocess.Popen.returncode`."""
 
     pid: int
     code: int
@@ -77,11 +77,15 @@ class Runner:
         self._warm, self.pid = warm, pid
 
     def poll(self) -> int | None:
-        """The exit code, or None while it runs, or if nobody is left who knows it."""
+        """Return the exit code; None while it runs, or if its parent is gone."""
         return self._warm.code(self.pid)
 
     def wait(self, timeout: float) -> int | None:
-        """Raises: subprocess.TimeoutExpired: it has not ended by then."""
+        """Wait for the exit code.
+
+        Raises:
+            subprocess.TimeoutExpired: the runner has not ended by then.
+        """
         deadline = time.monotonic() + timeout
         while (code := self.poll()) is None and self._warm.is_alive():
             if time.monotonic() > deadline:
@@ -91,7 +95,7 @@ class Runner:
 
 
 class Warm:
-    """The scheduler's side: starts the warm process when a runner is first wanted, and asks it for runners."""
+    """The scheduler's side: starts the warm process when a runner is first needed, and requests runners from it."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._variables = dict(variables)
@@ -101,11 +105,11 @@ class Warm:
         self._codes: dict[int, int] = {}
 
     def is_alive(self) -> bool:
-        """Whether the warm process runs."""
+        """Tell whether the warm process is running."""
         return self._process is not None and self._process.poll() is None
 
     def is_settled(self) -> bool:
-        """Whether a runner can be started now: libraries are imported, or cannot be. Starts the warm process if needed."""
+        """Tell whether a runner can start now, since libraries are imported or cannot be; start the warm process if needed."""
         if self._process is None:
             self._start()
         return self._is_ready or not self.is_alive() or self._look_ready()
@@ -113,20 +117,20 @@ class Warm:
     def fork(
         self, module: str, folder: Path, variables: Mapping[str, str], *, directory: Path, lock: int, log: int
     ) -> Runner | None:
-        """A new runner for a folder.
+        """Fork a runner for a folder.
 
         Args:
-            module: whose `main` runs what the folder holds.
+            module: the module whose `main` runs what the folder contains.
             variables: all of its environment variables.
-            directory: where it stands.
-            lock: a descriptor that the runner keeps open as long as it lives.
+            directory: its working directory.
+            lock: a descriptor that the runner keeps open while it lives.
             log: a descriptor for its output.
 
         Returns:
-            None if the warm process is not there, or died over it; the next call starts another.
+            None if the warm process is not running, or died over the request; the next call starts another one.
 
         Raises:
-            OSError: the system forks no more processes.
+            OSError: the system cannot fork more processes.
         """
         try:
             if not self._is_ready or self._socket is None:
@@ -144,10 +148,10 @@ class Warm:
         return Runner(self, reply.pid)
 
     def code(self, pid: int) -> int | None:
-        """A runner's exit code, if it is known."""
+        """Return a runner's exit code, if known."""
         if self._socket is not None:
             self._socket.settimeout(0)
-            with contextlib.suppress(OSError, EOFError):  # nothing has come yet, or never will
+            with contextlib.suppress(OSError, EOFError):  # no message yet, or the connection is closed
                 while pid not in self._codes:
                     message = self._receive()
                     if isinstance(message, Ended):
@@ -155,7 +159,7 @@ class Warm:
         return self._codes.get(pid)
 
     def close(self) -> None:
-        """Ends the warm process, and no runner."""
+        """End the warm process but no runner."""
         if self._socket is not None:
             self._socket.close()
         if self._process is not None:
@@ -170,7 +174,7 @@ class Warm:
                 interpreters.command(__name__),
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C at a terminal is for who started it
+                start_new_session=True,  # Ctrl-C in a terminal must not reach it
                 env=self._variables,
             )
         self._socket = ours
@@ -191,19 +195,19 @@ class Warm:
 
 
 def main() -> int:
-    """Serves until the scheduler hangs up; in a forked child, runs the experiment."""
+    """Serve requests until the scheduler hangs up; in a forked child, run the experiment."""
     before = dict(os.environ)
     for name in LIBRARIES:
         importlib.import_module(name)
     gc.collect()
-    imports.freeze()  # so that a runner's collections copy no page of what was imported
+    imports.freeze()  # so that a runner's garbage collection copies no imported pages
     connection = socket.socket(fileno=os.dup(0))
     request = Forker(connection, before).serve()
     if request is None:
         return 0
     import numpy
 
-    numpy.random.seed()  # else every run would begin with the same global generator; Python's own is seeded by fork
+    numpy.random.seed()  # fork reseeds Python's generator but not numpy's
     code: int = importlib.import_module(request.module).main(Path(request.folder))
     return code
 
@@ -224,10 +228,10 @@ class Forker:
         connection.send(b"r")
 
     def serve(self) -> Request | None:
-        """Forks a runner for each request.
+        """Fork a runner for each request.
 
         Returns:
-            None when the scheduler has hung up; in a runner, what it was started with.
+            None when the scheduler has hung up; in a runner, the request that started it.
         """
         while True:
             for key, _ in self._selector.select():
@@ -242,7 +246,7 @@ class Forker:
                     return request
 
     def _fork(self, request: Request, lock: int, log: int) -> bool:
-        """Whether this is the child."""
+        """Fork a runner; return True in the child."""
         waits, ready = os.pipe()
         try:
             pid = os.fork()
@@ -266,7 +270,7 @@ class Forker:
         return False
 
     def _become_runner(self, request: Request, lock: int, log: int) -> None:
-        """Leaves nothing that a fresh process would not have."""
+        """Remove everything that a fresh process would not have."""
         os.setsid()
         self._selector.close()
         self._connection.close()
@@ -282,7 +286,7 @@ class Forker:
         os.environ.update(request.variables)
         old, new = self._path
         if new is not None and request.variables.get(EXTENDED) == old:
-            os.environ[EXTENDED] = new  # as in a fresh interpreter
+            os.environ[EXTENDED] = new  # as importing them in a fresh interpreter would
         os.chdir(request.directory)
 
     def _bury(self, descriptor: int) -> None:
@@ -293,7 +297,7 @@ class Forker:
         self._send(Ended(pid, os.waitstatus_to_exitcode(status)))
 
     def _send(self, message: Started | Refused | Ended) -> None:
-        with contextlib.suppress(OSError):  # the scheduler is gone, which the next read shows
+        with contextlib.suppress(OSError):  # the scheduler is gone; the next read notices
             self._connection.send(_encode(message))
 
 

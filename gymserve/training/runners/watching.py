@@ -1,4 +1,4 @@
-"""What looks into a run of Stable-Baselines3: metrics, evaluations, checkpoints, and wishes that come as signals."""
+"""The training callback: metrics, evaluations, checkpoints, and requests that arrive as signals."""
 
 import signal
 import time
@@ -20,21 +20,21 @@ from gymserve.training.runners.folder import Folder, MetricsFile
 
 PAUSE_SIGNAL = signal.SIGUSR1
 CHECKPOINT_SECONDS = 60.0  # between checkpoints, or a hundred times what one takes
-SHOW_SECONDS = 1.0  # between episodes that are kept to be looked at
-UNKEPT = "time/"  # of the library's own values: they say nothing about the learning
+SHOW_SECONDS = 1.0  # between episodes saved for viewers
+UNKEPT = "time/"  # prefix of the library's values that say nothing about learning
 SPEED = "time/fps"
 
 
 class Paused(Exception):
-    """Ends `learn` at the start of a roll-out; all is in a checkpoint."""
+    """Ends `learn` at the start of a rollout, when everything is in a checkpoint."""
 
 
 class Stopped(Exception):
-    """Ends `learn` where it does not heed what a callback answers, or at the start of a roll-out."""
+    """Ends `learn` at the start of a rollout, or where it ignores a callback's return value."""
 
 
-class Wishes:
-    """What signals have asked for: SIGINT to stop, SIGUSR1 to pause."""
+class Interrupts:
+    """Requests received as signals: SIGINT stops, SIGUSR1 pauses."""
 
     def __init__(self) -> None:
         self.stop = self.pause = False
@@ -49,7 +49,7 @@ class Wishes:
 
 
 class Lines(KVWriter):
-    """The library's own values, as lines of the metrics file."""
+    """Writes the library's own values to the metrics file."""
 
     def __init__(self, metrics: MetricsFile) -> None:
         self.metrics = metrics
@@ -78,10 +78,11 @@ class Board(TensorBoardOutputFormat):
 
 
 class Watch(BaseCallback):
-    """Args:
-    plan: the experiment's.
-    evaluation: makes the environment that evaluations happen in, when it is first needed.
-    restored: where the run goes on from.
+    """The training callback of one run.
+
+    Args:
+        evaluation: makes the evaluation environment when it is first needed.
+        restored: the checkpoint from which the run resumes, or None.
     """
 
     def __init__(
@@ -89,13 +90,13 @@ class Watch(BaseCallback):
         plan: TrainingPlan,
         folder: Folder,
         metrics: MetricsFile,
-        wishes: Wishes,
+        interrupts: Interrupts,
         *,
         evaluation: Callable[[], VecEnv],
         restored: checkpoint.Restored | None,
     ) -> None:
         super().__init__()
-        self.plan, self.folder, self.metrics, self.wishes = plan, folder, metrics, wishes
+        self.plan, self.folder, self.metrics, self.interrupts = plan, folder, metrics, interrupts
         self._make_evaluation = evaluation
         self._evaluation: VecEnv | None = None
         self._restored = restored
@@ -113,24 +114,28 @@ class Watch(BaseCallback):
         if self._restored is not None:
             self._restored.begin()
             self._restored = None
-        if self._episodes_left == 0:  # here, so that all that was collected was learnt from
+        if self._episodes_left == 0:  # checked here, so that every collected step is trained on
             raise Stopped
         steps = self.model.num_timesteps
         if self.plan.evaluation.every and steps >= self._next_evaluation:
             self._next_evaluation = steps + self.plan.evaluation.every
-            found = self.evaluate()
+            evaluation = self.evaluate()
             self.metrics.write(
-                steps, {"evaluation/mean_reward": found["mean_reward"], "evaluation/std_reward": found["std_reward"]}
+                steps,
+                {
+                    "evaluation/mean_reward": evaluation["mean_reward"],
+                    "evaluation/std_reward": evaluation["std_reward"],
+                },
             )
-        if self.wishes.pause or self._due(steps):
+        if self.interrupts.pause or self._due(steps):
             self._keep(steps)
-            if self.wishes.pause:
+            if self.interrupts.pause:
                 raise Paused
         else:
-            self._breathe()
+            self._flush_sometimes()
 
     def _due(self, steps: int) -> bool:
-        """Whether it is time for a checkpoint: every so many timesteps, or seldom enough to cost little."""
+        """Tell whether a checkpoint is due: every so many timesteps, or rarely enough to cost little."""
         if self.plan.checkpoint_every is None:
             return time.monotonic() >= self._next_moment
         return self.plan.checkpoint_every > 0 and steps >= self._next_checkpoint
@@ -150,13 +155,13 @@ class Watch(BaseCallback):
         now = time.monotonic()
         self._next_moment = now + max(CHECKPOINT_SECONDS, 100 * (now - began))
 
-    def _breathe(self) -> None:
+    def _flush_sometimes(self) -> None:
         if time.monotonic() - self.metrics._flushed > 1.0:
             self.metrics.flush()
 
     def _on_step(self) -> bool:
-        if "infos" not in self.locals:  # ARS shows nothing here, and does not heed the answer
-            if self.wishes.stop:
+        if "infos" not in self.locals:  # ARS passes no infos and ignores the return value
+            if self.interrupts.stop:
                 raise Stopped
             return True
         for number, info in enumerate(self.locals["infos"]):
@@ -164,7 +169,7 @@ class Watch(BaseCallback):
                 self._episode(info["episode"])
                 if self.plan.show and time.monotonic() >= self._next_show:
                     self._show(number)
-        return not self.wishes.stop
+        return not self.interrupts.stop
 
     def _on_rollout_end(self) -> None:
         if "infos" not in self.locals:
@@ -174,36 +179,36 @@ class Watch(BaseCallback):
     def _episode(self, episode: dict[str, Any]) -> None:
         if self._episodes_left is not None:
             if self._episodes_left == 0:
-                return  # one more than was asked for, in the last roll-out
+                return  # beyond total_episodes, in the last rollout
             self._episodes_left -= 1
         values = {"reward": float(episode["r"]), "episode_length": float(episode["l"])}
         self.metrics.write(self.model.num_timesteps, values)
 
     def _show(self, number: int) -> None:
-        """Keeps the episode that has just ended in copy `number` of the environment, for who would look at it."""
+        """Save the episode that has just ended in copy `number` of the environment for viewers."""
         self._next_show = time.monotonic() + SHOW_SECONDS
-        if told := self.training_env.env_method("finished", indices=number)[0]:
-            self.folder.show({**told, "timesteps": self.model.num_timesteps})
+        if episode := self.training_env.env_method("finished", indices=number)[0]:
+            self.folder.show({**episode, "timesteps": self.model.num_timesteps})
 
     def close(self) -> None:
-        """Closes what evaluations happened in."""
+        """Close the evaluation environment."""
         if self._evaluation is not None:
             self._evaluation.close()
 
     def best_episode(self) -> list[bytes] | None:
-        """The best one of the last evaluation, in a journal's records; None: it cannot be shown."""
-        return self._evaluation.env_method("best")[0] if self._evaluation is not None and self._takes() else None
+        """Return the last evaluation's best episode as journal records; None if it cannot be recorded."""
+        return self._evaluation.env_method("best")[0] if self._evaluation is not None and self._records_best() else None
 
-    def _takes(self) -> bool:
+    def _records_best(self) -> bool:
         return self._evaluation is not None and self._evaluation.env_is_wrapped(BestEpisode)[0]
 
     def evaluate(self) -> dict[str, Any]:
-        """Plays `evaluation.episodes` episodes with the policy as it is; they are the same ones each time."""
+        """Play `evaluation.episodes` episodes with the current policy, always with the same seeds."""
         if self._evaluation is None:
             self._evaluation = self._make_evaluation()
         env = self._evaluation
-        env.seed((self.plan.seed + 2**31) % 2**32)  # never those of the training
-        if self._takes():
+        env.seed((self.plan.seed + 2**31) % 2**32)  # never a training seed
+        if self._records_best():
             env.env_method("forget")
         training = self.model.get_env()
         if training is not None and self.model.get_vec_normalize_env() is not None:

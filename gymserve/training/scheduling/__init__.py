@@ -1,1 +1,1 @@
-"""The process that starts, watches and ends experiments."""
+"""The scheduler: a process that starts, watches and ends experiments, and makes dry runs."""

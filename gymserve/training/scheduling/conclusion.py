@@ -1,4 +1,4 @@
-"""What became of an experiment, from what its process left behind."""
+"""Decide an experiment's next state from what its process left behind."""
 
 import json
 
@@ -10,23 +10,23 @@ from gymserve.training.runners.folder import Folder
 
 
 def conclude(row: Experiment, folder: Folder, code: int | None) -> None:
-    """Gives the row its next state.
+    """Set the row's next state, after its process has ended.
 
-    A process that says nothing was killed: the experiment waits for the next one, which goes on from the last checkpoint.
+    A process that left no outcome was killed: the experiment is queued again and resumes from its last checkpoint.
 
     Args:
-        code: how the process ended, where that is known.
+        code: the process's exit code, if known.
     """
-    outcome, wish = folder.outcome(), row.wish
-    row.wish = ""
+    outcome, request = folder.outcome(), row.request
+    row.request = ""
     if outcome is not None:
         row.results = json.dumps({name: outcome[name] for name in ("evaluation", "timesteps") if name in outcome})
         row.timesteps = max(row.timesteps, int(outcome.get("timesteps", 0)))
         row.exit_code = outcome.get("exit_code", code)
         state = outcome["state"]
-        if wish == "end":
+        if request == "end":
             _end(row, ExperimentState.FAILED, row.reason)
-        elif state is ExperimentState.PAUSED and wish != "stop":
+        elif state is ExperimentState.PAUSED and request != "stop":
             row.state, row.reason = state, ""
         else:
             if state is ExperimentState.PAUSED:
@@ -35,14 +35,14 @@ def conclude(row: Experiment, folder: Folder, code: int | None) -> None:
             _end(row, state, outcome.get("reason", ""))
         return
     row.exit_code = code
-    if wish == "end":
+    if request == "end":
         _end(row, ExperimentState.FAILED, row.reason)
-    elif wish == "stop":
+    elif request == "stop":
         folder.keep_learned()
         _end(row, ExperimentState.STOPPED, "")
     elif code is not None and code > 0:
         _end(row, ExperimentState.FAILED, f"its process ended with {code}: {_last_words(folder)}")
-    elif wish == "pause":
+    elif request == "pause":
         row.state = ExperimentState.PAUSED
         row.reason = "its process was killed; it will go on from its last checkpoint"
     elif row.attempts < ATTEMPTS:

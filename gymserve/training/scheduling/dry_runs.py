@@ -1,7 +1,7 @@
-"""Dry runs: a plan is tried once, in a process of its own, before there is an experiment.
+"""Dry runs: each plan is tried once, in its own process, before its experiment is created.
 
-A web worker writes a folder under <data>/dry-runs, which the scheduler finds, forks `runners.dry_run` for, and leaves the
-outcome in.
+A web worker writes a folder under <data>/dry-runs; the scheduler finds it, forks `runners.dry_run` for it, and that process
+writes the outcome into it.
 """
 
 import contextlib
@@ -31,12 +31,12 @@ from gymserve.training.runners.warm import Warm
 
 MODULE = "gymserve.training.runners.dry_run"
 DRY_RUNS = "dry-runs"  # below the data directory
-SECONDS = 60.0  # that one may take
-WAIT_SECONDS = 120.0  # with those before it, and a scheduler that has yet to import the libraries
+SECONDS = 60.0  # for one dry run
+WAIT_SECONDS = 120.0  # includes queued ones, and a scheduler still importing the libraries
 LOOK_SECONDS = 0.02
 AT_ONCE = 2
-REMEMBERED = 1000  # plans that passed
-CHOICES = (  # of a plan, which decide whether it can be trained
+REMEMBERED = 1000  # passed plans to remember
+CHOICES = (  # the parts of a plan that decide whether it can be trained
     "package", "algorithm", "policy", "hyperparameters", "n_envs", "normalize", "frame_stack", "atari",
 )  # fmt: skip
 
@@ -45,30 +45,30 @@ class DryRuns:
     """The web workers' side.
 
     Args:
-        folder: that of all dry runs.
-        wake: has the scheduler started where it does not run.
+        folder: the folder of all dry runs.
+        wake: starts the scheduler if it is not running.
     """
 
     def __init__(self, folder: Path, wake: Callable[[], None]) -> None:
         self.folder, self.wake = folder, wake
         self._passed: OrderedDict[bytes, None] = OrderedDict()
-        self._turns = threading.BoundedSemaphore(8)  # each takes one of the worker's threads
+        self._turns = threading.BoundedSemaphore(8)  # each occupies a thread of the worker
 
     def has_work(self) -> bool:
-        """Whether any waits or runs."""
+        """Tell whether any dry run is waiting or running."""
         return next(waiting(self.folder), None) is not None
 
     def check(self, plan: TrainingPlan, spaces: tuple[Mapping[str, Any], Mapping[str, Any]]) -> None:
-        """Tries a plan, unless one like it has passed.
+        """Try a plan, unless an equivalent one has passed.
 
         Args:
-            spaces: the descriptions of the environment's observations and actions.
+            spaces: descriptions of the observation space and the action space.
 
         Raises:
-            Untrainable: it cannot be trained, with the reason.
-            LimitReached: too many are waiting.
-            Unavailable: nobody tried it in time.
-            StorageFull: there is no room.
+            Untrainable: it cannot be trained; the message says why.
+            LimitReached: too many plans are waiting.
+            Unavailable: no process tried it in time.
+            StorageFull: the disk is full.
         """
         key = msgspec.json.encode([{name: getattr(plan, name) for name in CHOICES}, spaces])
         if key in self._passed:
@@ -76,7 +76,7 @@ class DryRuns:
         if not self._turns.acquire(blocking=False):
             raise LimitReached("many experiments are being created: try again")
         try:
-            outcome = self._tried(plan, msgspec.json.encode(spaces))
+            outcome = self._outcome(plan, msgspec.json.encode(spaces))
         finally:
             self._turns.release()
         if outcome["state"] != ExperimentState.COMPLETED:
@@ -87,7 +87,7 @@ class DryRuns:
         while len(self._passed) > REMEMBERED:
             self._passed.popitem(last=False)
 
-    def _tried(self, plan: TrainingPlan, spaces: bytes) -> dict[str, Any]:
+    def _outcome(self, plan: TrainingPlan, spaces: bytes) -> dict[str, Any]:
         name = str(uuid.uuid4())
         folder = Folder(self.folder / name)
         try:
@@ -109,24 +109,24 @@ class DryRuns:
 
 
 class DryRunner:
-    """The scheduler's side: starts what waits, and ends what takes too long or too much.
+    """The scheduler's side: starts waiting dry runs, and ends those that exceed their time or memory.
 
     Args:
-        memory_bytes: that one may use.
+        memory_bytes: how much memory one dry run may use.
     """
 
     def __init__(self, folder: Path, *, memory_bytes: int) -> None:
         self.folder, self.memory_bytes = folder, memory_bytes
         self._running: dict[str, tuple[processes.Child, float]] = {}  # name → (process, deadline)
 
-    def see_to(self, warm: Warm) -> bool:
-        """One look at all; whether there are any.
+    def poll(self, warm: Warm) -> bool:
+        """Start, watch and end dry runs; return whether there are any.
 
         Raises:
-            Unavailable: the system starts no more processes.
+            Unavailable: the system cannot start more processes.
         """
         for name, (child, deadline) in list(self._running.items()):
-            if child.poll() is not None or not self._is_fine(name, child, deadline):
+            if child.poll() is not None or not self._is_within_limits(name, child, deadline):
                 self._end(name, child)
         names = [path.name for path in waiting(self.folder)]
         for name in names:
@@ -137,14 +137,14 @@ class DryRunner:
                     self._running[name] = started, time.monotonic() + SECONDS
         return bool(names)
 
-    def _is_fine(self, name: str, child: "processes.Child", deadline: float) -> bool:
+    def _is_within_limits(self, name: str, child: "processes.Child", deadline: float) -> bool:
         if time.monotonic() > deadline:
             reason = f"building its model takes longer than {SECONDS:g} s"
         elif processes.usage(child.pid).memory > self.memory_bytes:
             reason = f"building its model takes more than EXPERIMENT_MEMORY_MB = {self.memory_bytes >> 20} MB"
         else:
             return True
-        with contextlib.suppress(OSError):  # its worker is gone, and the folder with it
+        with contextlib.suppress(OSError):  # the worker has given up and removed the folder
             Folder(self.folder / name).end(ExperimentState.FAILED, reason=reason)
         return False
 
@@ -161,7 +161,7 @@ class DryRunner:
 
 
 def waiting(folder: Path) -> Iterator[Path]:
-    """The folders of dry runs that have no outcome; those whose worker has not come back for it are removed."""
+    """Yield the folders of dry runs without an outcome; remove folders that their worker has abandoned."""
     with contextlib.suppress(FileNotFoundError):
         for path in folder.iterdir():
             if time.time() - path.stat().st_mtime > 2 * WAIT_SECONDS:

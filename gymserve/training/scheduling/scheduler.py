@@ -1,7 +1,7 @@
-"""`python -m gymserve.training.scheduling.scheduler`: starts experiments, watches and ends them, and reads their metrics.
+"""`python -m gymserve.training.scheduling.scheduler`: starts, watches and ends experiments, and loads their metrics.
 
-It reads the server's settings as JSON from standard input, and ends with it. Experiments go on without it; the next one finds
-them by the locks in their folders.
+It reads the server's settings as JSON from standard input, and exits when that closes. Experiments continue without it; the
+next scheduler finds them by the locks in their folders.
 """
 
 import signal
@@ -17,15 +17,15 @@ from gymserve.training.plan import programs
 from gymserve.training.scheduling.supervision import Limits, Supervision, Surroundings
 
 TICK_SECONDS = 0.2
-DRY_TICK_SECONDS = 0.05  # somebody waits for each
-IDLE_SECONDS = 600.0  # so that the next experiment finds the libraries imported
+DRY_TICK_SECONDS = 0.05  # a request is waiting for each dry run
+IDLE_SECONDS = 600.0  # keeps the imported libraries ready for the next experiment
 
 
 def supervision_of(configuration: Settings) -> Supervision:
-    """What watches the experiments of a server.
+    """Create the supervision of a server's experiments.
 
     Raises:
-        SettingsError: RUNNERS is no good.
+        SettingsError: RUNNERS is invalid.
     """
     data = Path(configuration.DATA).resolve()
     database = connect(configuration.DATABASE, data)
@@ -50,8 +50,8 @@ def supervision_of(configuration: Settings) -> Supervision:
 
 
 def main() -> int:
-    """Works until there has been nothing to do for a while."""
-    # Experiments inherit this, so that a wish to pause that comes too early does not end them.
+    """Run until there has been nothing to do for a while."""
+    # Experiments inherit this, so a pause signal that arrives early does not kill them.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     configuration = begin()
     supervision = supervision_of(configuration)
@@ -60,10 +60,10 @@ def main() -> int:
 
 
 def look(supervision: Supervision) -> bool:
-    """Sees to dry runs for a while, and then to all experiments; whether there were any."""
+    """Handle dry runs for one tick, then all experiments; return whether there were any."""
     has_tried, until = False, time.monotonic() + TICK_SECONDS
     while time.monotonic() < until:
-        has_tried |= supervision.see_to_dry_runs()
+        has_tried |= supervision.poll_dry_runs()
         time.sleep(DRY_TICK_SECONDS)
     return supervision.tick() or has_tried
 

@@ -1,4 +1,4 @@
-"""What the scheduler does: one look at all experiments after another, each able to follow a process that was killed."""
+"""Supervision of experiments: repeated passes over all of them, each safe to run after a killed one."""
 
 import contextlib
 import logging
@@ -32,55 +32,55 @@ from gymserve.training.runners.warm import Warm
 from gymserve.training.scheduling.conclusion import conclude
 from gymserve.training.scheduling.dry_runs import DRY_RUNS, DryRunner
 
-READ_SECONDS = 0.5  # between two looks at a metrics file
+READ_SECONDS = 0.5  # between reads of a metrics file
 MEASURE_SECONDS = 1.0
 SWEEP_SECONDS = 5.0
 MODULES = {SB3: "gymserve.training.runners.sb3"}
-BEST = "best.journal"  # left by a runner whose final evaluation can be shown
+BEST = "best.journal"  # left by a runner whose best evaluation episode can be replayed
 COMMAND = "gymserve.training.runners.command"
 log = logging.getLogger("gymserve.training")
 
 
 class Watched:
-    """What is remembered of an experiment that runs; all of it can be found out again."""
+    """What the scheduler remembers about a running experiment; all of it can be reconstructed."""
 
     def __init__(self, folder: Folder, child: "processes.Child | None" = None) -> None:
         self.folder, self.child = folder, child
         self.next_read = self.next_measure = 0.0
-        self.signals: list[tuple[float, signal.Signals]] | None = None  # (when, which): to end it
+        self.signals: list[tuple[float, signal.Signals]] | None = None  # (when, which) to send to end it
         self.next_pause = 0.0
         self.before: Spent | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What experiments may take of the server."""
+    """Limits on experiments."""
 
     at_a_time: int
     minutes: float
     memory_mb: float
     storage_mb: float
-    grace_seconds: float  # from one signal to a firmer one
-    days: float  # that what a deleted experiment has left is kept
+    grace_seconds: float  # between one signal and the next stronger one
+    days: float  # to keep the files of a deleted experiment
 
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What the process of an experiment finds around it."""
+    """The environment in which experiments' processes run."""
 
     directory: Path
     variables: Mapping[str, str]
     modules: Sequence[str]
-    servers: Mapping[str, str]  # the address of each of TRAINING_SERVERS
+    servers: Mapping[str, str]  # TRAINING_SERVERS: name → address
     tokens: Mapping[str, str]
 
 
 class Supervision:
-    """Starts experiments, watches and ends them.
+    """Starts, watches and ends experiments.
 
     Args:
-        folder: that of all experiments.
-        media: where videos of them are ordered.
+        folder: the folder that holds the experiments' folders.
+        media: the store from which their videos are requested.
     """
 
     def __init__(
@@ -96,27 +96,27 @@ class Supervision:
         self.database, self.folder, self.programs, self.media = database, folder, programs, media
         self.limits, self.surroundings = limits, surroundings
         self._watched: dict[int, Watched] = {}
-        self._troubled: set[int] = set()  # experiments that could not be seen to in the last round
+        self._failing: set[int] = set()  # experiments that raised an error in the last pass
         self._next_sweep = 0.0
         self._warm = Warm(interpreters.variables(surroundings.variables))
         self._dry_runs = DryRunner(folder.parent / DRY_RUNS, memory_bytes=int(limits.memory_mb * 2**20))
 
-    def see_to_dry_runs(self) -> bool:
-        """One look at the plans that are being tried; whether there are any."""
+    def poll_dry_runs(self) -> bool:
+        """Start, watch and end dry runs; return whether there are any."""
         try:
-            return self._dry_runs.see_to(self._warm)
+            return self._dry_runs.poll(self._warm)
         except Unavailable as error:
             log.warning("%s", error)
             return True
 
     def tick(self) -> bool:
-        """One look at everything; whether there was anything to look at."""
+        """Make one pass over everything; return whether there was any work."""
         with self.database.reading() as session:
             query = select(Experiment).where(Experiment.state.in_(ACTIVE))
             rows = list(session.scalars(query.order_by(Experiment.queued_at, Experiment.id)))
         running = [row for row in rows if row.state == ExperimentState.RUNNING]
         for row in running:
-            with self._alone(row):
+            with self._isolated(row):
                 self._look(row)
         self._watched = {row.id: self._watched[row.id] for row in running if row.id in self._watched}
         self._start_next(rows)
@@ -128,39 +128,38 @@ class Supervision:
     # --- starting ---------------------------------------------------------------------------------------------------
 
     def _start_next(self, rows: list[Experiment]) -> None:
-        """Starts what waits, while there is room: first those of accounts with the fewest that run."""
-        taken = Counter(row.account_id for row in rows if row.state == ExperimentState.RUNNING)
+        """Start queued experiments while there is room, first those of accounts with the fewest running ones."""
+        running = Counter(row.account_id for row in rows if row.state == ExperimentState.RUNNING)
         waiting = [row for row in rows if row.state == ExperimentState.QUEUED]
-        while waiting and taken.total() < self.limits.at_a_time:
-            row = min(waiting, key=lambda row: taken[row.account_id])
+        while waiting and running.total() < self.limits.at_a_time:
+            row = min(waiting, key=lambda row: running[row.account_id])
             waiting.remove(row)
             if row.runner == SB3 and not self._warm.is_settled():
-                continue  # the next round looks again, while the libraries are imported
-            with self._alone(row):
+                continue  # the libraries are still being imported; try again in the next pass
+            with self._isolated(row):
                 if self._start(row):
-                    taken[row.account_id] += 1
+                    running[row.account_id] += 1
 
     @contextlib.contextmanager
-    def _alone(self, row: Experiment) -> Iterator[None]:
-        """Keeps one experiment, whose folder cannot be read, say, from standing in the way of the others; the next round
-        looks at it again."""
+    def _isolated(self, row: Experiment) -> Iterator[None]:
+        """Keep an error in one experiment (an unreadable folder, say) from affecting the others; the next pass retries it."""
         try:
             yield
-            self._troubled.discard(row.id)
+            self._failing.discard(row.id)
         except Unavailable:
             raise  # the database is away, for all of them
         except Exception:
-            if row.id not in self._troubled:  # once, not each round
-                log.exception("experiment %s cannot be seen to", row.name)
-            self._troubled.add(row.id)
+            if row.id not in self._failing:  # log once, not in every pass
+                log.exception("experiment %s cannot be supervised", row.name)
+            self._failing.add(row.id)
 
     def _start(self, row: Experiment) -> bool:
         folder = Folder(self.folder / row.name)
-        if folder.is_locked():  # the one before is not gone yet
+        if folder.is_locked():  # its previous process is still alive
             if (process := folder.process()) is not None:
                 processes.send(process, signal.SIGKILL)
             return False
-        if row.wish == "anew":
+        if row.request == "anew":
             folder.forget()
             self.media.remove_experiment(row.name)
         kept = folder.metrics_to_keep()
@@ -177,7 +176,7 @@ class Supervision:
             fresh = session.get(Experiment, row.id, with_for_update=True)
             if fresh is None or fresh.state != ExperimentState.QUEUED:
                 return False
-            fresh.state, fresh.wish, fresh.attempts = ExperimentState.RUNNING, "", fresh.attempts + 1
+            fresh.state, fresh.request, fresh.attempts = ExperimentState.RUNNING, "", fresh.attempts + 1
             fresh.started_at = fresh.started_at or now()
             metrics.cut(session, fresh, kept)
         try:
@@ -197,20 +196,20 @@ class Supervision:
         return True
 
     def _variables(self, plan: TrainingPlan | ProgramPlan) -> dict[str, str]:
-        found = interpreters.variables(self.surroundings.variables)
+        variables = interpreters.variables(self.surroundings.variables)
         server = plan.server if isinstance(plan, TrainingPlan) else None
         if server is None:
-            return found
-        found["GYMSERVE_SERVER"] = self.surroundings.servers.get(server, "")
+            return variables
+        variables["GYMSERVE_SERVER"] = self.surroundings.servers.get(server, "")
         if server in self.surroundings.tokens:
-            found["GYMSERVE_TOKEN"] = self.surroundings.tokens[server]
-        return found
+            variables["GYMSERVE_TOKEN"] = self.surroundings.tokens[server]
+        return variables
 
     def _fail(self, row: Experiment, reason: str) -> None:
         with self.database.writing() as session:
             fresh = session.get(Experiment, row.id, with_for_update=True)
             if fresh is not None:
-                fresh.state, fresh.wish = ExperimentState.FAILED, ""
+                fresh.state, fresh.request = ExperimentState.FAILED, ""
                 fresh.reason, fresh.completed_at = reason[:500], now()
                 log.error("experiment %s is failed: %s", fresh.name, fresh.reason)
 
@@ -234,14 +233,14 @@ class Supervision:
             self._read(row, watched)
 
     def _grant(self, row: Experiment, watched: Watched) -> None:
-        """Passes on what is wished of an experiment: to pause, or to end, more and more firmly."""
+        """Pass a pending request on to an experiment's process: to pause, or to end, with ever stronger signals."""
         process, clock = watched.folder.process(), time.monotonic()
         if process is None:
-            return  # it has only just been started
-        if row.wish == "pause" and clock >= watched.next_pause:
+            return  # it has just been started
+        if row.request == "pause" and clock >= watched.next_pause:
             watched.next_pause = clock + 1.0
             processes.send(process, signal.SIGUSR1, group=False)
-        if row.wish in ("stop", "end") and watched.signals is None:
+        if row.request in ("stop", "end") and watched.signals is None:
             grace = self.limits.grace_seconds
             watched.signals = [
                 (clock, signal.SIGINT), (clock + grace, signal.SIGTERM), (clock + 2 * grace, signal.SIGKILL),
@@ -250,7 +249,7 @@ class Supervision:
             processes.send(process, watched.signals.pop(0)[1])
 
     def _measure(self, row: Experiment, watched: Watched) -> None:
-        """Notes time and memory, and asks for the end of what takes too much."""
+        """Record time and memory, and request the end of an experiment that exceeds its limits."""
         process = watched.folder.process()
         if process is None or not process.is_there():
             return
@@ -265,16 +264,16 @@ class Supervision:
                 return
             fresh.seconds, fresh.cpu_seconds = seconds, watched.before.cpu_before + used.cpu_seconds
             fresh.peak_memory = max(fresh.peak_memory, used.memory)
-            if fresh.wish not in ("stop", "end"):
+            if fresh.request not in ("stop", "end"):
                 if seconds > minutes * 60:
-                    fresh.wish, fresh.reason = "end", f"it ran longer than its {minutes:g} minutes"
+                    fresh.request, fresh.reason = "end", f"it ran longer than its {minutes:g} minutes"
                 elif used.memory > self.limits.memory_mb * 2**20:
                     most = self.limits.memory_mb
-                    fresh.wish, fresh.reason = "end", f"it used more than EXPERIMENT_MEMORY_MB = {most} MB"
-                    processes.send(process, signal.SIGKILL)  # at once, before it takes the machine's
+                    fresh.request, fresh.reason = "end", f"it used more than EXPERIMENT_MEMORY_MB = {most} MB"
+                    processes.send(process, signal.SIGKILL)  # immediately, before the machine runs out of memory
                 elif occupied(watched.folder.path) > self.limits.storage_mb * 2**20:
                     most = self.limits.storage_mb
-                    fresh.wish, fresh.reason = "end", f"it wrote more than EXPERIMENT_STORAGE_MB = {most} MB"
+                    fresh.request, fresh.reason = "end", f"it wrote more than EXPERIMENT_STORAGE_MB = {most} MB"
 
     def _read(self, row: Experiment, watched: Watched) -> None:
         try:
@@ -288,7 +287,7 @@ class Supervision:
                 watched.next_read = 0.0
 
     def _conclude(self, row: Experiment, watched: Watched) -> None:
-        """Notes what became of an experiment whose process has ended, once nothing of it is left."""
+        """Record how an experiment whose process has ended turned out, once its process group is empty."""
         process = watched.folder.process()
         if process is not None and not processes.sweep(process):
             return
@@ -303,7 +302,7 @@ class Supervision:
             while metrics.load(session, fresh, watched.folder.metrics):
                 pass
             conclude(fresh, watched.folder, code)
-            self._order_video(fresh)  # before it is written down that it has ended
+            self._order_video(fresh)  # before the end is recorded, so that a crash in between repeats the request
             level = logging.ERROR if fresh.state == ExperimentState.FAILED else logging.INFO
             log.log(level, "experiment %s is %s: %s", fresh.name, fresh.state, fresh.reason)
         del self._watched[row.id]
@@ -315,11 +314,13 @@ class Supervision:
             except StorageFull as error:
                 log.warning("there will be no video of experiment %s: %s", row.name, error)
 
-    # --- what no row tells of -----------------------------------------------------------------------------------------
+    # --- files without a row -----------------------------------------------------------------------------------------
 
     def sweep(self) -> None:
-        """Ends processes of experiments that were deleted with their account or project; their folders and videos go after
-        JOURNAL_DAYS, lest a database that was exchanged by mistake takes them with it."""
+        """End processes of experiments that were deleted with their account or project, and delete old files.
+
+        Folders and videos are kept for JOURNAL_DAYS, in case the database was swapped by mistake.
+        """
         models.sweep(self.database, self.folder.parent / "models", self.limits.days)
         with self.database.reading() as session:
             known = set(session.scalars(select(Experiment.name)))

@@ -88,9 +88,9 @@ def _events(experiments: Experiments, metrics: Metrics, row: Experiment, last: i
             yield event("end", {"status": "deleted"})
             return
         found = metrics.after(row.id, last)
-        if told != (row.state, row.wish):
-            told = row.state, row.wish
-            about = {"status": row.state, "wish": row.wish, "reason": row.reason, "timesteps": row.timesteps}
+        if told != (row.state, row.request):
+            told = row.state, row.request
+            about = {"status": row.state, "wish": row.request, "reason": row.reason, "timesteps": row.timesteps}
             yield event("state", about)
         for each in found:
             yield event("metric", {"timestep": each.timestep, each.name: each.value}, each.id)

@@ -46,7 +46,7 @@ def experiment_row(row: Experiment) -> dict[str, Any]:
         "id": row.name,
         "name": row.title,
         "status": row.state,
-        "wish": row.wish,
+        "wish": row.request,
         "reason": row.reason,
         "exit_code": row.exit_code,
         "runner": row.runner,

@@ -81,18 +81,18 @@ def test_what_is_wished_of_each_state(experiments: Experiments, database: Databa
     assert experiments.start(row).state == "queued"
     state(database, row, "running")
     assert experiments.active() == 1
-    assert experiments.pause(row).wish == "pause"
+    assert experiments.pause(row).request == "pause"
     assert json.loads(experiments.change(row, ChangedTexts(), {"gamma": 0.9}).parameters)["hyperparameters"] == {
         "gamma": 0.9
     }
-    assert experiments.stop(row).wish == "stop"
-    assert experiments.pause(row).wish == "stop"  # nothing takes it back
+    assert experiments.stop(row).request == "stop"
+    assert experiments.pause(row).request == "stop"  # nothing takes it back
     state(database, row, "failed")
-    assert experiments.resume(row).wish == ""
+    assert experiments.resume(row).request == ""
     state(database, row, "completed")
     with pytest.raises(Conflict, match="while the experiment is completed"):
         experiments.change(row, ChangedTexts(), {"gamma": 0.9})
-    assert experiments.retry(row).wish == "anew"
+    assert experiments.retry(row).request == "anew"
     other = experiments.start(experiments.create(None, ASKED))
     with pytest.raises(LimitReached):
         experiments.start(experiments.create(None, ASKED))
@@ -120,13 +120,13 @@ def test_what_was_paused_and_then_stopped_leaves_its_model(experiments: Experime
 
 
 def test_what_was_killed_while_it_was_stopped_leaves_its_last_checkpoint(tmp_path: Path) -> None:
-    folder, row = Folder(tmp_path), Experiment(state="running", wish="stop", reason="", attempts=1)
+    folder, row = Folder(tmp_path), Experiment(state="running", request="stop", reason="", attempts=1)
     with folder.new_checkpoint(128) as fresh:
         (fresh / "model.zip").write_text("at 128")
     conclude(row, folder, -9)
     assert row.state == "stopped" and (tmp_path / "model.zip").read_text() == "at 128"
     (tmp_path / "model.zip").write_text("the run's own")
-    row.state, row.wish = "running", "stop"
+    row.state, row.request = "running", "stop"
     conclude(row, folder, -9)
     assert (tmp_path / "model.zip").read_text() == "the run's own"
 

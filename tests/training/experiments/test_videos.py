@@ -24,7 +24,7 @@ PLAN = TrainingPlan(package="stable_baselines3", algorithm="PPO", environment="C
 
 @pytest.mark.guarantee("an experiment's evaluation is made into a video")
 def test_the_best_episode_is_kept_and_replays_to_the_bit(tmp_path: Path) -> None:
-    env = making.make(PLAN, training=False, taken=True)
+    env = making.make(PLAN, training=False, records_best=True)
     env.seed(3)
     env.reset()
     env.env_method("forget")

@@ -47,7 +47,7 @@ def test_a_newer_versions_plan_is_read_and_nonsense_is_not() -> None:
     least = {"package": "p", "algorithm": "PPO", "environment": "CartPole-v1"}
     assert TrainingPlan.from_dict({**least, "colour": "blue"}) == TrainingPlan.from_dict(least)
     for wrong in ([], {}, {**least, "n_envs": "many"}):
-        with pytest.raises(ValueError, match="no training plan"):
+        with pytest.raises(ValueError, match="not a training plan"):
             TrainingPlan.from_dict(wrong)
 
 

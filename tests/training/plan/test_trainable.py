@@ -49,7 +49,7 @@ def case(observations: Any, actions: Any, algorithm: str = "PPO", **asked: Any) 
 REFUSED: dict[str, tuple[Any, str]] = {
     "normalised numbers": (case(FOUR, TWO, normalize=True), "normalize: norm_obs needs .*norm_obs.: false"),
     "normalised mixture": (case(MIXED, TWO, normalize=True), "normalize: norm_obs needs"),
-    "normalised pictures": (case(PICTURE, TWO, normalize=True), "normalize: norm_obs makes numbers of pictures"),
+    "normalised pictures": (case(PICTURE, TWO, normalize=True), "normalize: norm_obs turns pictures into floats"),
     "stacked numbers": (case(FOUR, TWO, frame_stack=4), "frame_stack needs .* leave frame_stack out"),
     "unbounded actions": (case(VECTOR, box(-np.inf, np.inf, (2,))), "actions have no finite bounds .* declare some"),
     "half-bounded actions": (case(VECTOR, HALF_BOUNDED, "SAC"), "no finite bounds"),

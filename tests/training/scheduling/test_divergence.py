@@ -65,13 +65,13 @@ def test_a_failed_experiment_is_an_error_in_the_log(
     supervision.database = database
     for name, state in (("good", "completed"), ("bad", "failed")):
         with database.writing() as session:
-            row = Experiment(name=name, title="t", runner="sb3", state="running", wish="", reason="", attempts=1)
+            row = Experiment(name=name, title="t", runner="sb3", state="running", request="", reason="", attempts=1)
             session.add(row)
         Folder(tmp_path / "experiments" / name).prepare(PLAN)
         Folder(tmp_path / "experiments" / name).end(state, reason="of NaN" if state == "failed" else "")
     with database.writing() as session:
         session.add(
-            Experiment(name="gone", title="t", runner="gone", state="queued", wish="", reason="", parameters="{}")
+            Experiment(name="gone", title="t", runner="gone", state="queued", request="", reason="", parameters="{}")
         )
     supervision.tick()
     told = {record.getMessage(): record.levelname for record in caplog.records if "experiment" in record.getMessage()}

@@ -107,20 +107,20 @@ def test_what_takes_too_much_is_ended_and_told(
     monkeypatch.setattr(dry_runs, "SECONDS", seconds)
     Folder(tmp_path / "one").prepare(PLAN)
     runner, warm = DryRunner(tmp_path, memory_bytes=memory_bytes), Sleeping()
-    assert runner.see_to(warm)
+    assert runner.poll(warm)
     process = Folder(tmp_path / "one").process()
     assert process is not None
     if said == "ended the process":
         subprocess.run(["kill", "-9", str(process.pid)], check=True)
 
     def outcome() -> Any:
-        runner.see_to(warm)
+        runner.poll(warm)
         return Folder(tmp_path / "one").outcome()
 
     found = wait_for(outcome)
     assert found["state"] == "failed" and said in found["reason"]
     wait_for(lambda: not process.is_there())
-    assert not runner.see_to(warm)
+    assert not runner.poll(warm)
 
 
 @pytest.mark.guarantee("an experiment is created")

@@ -162,7 +162,7 @@ def stop() -> Response:
     row = _requested_experiment(parameters.of_request())
     if not ExperimentState(row.state).is_final:
         row = settled(training().experiments.stop(row))
-    return _success("训练已停止", {"id": row.id, "state": row.state, "wish": row.wish})
+    return _success("训练已停止", {"id": row.id, "state": row.state, "wish": row.request})
 
 
 def _requested_experiment(payload: dict[str, Any]) -> Experiment:
