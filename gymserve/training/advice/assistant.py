@@ -1,6 +1,6 @@
-"""The assistant: reads hyper-parameters and curves, and says what it saw, with the numbers, and what to change.
+"""The assistant: reads hyper-parameters and curves, and reports what it sees, with numbers, and what to change.
 
-It knows rules and nothing else. What they say, and the source of each, stands in `phrases.toml`.
+It only knows rules; their texts and sources are in `phrases.toml`.
 """
 
 import tomllib
@@ -14,12 +14,12 @@ import numpy as np
 
 INFO, WARNING, SEVERE = "info", "warning", "severe"
 ENGLISH, CHINESE = "en", "zh"
-PARTS = 20  # of a curve, which are compared by their means
-LEAST = 8  # points of a curve, for anything to be said of it
-SAME = 30  # episodes with one and the same return, for that to be told
-EARLY = 0.1  # of a run: before that its returns say nothing yet
+PARTS = 20  # of a curve, compared by their means
+LEAST = 8  # points needed to judge a curve
+SAME = 30  # episodes with an identical return needed to report that
+EARLY = 0.1  # of a run, in which returns say nothing yet
 EXPLORERS = ("ent_coef", "exploration_fraction", "exploration_final_eps", "use_sde")
-LAYERS = {  # of Stable-Baselines3's policies, where no net_arch is given
+LAYERS = {  # of Stable-Baselines3's policies without net_arch
     "SAC": (256, 256), "TQC": (256, 256), "CrossQ": (256, 256), "TD3": (400, 300), "DDPG": (400, 300),
 }  # fmt: skip
 USUAL = (64, 64)
@@ -31,14 +31,14 @@ Curve = tuple[Sequence[float], Sequence[float]]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was seen.
+    """One observation about a run.
 
     Args:
         about: "hyper-parameters" or "curves".
         severity: info, warning or severe.
-        seen: what, with the numbers.
+        seen: what was observed, with numbers.
         advice: what to change.
-        why: the reason, and `source` where that stands.
+        why: the reason, and `source` its reference.
     """
 
     name: str
@@ -51,13 +51,14 @@ class Finding:
 
 
 class Seen(NamedTuple):
-    """What a rule has seen: the name of its phrases, how grave it is, and the numbers in them."""
+    """A rule's result: the name of its phrases, its severity, and the numbers for the text."""
 
     phrase: str
     severity: str
     numbers: dict[str, Any]
 
-    def told(self, language: str) -> Finding:
+    def phrased(self, language: str) -> Finding:
+        """Fill in the phrases in a language."""
         known = phrases()["finding"][self.phrase]
         name, *texts = known[language]
         seen, advice, why = (text.format_map(self.numbers) for text in texts)
@@ -67,6 +68,7 @@ class Seen(NamedTuple):
 
 @cache
 def phrases() -> dict[str, Any]:
+    """Return the content of `phrases.toml`."""
     return tomllib.loads((Path(__file__).parent / "phrases.toml").read_text())
 
 
@@ -85,63 +87,63 @@ def findings(
     diverged: bool = False,
     language: str = ENGLISH,
 ) -> list[Finding]:
-    """What is to be said of a run, the gravest first.
+    """Return the findings on a run, gravest first.
 
     Args:
-        hyperparameters: all of them, defaults too.
-        curves: by the names of an experiment's metrics, such as `reward` and `train/approx_kl`.
-        threshold: the mean return at which the environment counts as solved, if that is known.
-        diverged: it failed because its numbers became NaN or infinite.
+        hyperparameters: all of them, including defaults.
+        curves: by metric name, such as `reward` and `train/approx_kl`.
+        threshold: the mean return at which the environment counts as solved, if known.
+        diverged: whether it failed because its numbers became NaN or infinite.
         language: "en" or "zh".
     """
-    told = [_seen("divergence", SEVERE, rate=hyperparameters.get("learning_rate"))] if diverged else []
-    told += [*_parameters(algorithm, hyperparameters, total_timesteps, n_envs)]
-    told += _network(algorithm, hyperparameters)
+    seen = [_seen("divergence", SEVERE, rate=hyperparameters.get("learning_rate"))] if diverged else []
+    seen += [*_parameters(algorithm, hyperparameters, total_timesteps, n_envs)]
+    seen += _network(algorithm, hyperparameters)
     rewards = curves.get("reward")
     if (parts := _parts(rewards)) is not None and rewards is not None:
         of_rewards = [*_constant(rewards, threshold)]
         if not of_rewards and rewards[0][-1] >= EARLY * total_timesteps:
             of_rewards = [*_rewards(parts, threshold, hyperparameters)]
-        told += [*of_rewards, *_fitting_network(algorithm, hyperparameters, {each.phrase for each in of_rewards})]
-    told += _losses(curves)
-    told += _exploration(curves, hyperparameters, total_timesteps)
+        seen += [*of_rewards, *_fitting_network(algorithm, hyperparameters, {each.phrase for each in of_rewards})]
+    seen += _losses(curves)
+    seen += _exploration(curves, hyperparameters, total_timesteps)
     grave = (SEVERE, WARNING, INFO)
-    return [each.told(language) for each in sorted(told, key=lambda each: grave.index(each.severity))]
+    return [each.phrased(language) for each in sorted(seen, key=lambda each: grave.index(each.severity))]
 
 
 def spread(runs: Sequence[Curve]) -> Finding | None:
-    """What the spread of several seeds' rewards says; None: there are fewer than two runs that can be compared."""
+    """Judge the spread of several seeds' rewards; None with fewer than two comparable runs."""
     ends = [float(parts[-PARTS // 4 :].mean()) for run in runs if (parts := _parts(run)) is not None]
     if len(ends) < 2:
         return None
     numbers = {"count": len(ends), "mean": float(np.mean(ends)), "deviation": float(np.std(ends, ddof=1))}
     wide = numbers["deviation"] > 0.3 * max(abs(numbers["mean"]), 1e-9)
-    return Seen("seed-spread-wide" if wide else "seed-spread", WARNING if wide else INFO, numbers).told(ENGLISH)
+    return Seen("seed-spread-wide" if wide else "seed-spread", WARNING if wide else INFO, numbers).phrased(ENGLISH)
 
 
-def _parameters(algorithm: str, given: Mapping[str, Any], total: int, n_envs: int) -> Iterator[Seen]:
-    if (rate := _number(given, "learning_rate")) is not None and algorithm != "ARS":
+def _parameters(algorithm: str, values: Mapping[str, Any], total: int, n_envs: int) -> Iterator[Seen]:
+    if (rate := _number(values, "learning_rate")) is not None and algorithm != "ARS":
         if rate > 3e-3:
             yield _seen("learning-rate-high", SEVERE if rate >= 0.01 else WARNING, rate=rate)
         elif rate < 1e-5:
             yield _seen("learning-rate-low", SEVERE if rate < 1e-6 else WARNING, rate=rate)
-    if (gamma := _number(given, "gamma")) is not None:
+    if (gamma := _number(values, "gamma")) is not None:
         if gamma < 0.9:
             yield _seen("discount-low", WARNING, gamma=gamma, horizon=1 / (1 - gamma))
         elif gamma > 0.9995:
             yield _seen("discount-high", WARNING, gamma=gamma)
-    if (clip := _number(given, "clip_range")) is not None and not 0.05 <= clip <= 0.4:
+    if (clip := _number(values, "clip_range")) is not None and not 0.05 <= clip <= 0.4:
         yield _seen("clip-range", WARNING, clip=clip)
-    if (bonus := _number(given, "ent_coef")) is not None and bonus > 0.1:
+    if (bonus := _number(values, "ent_coef")) is not None and bonus > 0.1:
         yield _seen("entropy-bonus", WARNING, bonus=bonus)
-    if (epsilon := _number(given, "exploration_final_eps")) is not None and epsilon > 0.2:
+    if (epsilon := _number(values, "exploration_final_eps")) is not None and epsilon > 0.2:
         yield _seen("exploration-lasts", WARNING, epsilon=epsilon)
-    yield from _batches(algorithm, given, int(_number(given, "n_steps") or 0) * n_envs)
-    yield from _replay(given, total)
+    yield from _batches(algorithm, values, int(_number(values, "n_steps") or 0) * n_envs)
+    yield from _replay(values, total)
 
 
-def _batches(algorithm: str, given: Mapping[str, Any], rollout: int) -> Iterator[Seen]:
-    batch = given.get("batch_size")
+def _batches(algorithm: str, values: Mapping[str, Any], rollout: int) -> Iterator[Seen]:
+    batch = values.get("batch_size")
     if algorithm in SHARED and algorithm != "A2C" and 0 < rollout < 64:
         yield _seen("rollout-short", WARNING, rollout=rollout)
     if not isinstance(batch, int) or batch < 1:
@@ -154,14 +156,14 @@ def _batches(algorithm: str, given: Mapping[str, Any], rollout: int) -> Iterator
         yield _seen("batch-size-uneven", INFO, batch=batch, rollout=rollout)
 
 
-def _replay(given: Mapping[str, Any], total: int) -> Iterator[Seen]:
-    size = given.get("buffer_size")
+def _replay(values: Mapping[str, Any], total: int) -> Iterator[Seen]:
+    size = values.get("buffer_size")
     wanted = min(100_000, max(1000, total))
     if isinstance(size, int) and size < min(wanted, total) / 10:
         yield _seen("buffer-small", SEVERE if size < 100 else WARNING, size=size, wanted=wanted)
     elif isinstance(size, int) and size > 5_000_000:
         yield _seen("buffer-large", WARNING, size=size)
-    starts = given.get("learning_starts")
+    starts = values.get("learning_starts")
     if isinstance(starts, int) and starts > 0.5 * total:
         yield _seen("learning-starts", SEVERE if starts >= total else WARNING, starts=starts, total=total)
 
@@ -169,9 +171,9 @@ def _replay(given: Mapping[str, Any], total: int) -> Iterator[Seen]:
 # --- the network --------------------------------------------------------------------------------------------------------
 
 
-def _layers(algorithm: str, given: Mapping[str, Any]) -> list[int]:
-    """The units of the policy network's layers; []: not known."""
-    chosen = (given.get("policy_kwargs") or {}).get("net_arch") if algorithm else []
+def _layers(algorithm: str, values: Mapping[str, Any]) -> list[int]:
+    """Return the sizes of the policy network's layers; empty if unknown."""
+    chosen = (values.get("policy_kwargs") or {}).get("net_arch") if algorithm else []
     if chosen is None:
         chosen = LAYERS.get(algorithm, USUAL)
     if isinstance(chosen, Mapping):
@@ -179,8 +181,8 @@ def _layers(algorithm: str, given: Mapping[str, Any]) -> list[int]:
     return [each for each in chosen if isinstance(each, int)]
 
 
-def _network(algorithm: str, given: Mapping[str, Any]) -> Iterator[Seen]:
-    layers = _layers(algorithm, given)
+def _network(algorithm: str, values: Mapping[str, Any]) -> Iterator[Seen]:
+    layers = _layers(algorithm, values)
     numbers = {"layers": _written(layers), "wanted": LAYERS.get(algorithm, USUAL)[0]}
     if layers and max(layers) < 16:
         yield Seen("network-small", WARNING, numbers)
@@ -188,9 +190,9 @@ def _network(algorithm: str, given: Mapping[str, Any]) -> Iterator[Seen]:
         yield Seen("network-large", WARNING, numbers)
 
 
-def _fitting_network(algorithm: str, given: Mapping[str, Any], seen: set[str]) -> Iterator[Seen]:
-    """What the curve of rewards says of the network."""
-    layers = _layers(algorithm, given)
+def _fitting_network(algorithm: str, values: Mapping[str, Any], seen: set[str]) -> Iterator[Seen]:
+    """Judge the network by the curve of rewards."""
+    layers = _layers(algorithm, values)
     if not layers or max(layers) < 16:
         return
     if seen & {"no-progress", "plateau", "constant"} and max(layers) < 512:
@@ -214,8 +216,12 @@ def _constant(rewards: Curve, threshold: float | None) -> Iterator[Seen]:
         yield _seen("constant", SEVERE, value=value, count=len(values))
 
 
-def _rewards(parts: np.ndarray, threshold: float | None, given: Mapping[str, Any]) -> Iterator[Seen]:
-    """Args: parts: (PARTS,) float64, means of equal parts of the curve."""
+def _rewards(parts: np.ndarray, threshold: float | None, hyperparameters: Mapping[str, Any]) -> Iterator[Seen]:
+    """Judge the curve of rewards.
+
+    Args:
+        parts: (PARTS,) float64, means of equal parts of the curve.
+    """
     quarter = PARTS // 4
     first, end = float(parts[:2].mean()), float(parts[-quarter:].mean())
     smooth = np.convolve(parts, np.ones(3) / 3, "valid")
@@ -230,7 +236,7 @@ def _rewards(parts: np.ndarray, threshold: float | None, given: Mapping[str, Any
     elif gained <= 0.1 * scale or end - first <= 0.1 * scale:
         yield _seen("no-progress", SEVERE, first=first, end=end)
     elif abs(end - parts[-2 * quarter : -quarter].mean()) < 0.05 * scale and wobble <= 0.25 * gained:
-        own = [name for name in EXPLORERS if name in given]
+        own = [name for name in EXPLORERS if name in hyperparameters]
         yield _seen("plateau", WARNING, end=end, explore=f" ({', '.join(own)})" if own else "")
     if gained > 0.2 * scale and wobble > 0.25 * gained:
         yield _seen("instability", WARNING, wobble=wobble, gained=gained)
@@ -250,9 +256,9 @@ def _losses(curves: Mapping[str, Curve]) -> Iterator[Seen]:
         yield _seen("value-loss", WARNING, first=float(np.median(values[:5])), end=float(values[-5:].mean()))
 
 
-def _exploration(curves: Mapping[str, Curve], given: Mapping[str, Any], total: int) -> Iterator[Seen]:
+def _exploration(curves: Mapping[str, Curve], values: Mapping[str, Any], total: int) -> Iterator[Seen]:
     rates = curves.get("rollout/exploration_rate")
-    fraction = given.get("exploration_fraction")
+    fraction = values.get("exploration_fraction")
     if rates is not None and isinstance(fraction, (int, float)) and fraction < 0.05:
         rate = float(rates[1][-1])
         yield _seen("exploration-ends", WARNING, steps=fraction * total, total=total, rate=rate)
@@ -262,7 +268,7 @@ def _exploration(curves: Mapping[str, Curve], given: Mapping[str, Any], total: i
 
 
 def _parts(curve: Curve | None) -> np.ndarray | None:
-    """(PARTS,) float64: means of equal parts; None: there is too little."""
+    """Return the means of equal parts, (PARTS,) float64; None if there are too few points."""
     if curve is None:
         return None
     values = np.asarray(curve[1], np.float64)
@@ -273,20 +279,20 @@ def _parts(curve: Curve | None) -> np.ndarray | None:
 
 
 def _late(curve: Curve | None) -> float | None:
-    """The median of the second half; None: there is too little."""
+    """Return the median of the second half; None if there are too few points."""
     parts = _parts(curve)
     return None if parts is None else float(np.median(parts[PARTS // 2 :]))
 
 
-def _number(given: Mapping[str, Any], name: str) -> float | None:
-    value = given.get(name)
+def _number(values: Mapping[str, Any], name: str) -> float | None:
+    value = values.get(name)
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
-def report(title: str, found: Sequence[Finding], language: str = ENGLISH) -> Iterator[str]:
-    """The findings in prose: Markdown in four parts, a piece at a time."""
+def report(title: str, results: Sequence[Finding], language: str = ENGLISH) -> Iterator[str]:
+    """Write the findings as Markdown in four parts, piece by piece."""
     words = phrases()["report"][language]
-    texts = [{**vars(each), "severity": words["severities"][each.severity]} for each in found]
+    texts = [{**vars(each), "severity": words["severities"][each.severity]} for each in results]
     yield f"# {title}\n\n"
     for number, about in enumerate(("hyper-parameters", "curves")):
         yield f"## {number + 1}. {words['parts'][number]}\n\n"
@@ -295,9 +301,9 @@ def report(title: str, found: Sequence[Finding], language: str = ENGLISH) -> Ite
         yield "\n" if own else f"{words['nothing_seen']}\n\n"
     yield f"## 3. {words['parts'][2]}\n\n"
     yield from (words["changed"].format_map(each) for each in texts)
-    yield "\n" if found else f"{words['nothing_to_change']}\n\n"
+    yield "\n" if results else f"{words['nothing_to_change']}\n\n"
     yield f"## 4. {words['parts'][3]}\n\n"
-    grave = [text for text, each in zip(texts, found, strict=True) if each.severity != INFO]
+    grave = [text for text, each in zip(texts, results, strict=True) if each.severity != INFO]
     for number, each in enumerate(grave, 1):
         yield words["step"].format_map({**each, "number": number})
     yield words["last_step"].format(number=len(grave) + 1)

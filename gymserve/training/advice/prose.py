@@ -1,7 +1,7 @@
-"""The assistant's findings in prose: as a language model's endpoint writes it, or, where there is none, as the rules do.
+"""The assistant's findings as prose, written by a language model's endpoint, or by the rules if there is none.
 
-The endpoint is told the findings alone, in the rules' own words, with the names of algorithm and environment; nothing that
-an account has written. Its text is forwarded as it comes. Whatever is wrong with it, the rules' text is there.
+The endpoint receives only the findings, in the rules' words, with the names of algorithm and environment; nothing that an
+account has written. Its text is forwarded as it arrives. If anything goes wrong, the rules' text follows.
 """
 
 import json
@@ -18,8 +18,8 @@ from gymserve.settings import Settings
 from gymserve.training.advice import assistant
 from gymserve.training.advice.assistant import Finding
 
-AT_A_TIME = 4  # texts that one process has written at a time: each takes a thread
-WHOLE = 10  # times ASSISTANT_SECONDS, in which a text must be whole
+AT_A_TIME = 4  # texts per process at a time, since each occupies a thread
+WHOLE = 10  # times ASSISTANT_SECONDS, within which a text must be complete
 MOST_CHARACTERS = 20_000
 MOST_LINE = 100_000  # bytes
 NAME = re.compile(r"[\w./-]{1,100}", re.ASCII)
@@ -32,7 +32,7 @@ log = logging.getLogger("gymserve.training")
 
 
 class Subject(NamedTuple):
-    """What the findings are about. `title` is for the reader alone."""
+    """The subject of the findings; only the reader sees `title`."""
 
     title: str
     algorithm: str
@@ -40,7 +40,7 @@ class Subject(NamedTuple):
 
 
 class Author(NamedTuple):
-    """Who wrote the text that follows, in place of any that came before. `note`: why it is not the endpoint, else empty."""
+    """The author of the text that follows, which replaces any text before it; `note` says why it is not the endpoint."""
 
     by: str
     note: str = ""
@@ -50,20 +50,20 @@ class Writer:
     """The endpoint.
 
     Args:
-        server: the base of its API.
-        model: which of its models writes.
+        server: the base URL of its API.
+        model: the model to use.
     """
 
     def __init__(self, server: Server, model: str) -> None:
         self.server, self.model = server, model
-        self._places = threading.BoundedSemaphore(AT_A_TIME)
+        self._slots = threading.BoundedSemaphore(AT_A_TIME)
 
     @classmethod
     def of(cls, settings: Settings) -> "Writer | None":
-        """The one that the settings name, if they name one.
+        """Return the endpoint that the settings name, or None.
 
         Raises:
-            SettingsError: ASSISTANT_URL is no address.
+            SettingsError: ASSISTANT_URL is not an address.
         """
         if not settings.ASSISTANT_URL:
             return None
@@ -73,17 +73,17 @@ class Writer:
             settings.ASSISTANT_MODEL,
         )
 
-    def write(self, subject: Subject, found: Sequence[Finding]) -> Iterator[str]:
-        """The text, in pieces.
+    def write(self, subject: Subject, findings: Sequence[Finding]) -> Iterator[str]:
+        """Return the text in pieces.
 
         Raises:
-            Unavailable: it cannot be had, or, after some pieces, not the rest of it.
+            Unavailable: the endpoint failed, possibly after some pieces.
         """
-        if not self._places.acquire(blocking=False):
+        if not self._slots.acquire(blocking=False):
             raise Unavailable("the endpoint is busy with other texts")
         try:
-            asked = {"model": self.model, "stream": True, "messages": messages(subject, found)}
-            received = self.server.stream("chat/completions", asked, whole_seconds=WHOLE * self.server.seconds)
+            payload = {"model": self.model, "stream": True, "messages": messages(subject, findings)}
+            received = self.server.stream("chat/completions", payload, whole_seconds=WHOLE * self.server.seconds)
             written = 0
             for piece in _contents(received):
                 written += len(piece)
@@ -93,23 +93,27 @@ class Writer:
             if not written:
                 raise Unavailable("the endpoint wrote nothing")
         finally:
-            self._places.release()
+            self._slots.release()
 
 
-def messages(subject: Subject, found: Sequence[Finding]) -> list[dict[str, str]]:
-    """What the endpoint is asked. An environment's id that another server has made up is left out."""
+def messages(subject: Subject, findings: Sequence[Finding]) -> list[dict[str, str]]:
+    """Return the endpoint's prompt, without an environment's id that another server has made up."""
     environment = subject.environment if NAME.fullmatch(subject.environment) else ""
-    told = {"algorithm": subject.algorithm, "environment": environment, "findings": [asdict(each) for each in found]}
-    return [{"role": "system", "content": TASK}, {"role": "user", "content": json.dumps(told)}]
+    payload = {
+        "algorithm": subject.algorithm,
+        "environment": environment,
+        "findings": [asdict(each) for each in findings],
+    }
+    return [{"role": "system", "content": TASK}, {"role": "user", "content": json.dumps(payload)}]
 
 
-def text(writer: Writer | None, subject: Subject, found: Sequence[Finding]) -> Iterator[Author | str]:
-    """The prose in pieces, each author before what is theirs. It always ends with a whole text."""
+def text(writer: Writer | None, subject: Subject, findings: Sequence[Finding]) -> Iterator[Author | str]:
+    """Return the prose in pieces, preceded by their authors; it always ends with a complete text."""
     note = ""
     if writer is not None:
         begun = False
         try:
-            for piece in writer.write(subject, found):
+            for piece in writer.write(subject, findings):
                 if not begun:
                     begun = True
                     yield Author(ENDPOINT)
@@ -120,11 +124,11 @@ def text(writer: Writer | None, subject: Subject, found: Sequence[Finding]) -> I
             note = "The endpoint broke off" if begun else "The endpoint does not answer as it should"
             note += ": this is the rules' own text."
     yield Author(RULES, note)
-    yield from assistant.report(subject.title, found)
+    yield from assistant.report(subject.title, findings)
 
 
 def markdown(pieces: Iterator[Author | str]) -> Iterator[str]:
-    """The same as one Markdown text, which says who wrote what where that is not what was wanted."""
+    """Join the pieces as Markdown, with a note if the author changed."""
     for piece in pieces:
         if isinstance(piece, str):
             yield piece
@@ -133,10 +137,10 @@ def markdown(pieces: Iterator[Author | str]) -> Iterator[str]:
 
 
 def _contents(received: Iterator[bytes]) -> Iterator[str]:
-    """The pieces of text in a stream of chat completions.
+    """Return the pieces of text in a stream of chat completions.
 
     Raises:
-        Unavailable: it is none, or breaks off.
+        Unavailable: it is not such a stream, or it breaks off.
     """
     over = False
     for line in _lines(received):
@@ -166,13 +170,13 @@ def _lines(received: Iterator[bytes]) -> Iterator[str]:
 
 
 def _content(data: str) -> tuple[str, bool]:
-    """(text, whether it was the last) of one completion's chunk."""
+    """Return (text, whether it was the last) of one chunk of a completion."""
     try:
         choices: Any = json.loads(data)["choices"]
-        if not choices:  # such as a last one that counts tokens
+        if not choices:  # for example a final chunk with token counts
             return "", False
         content, last = choices[0]["delta"].get("content") or "", choices[0].get("finish_reason") is not None
-        # Half of a surrogate pair could not be sent on.
+        # half of a surrogate pair cannot be encoded
         return content.encode("utf-8", "replace").decode(), last
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise Unavailable("the endpoint answers no stream of completions") from None

@@ -314,7 +314,7 @@ class Experiments:
         return fresh
 
     def results(self, row: Experiment) -> dict[str, Any]:
-        """Return the final evaluation and the paths of the model (in the data directory) and the curve (on the server), or None."""
+        """Return the final evaluation, and the paths of the model (in the data directory) and of the curve, or None."""
         model = self.folder / row.name / "model.zip"
         return {
             "final_evaluation": json.loads(row.results).get("evaluation", {}),

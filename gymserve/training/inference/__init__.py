@@ -1,1 +1,1 @@
-"""Models are asked in a process of their own."""
+"""The model server: a process that keeps models in memory and answers queries."""

@@ -1,6 +1,6 @@
-"""The web workers' side of the process that holds models in memory (`inference_server`): asks it, and has it started.
+"""The web workers' side of the model server (`inference.server`): sends queries, and starts the server if needed.
 
-They reach it over a socket whose place stands in <data>/inference; a question and its answer are a frame of msgpack each.
+Workers connect to a socket whose path is in <data>/inference; a query and its answer are one msgpack frame each.
 """
 
 import contextlib
@@ -20,28 +20,28 @@ WANTED_SECONDS = 30.0
 START_SECONDS = 30.0
 ANSWER_SECONDS = 60.0
 PAUSE_SECONDS = 0.1
-EXPERIMENT = "experiment:"  # before the name of one, instead of a model's: what it has learnt so far
+EXPERIMENT = "experiment:"  # prefix of an experiment's name, for what it has learned so far
 
 
 class Inference:
-    """Asks the process, and has it started where it does not run."""
+    """Queries the model server, and starts it if it is not running."""
 
     def __init__(self, data: Path, wake: Callable[[], None] = lambda: None) -> None:
         self.place, self.wanted, self.wake = data / "inference", data / "inference-wanted", wake
         self._local = threading.local()
 
     def has_work(self) -> bool:
-        """Whether somebody has asked lately."""
+        """Tell whether there were queries recently."""
         with contextlib.suppress(OSError):
             return time.time() - self.wanted.stat().st_mtime < WANTED_SECONDS
         return False
 
     def ask(self, question: dict[str, Any]) -> Any:
-        """The answer to a question, see `ModelServer`.
+        """Return the answer to a query, see `ModelServer`.
 
         Raises:
-            InvalidRequest, EnvironmentFailed: what the question asks cannot be.
-            Unavailable: the process does not answer.
+            InvalidRequest, EnvironmentFailed: the query cannot be answered.
+            Unavailable: the model server does not respond.
         """
         self.wanted.touch(mode=0o600)
         for left in range(ATTEMPTS - 1, -1, -1):
@@ -55,8 +55,8 @@ class Inference:
             except (OSError, EOFError) as error:
                 self._local.connection = None
                 if not left or isinstance(error, TimeoutError):
-                    raise errors.Unavailable("the process that asks models does not answer: try again") from error
-                time.sleep(PAUSE_SECONDS)  # one that is being killed may yet accept, and answers nothing
+                    raise errors.Unavailable("the model server does not respond: try again") from error
+                time.sleep(PAUSE_SECONDS)  # a server that is being killed may accept the connection but never answer
         if "error" in answer:
             raise getattr(errors, answer["error"])(answer["message"])
         return answer["answer"]

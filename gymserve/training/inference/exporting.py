@@ -1,4 +1,4 @@
-"""A model's policy as ONNX, for machines without torch: the deterministic one, with the averages it was trained with inside."""
+"""Export of a model's policy to ONNX, for machines without torch: deterministic, with its running averages inside."""
 
 import importlib.util
 import io
@@ -20,25 +20,25 @@ INPUT, OUTPUT = "observation", "action"
 INSTALL = 'pip install "gymserve[onnx]"'
 
 
-def export(model: Any, normal: VecNormalize | None, view: View, file: Path, *, told: dict[str, str]) -> None:
-    """Writes the policy of a Stable-Baselines3 model, checked, with `told` as its metadata.
+def export(model: Any, normal: VecNormalize | None, view: View, file: Path, *, metadata: dict[str, str]) -> None:
+    """Write the policy of a Stable-Baselines3 model to an ONNX file, and check it.
 
-    Inputs are those of `predict`, as a batch: `observation`, or a Dict's parts by their names; the output is `action`.
+    Inputs are those of `predict`, as a batch: `observation`, or the parts of a Dict by name; the output is `action`.
 
     Raises:
-        Conflict: it cannot be exported, with the reason.
+        Conflict: it cannot be exported; the message says why.
     """
     if importlib.util.find_spec("onnx") is None:
         raise Conflict(f"exporting needs onnx on the server: {INSTALL}")
     if isinstance(view.observation_space, spaces.Box) and not isinstance(view.bare_spaces[0], spaces.Box):
-        raise Conflict(f"observations in a {type(view.bare_spaces[0]).__name__} like this one's have no exported form")
+        raise Conflict(f"observations in a {type(view.bare_spaces[0]).__name__} like this model's cannot be exported")
     if hasattr(model.policy, "lstm_actor"):
-        raise Conflict(f"{type(model).__name__} has a memory, which the exported form of a policy has no place for")
+        raise Conflict(f"{type(model).__name__} has a memory, which an exported policy cannot keep")
     import onnx
 
     try:
         made = onnx.load_from_string(_traced(model, normal, view))
-        onnx.helper.set_model_props(made, told)
+        onnx.helper.set_model_props(made, metadata)
         onnx.checker.check_model(made)
     except Exception as error:
         line = str(error).partition("\n")[0]
@@ -49,7 +49,7 @@ def export(model: Any, normal: VecNormalize | None, view: View, file: Path, *, t
 
 
 class _Acting(torch.nn.Module):
-    """From observations as the environment gives them to actions as it takes them."""
+    """Maps the environment's observations to its actions."""
 
     def __init__(self, model: Any, normal: VecNormalize | None, view: View) -> None:
         super().__init__()
@@ -72,26 +72,28 @@ class _Acting(torch.nn.Module):
             shown = {name: self._seen(name, part) for name, part in zip(self.names, parts, strict=True)}
         action: torch.Tensor = self.policy._predict(shown, deterministic=True)
         if not isinstance(self.space, spaces.Box):
-            given = self.view.bare_spaces[1]
-            return action.reshape((-1, *(given.shape or ()))) + _start(given)
+            space = self.view.bare_spaces[1]
+            return action.reshape((-1, *(space.shape or ()))) + _start(space)
         if self.policy.squash_output:
             action = self.low + 0.5 * (action + 1.0) * (self.high - self.low)
         return torch.clamp(action, self.low, self.high).reshape((-1, *(self.view.bare_spaces[1].shape or ())))
 
     def _seen(self, name: str | None, part: torch.Tensor) -> torch.Tensor:
-        """A part of the environment's observations as the policy reads it."""
-        given, seen, own = (
-            space if name is None else space[name]  # type: ignore[index]
+        """Convert a part of the environment's observations to the policy's form."""
+        bare, seen, own = (
+            space if name is None else space[name]  # type: ignore[index]  # with a name, the spaces are Dicts
             for space in (self.view.bare_spaces[0], self.view.observation_space, self.policy.observation_space)
         )
-        if not isinstance(given, spaces.Box):
-            part = part - _start(given)
+        if not isinstance(bare, spaces.Box):
+            part = part - _start(bare)
         part = self._normal(name, part.reshape((-1, *(seen.shape or ()))))
-        is_turned = len(own.shape or ()) == 3 and own.shape != seen.shape  # pictures, whose colours come first there
+        is_turned = (
+            len(own.shape or ()) == 3 and own.shape != seen.shape
+        )  # the policy's images have their channels first
         return part.permute(0, 3, 1, 2) if is_turned else part
 
     def _normal(self, name: str | None, part: torch.Tensor) -> torch.Tensor:
-        """As numpy does it: in double precision."""
+        """Normalize a part in double precision, as numpy does."""
         if name not in self.averages:
             return part
         mean, scale = self.averages[name]
@@ -99,7 +101,7 @@ class _Acting(torch.nn.Module):
 
 
 def _start(space: Any) -> torch.Tensor:
-    """What numbers of a space count from."""
+    """Return the number from which a space counts."""
     return torch.as_tensor(getattr(space, "start", 0))
 
 
@@ -113,7 +115,7 @@ def _traced(model: Any, normal: VecNormalize | None, view: View) -> bytes:
     file = io.BytesIO()
     torch.distributions.Distribution.set_default_validate_args(False)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the newer exporter needs a library more, and gains nothing for such graphs
+        warnings.simplefilter("ignore")  # the newer exporter needs another library, with no gain for such graphs
         torch.onnx.export(
             acting,
             shown,

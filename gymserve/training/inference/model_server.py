@@ -1,4 +1,4 @@
-"""Asks models: predictions, those of one model together, and roll-outs in its environment. Needs torch."""
+"""Answers queries to models: predictions, batched by model, and rollouts in a model's environment. Needs torch."""
 
 import contextlib
 import functools
@@ -25,7 +25,7 @@ MOST_OBSERVATIONS = 100_000
 
 
 class NoOptimizer:
-    """Stands where a model has its optimizers: predictions need none, and making one imports `torch._dynamo` for a second."""
+    """Replaces a model's optimizers: predictions need none, and creating one imports `torch._dynamo`, which takes a second."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         pass
@@ -35,7 +35,7 @@ class NoOptimizer:
 
 
 def _load(kind: Any, file: Path) -> Any:
-    """A model that predicts, and cannot be trained."""
+    """Load a model for prediction only."""
     data, _, _ = load_from_zip_file(file, device="cpu")
     assert data is not None
     replaced = {}
@@ -45,11 +45,11 @@ def _load(kind: Any, file: Path) -> Any:
 
 
 class Loaded:
-    """A model in memory, and its environment.
+    """A model in memory, with its environment.
 
     Args:
-        folder: where its plan is.
-        file: that of the model.
+        folder: the folder with its plan.
+        file: the model's file.
     """
 
     def __init__(self, folder: Path, file: Path) -> None:
@@ -65,47 +65,50 @@ class Loaded:
             self.normal = load_from_pkl(averages)
 
     def _spaces(self, file: Path) -> Any:
-        """Those of the observations and actions that it is asked with."""
+        """Return the spaces of observations and actions in which the model is queried."""
         if file.exists():
             return load_from_pkl(file)
-        try:  # an older version's model
+        try:  # a model saved by an older version
             return making.spaces_of(self.env, self.plan)
-        except Exception:  # whatever an environment raises that cannot be made here any more
+        except Exception:  # an environment that no longer exists here may raise anything
             return self.model.observation_space, self.model.action_space
 
     def predict(self, observations: list[Any], *, deterministic: bool) -> list[Any]:
-        """An action, as JSON holds it, for each observation, both as the environment has them."""
+        """Return an action, as JSON data, for each observation, both in the environment's spaces."""
         batch = _stacked([self.view.observation(each) for each in observations])
         if self.normal is not None:
             batch = self.normal.normalize_obs(batch)
-        found, _ = self.model.predict(batch, deterministic=deterministic)
-        return [self.action(each) for each in found]
+        actions, _ = self.model.predict(batch, deterministic=deterministic)
+        return [self.action(each) for each in actions]
 
     def action(self, chosen: Any) -> Any:
-        """What the policy has chosen, as JSON holds it."""
+        """Convert a policy's action to JSON data."""
         return self.actions.to_json(self.view.action(chosen))
 
     def export(self, folder: Path) -> str:
-        """Writes an ONNX file, see `exporting.export`, and returns its name."""
-        told = {"algorithm": self.plan.algorithm, "environment": self.plan.env_id}
-        export(self.model, self.normal, self.view, folder / "model.onnx", told=told)
+        """Write an ONNX file (see `exporting.export`) and return its name."""
+        metadata = {"algorithm": self.plan.algorithm, "environment": self.plan.env_id}
+        export(self.model, self.normal, self.view, folder / "model.onnx", metadata=metadata)
         return "model.onnx"
 
     @functools.cached_property
     def env(self) -> VecEnv:
-        """One copy of the environment that it was trained in, with observations as they are."""
+        """One copy of the training environment, without normalized observations."""
         return making.make(self.plan.replace(normalize=None), training=False)
 
     def close(self) -> None:
+        """Close the environment, if it was made."""
         if "env" in vars(self):
             self.env.close()
 
 
 class ModelServer:
-    """Args:
-    folder: that of all models.
-    experiments: that of all experiments.
-    most: how many models are kept in memory.
+    """Keeps models in memory and answers queries.
+
+    Args:
+        folder: the folder of all models.
+        experiments: the folder of all experiments.
+        most: how many models to keep in memory.
     """
 
     def __init__(self, folder: Path, experiments: Path, *, most: int) -> None:
@@ -113,40 +116,40 @@ class ModelServer:
         self.folder, self.experiments, self.most = folder, experiments, most
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
 
-    def answer(self, questions: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """`{"answer"}` or `{"error", "message"}` for each; predictions of one model are made together."""
-        answers: list[dict[str, Any]] = [{} for _ in questions]
-        together: dict[tuple[str, bool], list[tuple[int, list[Any]]]] = {}
-        for index, asked in enumerate(questions):
+    def answer(self, queries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return `{"answer"}` or `{"error", "message"}` for each query; predictions of one model are made in one batch."""
+        answers: list[dict[str, Any]] = [{} for _ in queries]
+        batches: dict[tuple[str, bool], list[tuple[int, list[Any]]]] = {}
+        for index, query in enumerate(queries):
             try:
-                loaded = self._get(asked["model"])
-                if asked["what"] == "rollout":
-                    answers[index] = {"answer": _rollout(loaded, asked)}
-                elif asked["what"] == "export":
-                    answers[index] = {"answer": loaded.export(self.folder / asked["model"])}
+                loaded = self._get(query["model"])
+                if query["what"] == "rollout":
+                    answers[index] = {"answer": _rollout(loaded, query)}
+                elif query["what"] == "export":
+                    answers[index] = {"answer": loaded.export(self.folder / query["model"])}
                 else:
-                    read = _observations(loaded, asked["observations"])
-                    together.setdefault((asked["model"], asked["deterministic"]), []).append((index, read))
+                    observations = _observations(loaded, query["observations"])
+                    batches.setdefault((query["model"], query["deterministic"]), []).append((index, observations))
             except Exception as error:
                 answers[index] = _refused(error)
-        for (name, deterministic), parts in together.items():
+        for (name, deterministic), parts in batches.items():
             try:
-                all_of_them = [each for _, read in parts for each in read]
-                found = iter(self._get(name).predict(all_of_them, deterministic=deterministic))
-                for index, read in parts:
-                    answers[index] = {"answer": [next(found) for _ in read]}
+                batch = [each for _, observations in parts for each in observations]
+                actions = iter(self._get(name).predict(batch, deterministic=deterministic))
+                for index, observations in parts:
+                    answers[index] = {"answer": [next(actions) for _ in observations]}
             except Exception as error:
                 for index, _ in parts:
                     answers[index] = _refused(error)
         return answers
 
     def _get(self, name: str) -> Loaded:
-        folder, file = self._place(name)
+        folder, file = self._locate(name)
         try:
             key = name if folder.parent == self.folder else f"{file} {file.stat().st_mtime_ns}"
             loaded = self._loaded.get(key) or Loaded(folder, file)
         except FileNotFoundError as error:
-            raise errors.Unavailable("the checkpoint has just made place for another one: try again") from error
+            raise errors.Unavailable("the checkpoint was just replaced by a newer one: try again") from error
         if key not in self._loaded:
             self._loaded[key] = loaded
             while len(self._loaded) > self.most:
@@ -154,12 +157,12 @@ class ModelServer:
         self._loaded.move_to_end(key)
         return loaded
 
-    def _place(self, name: str) -> tuple[Path, Path]:
-        """The folder and the file of a model, or of what an experiment has learnt so far.
+    def _locate(self, name: str) -> tuple[Path, Path]:
+        """Return the folder and file of a model, or of what an experiment has learned so far.
 
         Raises:
             NotFound: there is no such model.
-            Conflict: the experiment has learnt nothing that could be asked.
+            Conflict: the experiment has not saved anything that can be queried.
         """
         if not name.startswith(EXPERIMENT):
             if not (self.folder / name / "model.zip").exists():
@@ -167,20 +170,20 @@ class ModelServer:
             return self.folder / name, self.folder / name / "model.zip"
         folder = self.experiments / name.removeprefix(EXPERIMENT)
         newest = Folder(folder).checkpoint()
-        found = [place / "model.zip" for place in (folder, newest) if place and (place / "model.zip").exists()]
-        if not found:
+        files = [each / "model.zip" for each in (folder, newest) if each and (each / "model.zip").exists()]
+        if not files:
             raise errors.Conflict("the experiment has neither a model nor a checkpoint yet")
-        file = found[-1] if _later(found[-1], found[0]) else found[0]
+        file = files[-1] if _later(files[-1], files[0]) else files[0]
         averages = file.with_name("normalize.pkl")
         if (
             Folder(folder).training_plan().normalize is not None and not averages.exists()
-        ):  # an older version's checkpoint
-            raise errors.Conflict("the experiment's running averages can be had at its end only: stop it first")
+        ):  # a checkpoint of an older version
+            raise errors.Conflict("the experiment's running averages are saved only when it ends: stop it first")
         return folder, file
 
 
 def _later(one: Path, other: Path) -> bool:
-    with contextlib.suppress(FileNotFoundError):  # which will be noticed when it is read
+    with contextlib.suppress(FileNotFoundError):  # reading it will fail and report that
         return one.stat().st_mtime_ns > other.stat().st_mtime_ns
     return False
 
@@ -189,13 +192,16 @@ def _refused(error: Exception) -> dict[str, Any]:
     if isinstance(error, errors.GymserveError):
         return {"error": type(error).__name__, "message": str(error)}
     line = str(error).partition("\n")[0]
-    return {"error": "EnvironmentFailed", "message": f"the model cannot be asked: {type(error).__name__}: {line:.300}"}
+    return {
+        "error": "EnvironmentFailed",
+        "message": f"the model cannot be queried: {type(error).__name__}: {line:.300}",
+    }
 
 
-def _observations(loaded: Loaded, given: Any) -> list[Any]:
-    if not isinstance(given, list) or not 0 < len(given) <= MOST_OBSERVATIONS:
+def _observations(loaded: Loaded, values: Any) -> list[Any]:
+    if not isinstance(values, list) or not 0 < len(values) <= MOST_OBSERVATIONS:
         raise errors.InvalidRequest(f"observations must be a list of 1 to {MOST_OBSERVATIONS} observations")
-    return [loaded.observations.from_json(each, name=f"observations[{index}]") for index, each in enumerate(given)]
+    return [loaded.observations.from_json(each, name=f"observations[{index}]") for index, each in enumerate(values)]
 
 
 def _stacked(observations: list[Any]) -> Any:
@@ -204,23 +210,23 @@ def _stacked(observations: list[Any]) -> Any:
     return np.stack(observations)
 
 
-def _rollout(loaded: Loaded, asked: dict[str, Any]) -> dict[str, Any]:
-    """What the model does in its environment: from a seed, or from an observation where the environment can begin there."""
-    steps = asked["steps"]
+def _rollout(loaded: Loaded, query: dict[str, Any]) -> dict[str, Any]:
+    """Let the model act in its environment, from a seed, or from an observation if the environment can start from one."""
+    steps = query["steps"]
     env = loaded.env
-    if asked["seed"] is not None:
-        env.seed(asked["seed"])
-    if asked["observation"] is not None:
-        first = loaded.observations.from_json(asked["observation"], name="observation")
+    if query["seed"] is not None:
+        env.seed(query["seed"])
+    if query["observation"] is not None:
+        first = loaded.observations.from_json(query["observation"], name="observation")
         env.set_options({"observation": loaded.observations.to_json(first)})
     observation: Any = env.reset()
-    told: dict[str, Any] = {"observations": [], "actions": [], "rewards": [], "done": False}
-    while len(told["rewards"]) < steps and not told["done"]:
-        told["observations"].append(loaded.observations.to_json(making.observation_of(env, loaded.plan, observation)))
+    result: dict[str, Any] = {"observations": [], "actions": [], "rewards": [], "done": False}
+    while len(result["rewards"]) < steps and not result["done"]:
+        result["observations"].append(loaded.observations.to_json(making.observation_of(env, loaded.plan, observation)))
         shown = observation if loaded.normal is None else loaded.normal.normalize_obs(observation)
-        action, _ = loaded.model.predict(shown, deterministic=asked["deterministic"])
+        action, _ = loaded.model.predict(shown, deterministic=query["deterministic"])
         observation, rewards, dones, _ = env.step(action)
-        told["actions"].append(loaded.action(action[0]))
-        told["rewards"].append(float(rewards[0]))
-        told["done"] = bool(dones[0])
-    return told
+        result["actions"].append(loaded.action(action[0]))
+        result["rewards"].append(float(rewards[0]))
+        result["done"] = bool(dones[0])
+    return result

@@ -1,7 +1,7 @@
-"""`python -m gymserve.training.inference.server`: the process that has models in memory, and asks them many questions at once.
+"""`python -m gymserve.training.inference.server`: the model server's process, which answers many queries at once.
 
-`inference.Inference` starts and asks it. It reads the server's settings from standard input and ends with it, or when nobody
-has asked for a while.
+`inference.client.Inference` starts and queries it. It reads the server's settings from standard input, and exits when that
+closes or when there was no query for a while.
 """
 
 import contextlib
@@ -22,12 +22,12 @@ from gymserve.system.background import begin
 from gymserve.training.inference.model_server import ModelServer
 
 IDLE_SECONDS = 600.0
-LOADED = 8  # models at a time
-TOGETHER = 256  # questions
+LOADED = 8  # models in memory
+TOGETHER = 256  # queries answered at once
 
 
 def main() -> int:
-    """Answers until nobody has asked for a while."""
+    """Answer queries until there was none for a while."""
     with tempfile.TemporaryDirectory(prefix="gymserve-", dir=sockets.directory(), ignore_cleanup_errors=True) as name:
         configuration = begin(at_end=lambda: shutil.rmtree(name, ignore_errors=True))
         _serve(Path(name) / "inference", Path(configuration.DATA).resolve())
@@ -35,38 +35,38 @@ def main() -> int:
 
 
 def _serve(place: Path, data: Path) -> None:
-    """Answers at the socket `place`, until nobody has asked for a while."""
-    questions: queue.SimpleQueue[tuple[Connection, dict[str, Any]]] = queue.SimpleQueue()
+    """Answer queries on the socket `place` until there was none for a while."""
+    queries: queue.SimpleQueue[tuple[Connection, dict[str, Any]]] = queue.SimpleQueue()
     with Listener(str(place), "AF_UNIX", backlog=128) as listener:
         files.write_whole(data / "inference", str(place))
-        threading.Thread(target=_accept, args=(listener, questions), daemon=True).start()
-        answerer = ModelServer(data / "models", data / "experiments", most=LOADED)
+        threading.Thread(target=_accept, args=(listener, queries), daemon=True).start()
+        models = ModelServer(data / "models", data / "experiments", most=LOADED)
         with contextlib.suppress(queue.Empty):
             while True:
-                asked = [questions.get(timeout=IDLE_SECONDS), *_waiting(questions)]
-                for (connection, _), answer in zip(asked, answerer.answer([each for _, each in asked]), strict=True):
+                batch = [queries.get(timeout=IDLE_SECONDS), *_waiting(queries)]
+                for (connection, _), answer in zip(batch, models.answer([each for _, each in batch]), strict=True):
                     with contextlib.suppress(OSError):
                         connection.send_bytes(msgspec.msgpack.encode(answer))
 
 
-def _waiting(questions: "queue.SimpleQueue[Any]") -> list[Any]:
-    found = []
+def _waiting(queries: "queue.SimpleQueue[Any]") -> list[Any]:
+    waiting = []
     with contextlib.suppress(queue.Empty):
         for _ in itertools.repeat(None, TOGETHER):
-            found.append(questions.get_nowait())
-    return found
+            waiting.append(queries.get_nowait())
+    return waiting
 
 
-def _accept(listener: Listener, questions: "queue.SimpleQueue[Any]") -> None:
+def _accept(listener: Listener, queries: "queue.SimpleQueue[Any]") -> None:
     while True:
         with contextlib.suppress(OSError, EOFError):
-            threading.Thread(target=_read, args=(listener.accept(), questions), daemon=True).start()
+            threading.Thread(target=_read, args=(listener.accept(), queries), daemon=True).start()
 
 
-def _read(connection: Connection, questions: "queue.SimpleQueue[Any]") -> None:
+def _read(connection: Connection, queries: "queue.SimpleQueue[Any]") -> None:
     with contextlib.suppress(OSError, EOFError, msgspec.MsgspecError):
         while True:
-            questions.put((connection, msgspec.msgpack.decode(connection.recv_bytes())))
+            queries.put((connection, msgspec.msgpack.decode(connection.recv_bytes())))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The registry of models: what experiments have trained, kept for use, with where it came from.
+"""The registry of models: trained by experiments, kept for use, with their history.
 
-<data>/models/<id>/ holds model.zip, normalize.pkl where observations were normalised, and plan.json: what it was trained by.
+<data>/models/<id>/ contains model.zip, normalize.pkl if observations were normalised, and plan.json, the plan that trained it.
 """
 
 import json
@@ -30,7 +30,7 @@ TYPES = {".zip": "application/zip", ".json": "application/json", ".onnx": BYTES,
 
 
 def sweep(database: Database, folder: Path, days: float) -> None:
-    """Deletes the files of models that no row tells of, as of deleted accounts', once they are `days` old."""
+    """Delete the files of models without a row (such as a deleted account's) once they are `days` old."""
     if not folder.exists():
         return
     with database.reading() as session:
@@ -41,10 +41,12 @@ def sweep(database: Database, folder: Path, days: float) -> None:
 
 
 class Models:
-    """Args:
-    folder: that of all models.
-    experiments: that of all experiments.
-    bucket: where models are pushed to; None: nowhere.
+    """The table of models and their files.
+
+    Args:
+        folder: the folder of all models.
+        experiments: the folder of all experiments.
+        bucket: where models are pushed; None if there is no bucket.
     """
 
     def __init__(
@@ -59,7 +61,7 @@ class Models:
         self.bucket, self.quota = bucket, quota
 
     def keep(self, experiment: Experiment, title: str | None = None) -> Policy:
-        """Takes an experiment's model into the registry, as the next version of its title (the experiment's, if none is given).
+        """Copy an experiment's model into the registry, as the next version of a title (by default the experiment's).
 
         Raises:
             Conflict: the experiment has not left a model.
@@ -67,7 +69,7 @@ class Models:
         title = title or experiment.title
         source = self.experiments / experiment.name
         if experiment.runner != SB3 or not (source / "model.zip").exists():
-            raise Conflict(f"the experiment is {experiment.state}, and has left no model that can be used here")
+            raise Conflict(f"the experiment is {experiment.state}, and has not left a model that can be used here")
         name, evaluation = str(uuid.uuid4()), json.loads(experiment.results).get("evaluation", {})
         with replacing_folder(self.folder / name) as fresh:
             for file in FILES:
@@ -89,14 +91,14 @@ class Models:
     def register(
         self, name: str, account_id: int | None, *, title: str, experiment: str, algorithm: str, details: dict[str, Any]
     ) -> Policy:
-        """Makes the files in a folder of this name the next version of a title; where that fails, they are deleted.
+        """Register the files in the folder of this name as the next version of a title; delete them if that fails.
 
         Args:
-            experiment: the name of the one that it is of; "": of none here.
-            details: `plan`, what it was trained by; `evaluation`; `timesteps`.
+            experiment: the name of the experiment that trained it, or "" for an uploaded model.
+            details: `plan`, the plan that trained it; `evaluation`; `timesteps`.
 
         Raises:
-            LimitReached: the account has too many.
+            LimitReached: the account has too many models.
         """
         try:
             if self.quota is not None:
@@ -114,7 +116,11 @@ class Models:
         return row
 
     def find(self, name: str, account_id: int | None, *, sees_all: bool) -> Policy:
-        """Raises: NotFound: there is none, or it is another account's."""
+        """Return a model by its name.
+
+        Raises:
+            NotFound: there is none, or it belongs to another account.
+        """
         with self.database.reading() as session:
             row = session.scalar(select(Policy).where(Policy.name == name)) if name.isascii() else None
         if row is None or not (sees_all or row.account_id == account_id):
@@ -122,7 +128,7 @@ class Models:
         return row
 
     def parent(self, row: Policy) -> Parent:
-        """It, for an experiment that begins from it."""
+        """Return the model as the parent of a new experiment."""
         folder = self.folder / row.name
         card = {
             "model_id": row.name,
@@ -134,14 +140,14 @@ class Models:
         return Parent(card, row.algorithm, Folder(folder).training_plan(), folder)
 
     def push(self, row: Policy) -> list[str]:
-        """Copies its files into the bucket, and returns their keys, `models/<id>/<file>`; again: over those that are there.
+        """Copy a model's files into the bucket and return their keys, `models/<id>/<file>`; existing files are overwritten.
 
         Raises:
             Conflict: there is no bucket.
-            Unavailable: the bucket does not take them.
+            Unavailable: the bucket does not accept them.
         """
         if self.bucket is None:
-            raise Conflict("this server has no bucket: its administrator names one in S3_BUCKET")
+            raise Conflict("this server has no bucket: its administrator can set one in S3_BUCKET")
         files = sorted(path for path in (self.folder / row.name).iterdir() if path.suffix in TYPES)
         keys = [f"models/{row.name}/{file.name}" for file in files]
         for key, file in zip(keys, files, strict=True):
@@ -149,60 +155,60 @@ class Models:
         return keys
 
     def list(self, account_id: int | None, *, sees_all: bool, skip: int, limit: int) -> tuple[int, list[Policy]]:
-        """(how many there are, some of them, the newest first): one account's, or all."""
-        mine = () if sees_all else (Policy.account_id == account_id,)
+        """Return (total number, a page of models, newest first), of one account or of all."""
+        own = () if sees_all else (Policy.account_id == account_id,)
         with self.database.reading() as session:
-            total = session.scalar(select(func.count()).select_from(Policy).where(*mine)) or 0
-            query = select(Policy).where(*mine).order_by(Policy.id.desc()).offset(skip).limit(limit)
+            total = session.scalar(select(func.count()).select_from(Policy).where(*own)) or 0
+            query = select(Policy).where(*own).order_by(Policy.id.desc()).offset(skip).limit(limit)
             return total, list(session.scalars(query))
 
     def promote(self, row: Policy) -> Policy:
-        """Makes it the one of its title that is to be used."""
+        """Mark this version as the one of its title to use."""
         with self.database.writing() as session:
             session.execute(update(Policy).where(*_titled(row.account_id, row.title)).values(is_promoted=False))
             return self._changed(session, row, is_promoted=True)
 
     def rename(self, row: Policy, title: str) -> Policy:
-        """Moves it under another title, as its next version."""
+        """Move a model to another title, as its next version."""
         with self.database.writing() as session:
             same = _titled(row.account_id, title)
             version = (session.scalar(select(func.max(Policy.version)).where(*same)) or 0) + 1
             return self._changed(session, row, title=title, version=version, is_promoted=False)
 
     def remove(self, row: Policy) -> None:
-        """Deletes it, and its files."""
+        """Delete a model and its files."""
         with self.database.writing() as session:
-            found = session.get(Policy, row.id)
-            if found is not None:
-                session.delete(found)
+            fresh = session.get(Policy, row.id)
+            if fresh is not None:
+                session.delete(fresh)
         shutil.rmtree(self.folder / row.name, ignore_errors=True)
 
     def graph(self, row: Policy) -> str:
-        """Its learning curve, as a small SVG document.
+        """Return the model's learning curve as a small SVG document.
 
         Raises:
-            NotFound: it has none.
+            NotFound: there is none.
         """
         try:
             return (self.folder / row.name / best.GRAPH).read_text()
         except FileNotFoundError:
             raise NotFound(
-                f"there is no learning curve of model {row.name}: it was trained elsewhere, or has none"
+                f"there is no learning curve of model {row.name}: it was trained elsewhere, or had no metrics"
             ) from None
 
     def file(self, row: Policy, name: str = "model.zip") -> Path:
-        """One of its files: Stable-Baselines3's, or `model.onnx`, which is made when it is first asked for."""
+        """Return the path of one of a model's files; `model.onnx` is written when it is first requested."""
         return self.folder / row.name / name
 
     @staticmethod
     def _changed(session: Session, row: Policy, **values: Any) -> Policy:
-        found = session.get(Policy, row.id)
-        if found is None:
+        fresh = session.get(Policy, row.id)
+        if fresh is None:
             raise NotFound(f"there is no model {row.name}")
         for name, value in values.items():
-            setattr(found, name, value)
+            setattr(fresh, name, value)
         session.flush()
-        return found
+        return fresh
 
 
 def _titled(account_id: int | None, title: str) -> tuple[Any, ...]:

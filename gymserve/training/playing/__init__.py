@@ -1,1 +1,1 @@
-"""Models play challenges."""
+"""Models that play challenges."""

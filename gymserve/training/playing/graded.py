@@ -1,4 +1,4 @@
-"""A submission's graded instance as an environment: resets are its trials, one after the other, until they are over."""
+"""A submission's graded instance as an environment: each reset starts its next trial."""
 
 import json
 import time
@@ -14,7 +14,7 @@ from gymserve.journal import Reset, Step, episodes_of, read
 from gymserve.protocol import errors
 from gymserve.protocol.spaces import codec, from_description
 
-PATIENCE_SECONDS = 120.0  # for a server that is restarting
+PATIENCE_SECONDS = 120.0  # while the server restarts
 PAUSE_SECONDS = 0.25
 
 
@@ -23,9 +23,10 @@ class Over(Exception):
 
 
 class Trials(gymnasium.Env):
-    """Each call bears the next `seq`, so that it is carried out once whatever is killed on the way. The first reset of an
-    instance that was played before goes on where that ended: the journal says what was last asked, and asking it again
-    answers the same.
+    """A graded instance as an environment.
+
+    Each call carries the next `seq`, so it is carried out exactly once even if a process is killed. If the instance has been
+    played before, the first reset resumes there: the journal has the last call, and repeating it returns the same answer.
 
     Raises:
         UnknownInstance: the instance is gone.
@@ -33,22 +34,22 @@ class Trials(gymnasium.Env):
 
     def __init__(self, instances: Instances, token: str) -> None:
         self.instances, self.token = instances, token
-        told = self._patiently(lambda: instances.describe(token))
-        self.observation_space = from_description(told["observation_space"])
-        self.action_space = from_description(told["action_space"])
+        description = self._patiently(lambda: instances.describe(token))
+        self.observation_space = from_description(description["observation_space"])
+        self.action_space = from_description(description["action_space"])
         self._observations, self._actions = codec(self.observation_space), codec(self.action_space)
-        self._seq: int = told["seq"] or 0
+        self._seq: int = description["seq"] or 0
         self._last: Any = None
         self._before: Reset | Step | None = None
-        if told["trial"]:
+        if description["trial"]:
             self._before = episodes_of(read(instances.folder(token) / "journal"))[-1].moves[-1]
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """The first observation of the next trial, or, once, that at which the trial under way stands.
+        """Return the first observation of the next trial; the first call returns the current one of an unfinished trial.
 
         Raises:
-            Over: there is none.
-            OutOfSequence: somebody else acts in the instance.
+            Over: there is no further trial.
+            OutOfSequence: another client acts in the instance.
             EnvironmentFailed: the next trial's environment cannot be made.
         """
         before, self._before = self._before, None
@@ -63,30 +64,34 @@ class Trials(gymnasium.Env):
         return self._seen(answer["observation"]), {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Raises: OutOfSequence: as of `reset`."""
-        given = self._actions.to_json(action)
+        """Act in the current trial.
+
+        Raises:
+            OutOfSequence: another client acts in the instance.
+        """
+        encoded = self._actions.to_json(action)
         self._seq += 1
         try:
-            answer = self._ask(lambda: self.instances.step(self.token, given, seq=self._seq))
+            answer = self._ask(lambda: self.instances.step(self.token, encoded, seq=self._seq))
         except errors.OutOfSequence:
             raise
-        except (errors.Conflict, errors.EnvironmentFailed):  # this trial cannot go on; the next reset ends it
+        except (errors.Conflict, errors.EnvironmentFailed):  # this trial cannot continue; the next reset ends it
             self._seq -= 1
             return self._last, 0.0, False, True, {}
         reward = float("nan") if answer["reward"] is None else float(answer["reward"])
         return self._seen(answer["observation"]), reward, answer["terminated"], answer["truncated"], {}
 
     def _again(self, record: Reset | Step) -> dict[str, Any]:
-        """What the record's call was answered."""
+        """Repeat the call of a record and return its answer."""
         if record.call != self._seq:
-            raise errors.OutOfSequence("the instance was last asked by somebody else")
+            raise errors.OutOfSequence("another client made the last call to the instance")
         if isinstance(record, Reset):
             return self._ask(lambda: self.instances.reset(self.token, seq=self._seq))
-        given = self._actions.to_json(self._actions.unpack(record.action, check=False))
-        return self._ask(lambda: self.instances.step(self.token, given, seq=self._seq))
+        encoded = self._actions.to_json(self._actions.unpack(record.action, check=False))
+        return self._ask(lambda: self.instances.step(self.token, encoded, seq=self._seq))
 
     def _seen(self, data: Any) -> Any:
-        """The observation that JSON holds; environments' own may lie outside of their spaces."""
+        """Convert an observation from JSON; some environments' observations lie outside of their spaces."""
         try:
             self._last = self._observations.from_json(data, name="observation")
         except errors.InvalidValue:

@@ -1,8 +1,7 @@
-"""`python -m gymserve.training.playing.player`: plays submissions with models, each in a thread, in the instances
-that agents use.
+"""`python -m gymserve.training.playing.player`: plays submissions with models, each in a thread, in ordinary instances.
 
-It reads the server's settings as JSON from standard input, and ends with it. What it was playing then is played on by the
-next one.
+It reads the server's settings as JSON from standard input, and exits when that closes. The next player continues what it was
+playing.
 """
 
 import contextlib
@@ -26,7 +25,7 @@ log = logging.getLogger("gymserve.training")
 
 
 def main() -> int:
-    """Plays until there has been nothing to do for a while."""
+    """Play until there has been nothing to do for a while."""
     configuration = begin()
     data = Path(configuration.DATA).resolve()
     players = Players(
@@ -37,14 +36,18 @@ def main() -> int:
 
 
 class Players:
-    """Args: models: the folder of all models."""
+    """The threads that play.
+
+    Args:
+        models: the folder of all models.
+    """
 
     def __init__(self, assignments: Assignments, instances: Instances, models: Path) -> None:
         self.assignments, self.instances, self.models = assignments, instances, models
         self._threads: dict[str, threading.Thread] = {}
 
     def look(self) -> bool:
-        """Begins with what is not being played; whether anything is."""
+        """Start the assignments that are not being played yet; return whether any is being played."""
         self._threads = {name: thread for name, thread in self._threads.items() if thread.is_alive()}
         for assignment in self.assignments.waiting():
             if assignment.submission not in self._threads:
@@ -54,17 +57,17 @@ class Players:
         return bool(self._threads)
 
     def carry_out(self, assignment: Assignment) -> None:
-        """Plays a submission to its end. One that cannot be played is closed as it stands, which its state then says."""
+        """Play a submission to its end; close one that cannot be played, which its state then shows."""
         try:
             seq = self.instances.describe(assignment.token)["seq"] or 0
-            if seq != assignment.seq:  # it has got on since
+            if seq != assignment.seq:  # it has made progress since
                 assignment = replace(assignment, attempts=0, seq=seq)
             if assignment.attempts >= ATTEMPTS:
                 raise errors.EnvironmentFailed(f"given up after {ATTEMPTS} attempts that ended the process")
             self.assignments.begin(assignment)
             play(self.instances, assignment.token, self.models / assignment.model)
         except errors.UnknownInstance:
-            pass  # it was closed, or its time was up
+            pass  # it was closed or has expired
         except Exception as error:
             log.warning("submission %s cannot be played on: %s: %s", assignment.submission, type(error).__name__, error)
         with contextlib.suppress(errors.GymserveError):
@@ -73,13 +76,13 @@ class Players:
 
 
 def play(instances: Instances, token: str, model: Path) -> None:
-    """Plays what is left of an instance's trials with the model in a folder.
+    """Play an instance's remaining trials with the model in a folder.
 
-    A policy with a memory (recurrent, or of stacked observations) that goes on in the midst of a trial begins it anew.
+    A policy with a memory (recurrent, or with stacked observations) that resumes within a trial starts with an empty one.
 
     Raises:
         UnknownInstance: the instance is gone.
-        GymserveError: it cannot be played on.
+        GymserveError: it cannot be played further.
     """
     import torch
 

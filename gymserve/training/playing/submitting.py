@@ -1,7 +1,7 @@
-"""Models that play challenges: what the server asks of the process that plays (`player`), as a file each.
+"""Assignments: the server's requests to the player process, one file each.
 
-An assignment is written when its submission has begun, and removed when that is over: if anybody is killed in between, the next
-player finds it.
+An assignment is written when its submission has begun, and removed when the submission is over; if a process is killed in
+between, the next player finds the file.
 """
 
 import contextlib
@@ -17,16 +17,18 @@ from gymserve.system.spool import Spool
 from gymserve.training.plan.checker import Checker
 from gymserve.training.plan.lineage import Parent, check_spaces
 
-MOST = 16  # that are played at a time
+MOST = 16  # assignments at a time
 MOST_BYTES = 4096  # of an assignment's file
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """Args:
-    submission: its name; `token`: of its graded instance.
-    attempts: how often a player has begun with it where it stands now.
-    seq: that of the last call when a player began with it.
+    """A submission to be played by a model.
+
+    Args:
+        submission: its name; `token`: of its graded instance.
+        attempts: how often a player has started it without making progress.
+        seq: that of the last call when a player started it.
     """
 
     submission: str
@@ -41,17 +43,17 @@ class Assignment:
 
 
 class Assignments(Spool[Assignment]):
-    """Args: folder: theirs; it is made with the first."""
+    """The folder of assignments, created with the first one."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, Assignment, "the assignment of a submission to a model")
 
     @contextlib.contextmanager
     def room(self) -> Iterator[Path]:
-        """Room on the disk for one assignment, taken before its submission begins, which must not be without a player.
+        """Reserve disk space for one assignment before its submission begins, since every submission needs its assignment.
 
         Raises:
-            StorageFull: there is none.
+            StorageFull: the disk is full.
         """
         room = self.folder / f".{uuid.uuid4()}"
         try:
@@ -59,13 +61,15 @@ class Assignments(Spool[Assignment]):
                 self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
                 room.write_bytes(bytes(MOST_BYTES))
             except OSError as error:
-                raise StorageFull(f"the model cannot be told to play: {error.strerror}") from error
+                raise StorageFull(
+                    f"the model cannot play: its assignment cannot be written: {error.strerror}"
+                ) from error
             yield room
         finally:
             room.unlink(missing_ok=True)
 
     def fill(self, room: Path, assignment: Assignment) -> None:
-        """Has it played, in the room that was taken for it."""
+        """Write an assignment into its reserved space."""
         text = json.dumps(asdict(assignment))
         assert len(text) <= MOST_BYTES
         with room.open("r+") as file:
@@ -74,23 +78,27 @@ class Assignments(Spool[Assignment]):
         room.rename(self.folder / assignment.file)
 
     def waiting(self) -> list[Assignment]:
-        """Those that are not done, by their submissions' names."""
-        return [found for name in self.names() if (found := self.read(name)) is not None]
+        """Return the unfinished assignments, sorted by their submissions' names."""
+        return [assignment for name in self.names() if (assignment := self.read(name)) is not None]
 
     def has_work(self) -> bool:
         return bool(self.names())
 
     def check_room(self) -> None:
-        """Raises: LimitReached: as many play as may."""
+        """Check that another assignment may be added.
+
+        Raises:
+            LimitReached: too many submissions are being played.
+        """
         if len(self.names()) >= MOST:
-            raise LimitReached(f"{MOST} submissions are being played by models already: try again")
+            raise LimitReached(f"{MOST} submissions are already being played by models: try again")
 
 
 def check(model: Parent, checker: Checker, environment: str, kwargs: Mapping[str, Any]) -> None:
-    """Whether a model can play in a challenge's environment.
+    """Check that a model can play in a challenge's environment.
 
     Raises:
-        Untrainable: it cannot, with the reason.
+        Untrainable: it cannot; the message says why.
     """
     plan = model.plan
     if plan.atari:
@@ -98,7 +106,7 @@ def check(model: Parent, checker: Checker, environment: str, kwargs: Mapping[str
     own = checker.spaces(plan.env_id, plan.env_kwargs, server=plan.server)
     if own is None:
         raise Untrainable(
-            "the spaces of another server's environment, in which the model was trained, are not known here"
+            "the spaces of another server's environment, in which the model was trained, are unknown here"
         )
     theirs = checker.spaces(environment, kwargs, trusted=True)
     assert theirs is not None

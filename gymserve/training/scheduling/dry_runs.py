@@ -156,7 +156,7 @@ class DryRunner:
         folder = Folder(self.folder / name)
         if folder.path.exists() and folder.outcome() is None:
             with contextlib.suppress(OSError):
-                folder.end(ExperimentState.FAILED, reason="building its model ended the process that did so")
+                folder.end(ExperimentState.FAILED, reason="building its model killed the process")
         del self._running[name]
 
 

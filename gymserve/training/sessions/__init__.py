@@ -1,1 +1,1 @@
-"""Training sessions of rewards-api."""
+"""Training sessions of the rewards-api dialect."""

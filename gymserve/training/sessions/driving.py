@@ -1,4 +1,4 @@
-"""The car race as one watches it: episodes of a training and of evaluations, driven again for their pictures."""
+"""The car race for viewers: episodes of training and evaluation, driven again to render them."""
 
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,21 +9,21 @@ from PIL import Image
 
 from gymserve.environments.car_race.race import CarRace
 
-MOST_STEPS = 1000  # of a trial
+MOST_STEPS = 1000  # in a trial
 QUALITY = 80  # of a JPEG
 Act = Callable[[list[Any]], list[int]]
-"""Observations (n, 5) to one action each."""
+"""Maps observations (n, 5) to one action each."""
 
 
 class Drive(NamedTuple):
-    """A trial: where it began, and what was done."""
+    """A trial: its seed and the actions taken."""
 
     seed: int
     actions: list[int]
 
 
 def evaluate(act: Act, track: int, seeds: Sequence[int]) -> list[Drive]:
-    """Drives a trial from each seed, all of them side by side, until the car leaves the road or has lived `MOST_STEPS`."""
+    """Drive a trial from each seed, all side by side, until the car leaves the road or has survived `MOST_STEPS`."""
     cars = [CarRace(track) for _ in seeds]
     drives = [Drive(seed, []) for seed in seeds]
     seen = {index: car.reset(seed=seeds[index])[0] for index, car in enumerate(cars)}
@@ -39,34 +39,34 @@ def evaluate(act: Act, track: int, seeds: Sequence[int]) -> list[Drive]:
 
 
 def lived(track: int, drive: Drive) -> int:
-    """The steps that a trial's car was on the road."""
+    """Count the steps that a trial's car stayed on the road."""
     car = CarRace(track)
     car.reset(seed=drive.seed)
     return sum(int(car.step(action)[1]) for action in drive.actions)
 
 
 def start(track: int) -> bytes:
-    """A picture of a car that is about to start."""
+    """Render a car at the start."""
     car = CarRace(track, render_mode="rgb_array")
     car.reset(seed=0)
     return _jpeg(car)
 
 
 def trial(track: int, drive: Drive) -> Iterator[bytes]:
-    """The pictures of a trial, one a step."""
+    """Render a trial, one frame per step."""
     car = CarRace(track, render_mode="rgb_array")
     car.reset(seed=drive.seed)
     return _pictures(car, drive.actions)
 
 
-def episode(track: int, told: Mapping[str, Any]) -> Iterator[bytes]:
-    """The pictures of an episode that a runner has kept, see `runners.making.Episode`."""
+def episode(track: int, recording: Mapping[str, Any]) -> Iterator[bytes]:
+    """Render an episode that a runner has saved, see `runners.making.Episode`."""
     car = CarRace(track, render_mode="rgb_array")
-    car.reset(seed=told["seed"])
-    if told["random"] is not None:
-        car.np_random.bit_generator.state = told["random"]
+    car.reset(seed=recording["seed"])
+    if recording["random"] is not None:
+        car.np_random.bit_generator.state = recording["random"]
         car.reset()
-    return _pictures(car, told["actions"])
+    return _pictures(car, recording["actions"])
 
 
 def _pictures(car: CarRace, actions: Sequence[int]) -> Iterator[bytes]:
@@ -77,7 +77,7 @@ def _pictures(car: CarRace, actions: Sequence[int]) -> Iterator[bytes]:
 
 
 def _jpeg(car: CarRace) -> bytes:
-    """A JPEG of 800 x 700."""
+    """Render a JPEG of 800 x 700."""
     out = io.BytesIO()
     picture: np.ndarray[Any, Any] = car.render()
     Image.fromarray(picture).save(out, "jpeg", quality=QUALITY)

@@ -1,4 +1,4 @@
-"""Sessions of rewards-api: parameters under a name, the experiment that they lead to, and how well it drives."""
+"""Sessions of rewards-api: named parameters, their experiment, and how well its model drives."""
 
 import contextlib
 import hashlib
@@ -18,40 +18,44 @@ from gymserve.training.models.registry import Models
 from gymserve.training.plan.states import ExperimentState
 from gymserve.training.sessions import parameters
 
-MOST = 1000  # sessions of an account
+MOST = 1000  # sessions per account
 DOCUMENTS = ("environment", "agent", "training")
 
 
 class Sessions:
-    """Whose a session is goes with its name: two accounts may have one of the same name."""
+    """The table of sessions; session names are unique per account."""
 
     def __init__(self, database: Database, experiments: Experiments, models: Models) -> None:
         self.database, self.experiments, self.models = database, experiments, models
 
     def create(self, account_id: int | None, name: str) -> TrainingSession:
-        """Raises:
-        InvalidRequest: the name is no good.
-        Conflict: the account has one of this name.
-        LimitReached: it has too many.
+        """Create a session.
+
+        Raises:
+            InvalidRequest: the name is invalid.
+            Conflict: the account already has a session of this name.
+            LimitReached: the account has too many sessions.
         """
         row = TrainingSession(key=_key(account_id, name), account_id=account_id, name=name)
         with self.database.writing() as session:
-            taken = Conflict(f"there is a session {name:.50} already: session_id must be unique")
+            duplicate = Conflict(f"there is a session {name:.50} already: session_id must be unique")
             if session.scalar(select(TrainingSession.id).where(TrainingSession.key == row.key)):
-                raise taken
+                raise duplicate
             if (session.scalar(select(func.count()).where(self._of(account_id))) or 0) >= MOST:
                 raise LimitReached(f"an account has at most {MOST} sessions: delete some")
             session.add(row)
             try:
                 session.flush()
             except IntegrityError:
-                raise taken from None
+                raise duplicate from None
         return row
 
     def find(self, account_id: int | None, name: str) -> TrainingSession:
-        """Raises:
-        InvalidRequest: this can be no session's name.
-        NotFound: the account has none of this name.
+        """Return an account's session by its name.
+
+        Raises:
+            InvalidRequest: this cannot be a session's name.
+            NotFound: the account has no session of this name.
         """
         with self.database.reading() as session:
             row = session.scalar(select(TrainingSession).where(TrainingSession.key == _key(account_id, name)))
@@ -60,7 +64,7 @@ class Sessions:
         return row
 
     def of(self, account_id: int | None) -> list[TrainingSession]:
-        """An account's sessions, the newest first."""
+        """Return an account's sessions, newest first."""
         with self.database.reading() as session:
             query = select(TrainingSession).where(self._of(account_id)).order_by(TrainingSession.id.desc())
             return list(session.scalars(query.limit(MOST)))
@@ -71,7 +75,7 @@ class Sessions:
         return own.is_(None) if account_id is None else own == account_id
 
     def best(self) -> Sequence[TrainingSession]:
-        """Everybody's sessions that were evaluated, the best first; of two as good, the earlier one."""
+        """Return the evaluated sessions of all accounts, best first; the earlier one wins a tie."""
         query = select(TrainingSession).where(TrainingSession.score.is_not(None))
         with self.database.reading() as session:
             return list(
@@ -79,7 +83,7 @@ class Sessions:
             )
 
     def rank(self, row: TrainingSession) -> int | None:
-        """Its place on the leaderboard; None: it was not evaluated."""
+        """Return a session's rank on the leaderboard; None if it was not evaluated."""
         if row.score is None:
             return None
         equal = (TrainingSession.score == row.score) & (TrainingSession.id < row.id)
@@ -88,7 +92,7 @@ class Sessions:
             return 1 + (session.scalar(query) or 0)
 
     def write(self, row: TrainingSession, document: str, values: Mapping[str, Any]) -> TrainingSession:
-        """Keeps a document (of `DOCUMENTS`) that was checked."""
+        """Save a checked document, one of `DOCUMENTS`."""
         with self.database.writing() as session:
             fresh = session.get(TrainingSession, row.id)
             if fresh is None:
@@ -99,7 +103,7 @@ class Sessions:
         return fresh
 
     def remove(self, row: TrainingSession) -> None:
-        """Deletes it, with its experiments and models.
+        """Delete a session with its experiments and models.
 
         Raises:
             Conflict: it is being trained.
@@ -111,40 +115,40 @@ class Sessions:
         for model in models:
             self.models.remove(model)
         with self.database.writing() as session:
-            found = session.get(TrainingSession, row.id)
-            if found is not None:
-                session.delete(found)
+            fresh = session.get(TrainingSession, row.id)
+            if fresh is not None:
+                session.delete(fresh)
 
     # --- training ---------------------------------------------------------------------------------------------------
 
     def experiment(self, row: TrainingSession) -> Experiment | None:
-        """The last one; None: it was never trained, or that was deleted."""
+        """Return the last experiment; None if there was none or it was deleted."""
         with contextlib.suppress(NotFound):
             return self.experiments.find(row.experiment, None, sees_all=True)
         return None
 
     def train(self, row: TrainingSession, *, retrain: bool = False) -> Experiment:
-        """The experiment that runs for it; a new one, where none does.
+        """Return the session's active experiment, or start a new one.
 
         Args:
-            retrain: go on with what the last one has learned.
+            retrain: continue from what the last one has learned.
 
         Raises:
-            Conflict: nothing was learned yet.
-            Untrainable: it could not be trained.
+            Conflict: nothing has been learned yet.
+            Untrainable: the session cannot be trained.
             LimitReached: the account has too many experiments that run or wait.
         """
         running = self.experiment(row)
         if running is not None and ExperimentState(running.state).is_active:
             return running
-        asked = parameters.experiment(*self.documents(row), retrain=retrain)
-        asked |= {"title": row.name, "tags": ["rewards", _tag(row)]}
+        settings = parameters.experiment(*self.documents(row), retrain=retrain)
+        settings |= {"title": row.name, "tags": ["rewards", _tag(row)]}
         parent = self.models.parent(self.model(row)) if retrain else None
-        made = self.experiments.create(row.account_id, asked, parent=parent)
+        made = self.experiments.create(row.account_id, settings, parent=parent)
         with self.database.writing() as session:
-            mine = TrainingSession.id == row.id, TrainingSession.experiment == row.experiment
-            taken = rows_changed(session, update(TrainingSession).where(*mine).values(experiment=made.name))
-        if not taken:  # somebody else was quicker
+            unchanged = TrainingSession.id == row.id, TrainingSession.experiment == row.experiment
+            is_ours = rows_changed(session, update(TrainingSession).where(*unchanged).values(experiment=made.name))
+        if not is_ours:  # another request was faster
             self.experiments.remove(made)
             return self.train(self.find(row.account_id, row.name), retrain=retrain)
         row.experiment = made.name
@@ -155,17 +159,17 @@ class Sessions:
             raise
 
     def documents(self, row: TrainingSession) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        """What was written of environment, agent and training; what was not has its defaults."""
+        """Return the environment, agent and training documents, with defaults for those not written yet."""
         read = (parameters.environment, parameters.agent, parameters.training)
-        found = (json.loads(getattr(row, name)) or check({}) for name, check in zip(DOCUMENTS, read, strict=True))
-        environment, agent, training = found
+        documents = (json.loads(getattr(row, name)) or check({}) for name, check in zip(DOCUMENTS, read, strict=True))
+        environment, agent, training = documents
         return environment, agent, training
 
     def model(self, row: TrainingSession) -> Policy:
-        """What the last training left; while another one runs, what the one before it did.
+        """Return the model of the last training; while another training runs, that of the one before.
 
         Raises:
-            Conflict: there is nothing yet.
+            Conflict: there is none yet.
         """
         newest, trained = self.newest_model(row), self.experiment(row)
         if newest is not None and (
@@ -179,11 +183,11 @@ class Sessions:
         return self.models.keep(trained, row.name)
 
     def trainings(self, row: TrainingSession) -> list[Experiment]:
-        """All of them, the newest first."""
+        """Return all experiments of a session, newest first."""
         return self._experiments(row)
 
     def newest_model(self, row: TrainingSession) -> Policy | None:
-        """The last one that was kept; None: none was."""
+        """Return the newest kept model; None if there is none."""
         return next(iter(self._models(self._experiments(row))), None)
 
     # --- evaluation -------------------------------------------------------------------------------------------------
@@ -191,29 +195,29 @@ class Sessions:
     def evaluated(
         self, row: TrainingSession, *, mode: str, track: int, steps: Sequence[int], seconds: float
     ) -> TrainingSession:
-        """Notes how well its model drove: `steps` that each trial lived, and the seconds that it all took."""
+        """Record an evaluation: the `steps` that each trial survived, and the seconds that it took."""
         with self.database.writing() as session:
             fresh = session.get(TrainingSession, row.id, with_for_update=True)
             if fresh is None:
                 raise NotFound(f"there is no session {row.name:.50}")
-            found = json.loads(fresh.evaluation)
-            section = found.setdefault(mode, {"total_elapsed_time": 0.0})
+            sections = json.loads(fresh.evaluation)
+            section = sections.setdefault(mode, {"total_elapsed_time": 0.0})
             section["total_elapsed_time"] = round(section["total_elapsed_time"] + seconds, 3)
             section[str(track)] = {
                 "num_trials": len(steps), "record": max(steps), "mean": round(sum(steps) / len(steps), 3),
             }  # fmt: skip
-            fresh.evaluation = json.dumps(found)
+            fresh.evaluation = json.dumps(sections)
             if mode == "evaluation":
                 tracks = [section.get(str(each), {"mean": 0.0})["mean"] for each in TRACKS]
                 fresh.score = sum(tracks) / len(tracks)
         return fresh
 
     def _experiments(self, row: TrainingSession) -> list[Experiment]:
-        found, _ = self.experiments.list(None, sees_all=True, filters={"tag": _tag(row)}, limit=10_000)
-        return [each for each in found if each.account_id == row.account_id]
+        experiments, _ = self.experiments.list(None, sees_all=True, filters={"tag": _tag(row)}, limit=10_000)
+        return [each for each in experiments if each.account_id == row.account_id]
 
     def _models(self, experiments: Sequence[Experiment]) -> Sequence[Policy]:
-        """What was kept of them, the newest first."""
+        """Return the models kept from these experiments, newest first."""
         theirs = Policy.experiment.in_([each.name for each in experiments])
         with self.database.reading() as session:
             return list(session.scalars(select(Policy).where(theirs).order_by(Policy.id.desc())))
@@ -224,7 +228,11 @@ def _tag(row: TrainingSession) -> str:
 
 
 def _key(account_id: int | None, name: str) -> str:
-    """Raises: InvalidRequest: it can be no session's name."""
+    """Return the unique key of an account's session name.
+
+    Raises:
+        InvalidRequest: this cannot be a session's name.
+    """
     if any(ord(character) < 32 or ord(character) == 127 for character in name):
-        raise InvalidRequest("session_id holds control characters")
+        raise InvalidRequest("session_id contains control characters")
     return hashlib.sha256(f"{account_id or 0}:{name}".encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""What a session of rewards-api is told, checked as it is written, and the experiment that follows from it."""
+"""Parameters of rewards-api sessions: their checks, and the experiment that they describe."""
 
 import itertools
 import json
@@ -22,9 +22,9 @@ OPTIMIZERS = ("adam", "adamw", "adagrad", "rmsprop", "sgd")
 ALGORITHMS = {"dqn": "DQN", "q-learning": "DQN", "qrdqn": "QRDQN", "ppo": "PPO", "a2c": "A2C"}
 RADARS, ACTIONS, UNITS, LAYERS = 5, 3, 4096, 8
 MOST_EPISODES = 10_000
-EPISODE_STEPS = 500  # of an episode in training: some four laps
-RATE_UNIT = 1e-5  # of a learning rate that is given as an integer: 60 is 0.0006
-EXPLORED_STEPS = 20  # timesteps that exploration falls over, for each episode asked for
+EPISODE_STEPS = 500  # per training episode: about four laps
+RATE_UNIT = 1e-5  # unit of an integer learning rate: 60 means 0.0006
+EXPLORED_STEPS = 20  # timesteps of decreasing exploration, per requested episode
 NUMBERS = (
     "environment_world", "car_speed", "learning_rate", "gamma", "epsilon", "num_episodes", "track_num",
 )  # fmt: skip
@@ -38,22 +38,22 @@ class Named(Struct):
 
 
 class Start(Struct):
-    """Of a training."""
+    """Parameters of a training."""
 
     retrain: bool = False
 
 
 class Environment(Struct):
-    """Where is driven, and how quickly that is shown."""
+    """Where the car drives, and how fast that is shown."""
 
-    environment_name: Annotated[Literal[ENVIRONMENTS], Meta(extra={"words": ENVIRONMENTS[0]})] = ENVIRONMENTS[0]  # type: ignore[valid-type]
-    environment_world: Annotated[int, Meta(ge=0, le=len(TRACKS), description="the track; 0 is the first as well")] = 1
+    environment_name: Annotated[Literal[ENVIRONMENTS], Meta(extra={"words": ENVIRONMENTS[0]})] = ENVIRONMENTS[0]  # type: ignore[valid-type]  # mypy wants a written-out Literal
+    environment_world: Annotated[int, Meta(ge=0, le=len(TRACKS), description="the track; 0 means 1")] = 1
     mode: Mode = "training"
-    car_speed: Annotated[int, Meta(ge=1, le=240, description="steps a second at which it is shown")] = 20
+    car_speed: Annotated[int, Meta(ge=1, le=240, description="steps per second when shown")] = 20
 
 
 class Evaluation(Struct):
-    """What is not said is the session's own."""
+    """Parameters of an evaluation; missing ones are the session's."""
 
     mode: Mode | None = None
     track_num: Annotated[int, Meta(ge=0, le=len(TRACKS))] | None = None
@@ -65,104 +65,100 @@ class Agent(Struct):
     model_configuration: Annotated[Any, Meta(description="the layers, as JSON", examples=["[[5,49],[49,3]]"])] = (
         "[[5,49],[49,3]]"
     )
-    learning_rate: Annotated[float, Meta(ge=1e-7, le=1000, description="from 1 on in hundred-thousandths")] = 60
+    learning_rate: Annotated[float, Meta(ge=1e-7, le=1000, description="values from 1 are in units of 1e-5")] = 60
     loss_fn: Annotated[str, Meta(extra={"words": ONE_OF.format(", ".join(LOSSES))})] = LOSSES[0]
     optimizer: Annotated[str, Meta(extra={"words": ONE_OF.format(", ".join(OPTIMIZERS))})] = OPTIMIZERS[0]
-    gamma: Annotated[float, Meta(ge=0, le=100, description="from 1 on in percent")] = 90
-    epsilon: Annotated[float, Meta(ge=0, le=100, description="how much is explored at first; from 1 on in percent")] = (
-        20
-    )
-    num_episodes: Annotated[int, Meta(ge=1, le=MOST_EPISODES, description="after which it ends")] = 700
+    gamma: Annotated[float, Meta(ge=0, le=100, description="values from 1 are percentages")] = 90
+    epsilon: Annotated[float, Meta(ge=0, le=100, description="initial exploration; values from 1 are percentages")] = 20
+    num_episodes: Annotated[int, Meta(ge=1, le=MOST_EPISODES, description="the run ends after this many")] = 700
 
 
-def environment(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """`write_env_params`: where is driven, and how quickly that is shown.
+def environment(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Check `write_env_params`: where the car drives, and how fast that is shown.
 
     Raises:
-        InvalidRequest: a value is no good.
+        InvalidRequest: a value is invalid.
     """
-    return asdict(params.parse(plain(asked), Environment))
+    return asdict(params.parse(plain(payload), Environment))
 
 
-def evaluation(asked: Mapping[str, Any], environment: Mapping[str, Any]) -> tuple[str, int]:
-    """(mode, track) of an evaluation; the environment's own, where none is given.
+def evaluation(payload: Mapping[str, Any], environment: Mapping[str, Any]) -> tuple[str, int]:
+    """Return (mode, track) of an evaluation, by default the session's own.
 
     Raises:
-        InvalidRequest: a value is no good.
+        InvalidRequest: a value is invalid.
     """
-    order = params.parse(plain(asked), Evaluation)
-    track = track_of(environment) if order.track_num is None else max(1, order.track_num)
-    return order.mode or environment["mode"], track
+    request = params.parse(plain(payload), Evaluation)
+    track = track_of(environment) if request.track_num is None else max(1, request.track_num)
+    return request.mode or environment["mode"], track
 
 
-def agent(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """`write_agent_parameters`: the network, how it learns, and for how long.
+def agent(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Check `write_agent_parameters`: the network, how it learns, and for how long.
 
     Raises:
-        InvalidRequest: a value is no good.
+        InvalidRequest: a value is invalid.
     """
-    found = params.parse(plain(asked), Agent)
-    hidden_layers(found.model_configuration)
+    request = params.parse(plain(payload), Agent)
+    hidden_layers(request.model_configuration)
     for name, known in (("loss_fn", LOSSES), ("optimizer", OPTIMIZERS)):
-        if (value := getattr(found, name)).lower() not in known:
+        if (value := getattr(request, name)).lower() not in known:
             raise InvalidRequest(f"{name} must be one of {', '.join(known)}, not {value!r:.50}")
-    values = asdict(found)
+    values = asdict(request)
     return {
         name: int(value) if isinstance(value, float) and value.is_integer() else value for name, value in values.items()
     }
 
 
-def training(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """`write_training_params`: the algorithm and the reward function.
+def training(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Check `write_training_params`: the algorithm and the reward function.
 
     Raises:
-        InvalidRequest: there is no such algorithm, or the reward language has no such function; it names the line.
+        InvalidRequest: the algorithm is unknown, or the reward function is invalid; the message names the line.
     """
-    algorithm = asked.get("learning_algorithm") or "DQN"
+    algorithm = payload.get("learning_algorithm") or "DQN"
     if isinstance(algorithm, str) and algorithm.lower() not in ALGORITHMS and not _is_number(algorithm):
         raise InvalidRequest(f"learning_algorithm must be one of {', '.join(ALGORITHMS)}, not {algorithm!r:.50}")
     if not isinstance(algorithm, (str, int, float)) or isinstance(algorithm, bool):
         raise InvalidRequest(f"learning_algorithm must be one of {', '.join(ALGORITHMS)}, not {algorithm!r:.50}")
-    source = asked.get("reward_function") or None
+    source = payload.get("reward_function") or None
     if source is not None:
         reward.read(source)
-    wandb = asked.get("enable_wandb", False)
+    wandb = payload.get("enable_wandb", False)
     if wandb not in (False, True, "true", "false", "0", "1"):
         raise InvalidRequest(f"enable_wandb must be true or false, not {wandb!r:.50}")
     return {"learning_algorithm": algorithm, "enable_wandb": wandb, "reward_function": source}
 
 
 def rewarded(training: Mapping[str, Any], source: Any) -> dict[str, Any]:
-    """`write_reward_fn`: the same training by another reward function.
+    """Return the training document with another reward function, for `write_reward_fn`.
 
     Raises:
-        InvalidRequest: the reward language has no such function.
+        InvalidRequest: the reward function is invalid.
     """
     reward.read(source)
     return {**training, "reward_function": source}
 
 
 def notes(agent: Mapping[str, Any], training: Mapping[str, Any]) -> list[str]:
-    """What of the parameters has no effect here."""
-    algorithm, found = algorithm_of(training), []
+    """List the parameters that have no effect here."""
+    algorithm, ignored = algorithm_of(training), []
     if algorithm == "DQN" and str(agent["loss_fn"]).lower() not in ("huber", "smooth_l1"):
-        found.append(
-            f"loss_fn {agent['loss_fn']}: Stable-Baselines3's DQN has the smooth L1 loss, whatever is asked for"
-        )
+        ignored.append(f"loss_fn {agent['loss_fn']}: Stable-Baselines3's DQN always uses the smooth L1 loss")
     if algorithm in ("PPO", "A2C", "QRDQN"):
-        found.append(f"loss_fn: {algorithm} has a loss of its own")
+        ignored.append(f"loss_fn: {algorithm} has its own loss")
     if algorithm in ("PPO", "A2C"):
-        found.append(f"epsilon: {algorithm} explores by its own policy")
-    return found
+        ignored.append(f"epsilon: {algorithm} explores with its own policy")
+    return ignored
 
 
 def experiment(
     environment: Mapping[str, Any], agent: Mapping[str, Any], training: Mapping[str, Any], *, retrain: bool = False
 ) -> dict[str, Any]:
-    """What `Experiments.create` is asked for, from three documents that were checked.
+    """Return the settings for `Experiments.create` from three checked documents.
 
     Args:
-        retrain: a model goes on that has learnt already, and acts by what it knows from the first step.
+        retrain: the experiment continues a trained model, which acts on what it knows from the first step.
     """
     kwargs: dict[str, Any] = {"track": track_of(environment), "car_speed": environment["car_speed"]}
     if training["reward_function"]:
@@ -184,17 +180,17 @@ def experiment(
 
 def _hyperparameters(algorithm: str, agent: Mapping[str, Any], retrain: bool) -> dict[str, Any]:
     layers = hidden_layers(agent["model_configuration"])
-    found: dict[str, Any] = {
+    hyperparameters: dict[str, Any] = {
         "learning_rate": learning_rate(agent["learning_rate"]),
-        "gamma": 1.0 if agent["gamma"] == 1 else fraction(agent["gamma"]),  # no slider means 1 % by it
+        "gamma": 1.0 if agent["gamma"] == 1 else fraction(agent["gamma"]),  # no slider means 1 % by 1
         "policy_kwargs": {"net_arch": layers, "optimizer_class": str(agent["optimizer"]).lower()},
     }
     if algorithm == "PPO":
-        return found | {"n_steps": 512}
+        return hyperparameters | {"n_steps": 512}
     if algorithm == "A2C":
-        return found
+        return hyperparameters
     epsilon, steps = fraction(agent["epsilon"]), agent["num_episodes"] * EPISODE_STEPS
-    return found | {
+    return hyperparameters | {
         "exploration_initial_eps": min(epsilon, 0.01) if retrain else epsilon,
         "exploration_final_eps": min(epsilon, 0.01),
         "exploration_fraction": min(1.0, max(2000, agent["num_episodes"] * EXPLORED_STEPS) / steps),
@@ -207,55 +203,55 @@ def _hyperparameters(algorithm: str, agent: Mapping[str, Any], retrain: bool) ->
 
 
 def track_of(environment: Mapping[str, Any]) -> int:
-    """The track of a document; world 0 is the first one too."""
+    """Return a document's track; world 0 means track 1."""
     return max(1, int(environment["environment_world"]))
 
 
 def algorithm_of(training: Mapping[str, Any]) -> str:
-    """Stable-Baselines3's name for it; the old platform's numbers all stood for its deep Q-learner."""
+    """Return Stable-Baselines3's name of the algorithm; the old platform's numbers all meant its deep Q-learner."""
     return ALGORITHMS.get(str(training["learning_algorithm"]).lower(), "DQN")
 
 
 def learning_rate(value: float) -> float:
-    """From 1 on in hundred-thousandths, as the old platform's slider gave it; below 1 as it is."""
+    """Convert a learning rate: values from 1 are in units of 1e-5, as in the old platform's slider."""
     return value * RATE_UNIT if value >= 1 else value
 
 
 def fraction(value: float) -> float:
-    """From 1 on in percent; below 1 as it is."""
+    """Convert a fraction: values from 1 are percentages."""
     return value / 100 if value >= 1 else value
 
 
 def hidden_layers(configuration: Any) -> list[int]:
-    """The units between the radars and the actions, of such as "[[5,49],[49,3]]".
+    """Return the hidden layers' units from a configuration such as "[[5,49],[49,3]]".
 
     Raises:
-        InvalidRequest: it is no such list, or the layers do not fit together.
+        InvalidRequest: it is not such a list, or the layers do not fit together.
     """
     example = f'model_configuration must be such as "[[{RADARS},49],[49,{ACTIONS}]]"'
-    found = configuration
+    pairs = configuration
     for _ in range(2):  # old clients send JSON in JSON
-        if isinstance(found, str):
+        if isinstance(pairs, str):
             try:
-                found = json.loads(found) if len(found) <= 1000 else None
+                pairs = json.loads(pairs) if len(pairs) <= 1000 else None
             except (ValueError, RecursionError):
                 raise InvalidRequest(f"{example}, not {configuration!r:.60}") from None
-    good = isinstance(found, list) and 0 < len(found) <= LAYERS + 1
-    if not good or not all(isinstance(pair, list) and len(pair) == 2 for pair in found):
+    good = isinstance(pairs, list) and 0 < len(pairs) <= LAYERS + 1
+    if not good or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
         raise InvalidRequest(f"{example}, not {configuration!r:.60}")
-    for units in (unit for pair in found for unit in pair):
+    for units in (unit for pair in pairs for unit in pair):
         integer("model_configuration: units", units, 1, UNITS)
-    joined = all(left[1] == right[0] for left, right in itertools.pairwise(found))
-    if not joined or found[0][0] != RADARS or found[-1][1] != ACTIONS:
+    joined = all(left[1] == right[0] for left, right in itertools.pairwise(pairs))
+    if not joined or pairs[0][0] != RADARS or pairs[-1][1] != ACTIONS:
         raise InvalidRequest(
-            f"{example}: it begins with {RADARS}, ends with {ACTIONS}, and each layer begins as the last ends"
+            f"{example}: it must start with {RADARS} and end with {ACTIONS}, with as many inputs per layer as outputs before"
         )
-    return [pair[1] for pair in found[:-1]]
+    return [pair[1] for pair in pairs[:-1]]
 
 
-def plain(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """`asked` with numbers and booleans where forms and queries send texts."""
-    values = dict(asked)
+def plain(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert texts from forms and queries to numbers and booleans."""
+    values = dict(payload)
     if isinstance(text := values.get("retrain"), str) and text.lower() in ("true", "false", ""):
         values["retrain"] = text.lower() == "true"
     for name in NUMBERS:

@@ -1,4 +1,4 @@
-"""What is told of a session of rewards-api: its scores, its model's history and card, how well it drives."""
+"""Reports on rewards-api sessions: scores, the model's history and card, evaluations."""
 
 import datetime
 import json
@@ -12,13 +12,13 @@ from gymserve.training.sessions.lifecycle import Sessions
 
 
 class Records:
-    """Where `points` is less than there were episodes, the scores are means of equal parts of the training."""
+    """Builds the reports; with fewer `points` than episodes, scores are means of equal parts of the training."""
 
     def __init__(self, sessions: Sessions, metrics: Metrics) -> None:
         self.sessions, self.metrics = sessions, metrics
 
     def everything(self, row: TrainingSession, points: int = MOST_POINTS) -> dict[str, Any]:
-        """All documents of a session, by the names that the old server's files had."""
+        """Return all documents of a session, under the names of the old server's files."""
         environment, agent, training = self.sessions.documents(row)
         scores = self._scores(row, points)
         return {
@@ -51,14 +51,14 @@ class Records:
             }
         experiment = self.sessions.experiment(row)
         if scores and experiment is not None:
-            found = (self.metrics.summary(each)["best_reward"] for each in self.sessions.trainings(row))
-            record = max((each for each in found if each is not None), default=None)
-            told = {"record": record, "scores": scores, "mean_scores": means(scores)}
-            trained = dated(experiment.completed_at or now()) | told
+            returns = (self.metrics.summary(each)["best_reward"] for each in self.sessions.trainings(row))
+            record = max((each for each in returns if each is not None), default=None)
+            results = {"record": record, "scores": scores, "mean_scores": means(scores)}
+            trained = dated(experiment.completed_at or now()) | results
         return {"last_created": created, "last_trained": trained}
 
     def _card(self, row: TrainingSession) -> dict[str, Any]:
-        """Of the last model that was kept; where the whole card and a graph of the training are, below the server's address."""
+        """Describe the last kept model; `card` and `graph` are paths on the server."""
         model, experiment = self.sessions.newest_model(row), self.sessions.experiment(row)
         return {
             "model_id": model and model.name,
@@ -70,23 +70,23 @@ class Records:
         }
 
     def _scores(self, row: TrainingSession, points: int) -> list[float]:
-        """The return of each episode of the last training."""
+        """Return the return of each episode of the last training."""
         experiment = self.sessions.experiment(row)
         if experiment is None:
             return []
-        found = self.metrics.points(experiment.id, names=[RETURN], points=points)
-        return [value for point in found if (value := point.values.get(RETURN)) is not None]
+        series = self.metrics.points(experiment.id, names=[RETURN], points=points)
+        return [value for point in series if (value := point.values.get(RETURN)) is not None]
 
 
 def means(scores: Sequence[float]) -> list[float]:
-    """The mean of all scores up to each."""
-    found, total = [], 0.0
+    """Return the running mean of the scores."""
+    averages, total = [], 0.0
     for number, score in enumerate(scores, 1):
         total += score
-        found.append(total / number)
-    return found
+        averages.append(total / number)
+    return averages
 
 
 def dated(moment: datetime.datetime) -> dict[str, Any]:
-    """A moment as the old server wrote it, in UTC."""
+    """Format a time as the old server did, in UTC."""
     return {"date": moment.date().isoformat(), "time": moment.time().isoformat("microseconds")}

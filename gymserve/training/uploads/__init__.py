@@ -1,1 +1,1 @@
-"""Models from elsewhere, of which only tensors and plain values are read."""
+"""Uploaded models, from which only tensors and plain values are read."""

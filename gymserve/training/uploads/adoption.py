@@ -1,7 +1,7 @@
-"""`python -m gymserve.training.uploads.adoption FOLDER`: makes a stranger's model one of ours.
+"""`python -m gymserve.training.uploads.adoption FOLDER`: turns an untrusted model into one of ours.
 
-A new model is built as FOLDER's plan says, and given the stranger's weights, which `sandbox` reads in a process of its own;
-what is kept is written by us, to the last byte. The `.pth` files come by standard input, as a map in msgpack.
+It builds a new model from FOLDER's plan, and loads the untrusted weights, which `sandbox` reads in its own process; all saved
+bytes are written by us. The `.pth` files arrive on standard input, as a msgpack map.
 """
 
 import importlib
@@ -22,24 +22,25 @@ from gymserve.training.runners.folder import SPACES, Folder
 SANDBOX_SECONDS = 60.0
 MEMORY_BYTES = 4 * 2**30
 Tensors = dict[str, tuple[str, list[int], bytes]]
-SHOWN = 3  # differences, in a message
+SHOWN = 3  # differences listed in a message
 
 
 class Read(msgspec.Struct):
-    """What the sandbox answers."""
+    """The sandbox's answer."""
 
     tensors: Tensors | None = None
     error: str = ""
 
 
 def main() -> int:
+    """Adopt the model in FOLDER, and write the outcome."""
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
     folder = Folder(Path(sys.argv[1]))
     files = sys.stdin.buffer.read()
     try:
         with ThreadPoolExecutor(1) as other:
             reading = other.submit(_in_sandbox, files)
-            model = _built(folder)  # in the meantime: both take seconds to import torch
+            model = _built(folder)  # in parallel: both take seconds to import torch
             adopt(model, reading.result(), folder)
     except Exception as error:
         text = str(error).partition("\n")[0] or type(error).__name__
@@ -50,7 +51,11 @@ def main() -> int:
 
 
 def _in_sandbox(files: bytes) -> Tensors:
-    """Raises: Untrainable: the files hold no weights, or something else."""
+    """Read the weights in a sandboxed process.
+
+    Raises:
+        Untrainable: the files contain no weights, or other things too.
+    """
     command = [sys.executable, "-m", "gymserve.training.uploads.sandbox"]
     try:
         done = subprocess.run(command, input=files, capture_output=True, timeout=SANDBOX_SECONDS, cwd="/", check=False)
@@ -58,14 +63,14 @@ def _in_sandbox(files: bytes) -> Tensors:
     except subprocess.TimeoutExpired:
         raise Untrainable(f"reading the weights takes longer than {SANDBOX_SECONDS:g} s") from None
     except msgspec.MsgspecError:
-        raise Untrainable(f"reading the weights ended the process that did so ({done.returncode})") from None
+        raise Untrainable(f"reading the weights killed the process ({done.returncode})") from None
     if read.tensors is None:
         raise Untrainable(f"the weights cannot be read safely: {read.error:.300}")
     return read.tensors
 
 
 def _built(folder: Folder) -> Any:
-    """A new model, as the plan says; the spaces in which it is asked are left in the folder."""
+    """Build a new model from the plan, and save the spaces in which it is queried."""
     from stable_baselines3.common.save_util import save_to_pkl
 
     from gymserve.training.runners import making
@@ -75,31 +80,35 @@ def _built(folder: Folder) -> Any:
     kind = getattr(importlib.import_module(plan.package), plan.algorithm)
     env = making.make(plan, training=False)
     save_to_pkl(folder.path / SPACES, making.spaces_of(env, plan))
-    given = arguments(plan, env)
-    if "buffer_size" in given:
-        given["buffer_size"] = 1  # it only acts; who trains it on says how large
-    return kind(env=env, seed=plan.seed, **given)
+    hyperparameters = arguments(plan, env)
+    if "buffer_size" in hyperparameters:
+        hyperparameters["buffer_size"] = 1  # it only acts; an experiment that retrains it sets the size
+    return kind(env=env, seed=plan.seed, **hyperparameters)
 
 
 def adopt(model: Any, tensors: Tensors, folder: Folder) -> None:
-    """Writes `model.zip`: the model, with these weights.
+    """Write `model.zip`: the model with these weights.
 
     Raises:
-        Untrainable: they are not those of its algorithm and environment.
+        Untrainable: the weights do not fit its algorithm and environment.
     """
     model.policy.load_state_dict(_fitting(model.policy.state_dict(), tensors, folder.training_plan()), strict=True)
     model.save(folder.path / "model.zip")
     model.get_env().close()
 
 
-def _fitting(own: dict[str, Any], given: Tensors, plan: TrainingPlan) -> dict[str, Any]:
-    """Raises: Untrainable: names or shapes differ, or a value is not finite."""
+def _fitting(own: dict[str, Any], tensors: Tensors, plan: TrainingPlan) -> dict[str, Any]:
+    """Convert the weights to torch tensors.
+
+    Raises:
+        Untrainable: names or shapes differ, or a value is not finite.
+    """
     import numpy
     import torch
 
-    wrong = [f"{name} is missing" for name in own if name not in given]
-    wrong += [f"{name:.100} is none of its weights" for name in given if name not in own]
-    for name, (_, shape, _) in given.items():
+    wrong = [f"{name} is missing" for name in own if name not in tensors]
+    wrong += [f"{name:.100} is not one of its weights" for name in tensors if name not in own]
+    for name, (_, shape, _) in tensors.items():
         if name in own and shape != list(own[name].shape):
             wrong.append(f"{name} is {tuple(shape)}, not {tuple(own[name].shape)}")
     if wrong:
@@ -108,13 +117,13 @@ def _fitting(own: dict[str, Any], given: Tensors, plan: TrainingPlan) -> dict[st
             f"the weights are not those of {plan.algorithm} on {plan.env_id} with these hyper-parameters: "
             f"{', '.join(wrong[:SHOWN])}{more}"
         )
-    found = {}
-    for name, (kind, shape, data) in given.items():
+    weights = {}
+    for name, (kind, shape, data) in tensors.items():
         array = numpy.frombuffer(data, numpy.dtype(kind)).reshape(shape)
         if array.dtype.kind == "f" and not numpy.isfinite(array).all():
-            raise Untrainable(f"{name} holds values that are not finite")
-        found[name] = torch.from_numpy(array.copy())
-    return found
+            raise Untrainable(f"{name} contains values that are not finite")
+        weights[name] = torch.from_numpy(array.copy())
+    return weights
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Models that were trained elsewhere: taken in from Stable-Baselines3's files, without running anything in them."""
+"""Uploading models that were trained elsewhere with Stable-Baselines3, without executing anything in their files."""
 
 import threading
 import uuid
@@ -23,15 +23,15 @@ from gymserve.training.uploads import foreign
 ADOPTION = "gymserve.training.uploads.adoption"
 SECONDS = 150.0
 READ = ("environment", "env_kwargs", "frame_stack", "atari")
-_turns = threading.BoundedSemaphore(2)  # each takes a process with torch in it
+_turns = threading.BoundedSemaphore(2)  # each needs a process with torch
 
 
 class Uploads:
-    """Takes files of strangers into the registry.
+    """Adds uploaded files to the registry.
 
     Args:
         variables: ENVIRONMENT_VARIABLES, for the process that reads a file.
-        modules: ENVIRONMENT_MODULES, which it imports.
+        modules: ENVIRONMENT_MODULES, imported by that process.
     """
 
     def __init__(
@@ -39,21 +39,21 @@ class Uploads:
     ) -> None:
         self.models, self.checker, self.variables, self.modules = models, checker, variables, modules
 
-    def take(self, account_id: int | None, request: UploadRequest, data: bytes) -> Policy:
-        """The model in `data`, the bytes of a file that Stable-Baselines3's `save` wrote.
+    def receive(self, account_id: int | None, request: UploadRequest, data: bytes) -> Policy:
+        """Register the model in `data`, a file written by Stable-Baselines3's `save`.
 
         Args:
-            request: its hyper-parameters go before those in the file.
+            request: its hyper-parameters override those in the file.
 
         Raises:
-            InvalidRequest: it is no such file, or a value is no good.
-            Untrainable: it is not this algorithm's, does not fit this environment, or cannot be read safely.
-            LimitReached: others are being taken in.
+            InvalidRequest: it is not such a file, or a value is invalid.
+            Untrainable: it does not fit this algorithm or environment, or cannot be read safely.
+            LimitReached: too many uploads are in progress.
         """
         parts = foreign.parts(data)
-        told = foreign.told(parts["data"])
-        plan = self._plan(request, told)
-        timesteps = told.get("num_timesteps")
+        attributes = foreign.attributes(parts["data"])
+        plan = self._plan(request, attributes)
+        timesteps = attributes.get("num_timesteps")
         details = {
             "plan": plan.card(),
             "evaluation": {},
@@ -67,28 +67,28 @@ class Uploads:
             name, account_id, title=request.title, experiment="", algorithm=plan.algorithm, details=details
         )
 
-    def _plan(self, request: UploadRequest, told: dict[str, Any]) -> TrainingPlan:
-        """That of an experiment which trains such a model."""
+    def _plan(self, request: UploadRequest, attributes: dict[str, Any]) -> TrainingPlan:
+        """Return the plan of an experiment that would train such a model."""
         algorithm = algorithms.find(request.algorithm)
         wanted = {name: getattr(request, name) for name in READ} | {
             "algorithm": algorithm.name,
-            "hyperparameters": {**foreign.hyperparameters(algorithm, told), **request.hyperparameters},
+            "hyperparameters": {**foreign.hyperparameters(algorithm, attributes), **request.hyperparameters},
         }
         return self.checker.plan(wanted).replace(modules=list(self.modules))
 
     def _adopt(self, folder: Folder, plan: TrainingPlan, tensors: dict[str, bytes]) -> None:
         if not _turns.acquire(blocking=False):
-            raise LimitReached("other models are being taken in: try again")
+            raise LimitReached("other models are being uploaded: try again")
         try:
             folder.prepare(plan)
             variables = interpreters.variables(self.variables)
             processes.run(folder, ADOPTION, msgspec.msgpack.encode(tensors), variables, seconds=SECONDS)
         except TimeoutError:
-            raise Untrainable(f"making a model of it took longer than {SECONDS:g} s") from None
+            raise Untrainable(f"rebuilding the model took longer than {SECONDS:g} s") from None
         finally:
             _turns.release()
         outcome = folder.outcome()
         if outcome is None:
-            raise Untrainable("making a model of it ended its process")
+            raise Untrainable("rebuilding the model killed its process")
         if outcome["state"] != ExperimentState.COMPLETED:
             raise Untrainable(outcome["reason"])

@@ -89,7 +89,7 @@ def upload() -> Response:
     check_role()
     data = request.files["file"].read() if "file" in request.files else parameters.body()
     params = parameters.parse_texts(UploadRequest)
-    answer = json_answer(model_row(training().uploads.take(identity().account_id or None, params, data)))
+    answer = json_answer(model_row(training().uploads.receive(identity().account_id or None, params, data)))
     answer.status_code = 201
     return answer
 

@@ -130,7 +130,7 @@ def created(observations: Any, actions: Any, asked: dict[str, Any]) -> Any:
         try:
             dry_run.attempt(plan, *(from_description(each) for each in described))
         except Exception as error:  # as the process of a dry run does
-            raise Untrainable(dry_run.told(error)) from error
+            raise Untrainable(dry_run.first_line(error)) from error
 
     described = {"observation_space": describe(observations), "action_space": describe(actions)}
     checker = Checker(Catalogue(), {}, lambda env_id, kwargs: described, attempt, minutes=60.0, servers=())

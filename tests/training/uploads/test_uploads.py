@@ -175,7 +175,7 @@ GOOD = {"data": b"{}", "policy.pth": b"x"}
         (zipped({**GOOD, "run.py": b""}), "'run.py'"),
         (zipped({"policy.pth": b""}), "lacks data"),
         (zipped({**GOOD, **{f"a{number}.pth": b"" for number in range(30)}}), "more than 20 files"),
-        (zipped({**GOOD, "policy.pth": b"\0" * 10_000_000}, zipfile.ZIP_DEFLATED), "would grow"),
+        (zipped({**GOOD, "policy.pth": b"\0" * 10_000_000}, zipfile.ZIP_DEFLATED), "would unpack"),
         (zipped(GOOD, zipfile.ZIP_LZMA), "unusual"),
         (zipped({**GOOD, "policy.pth": b"x" * 100})[:-40], "not the zip file"),
     ],
@@ -189,7 +189,7 @@ def test_zips_that_are_none_of_a_model_are_refused(data: bytes, reason: str) -> 
 @pytest.mark.parametrize("data", [b"[]", b"{", b"[" * 100_000, b"\xff"])
 def test_data_must_be_an_object(data: bytes) -> None:
     with pytest.raises(InvalidRequest, match="JSON"):
-        foreign.told(data)
+        foreign.attributes(data)
 
 
 def test_nothing_at_all_is_refused_over_http(trainer: Trainer) -> None:
