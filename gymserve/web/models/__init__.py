@@ -1,1 +1,1 @@
-"""Models over HTTP."""
+"""Models over HTTP: requests and pages."""

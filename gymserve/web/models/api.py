@@ -1,4 +1,4 @@
-"""Models over HTTP: kept, described, asked, and sent into challenges."""
+"""Models over HTTP: keeping, describing and querying them."""
 
 import json
 from typing import Any
@@ -17,30 +17,29 @@ from gymserve.web.http.blueprint import Blueprint
 from gymserve.web.http.openapi import documented, ranges
 from gymserve.web.models import schemas
 from gymserve.web.training import schemas as training_schemas
-from gymserve.web.training.experiments import check_role, created
-from gymserve.web.training.experiments import mine as own_experiment
+from gymserve.web.training.experiments import check_role, created, own_experiment
 from gymserve.web.training.videos import video_path
 
 blueprint = Blueprint("models", scope="training", tag="Models", url_prefix="/models")
 OTHERS = (401, 403)
-STYLED = "default-src 'none'; style-src 'unsafe-inline'"  # a picture's own styles, and no script
+STYLED = "default-src 'none'; style-src 'unsafe-inline'"  # allows a picture's own styles, but no scripts
 UPLOAD = {
-    "title": "what it is to be called",
-    "algorithm": "as /algorithms has it",
+    "title": "the model's title",
+    "algorithm": "a name from /algorithms",
     "environment": "an id of the catalogue",
-    "hyperparameters": "JSON, for those that the file holds only pickled",
-    "env_kwargs": "JSON, as the catalogue allows them",
-    "frame_stack": "how many observations it sees at once",
-    "atari": "true: with the usual wrapper of Atari's games",
+    "hyperparameters": "JSON; needed for those that the file contains only pickled",
+    "env_kwargs": "JSON; the catalogue says which are allowed",
+    "frame_stack": "number of observations that it sees at once",
+    "atari": "true if it uses the standard Atari wrapper",
 }
-ASKED = (*OTHERS, 500)
-TOLD_APART = ("hyperparameters", "parent_model", "lineage")  # of a model's plan
+QUERY_ERRORS = (*OTHERS, 500)
+SEPARATE = ("hyperparameters", "parent_model", "lineage")  # fields of a plan that a card shows on their own
 
 
 def model_row(row: Policy) -> dict[str, Any]:
-    """A model's card."""
+    """Convert a model's row to its card."""
     details = json.loads(row.details)
-    plan = details.get("plan") or details["order"]  # as older versions called it
+    plan = details.get("plan") or details["order"]  # written by older versions
     return {
         "id": row.name,
         "title": row.title,
@@ -50,7 +49,7 @@ def model_row(row: Policy) -> dict[str, Any]:
         "algorithm": row.algorithm,
         "environment": row.environment,
         "hyperparameters": plan.get("hyperparameters", {}),
-        "configuration": {name: value for name, value in plan.items() if name not in TOLD_APART},
+        "configuration": {name: value for name, value in plan.items() if name not in SEPARATE},
         "timesteps": details["timesteps"],
         "evaluation": details["evaluation"],
         "parent": plan.get("parent_model"),
@@ -64,8 +63,12 @@ def model_row(row: Policy) -> dict[str, Any]:
     }
 
 
-def mine(model_id: str) -> Policy:
-    """Raises: NotFound: there is none, or it is another account's."""
+def own_model(model_id: str) -> Policy:
+    """Return the model, if the caller may see it.
+
+    Raises:
+        NotFound: there is none, or it belongs to another account.
+    """
     return training().models.find(model_id, identity().account_id or None, sees_all=identity().sees_all)
 
 
@@ -84,8 +87,9 @@ def keep() -> Response:
 @large
 @documented(schemas.ModelCard, status=201, errors=(*OTHERS, 422, 429), query=UPLOAD)
 def upload() -> Response:
-    """Take in a model that was trained elsewhere: the body is the zip that Stable-Baselines3 saves (application/zip), or a
-    form with it as `file`. Only its weights and plain hyper-parameters are read; nothing in it is run."""
+    """Upload a model trained elsewhere: the body is a zip saved by Stable-Baselines3 (application/zip), or a form with it as
+    `file`. Only its weights and plain hyper-parameters are read; nothing in it is executed.
+    """
     check_role()
     data = request.files["file"].read() if "file" in request.files else parameters.body()
     params = parameters.parse_texts(UploadRequest)
@@ -97,12 +101,12 @@ def upload() -> Response:
 @blueprint.get("/")
 @documented(schemas.ModelCards, errors=OTHERS, query=parameters.PAGE)
 def list_all() -> Response:
-    """List one's models, the newest first."""
+    """List your models, newest first."""
     return json_answer(listing())
 
 
 def listing() -> dict[str, Any]:
-    """The page of one's models that the current request asks for."""
+    """Return the page of models that the current request asks for."""
     skip, limit = parameters.page()
     total, rows = training().models.list(
         identity().account_id or None, sees_all=identity().sees_all, skip=skip, limit=limit
@@ -113,15 +117,15 @@ def listing() -> dict[str, Any]:
 @blueprint.get("/<model_id>/")
 @documented(schemas.ModelCard, errors=OTHERS)
 def show(model_id: str) -> Response:
-    """Show a model's card: what it is, where it came from, how well it does."""
-    return json_answer(model_row(mine(model_id)))
+    """Show a model's card: what it is, where it came from, and how good it is."""
+    return json_answer(model_row(own_model(model_id)))
 
 
 @blueprint.patch("/<model_id>/")
 @documented(schemas.ModelCard, body=schemas.ModelChange, errors=OTHERS)
 def change(model_id: str) -> Response:
     """Rename a model, or promote it among the versions of its title."""
-    row, params = mine(model_id), parameters.parse(schemas.ModelChange)
+    row, params = own_model(model_id), parameters.parse(schemas.ModelChange)
     if params.title is not None:
         row = training().models.rename(row, params.title)
     if params.is_promoted:
@@ -133,7 +137,7 @@ def change(model_id: str) -> Response:
 @documented(status=204, errors=OTHERS)
 def remove(model_id: str) -> Response:
     """Delete a model."""
-    training().models.remove(mine(model_id))
+    training().models.remove(own_model(model_id))
     return no_content()
 
 
@@ -141,7 +145,7 @@ def remove(model_id: str) -> Response:
 @documented("image/svg+xml", errors=OTHERS)
 def graph(model_id: str) -> Response:
     """Draw the learning curve of a model's training, small enough for a line of text."""
-    answer = Response(training().models.graph(mine(model_id)), content_type="image/svg+xml; charset=utf-8")
+    answer = Response(training().models.graph(own_model(model_id)), content_type="image/svg+xml; charset=utf-8")
     answer.headers["Content-Security-Policy"] = STYLED
     return answer
 
@@ -149,12 +153,12 @@ def graph(model_id: str) -> Response:
 @blueprint.get("/<model_id>/file")
 @documented("application/zip", also=ranges("application/zip"), errors=(*OTHERS, 416))
 def file(model_id: str) -> Response:
-    """Download a model, as Stable-Baselines3 loads it."""
-    return file_of(mine(model_id))
+    """Download a model, to be loaded by Stable-Baselines3."""
+    return file_of(own_model(model_id))
 
 
 def file_of(row: Policy) -> Response:
-    """A model, as Stable-Baselines3 loads it."""
+    """Answer with a model's file, as Stable-Baselines3 loads it."""
     return send_file(
         training().models.file(row), "application/zip", as_attachment=True, download_name=f"{row.name}.zip"
     )
@@ -163,8 +167,8 @@ def file_of(row: Policy) -> Response:
 @blueprint.get("/<model_id>/onnx")
 @documented("application/octet-stream", also=ranges("application/octet-stream"), errors=(*OTHERS, 409, 416))
 def onnx(model_id: str) -> Response:
-    """Download a model's deterministic policy as ONNX, with its averages inside; it is made when it is first asked for."""
-    row = mine(model_id)
+    """Download a model's deterministic policy as ONNX, including its averages; it is exported on the first request."""
+    row = own_model(model_id)
     path = training().models.file(row, "model.onnx")
     if not path.exists():
         training().inference.ask({"what": "export", "model": row.name})
@@ -175,7 +179,7 @@ def onnx(model_id: str) -> Response:
 @documented(schemas.Pushed, errors=(*OTHERS, 409))
 def push(model_id: str) -> Response:
     """Copy a model's files into the server's S3-compatible bucket."""
-    row = mine(model_id)
+    row = own_model(model_id)
     keys = training().models.push(row)
     return json_answer({"model_id": row.name, "bucket": backend().settings.S3_BUCKET, "keys": keys})
 
@@ -185,36 +189,36 @@ def push(model_id: str) -> Response:
     training_schemas.Experiment, status=201, body=schemas.RetrainRequest, body_needed=False, errors=(*OTHERS, 422)
 )
 def retrain(model_id: str) -> Response:
-    """Create an experiment that goes on from a model, in its own environment or in another one with equal spaces."""
+    """Create an experiment that continues a model, in its own environment or in another one with equal spaces."""
     check_role()
-    row, asked = mine(model_id), parameters.parse_partial(schemas.RetrainRequest, needed=False)
-    return created({**asked, "title": asked.get("name") or row.title}, parent=training().models.parent(row))
+    row, settings = own_model(model_id), parameters.parse_partial(schemas.RetrainRequest, needed=False)
+    return created({**settings, "title": settings.get("name") or row.title}, parent=training().models.parent(row))
 
 
 @blueprint.post("/<model_id>/predict")
 @large
-@documented(schemas.Predictions, body=schemas.Prediction, errors=ASKED)
+@documented(schemas.Predictions, body=schemas.Prediction, errors=QUERY_ERRORS)
 def predict(model_id: str) -> Response:
-    """Ask a model what to do: for one observation, or for many."""
-    row, params = mine(model_id), parameters.parse(schemas.Prediction)
+    """Query a model's action for one observation, or for many."""
+    row, params = own_model(model_id), parameters.parse(schemas.Prediction)
     one = params.observation is not None
     if one == (params.observations is not None):
-        raise errors.InvalidRequest("give either observation, or observations, a list of them")
-    question = {
+        raise errors.InvalidRequest("send either observation, or observations, a list of them")
+    query = {
         "what": "predict",
         "model": row.name,
         "observations": [params.observation] if one else params.observations,
         "deterministic": params.deterministic,
     }
-    actions = training().inference.ask(question)
+    actions = training().inference.ask(query)
     return json_answer({"action": actions[0]} if one else {"actions": actions})
 
 
 @blueprint.post("/<model_id>/rollout")
 @large
-@documented(schemas.Rollout, body=schemas.RolloutRequest, body_needed=False, errors=ASKED)
+@documented(schemas.Rollout, body=schemas.RolloutRequest, body_needed=False, errors=QUERY_ERRORS)
 def rollout(model_id: str) -> Response:
-    """Let a model act in its environment, from a seed, or from an observation where the environment can begin there."""
-    row, params = mine(model_id), parameters.parse(schemas.RolloutRequest, needed=False)
-    question = {"what": "rollout", "model": row.name, **msgspec.structs.asdict(params)}
-    return json_answer(training().inference.ask(question))
+    """Let a model act in its environment, from a seed, or from an observation if the environment can start from one."""
+    row, params = own_model(model_id), parameters.parse(schemas.RolloutRequest, needed=False)
+    query = {"what": "rollout", "model": row.name, **msgspec.structs.asdict(params)}
+    return json_answer(training().inference.ask(query))

@@ -1,4 +1,4 @@
-"""The page of one's models: cards, to promote, download and delete them."""
+"""The page of your models: cards, with buttons to promote, download and delete."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from gymserve.web.http import parameters
 from gymserve.web.http.access import identity
 from gymserve.web.http.backend import training
 from gymserve.web.http.browser import Pages, current, for_accounts
-from gymserve.web.models.api import file_of, mine, model_row
-from gymserve.web.training.experiments import mine as own_experiment
+from gymserve.web.models.api import file_of, model_row, own_model
+from gymserve.web.training.experiments import own_experiment
 
 blueprint = Pages("model_pages", url_prefix="/training/models")
 ON_A_PAGE = 20
@@ -20,7 +20,7 @@ ON_A_PAGE = 20
 @blueprint.get("")
 @for_accounts
 def list_all() -> str:
-    """One's own models, or all for administrators, the newest first."""
+    """List your models (administrators: all), newest first."""
     page = parameters.of_query("page", 1, 1, 10**6) or 1
     total, rows = training().models.list(
         identity().account_id or None, sees_all=identity().sees_all, skip=(page - 1) * ON_A_PAGE, limit=ON_A_PAGE
@@ -36,7 +36,7 @@ def list_all() -> str:
 
 
 def _experiment(name: str) -> Experiment | None:
-    """The experiment that a model came from, if it is still there."""
+    """Return the experiment that trained a model, if it still exists."""
     try:
         return own_experiment(name)
     except errors.NotFound:
@@ -47,7 +47,7 @@ def _experiment(name: str) -> Experiment | None:
 @for_accounts
 def act(model_id: str) -> Any:
     """Promote a model among the versions of its title, or delete it."""
-    row, verb = mine(model_id), request.form.get("verb", "")
+    row, verb = own_model(model_id), request.form.get("verb", "")
     if verb not in ("promote", "remove"):
         raise errors.InvalidRequest(f"there is no button {verb!r:.20}")
     getattr(training().models, verb)(row)
@@ -58,4 +58,4 @@ def act(model_id: str) -> Any:
 @for_accounts
 def file(model_id: str) -> Response:
     """Download a model."""
-    return file_of(mine(model_id))
+    return file_of(own_model(model_id))

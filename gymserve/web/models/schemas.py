@@ -1,4 +1,4 @@
-"""What requests and answers about models hold, as the API's description tells it."""
+"""The requests and responses of models, as the API's description shows them."""
 
 from typing import Annotated, Any
 
@@ -11,14 +11,14 @@ from gymserve.web.challenges.schemas import Entrant
 
 
 class NewModel(Struct):
-    experiment_id: Annotated[str, Meta(description="of an experiment that was completed or stopped")]
-    title: Annotated[Title | None, Meta(description="the experiment's name, if none is given")] = None
+    experiment_id: Annotated[str, Meta(description="a completed or stopped experiment")]
+    title: Annotated[Title | None, Meta(description="by default the experiment's name")] = None
 
 
 class RetrainRequest(RunRequest, kw_only=True):
-    """What is not said is as it was for the model; another environment must have equal spaces."""
+    """Missing settings are the model's; another environment must have equal spaces."""
 
-    name: Annotated[Title | None, Meta(description="the model's title, if none is given")] = None
+    name: Annotated[Title | None, Meta(description="by default the model's title")] = None
     description: Description = ""
     hypothesis: Hypothesis = ""
     tags: Tags = []
@@ -26,33 +26,33 @@ class RetrainRequest(RunRequest, kw_only=True):
 
 class ModelChange(Struct):
     title: Title | None = None
-    is_promoted: Annotated[bool, Meta(description="true: the one of its title that is to be used")] = False
+    is_promoted: Annotated[bool, Meta(description="true marks this version as the one of its title to use")] = False
 
 
 class ModelCard(Struct):
     id: str
     title: str
-    version: Annotated[int, Meta(description="counts within the title")]
+    version: Annotated[int, Meta(description="counts from 1 within the title")]
     is_promoted: bool
-    experiment_id: Annotated[str | None, Meta(description="null: it was uploaded")]
+    experiment_id: Annotated[str | None, Meta(description="null if it was uploaded")]
     algorithm: str
     environment: str
     hyperparameters: dict[str, Any]
     configuration: dict[str, Any]
     timesteps: int
     evaluation: dict[str, Any]
-    parent: Annotated[str | None, Meta(description="the model that its experiment began from")]
+    parent: Annotated[str | None, Meta(description="the model that its experiment started from")]
     lineage: Annotated[list[dict[str, Any]], Meta(description="that model, its parent, and so on")]
     record: Annotated[dict[str, float | None], Meta(description="best_episode and best_evaluation: returns")]
-    started_at: Annotated[str | None, Meta(description="when its training began")]
+    started_at: Annotated[str | None, Meta(description="when its training started")]
     completed_at: str | None
-    created_at: Annotated[str, Meta(description="when it was taken into the registry")]
-    graph_path: Annotated[str | None, Meta(description="its learning curve, below the server's address")]
+    created_at: Annotated[str, Meta(description="when it was added to the registry")]
+    graph_path: Annotated[str | None, Meta(description="its learning curve, relative to the server's address")]
     video_path: Annotated[str | None, Meta(description="its experiment's best evaluation episode")]
 
 
 class ModelCards(Struct):
-    """`status`, `message` and `data` are for RUNT's clients: its models are experiments there."""
+    """A page of models; `status`, `message` and `data` are for RUNT's clients, whose models are experiments."""
 
     total: int
     models: list[ModelCard]
@@ -68,7 +68,7 @@ class SubmitRequest(Struct):
 
 class Played(Struct):
     model_id: str
-    submission_id: Annotated[str, Meta(description="what /submissions/<id>/ tells of")]
+    submission_id: Annotated[str, Meta(description="the id for /submissions/<id>/")]
     challenge: str
     phase: str
     submissions_remaining: int | None
@@ -77,14 +77,14 @@ class Played(Struct):
 class Pushed(Struct):
     model_id: str
     bucket: str
-    keys: Annotated[list[str], Meta(description="under which its files are in the bucket")]
+    keys: Annotated[list[str], Meta(description="the keys of its files in the bucket")]
 
 
 class Prediction(Struct):
-    """One of the two."""
+    """Exactly one of `observation` and `observations`."""
 
-    observation: Annotated[Any, Meta(description="as the environment gives it")] = None
-    observations: Annotated[list[Any] | None, Meta(description="many of them")] = None
+    observation: Annotated[Any, Meta(description="in the environment's observation space")] = None
+    observations: Annotated[list[Any] | None, Meta(description="a list of such observations")] = None
     deterministic: bool = True
 
 
@@ -95,7 +95,7 @@ class Predictions(Struct):
 
 class RolloutRequest(Struct):
     seed: Seed | None = None
-    observation: Annotated[Any, Meta(description="to begin from, where the environment can")] = None
+    observation: Annotated[Any, Meta(description="to start from, if the environment supports that")] = None
     steps: Annotated[int, Meta(ge=1, le=10_000)] = 100
     deterministic: bool = True
 

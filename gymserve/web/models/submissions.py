@@ -1,4 +1,4 @@
-"""Models sent into challenges: the server plays the submission, which is as any other of the account's."""
+"""Models that enter challenges: the server plays the submission, which counts like any other of the account."""
 
 from flask import Response
 
@@ -12,7 +12,7 @@ from gymserve.web.http.backend import backend, grading, training
 from gymserve.web.http.blueprint import Blueprint
 from gymserve.web.http.openapi import documented
 from gymserve.web.models import schemas
-from gymserve.web.models.api import OTHERS, mine
+from gymserve.web.models.api import OTHERS, own_model
 
 blueprint = Blueprint("model_submissions", scope="training", tag="Models", url_prefix="/models")
 
@@ -20,20 +20,21 @@ blueprint = Blueprint("model_submissions", scope="training", tag="Models", url_p
 @blueprint.post("/<model_id>/submit")
 @documented(schemas.Played, status=202, body=schemas.SubmitRequest, errors=(*OTHERS, 409, 422, 429, 500, 507))
 def submit(model_id: str) -> Response:
-    """Send a model into a challenge: a submission of the account's, which the server plays. `GET /submissions/<id>/` tells
-    how it is doing; a repeated `Idempotency-Key` begins one submission."""
+    """Enter a model into a challenge: the server plays a submission of the account. `GET /submissions/<id>/` shows its
+    progress; a repeated `Idempotency-Key` begins only one submission.
+    """
     check_scope(identity(), "submissions")
-    row, params = mine(model_id), parameters.parse(schemas.SubmitRequest)
-    held = grading().competition.find(params.challenge)
+    row, params = own_model(model_id), parameters.parse(schemas.SubmitRequest)
+    entry = grading().competition.find(params.challenge)
     submitting.check(
         training().models.parent(row),
         training().checker,
-        held.challenge.environment,
-        held.challenge.kwargs,
+        entry.challenge.environment,
+        entry.challenge.kwargs,
     )
     training().assignments.check_room()
     with training().assignments.room() as room:
-        begun = begin(held, identity(), entrant=params.entrant)
+        begun = begin(entry, identity(), entrant=params.entrant)
         training().assignments.fill(room, Assignment(begun["submission_id"], begun["token"], row.name))
     backend().background.wake()
     names = ("submission_id", "challenge", "phase", "submissions_remaining")

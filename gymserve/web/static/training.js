@@ -1,10 +1,10 @@
 "use strict";
-// Keeps the pages of experiments up to date. Everything they show and do is there without it, too.
+// Keeps the pages of experiments up to date; they also work without it.
 
 (() => {
-  const EVERY = 5000; // milliseconds between looks at what the server says of a page
+  const EVERY = 5000; // milliseconds between refreshes of a page
 
-  // Takes over what has changed in the parts that are marked so; what the reader has opened, scrolled or focused stays.
+  // Replaces changed [data-live] parts, keeping what the reader has opened, scrolled or focused.
   async function refresh() {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
     if (!answer.ok || answer.redirected) return;
@@ -30,7 +30,7 @@
     busy = true;
     while (wanted) {
       wanted = false;
-      await refresh().catch(() => {}); // the next look may go well
+      await refresh().catch(() => {}); // the next refresh may succeed
     }
     busy = false;
   }
@@ -48,9 +48,9 @@
   async function fill(curve, chart) {
     const answer = await fetch(`${chart.dataset.metrics}?metric=${encodeURIComponent(chart.dataset.metric)}`);
     if (!answer.ok) throw new Error(answer.statusText);
-    const told = await answer.json();
-    curve.fill(told.timesteps, told.values);
-    return told;
+    const metrics = await answer.json();
+    curve.fill(metrics.timesteps, metrics.values);
+    return metrics;
   }
 
   function follow(curve, chart, begun) {
@@ -70,16 +70,16 @@
       soon();
     });
     events.addEventListener("error", () => {
-      if (events.readyState !== EventSource.CLOSED) return; // it comes back by itself
+      if (events.readyState !== EventSource.CLOSED) return; // it reconnects automatically
       clearInterval(timer);
-      look(curve, chart); // too many watch
+      poll(curve, chart); // too many viewers for a stream
     });
   }
 
-  function look(curve, chart) {
+  function poll(curve, chart) {
     const timer = setInterval(async () => {
-      const told = await fill(curve, chart).catch(() => null);
-      if (told && !told.going_on) clearInterval(timer);
+      const metrics = await fill(curve, chart).catch(() => null);
+      if (metrics && !metrics.going_on) clearInterval(timer);
       soon();
     }, EVERY);
   }
@@ -109,10 +109,10 @@
       list.append(made);
     }
     if (note) {
-      const told = document.createElement("p");
-      told.className = "note";
-      told.textContent = note;
-      parts.unshift(told);
+      const paragraph = document.createElement("p");
+      paragraph.className = "note";
+      paragraph.textContent = note;
+      parts.unshift(paragraph);
     }
     report.replaceChildren(...parts);
   }
@@ -128,13 +128,13 @@
     button.disabled = true;
     report.hidden = false;
     report.setAttribute("aria-busy", "true");
-    show(report, "It is being written …", "");
+    show(report, "Writing …", "");
     events.addEventListener("author", (event) => { text = ""; note = JSON.parse(event.data).note; });
     events.addEventListener("text", (event) => show(report, note, text += JSON.parse(event.data).text));
     events.addEventListener("end", over);
     events.addEventListener("error", () => {
       over();
-      show(report, "The server broke off.", text);
+      show(report, "The connection was lost.", text);
     });
   }
 
@@ -142,7 +142,7 @@
 
   const chart = document.getElementById("chart"), list = document.getElementById("experiments");
   const button = document.getElementById("write");
-  if (chart) watch(chart).catch(() => {}); // then the picture stays
+  if (chart) watch(chart).catch(() => {}); // the static picture remains
   document.addEventListener("visibilitychange", () => wanted && soon());
   if (list) setInterval(() => list.hasAttribute("data-going-on") && soon(), EVERY);
   if (button) {

@@ -1,1 +1,1 @@
-"""Projects and experiments over HTTP."""
+"""Projects and experiments over HTTP: requests and pages."""

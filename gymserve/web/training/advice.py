@@ -1,4 +1,4 @@
-"""What an experiment's hyper-parameters and curves tell, over HTTP: as advice, and as a picture."""
+"""Advice on an experiment, and its learning curve as a picture, over HTTP."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ from gymserve.web.http.backend import backend, training
 from gymserve.web.http.blueprint import Blueprint
 from gymserve.web.http.openapi import documented
 from gymserve.web.training import schemas
-from gymserve.web.training.experiments import mine
+from gymserve.web.training.experiments import own_experiment
 
 blueprint = Blueprint("advice", scope="training", tag="Advice", url_prefix="/experiments")
 OTHERS = (401, 403, 409)
@@ -38,19 +38,19 @@ MOST_SEEDS = 20
     schemas.Advice,
     media=("text/markdown",),
     errors=OTHERS,
-    query={"format": "json, or markdown: a report, sent as it is written", "ids": "runs with other seeds, by commas"},
+    query={"format": "json, or markdown for a report, streamed", "ids": "runs with other seeds, comma-separated"},
 )
 def advise(experiment_id: str) -> Response:
-    """Say what an experiment's hyper-parameters and curves show, and what to change."""
-    row = mine(experiment_id)
+    """Report what an experiment's hyper-parameters and curves show, and what to change."""
+    row = own_experiment(experiment_id)
     form = request.args.get("format", "json")
     if form not in ("json", "markdown"):
         raise errors.InvalidRequest("format must be json or markdown")
-    found = findings(row, _others())
+    results = findings(row, _others())
     if form == "markdown":
         title = f"{row.title}: {row.algorithm} on {row.environment}"
-        return Response(assistant.report(title, found), content_type="text/markdown; charset=utf-8")
-    return json_answer({"experiment_id": row.name, "findings": [asdict(each) for each in found]})
+        return Response(assistant.report(title, results), content_type="text/markdown; charset=utf-8")
+    return json_answer({"experiment_id": row.name, "findings": [asdict(each) for each in results]})
 
 
 @blueprint.get("/<experiment_id>/advice/stream")
@@ -59,31 +59,31 @@ def advise(experiment_id: str) -> Response:
     "text/event-stream",
     media=("text/markdown",),
     errors=OTHERS,
-    query={"format": "events, or markdown", "ids": "runs with other seeds, by commas"},
+    query={"format": "events or markdown", "ids": "runs with other seeds, comma-separated"},
 )
 def advise_live(experiment_id: str) -> Response:
-    """Send the advice as it is written, as server-sent events: each `finding`, then the `author` and the `text` in pieces."""
-    row = mine(experiment_id)
+    """Stream the advice as server-sent events: each `finding`, then the `author` and the `text` in pieces."""
+    row = own_experiment(experiment_id)
     form = request.args.get("format", "events")
     if form not in ("events", "markdown"):
         raise errors.InvalidRequest("format must be events or markdown")
     return written(row, findings(row, _others()), as_events=form == "events")
 
 
-def written(row: Experiment, found: Sequence[Finding], *, as_events: bool) -> Response:
-    """The findings in prose, as it is written: as server-sent events, or as one Markdown text."""
+def written(row: Experiment, results: Sequence[Finding], *, as_events: bool) -> Response:
+    """Stream the findings as prose, as server-sent events or as one Markdown text."""
     subject = Subject(f"{row.title}: {row.algorithm} on {row.environment}", row.algorithm, row.environment)
-    pieces = prose.text(training().writer, subject, found)
+    pieces = prose.text(training().writer, subject, results)
     if as_events:
-        answer = Response(_events(found, pieces), content_type="text/event-stream")
+        answer = Response(_events(results, pieces), content_type="text/event-stream")
     else:
         answer = Response(prose.markdown(pieces), content_type="text/markdown; charset=utf-8")
     answer.headers["X-Accel-Buffering"] = "no"
     return answer
 
 
-def _events(found: Sequence[Finding], pieces: Iterator[Author | str]) -> Iterator[bytes]:
-    for each in found:
+def _events(results: Sequence[Finding], pieces: Iterator[Author | str]) -> Iterator[bytes]:
+    for each in results:
         yield event("finding", asdict(each))
     for piece in pieces:
         yield event("text", {"text": piece}) if isinstance(piece, str) else event("author", piece._asdict())
@@ -95,18 +95,18 @@ def _events(found: Sequence[Finding], pieces: Iterator[Author | str]) -> Iterato
     "image/svg+xml",
     media=("image/png",),
     errors=(401, 403),
-    query={"metric": "reward, if none is named", "format": "svg or png"},
+    query={"metric": "reward by default", "format": "svg or png"},
 )
 def draw(experiment_id: str) -> Response:
     """Draw an experiment's learning curve."""
-    return drawn(mine(experiment_id))
+    return drawn(own_experiment(experiment_id))
 
 
 def drawn(row: Experiment) -> Response:
-    """The learning curve that the current request asks for.
+    """Draw the learning curve that the current request asks for.
 
     Raises:
-        InvalidRequest: there is no such format.
+        InvalidRequest: the format is unknown.
     """
     name, form = request.args.get("metric") or "reward", request.args.get("format", "svg")
     if form not in ("svg", "png"):
@@ -119,31 +119,31 @@ def drawn(row: Experiment) -> Response:
 
 
 def picture(svg: str) -> Response:
-    """An SVG document, which has styles of its own, and no script."""
+    """Answer with an SVG document, which may use its own styles but no scripts."""
     answer = Response(svg, content_type="image/svg+xml; charset=utf-8")
     answer.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
     return answer
 
 
 def _others() -> list[Experiment]:
-    """The runs with other seeds that the current request names."""
+    """Return the runs with other seeds that the current request names."""
     names = [each for each in request.args.get("ids", "").split(",") if each]
-    return [mine(each) for each in names[:MOST_SEEDS]]
+    return [own_experiment(each) for each in names[:MOST_SEEDS]]
 
 
 def findings(row: Experiment, others: Sequence[Experiment] = ()) -> list[Finding]:
-    """What there is to be said of a run, and of `others` with other seeds beside it.
+    """Return the findings on a run, and on `others` with other seeds beside it.
 
     Raises:
-        Conflict: it is a program's, whose hyper-parameters nobody here knows.
+        Conflict: a program ran it, whose hyper-parameters are unknown.
     """
     if not row.algorithm or row.runner != SB3:
-        raise errors.Conflict("only experiments of Stable-Baselines3's algorithms are understood")
+        raise errors.Conflict("advice is available only for experiments of the runner sb3")
     plan = plan_of(row)
     threshold = None
-    with contextlib.suppress(errors.UnknownEnvironment):  # one that is here no more, or on another server
+    with contextlib.suppress(errors.UnknownEnvironment):  # it no longer exists, or is on another server
         threshold = backend().instances.catalogue.resolve(row.environment).spec.reward_threshold
-    found = assistant.findings(
+    results = assistant.findings(
         row.algorithm,
         algorithms.find(row.algorithm).defaults | plan.hyperparameters,
         curves_of(row),
@@ -154,11 +154,11 @@ def findings(row: Experiment, others: Sequence[Experiment] = ()) -> list[Finding
     )
     curves = [curves_of(each).get("reward", ([], [])) for each in (row, *others)]
     seeds = assistant.spread(curves)
-    return [*found, seeds] if seeds is not None else found
+    return [*results, seeds] if seeds is not None else results
 
 
 def curves_of(row: Experiment, names: Sequence[str] = READ) -> dict[str, Curve]:
-    """Curves by their names, of 500 points at most."""
+    """Return curves by name, with at most 500 points each."""
     curves: dict[str, tuple[list[float], list[float]]] = {}
     for point in training().metrics.points(row.id, names=names, points=500):
         for name, value in point.values.items():

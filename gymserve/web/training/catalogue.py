@@ -1,4 +1,4 @@
-"""What can be trained, and how this server is set up, as the RL Agent Training API's clients ask for it."""
+"""What can be trained, and the server's configuration, for clients of the RL Agent Training API."""
 
 import os
 from typing import Any
@@ -25,7 +25,7 @@ OTHERS = (401, 403)
 @blueprint.get("/environments/")
 @documented(schemas.TrainingEnvironment, many=True, errors=OTHERS)
 def environments() -> Response:
-    """List the environments that can be made here, with their spaces."""
+    """List the environments that can be made on this server, with their spaces."""
     instances: Instances = backend().instances
     return json_answer([_environment(row) for row in instances.listing.rows() if row["missing"] is None])
 
@@ -36,7 +36,7 @@ def _environment(row: dict[str, Any]) -> dict[str, Any]:
     parts += [f"solved at a mean return of {row['reward_threshold']:g}"] if row["reward_threshold"] is not None else []
     return {
         "name": row["id"],
-        "description": f"{row['id']}: {', '.join(parts) or 'without a limit of steps'}",
+        "description": f"{row['id']}: {', '.join(parts) or 'no step limit'}",
         "observation_space": row.get("observation_space", {}),
         "action_space": actions,
         "aliases": row["aliases"],
@@ -47,7 +47,7 @@ def _environment(row: dict[str, Any]) -> dict[str, Any]:
 @blueprint.get("/algorithms/")
 @documented(schemas.TrainingAlgorithm, many=True, errors=(*OTHERS, 422))
 def list_algorithms() -> Response:
-    """List the algorithms, with their defaults as the installed libraries have them."""
+    """List the algorithms with the installed libraries' defaults."""
     return json_answer([_algorithm(each) for each in algorithms.available()])
 
 
@@ -59,14 +59,14 @@ def _algorithm(each: algorithms.Algorithm) -> dict[str, Any]:
         "package": each.package,
         "policies": each.policies,
         "action_spaces": each.actions,
-        "tuned": {name: found[each.name] for name, found in tuned().items() if each.name in found},
+        "tuned": {name: values[each.name] for name, values in tuned().items() if each.name in values},
     }
 
 
 @blueprint.get("/config/")
 @documented(schemas.Configuration, errors=OTHERS)
 def config() -> Response:
-    """Tell how the server is set up, without any secret or path of its machine."""
+    """Report the server's configuration, without secrets or paths of its machine."""
     known = backend().settings
     return json_answer(
         {

@@ -1,4 +1,4 @@
-"""Metrics of experiments over HTTP: ranges, several experiments at once, and live as server-sent events."""
+"""Metrics of experiments over HTTP: ranges, comparisons, and live as server-sent events."""
 
 import time
 from collections.abc import Iterator
@@ -20,55 +20,58 @@ from gymserve.web.http.concurrency import ConcurrencyLimit
 from gymserve.web.http.errors import with_timestamp
 from gymserve.web.http.openapi import documented
 from gymserve.web.training import schemas
-from gymserve.web.training.experiments import OTHERS, mine
+from gymserve.web.training.experiments import OTHERS, own_experiment
 
 blueprint = Blueprint("curves", scope="training", tag="Experiments", url_prefix="/experiments", on_error=with_timestamp)
 RANGE = {
     "from_timestep": "the first timestep",
     "to_timestep": "the last timestep",
-    "names": "only these values, by commas",
-    "points": f"at most so many timesteps, to {MOST_POINTS}; where there are more, means of equal parts of the range",
+    "names": "only these metrics, comma-separated",
+    "points": f"maximum number of points, up to {MOST_POINTS}; a longer range is averaged over equal parts",
 }
 MOST_EXPERIMENTS = 20
-VIEWERS = ConcurrencyLimit(16, each=4)  # each takes one of the worker's threads
+VIEWERS = ConcurrencyLimit(16, each=4)  # each occupies a thread of the worker
 LOOK_SECONDS = 0.5
 KEEP_ALIVE_SECONDS = 15.0
-LIVE_SECONDS = 3600.0  # then a viewer asks anew, where it was
+LIVE_SECONDS = 3600.0  # then a viewer reconnects and continues
 
 
 @blueprint.get("/<experiment_id>/metrics/")
 @documented(schemas.ExperimentMetrics, errors=OTHERS, query=RANGE)
 def show_metrics(experiment_id: str) -> Response:
-    """Tell an experiment's metrics by timestep, with a summary."""
-    return json_answer(_told(mine(experiment_id), **_range()))
+    """Return an experiment's metrics by timestep, with a summary."""
+    return json_answer(_metrics_of(own_experiment(experiment_id), **_range()))
 
 
 @blueprint.get("/metrics/")
-@documented(schemas.ManyMetrics, errors=OTHERS, query={"ids": "experiments, by commas", **RANGE})
+@documented(schemas.ManyMetrics, errors=OTHERS, query={"ids": "experiments, comma-separated", **RANGE})
 def compare() -> Response:
-    """Tell the metrics of several experiments."""
+    """Return the metrics of several experiments."""
     ids = [each for each in request.args.get("ids", "").split(",") if each]
     if not 0 < len(ids) <= MOST_EXPERIMENTS:
-        raise errors.InvalidRequest(f"ids must be 1 to {MOST_EXPERIMENTS} experiments, by commas")
-    wanted = _range()
-    return json_answer({"experiments": [_told(mine(each), **wanted) for each in ids]})
+        raise errors.InvalidRequest(f"ids must be 1 to {MOST_EXPERIMENTS} experiments, comma-separated")
+    chosen = _range()
+    return json_answer({"experiments": [_metrics_of(own_experiment(each), **chosen) for each in ids]})
 
 
 @blueprint.get("/<experiment_id>/metrics/stream")
 @ticketed
 @documented(
-    "text/event-stream", errors=OTHERS, headers={"Last-Event-ID": "go on after this event"}, query={"after": "the same"}
+    "text/event-stream",
+    errors=OTHERS,
+    headers={"Last-Event-ID": "continue after this event"},
+    query={"after": "the same"},
 )
 def live(experiment_id: str) -> Response:
-    """Send an experiment's metrics as they come, as server-sent events: `metric`, `state`, and `end`."""
-    return watched(mine(experiment_id))
+    """Stream an experiment's metrics as server-sent events: `metric`, `state`, and `end`."""
+    return watched(own_experiment(experiment_id))
 
 
 def watched(row: Experiment) -> Response:
-    """The events of an experiment, after the one that the current request names.
+    """Stream an experiment's events, after the one that the current request names.
 
     Raises:
-        LimitReached: too many watch.
+        LimitReached: there are too many viewers.
     """
     text = request.headers.get("Last-Event-ID") or request.args.get("after", "0")
     last = int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
@@ -80,35 +83,36 @@ def watched(row: Experiment) -> Response:
 
 
 def _events(experiments: Experiments, metrics: Metrics, row: Experiment, last: int) -> Iterator[bytes]:
-    deadline, heard, told = time.monotonic() + LIVE_SECONDS, time.monotonic(), ("", "")
+    deadline, sent_at, reported = time.monotonic() + LIVE_SECONDS, time.monotonic(), ("", "")
     while time.monotonic() < deadline:
         try:
             row = experiments.again(row)
         except errors.GymserveError:
             yield event("end", {"status": "deleted"})
             return
-        found = metrics.after(row.id, last)
-        if told != (row.state, row.request):
-            told = row.state, row.request
-            about = {"status": row.state, "wish": row.request, "reason": row.reason, "timesteps": row.timesteps}
-            yield event("state", about)
-        for each in found:
+        rows = metrics.after(row.id, last)
+        if reported != (row.state, row.request):
+            reported = row.state, row.request
+            status = {"status": row.state, "wish": row.request, "reason": row.reason, "timesteps": row.timesteps}
+            yield event("state", status)
+        for each in rows:
             yield event("metric", {"timestep": each.timestep, each.name: each.value}, each.id)
             last = each.id
-        if found:
-            heard = time.monotonic()
+        if rows:
+            sent_at = time.monotonic()
             continue
         if not ExperimentState(row.state).is_active:
             yield event("end", {"status": row.state, "reason": row.reason})
             return
-        if time.monotonic() - heard > KEEP_ALIVE_SECONDS:
-            heard = time.monotonic()
+        if time.monotonic() - sent_at > KEEP_ALIVE_SECONDS:
+            sent_at = time.monotonic()
             yield b": still there\n\n"
         time.sleep(LOOK_SECONDS)
 
 
-def _told(row: Experiment, **wanted: Any) -> dict[str, Any]:
-    points = training().metrics.points(row.id, **wanted)
+def _metrics_of(row: Experiment, **chosen: Any) -> dict[str, Any]:
+    """Return metrics of an experiment with their summary."""
+    points = training().metrics.points(row.id, **chosen)
     return {
         "experiment_id": row.name,
         "metrics": [{"timestep": point.timestep, **point.values} for point in points],
@@ -117,10 +121,10 @@ def _told(row: Experiment, **wanted: Any) -> dict[str, Any]:
 
 
 def _range() -> dict[str, Any]:
-    """Which metrics the current request asks for.
+    """Return the range of metrics that the current request asks for.
 
     Raises:
-        InvalidRequest: a number is none.
+        InvalidRequest: a value is not a number.
     """
     return {
         "first": parameters.of_query("from_timestep", None, 0, 2**62),

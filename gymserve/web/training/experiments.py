@@ -1,4 +1,4 @@
-"""Experiments over HTTP, as the RL Agent Training API's clients call them, and what came since."""
+"""Experiments over HTTP, for clients of the RL Agent Training API, with later additions."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -28,19 +28,19 @@ blueprint = Blueprint(
 )
 OTHERS = (401, 403)
 FILTERS = {
-    "status": "only those in this state",
-    "algorithm": "only this algorithm's",
+    "status": "only experiments in this state",
+    "algorithm": "only with this algorithm",
     "environment": "only in this environment",
     "runner": "only with this runner",
     "tag": "only with this tag",
-    "search": "only those with this text in their name or description",
+    "search": "only with this text in name or description",
 }
 LOG_BYTES = 65_536
-WAITING = ConcurrencyLimit(16, each=4)  # each takes one of the worker's threads
+WAITING = ConcurrencyLimit(16, each=4)  # each occupies a thread of the worker
 
 
 def experiment_row(row: Experiment) -> dict[str, Any]:
-    """An experiment as it is answered."""
+    """Convert an experiment's row to its JSON form."""
     parameters = parameters_of(row)
     return {
         "id": row.name,
@@ -78,28 +78,36 @@ def experiment_row(row: Experiment) -> dict[str, Any]:
 HIDDEN = ("hyperparameters", "parameter", "values", "package", "resolved", "total_timesteps", "parent_model", "lineage")
 
 
-def mine(experiment_id: str) -> Experiment:
-    """Raises: NotFound: there is none, or it is another account's."""
+def own_experiment(experiment_id: str) -> Experiment:
+    """Return the experiment, if the caller may see it.
+
+    Raises:
+        NotFound: there is none, or it belongs to another account.
+    """
     return training().experiments.find(experiment_id, account_id(), sees_all=identity().sees_all)
 
 
 def account_id() -> int | None:
-    """Whose a new experiment is; None: nobody's in particular, on an open server."""
+    """Return the account that owns new experiments; None on an open server."""
     return identity().account_id or None
 
 
 def check_role() -> None:
-    """Raises: Forbidden: the settings let only higher roles train."""
+    """Check that the caller may train.
+
+    Raises:
+        Forbidden: the settings require a higher role.
+    """
     role = backend().settings.TRAINING_ROLE
     if not identity().has_role(role):
-        raise errors.Forbidden(f"experiments are for the role {role} here (TRAINING_ROLE)")
+        raise errors.Forbidden(f"training requires the role {role} on this server (TRAINING_ROLE)")
 
 
 def parent_of(model_id: Any) -> Parent | None:
-    """The model that a new experiment is to begin from; None: it begins from nothing.
+    """Return the model that a new experiment starts from, or None.
 
     Raises:
-        Untrainable: there is none, or it is another account's.
+        Untrainable: there is no such model, or it belongs to another account.
     """
     if model_id is None:
         return None
@@ -111,23 +119,23 @@ def parent_of(model_id: Any) -> Parent | None:
         raise errors.Untrainable(f"parent_model: {error}") from error
 
 
-def created(asked: Mapping[str, Any], *, parent: Parent | None) -> Response:
-    """Makes an experiment; the answer that shows it."""
-    runner = asked.get("runner") or SB3
+def created(settings: Mapping[str, Any], *, parent: Parent | None) -> Response:
+    """Create an experiment and answer with it."""
+    runner = settings.get("runner") or SB3
     answer = json_answer(
-        experiment_row(training().experiments.create(account_id(), asked, runner=runner, parent=parent))
+        experiment_row(training().experiments.create(account_id(), settings, runner=runner, parent=parent))
     )
     answer.status_code = 201
     return answer
 
 
 def wake() -> None:
-    """There is work for the scheduler."""
+    """Tell the scheduler that there is work."""
     backend().background.wake()
 
 
 def settled(row: Experiment) -> Experiment:
-    """The experiment when what was wished of it is done, or as it is after every signal has had its grace."""
+    """Wait until the pending request is done, or until every signal's grace period is over, and return the experiment."""
     wake()
     try:
         leave = WAITING.enter(identity().account_id)
@@ -142,16 +150,16 @@ def settled(row: Experiment) -> Experiment:
 @blueprint.post("/")
 @documented(schemas.Experiment, status=201, body=schemas.NewExperiment, errors=(*OTHERS, 422))
 def create() -> Response:
-    """Create an experiment, which is started by a call of its own."""
+    """Create an experiment; another call starts it."""
     check_role()
-    asked = parameters.parse_partial(schemas.NewExperiment)
-    return created({**asked, "title": asked["name"]}, parent=parent_of(asked.get("parent_model")))
+    settings = parameters.parse_partial(schemas.NewExperiment)
+    return created({**settings, "title": settings["name"]}, parent=parent_of(settings.get("parent_model")))
 
 
 @blueprint.get("/")
 @documented(schemas.Experiment, many=True, errors=OTHERS, query={**FILTERS, **parameters.PAGE})
 def list_all() -> Response:
-    """List one's own experiments, or all for administrators, newest first; X-Total-Count says how many there are."""
+    """List your experiments (administrators: all), newest first; X-Total-Count is the total number."""
     skip, limit = parameters.page()
     rows, total = training().experiments.list(
         account_id(), sees_all=identity().sees_all, filters=request.args.to_dict(), skip=skip, limit=limit
@@ -165,14 +173,14 @@ def list_all() -> Response:
 @documented(schemas.Experiment, errors=OTHERS)
 def show(experiment_id: str) -> Response:
     """Show an experiment."""
-    return json_answer(experiment_row(mine(experiment_id)))
+    return json_answer(experiment_row(own_experiment(experiment_id)))
 
 
 @blueprint.put("/<experiment_id>/")
 @documented(schemas.Experiment, body=schemas.ChangedExperiment, errors=(*OTHERS, 422, 429))
 def change(experiment_id: str) -> Response:
-    """Change an experiment: what it is called, its hyper-parameters, or its status (running, paused, cancelled)."""
-    row, params = mine(experiment_id), parameters.parse(schemas.ChangedExperiment)
+    """Change an experiment: its texts, its hyper-parameters, or its status (running, paused, cancelled)."""
+    row, params = own_experiment(experiment_id), parameters.parse(schemas.ChangedExperiment)
     status = params.status
     if status == "paused":
         row = training().experiments.pause(row)
@@ -189,8 +197,8 @@ def change(experiment_id: str) -> Response:
 @blueprint.delete("/<experiment_id>/")
 @documented(status=204, errors=OTHERS)
 def remove(experiment_id: str) -> Response:
-    """Delete an experiment that does not run, with its metrics and files."""
-    row = mine(experiment_id)
+    """Delete an experiment that is not running, with its metrics and files."""
+    row = own_experiment(experiment_id)
     training().experiments.remove(row)
     backend().media.remove_experiment(row.name)
     return no_content()
@@ -199,45 +207,45 @@ def remove(experiment_id: str) -> Response:
 @blueprint.post("/<experiment_id>/train/")
 @documented(schemas.Started, errors=(*OTHERS, 429))
 def train(experiment_id: str) -> Response:
-    """Start an experiment, or go on with a paused one."""
+    """Start an experiment, or resume a paused one."""
     return _started(training().experiments.start(_to_run(experiment_id)))
 
 
 @blueprint.post("/<experiment_id>/resume/")
 @documented(schemas.Started, errors=(*OTHERS, 429))
 def resume(experiment_id: str) -> Response:
-    """Go on from the last checkpoint of an experiment that is paused, was stopped or has failed."""
+    """Resume a paused, stopped or failed experiment from its last checkpoint."""
     return _started(training().experiments.resume(_to_run(experiment_id)))
 
 
 @blueprint.post("/<experiment_id>/retry/")
 @documented(schemas.Started, errors=(*OTHERS, 429))
 def retry(experiment_id: str) -> Response:
-    """Begin again from nothing; the metrics of the last time are forgotten."""
+    """Start again from scratch, discarding the earlier metrics."""
     return _started(training().experiments.retry(_to_run(experiment_id)))
 
 
 @blueprint.post("/<experiment_id>/pause/")
 @documented(schemas.Experiment, errors=OTHERS)
 def pause(experiment_id: str) -> Response:
-    """Pause an experiment; the answer waits until its state is kept, or says what is wished of it."""
-    return json_answer(experiment_row(settled(training().experiments.pause(mine(experiment_id)))))
+    """Pause an experiment; the response comes when its state is saved, or else shows the pending request."""
+    return json_answer(experiment_row(settled(training().experiments.pause(own_experiment(experiment_id)))))
 
 
 @blueprint.post("/<experiment_id>/stop/")
 @documented(schemas.Experiment, errors=OTHERS)
 def stop(experiment_id: str) -> Response:
-    """Stop an experiment; the answer waits until its processes are dead."""
-    return json_answer(experiment_row(settled(training().experiments.stop(mine(experiment_id)))))
+    """Stop an experiment; the response comes when its processes are gone."""
+    return json_answer(experiment_row(settled(training().experiments.stop(own_experiment(experiment_id)))))
 
 
 @blueprint.post("/<experiment_id>/copy/")
 @documented(schemas.Experiment, status=201, body=schemas.CopyRequest, body_needed=False, errors=OTHERS)
 def copy(experiment_id: str) -> Response:
-    """Create another experiment that is told the same."""
+    """Create another experiment with the same settings."""
     check_role()
     params = parameters.parse(schemas.CopyRequest, needed=False)
-    made = training().experiments.copy(mine(experiment_id), title=params.name, seed=params.seed)
+    made = training().experiments.copy(own_experiment(experiment_id), title=params.name, seed=params.seed)
     answer = json_answer(experiment_row(made))
     answer.status_code = 201
     return answer
@@ -246,8 +254,8 @@ def copy(experiment_id: str) -> Response:
 @blueprint.get("/<experiment_id>/log")
 @documented("text/plain", errors=OTHERS)
 def log(experiment_id: str) -> Response:
-    """Show the end of what the experiment printed."""
-    path = training().experiments.file(mine(experiment_id), "log.txt")
+    """Show the end of an experiment's output."""
+    path = training().experiments.file(own_experiment(experiment_id), "log.txt")
     with open(path, "rb") as file:
         file.seek(max(0, path.stat().st_size - LOG_BYTES))
         return Response(file.read(), content_type="text/plain; charset=utf-8")
@@ -255,11 +263,11 @@ def log(experiment_id: str) -> Response:
 
 def _to_run(experiment_id: str) -> Experiment:
     check_role()
-    return mine(experiment_id)
+    return own_experiment(experiment_id)
 
 
 def _started(row: Experiment) -> Response:
-    """What the old API's clients look for: `running`, where nothing stands in the way."""
+    """Answer as clients of the old API expect: `running`, unless other experiments must end first."""
     wake()
     waits = training().experiments.before(row) >= backend().settings.MAX_CONCURRENT_EXPERIMENTS
     state = ExperimentState.QUEUED if waits else ExperimentState.RUNNING

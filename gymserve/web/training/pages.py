@@ -1,4 +1,4 @@
-"""Pages on which a researcher starts, watches, pauses, resumes and stops training. All of it works without scripts."""
+"""Pages to start, watch, pause, resume and stop training; everything works without scripts."""
 
 import contextlib
 from typing import Any
@@ -18,35 +18,39 @@ from gymserve.web.http.access import identity
 from gymserve.web.http.backend import backend, training
 from gymserve.web.http.browser import Pages, current, for_accounts
 from gymserve.web.training.advice import findings
-from gymserve.web.training.experiments import account_id, check_role, experiment_row, mine, wake
+from gymserve.web.training.experiments import account_id, check_role, experiment_row, own_experiment, wake
 from gymserve.web.training.videos import video_of
 
 blueprint = Pages("training_pages", url_prefix="/training")
 ON_A_PAGE = 20
-ROWS = 12  # of the table beside a chart
+ROWS = 12  # in the table beside a chart
 LOG_BYTES = 8192
 NUMBERS = ("total_timesteps", "seed", "n_envs")
 TEXTS = ("title", "algorithm", "environment", "description")
-OF_A_PROGRAM = "parameter."  # before a parameter's name, in the form of one of RUNNERS
-BUTTONS = {  # what can be done, what the button says, and in which states
+OF_A_PROGRAM = "parameter."  # prefix of a parameter's name in a program's form
+BUTTONS = {  # action → the button's label, and the states in which it applies
     "start": ("Start", (ExperimentState.CREATED,)),
     "pause": ("Pause", ACTIVE),
-    "resume": ("Go on", (ExperimentState.PAUSED, ExperimentState.STOPPED, ExperimentState.FAILED)),
+    "resume": ("Resume", (ExperimentState.PAUSED, ExperimentState.STOPPED, ExperimentState.FAILED)),
     "stop": ("Stop", (*ACTIVE, ExperimentState.PAUSED)),
     "copy": ("Copy", tuple(ExperimentState)),
 }
-AGAIN = (*FINAL, ExperimentState.PAUSED)  # the states from which a run may begin anew
+AGAIN = (*FINAL, ExperimentState.PAUSED)  # the states from which a run may start again from scratch
 
 
 @blueprint.get("")
 @for_accounts
 def list_all() -> str:
-    """One's own experiments, or all for administrators, and a form for another one."""
+    """List your experiments (administrators: all), with a form for a new one."""
     return _list_page()
 
 
 def _list_page(**form: Any) -> str:
-    """Raises: InvalidRequest: the query's filters are no good."""
+    """Render the list.
+
+    Raises:
+        InvalidRequest: the query's filters are invalid.
+    """
     page = parameters.of_query("page", 1, 1, 10**6) or 1
     filters = {name: request.args.get(name, "").strip() for name in ("status", "algorithm", "search")}
     rows, total = training().experiments.list(
@@ -74,10 +78,10 @@ def _list_page(**form: Any) -> str:
 @blueprint.post("")
 @for_accounts
 def create() -> Any:
-    """Make an experiment, and start it, if that is wanted."""
+    """Create an experiment, and start it if requested."""
     try:
         check_role()
-        row = training().experiments.create(account_id(), _asked_for(), runner=request.form.get("runner") or SB3)
+        row = training().experiments.create(account_id(), _settings(), runner=request.form.get("runner") or SB3)
     except errors.GymserveError as error:
         return _list_page(message=str(error)), wire.status(error)
     if request.form.get("then") == "start":
@@ -85,22 +89,22 @@ def create() -> Any:
     return redirect(url_for("training_pages.show", experiment_id=row.name), 303)
 
 
-def _asked_for() -> dict[str, Any]:
-    """What the form says, in the API's words; fields that were left empty are not said.
+def _settings() -> dict[str, Any]:
+    """Return the form's settings, as the API names them, without empty fields.
 
     Raises:
-        InvalidRequest: a number is none, or the hyper-parameters are no JSON object.
+        InvalidRequest: a value is not a number, or the hyper-parameters are not a JSON object.
     """
-    given = {name: text.strip() for name, text in request.form.items() if text.strip()}
-    asked: dict[str, Any] = {name: given[name] for name in TEXTS if name in given}
+    fields = {name: text.strip() for name, text in request.form.items() if text.strip()}
+    settings: dict[str, Any] = {name: fields[name] for name in TEXTS if name in fields}
     for name in NUMBERS:
-        if name in given:
-            asked[name] = _integer(name, given[name])
-    if "hyperparameters" in given:
-        asked["hyperparameters"] = _object(given["hyperparameters"])
-    if parameter := {name[len(OF_A_PROGRAM) :]: given[name] for name in given if name.startswith(OF_A_PROGRAM)}:
-        asked["parameter"] = parameter
-    return asked | {"tuned": "tuned" in given}
+        if name in fields:
+            settings[name] = _integer(name, fields[name])
+    if "hyperparameters" in fields:
+        settings["hyperparameters"] = _object(fields["hyperparameters"])
+    if parameter := {name[len(OF_A_PROGRAM) :]: fields[name] for name in fields if name.startswith(OF_A_PROGRAM)}:
+        settings["parameter"] = parameter
+    return settings | {"tuned": "tuned" in fields}
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -109,7 +113,7 @@ def _object(text: str) -> dict[str, Any]:
     except errors.InvalidRequest:
         value = None
     if not isinstance(value, dict):
-        raise errors.InvalidRequest('hyperparameters must be a JSON object, such as {"learning_rate": 0.0003}')
+        raise errors.InvalidRequest('hyperparameters must be a JSON object, for example {"learning_rate": 0.0003}')
     return value
 
 
@@ -123,8 +127,8 @@ def _integer(name: str, text: str) -> int:
 @blueprint.get("/<experiment_id>")
 @for_accounts
 def show(experiment_id: str) -> str:
-    """An experiment: how it is doing, its curve, its evaluation, its log, what is to be said of it, and what can be done."""
-    return _page_of(mine(experiment_id))
+    """Show an experiment: its state, curve, evaluation, log, advice, and what can be done."""
+    return _page_of(own_experiment(experiment_id))
 
 
 def _page_of(row: Experiment, **more: Any) -> str:
@@ -144,7 +148,7 @@ def _page_of(row: Experiment, **more: Any) -> str:
         name=name,
         points=[(point.timestep, point.values.get(name)) for point in _points(row, name)],
         evaluation=training().experiments.results(row)["final_evaluation"],
-        film=video_of(row)["video"],
+        video=video_of(row)["video"],
         log=_log(row),
         findings=_findings(row),
         **more,
@@ -152,8 +156,8 @@ def _page_of(row: Experiment, **more: Any) -> str:
 
 
 def buttons_of(row: Experiment) -> dict[str, str]:
-    """What can be done, and what the button says."""
-    useless = {"resume"} if has_diverged(row) else set()  # it would go wrong again
+    """Return the available actions with their buttons' labels."""
+    useless = {"resume"} if has_diverged(row) else set()  # it would diverge again
     if row.runner != SB3:
         useless.add("pause")
     return {verb: label for verb, (label, states) in BUTTONS.items() if row.state in states and verb not in useless}
@@ -164,7 +168,7 @@ def _points(row: Experiment, name: str) -> list[Any]:
 
 
 def _log(row: Experiment) -> str:
-    """The end of what it printed."""
+    """Return the end of the experiment's output."""
     try:
         path = training().experiments.file(row, "log.txt")
     except errors.NotFound:
@@ -175,7 +179,7 @@ def _log(row: Experiment) -> str:
 
 
 def _findings(row: Experiment) -> list[Finding] | None:
-    """None: nothing can be said of such a run."""
+    """Return the findings; None if such a run cannot be judged."""
     with contextlib.suppress(errors.Conflict, errors.Untrainable):
         return findings(row)
     return None
@@ -184,12 +188,12 @@ def _findings(row: Experiment) -> list[Finding] | None:
 @blueprint.post("/<experiment_id>")
 @for_accounts
 def act(experiment_id: str) -> Any:
-    """Do what a button says."""
-    return _acted(request.form.get("verb", ""), mine(experiment_id))
+    """Carry out a button's action."""
+    return _acted(request.form.get("verb", ""), own_experiment(experiment_id))
 
 
 def _acted(verb: str, row: Experiment) -> Any:
-    """The page to go on with, or the experiment's with what stands in the way."""
+    """Carry out an action; answer with the next page, or with the experiment's page and the error."""
     try:
         if verb in ("start", "resume", "retry", "copy"):
             check_role()

@@ -1,4 +1,4 @@
-"""A project's experiments, as the TJU platform's clients call them: the same table as `/experiments`."""
+"""A project's experiments, for clients of the TJU platform; the same experiments as below `/experiments`."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ POINTS = 1000  # of each metric
 
 
 def row_of(project: Project, row: Experiment, metric: dict[str, Any] | None = None) -> dict[str, Any]:
-    """An experiment as that platform answers it; `parameter` is a Python literal there."""
+    """Convert an experiment's row to that platform's JSON form, in which `parameter` is a Python literal."""
     parameters = parameters_of(row)
     return {
         "title": row.title,
@@ -56,12 +56,12 @@ def _answer(project: Project, row: Experiment) -> Response:
 @documented(schemas.ProjectExperiment, body=schemas.ProjectExperimentRequest, errors=(*OTHERS, 422, 429))
 @owner_only
 def create(user_id: int, project_id: int) -> Response:
-    """Create an experiment of the project's type, and start it."""
+    """Create an experiment of the project's type and start it."""
     check_role()
     project = training().projects.find(user_id, project_id)
     params = parameters.parse(schemas.ProjectExperimentRequest)
     texts = {"title": params.title, "description": params.description}
-    # Stable-Baselines3's experiments are told all that /experiments takes, as the parameter's members.
+    # For the runner sb3, the members of `parameter` are the settings that /experiments accepts.
     more = {**params.parameter, "parameter": params.parameter}
     runner = project.project_type.lower() if project.project_type.lower() == SB3 else project.project_type
     parent = parent_of(more.get("parent_model")) if runner == SB3 else None
@@ -95,9 +95,9 @@ def show(user_id: int, project_id: int, number: int) -> Response:
 @documented(schemas.ProjectExperiment, errors=(*OTHERS, 409))
 @owner_only
 def stop(user_id: int, project_id: int, number: int) -> Response:
-    """Stop an experiment of the project; the answer waits until its processes are dead."""
+    """Stop an experiment of the project; the response comes when its processes are gone."""
     project = training().projects.find(user_id, project_id)
     row = training().experiments.in_project(project, number)
-    if not ExperimentState(row.state).is_final:  # the old platform took a second stop
+    if not ExperimentState(row.state).is_final:  # the old platform accepted a second stop
         row = settled(training().experiments.stop(row))
     return _answer(project, row)

@@ -1,4 +1,4 @@
-"""Projects over HTTP, as the TJU platform's clients call them."""
+"""Projects over HTTP, for clients of the TJU platform."""
 
 from typing import Any
 
@@ -22,10 +22,10 @@ blueprint = Blueprint(
 OTHERS = (401, 403)
 
 
-def project_rows(found: list[Project]) -> list[dict[str, Any]]:
-    """Projects as they are answered; `log_path` is a name, never a path of the server."""
-    theirs = training().experiments.of_projects([project.id for project in found])
-    return [_row(project, [row_of(project, row) for row in theirs[project.id]]) for project in found]
+def project_rows(projects: list[Project]) -> list[dict[str, Any]]:
+    """Convert projects to their JSON form; `log_path` is a name, never a path on the server."""
+    theirs = training().experiments.of_projects([project.id for project in projects])
+    return [_row(project, [row_of(project, row) for row in theirs[project.id]]) for project in projects]
 
 
 def _row(project: Project, rows: list[dict[str, Any]]) -> dict[str, Any]:

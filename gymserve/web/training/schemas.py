@@ -1,15 +1,15 @@
-"""What requests and answers of training hold, as the API's description tells it."""
+"""The requests and responses of training, as the API's description shows them."""
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from gymserve.protocol.params import Seed
 from gymserve.training.plan.numbers import Description, Title
 from gymserve.training.plan.requests import Hypothesis, RunRequest, Tags
 from gymserve.training.plan.training_plan import SB3
 
-ProjectType = Annotated[str, Meta(min_length=1, max_length=50, description="such as pymarl or ptf")]
+ProjectType = Annotated[str, Meta(min_length=1, max_length=50, description="for example pymarl or ptf")]
 
 
 class NewProject(Struct):
@@ -38,15 +38,16 @@ class Project(Struct):
 
 
 class NewExperiment(RunRequest, kw_only=True):
-    """`runner`s but sb3 take their values from `parameter`; all others are sb3's. With a `parent_model`, what is not said is
-    as it was for that model."""
+    """The runner sb3 reads all settings but `parameter`; other runners only that. With a `parent_model`, missing settings are
+    the model's.
+    """
 
     name: Title
     description: Description = ""
     hypothesis: Hypothesis = ""
     tags: Tags = []
     runner: Annotated[str, Meta(description="sb3, or a program of the RUNNERS setting")] = SB3
-    parent_model: Annotated[str | None, Meta(description="a model to begin from: its weights and averages")] = None
+    parent_model: Annotated[str | None, Meta(description="the model whose weights and averages to start from")] = None
 
 
 class ChangedExperiment(Struct):
@@ -55,7 +56,7 @@ class ChangedExperiment(Struct):
     hypothesis: Hypothesis | None = None
     tags: Tags | None = None
     status: Literal["running", "paused", "cancelled", "stopped"] | None = None
-    hyperparameters: Annotated[dict[str, Any] | None, Meta(description="for when it starts or goes on")] = None
+    hyperparameters: Annotated[dict[str, Any] | None, Meta(description="used when it next starts or resumes")] = None
 
 
 class CopyRequest(Struct):
@@ -73,13 +74,13 @@ class Experiment(Struct):
     id: str
     name: str
     status: Annotated[str, Meta(description="created, queued, running, paused, completed, failed or stopped")]
-    wish: Annotated[str, Meta(description="what is to become of it: pause, stop, or nothing")]
+    request: Annotated[str, Meta(description="the pending request: pause, stop, or empty")] = field(name="wish")
     reason: str
     exit_code: int | None
     runner: str
     algorithm: str
-    environment: Annotated[str, Meta(description="as asked for")]
-    trained_on: Annotated[str, Meta(description="the id that it leads to")]
+    environment: Annotated[str, Meta(description="as requested")]
+    trained_on: Annotated[str, Meta(description="the id in the catalogue")]
     hyperparameters: dict[str, Any]
     parameters: dict[str, Any]
     seed: int
@@ -92,21 +93,21 @@ class Experiment(Struct):
     hypothesis: str
     tags: list[str]
     copy_of: str | None
-    parent_model: Annotated[str | None, Meta(description="the model that it begins from")]
+    parent_model: Annotated[str | None, Meta(description="the model that it started from")]
     lineage: Annotated[list[dict[str, Any]], Meta(description="that model, its parent, and so on")]
     resources: Resources
 
 
 class Started(Struct):
     experiment_id: str
-    status: Annotated[str, Meta(description="running, or queued where others must end first")]
+    status: Annotated[str, Meta(description="running, or queued if others must end first")]
     message: str
 
 
-class Film(Struct):
+class Video(Struct):
     state: Annotated[str, Meta(description="none, waiting, being made, made or failed")]
     reason: Annotated[str, Meta(description="why there is none")]
-    agrees: Annotated[bool | None, Meta(description="whether it shows the evaluation's very episode")]
+    agrees: Annotated[bool | None, Meta(description="whether it shows exactly the evaluation's episode")]
 
 
 class Results(Struct):
@@ -114,8 +115,8 @@ class Results(Struct):
     status: str
     final_evaluation: dict[str, Any]
     model_path: str | None
-    video_path: Annotated[str | None, Meta(description="the best evaluation episode's, once it is made")]
-    video: Film
+    video_path: Annotated[str | None, Meta(description="the best evaluation episode, once rendered")]
+    video: Video
     graph_path: str | None
 
 
@@ -128,7 +129,7 @@ class MetricsSummary(Struct):
 
 class ExperimentMetrics(Struct):
     experiment_id: str
-    metrics: Annotated[list[dict[str, Any]], Meta(description="timestep, and the values that there are")]
+    metrics: Annotated[list[dict[str, Any]], Meta(description="the timestep and its values")]
     summary: MetricsSummary
 
 
@@ -141,8 +142,8 @@ class TrainingEnvironment(Struct):
     description: str
     observation_space: dict[str, Any]
     action_space: dict[str, Any]
-    aliases: Annotated[list[str], Meta(description="old ids that lead here")]
-    algorithms: Annotated[list[str], Meta(description="those that can act in it")]
+    aliases: Annotated[list[str], Meta(description="old ids of this environment")]
+    algorithms: Annotated[list[str], Meta(description="algorithms that support its actions")]
 
 
 class TrainingAlgorithm(Struct):
@@ -152,7 +153,7 @@ class TrainingAlgorithm(Struct):
     package: str
     policies: list[str]
     action_spaces: list[str]
-    tuned: Annotated[dict[str, Any], Meta(description="environment → values that learn well")]
+    tuned: Annotated[dict[str, Any], Meta(description="environment → hyper-parameters known to learn well")]
 
 
 class Configuration(Struct):
@@ -166,7 +167,7 @@ class Configuration(Struct):
 class ProjectExperimentRequest(Struct):
     title: Title
     description: Description = ""
-    parameter: Annotated[dict[str, Any], Meta(description="what the project's type takes")] = {}
+    parameter: Annotated[dict[str, Any], Meta(description="parameters of the project's type")] = {}
 
 
 class ProjectExperiment(Struct):
@@ -177,18 +178,18 @@ class ProjectExperiment(Struct):
     project_id: int
     owner_id: int
     log_path: str
-    is_active: Annotated[bool, Meta(description="it runs or waits")]
+    is_active: Annotated[bool, Meta(description="whether it is running or queued")]
     metric: Annotated[dict[str, Any] | None, Meta(description="name → values, name_T → their timesteps")]
     status: str
     reason: str
-    experiment_id: Annotated[str, Meta(description="its name below /experiments")]
+    experiment_id: Annotated[str, Meta(description="its id below /experiments")]
 
 
 class Finding(Struct):
     name: str
     about: Annotated[str, Meta(description="hyper-parameters or curves")]
     severity: Annotated[str, Meta(description="info, warning or severe")]
-    seen: Annotated[str, Meta(description="what, with the numbers")]
+    seen: Annotated[str, Meta(description="what was observed, with numbers")]
     advice: str
     why: str
     source: str

@@ -1,4 +1,4 @@
-"""What came out of experiments, with the video of the best episode of their final evaluation."""
+"""Results of experiments, with the video of the final evaluation's best episode."""
 
 from typing import Any
 
@@ -16,34 +16,34 @@ from gymserve.web.http.errors import with_timestamp
 from gymserve.web.http.files import send
 from gymserve.web.http.openapi import documented, ranges
 from gymserve.web.training import schemas
-from gymserve.web.training.experiments import OTHERS, mine
+from gymserve.web.training.experiments import OTHERS, own_experiment
 
 blueprint = Blueprint("videos", scope="training", tag="Experiments", url_prefix="/experiments", on_error=with_timestamp)
 FORMATS = {"webm": WEBM, "mp4": MP4}
-WHEN = "it is made of the final evaluation's best episode, once the experiment is completed"
+WHEN = "the final evaluation's best episode is rendered once the experiment is completed"
 
 
 def video_path(experiment: str) -> str | None:
-    """Where an experiment's video is, below the server's address; None: there is none."""
+    """Return the path of an experiment's video on the server; None if there is none."""
     about = backend().media.experiments.metadata(experiment) if experiment else None
     return f"experiments/{experiment}/video" if about is not None and about["state"] == MADE else None
 
 
 def video_of(row: Experiment) -> dict[str, Any]:
-    """Where the video is (below the server's address; null: there is none), how far it is, and why there is none."""
-    told = backend().media.status(row.name, EXPERIMENT)
-    reason = told["reason"] or (WHEN if told["state"] == NONE else "")
+    """Describe the video: its path on the server (None if there is none), its state, and why there is none."""
+    status = backend().media.status(row.name, EXPERIMENT)
+    reason = status["reason"] or (WHEN if status["state"] == NONE else "")
     return {
         "video_path": video_path(row.name),
-        "video": {"state": told["state"], "reason": reason, "agrees": told.get("agrees")},
+        "video": {"state": status["state"], "reason": reason, "agrees": status.get("agrees")},
     }
 
 
 @blueprint.get("/<experiment_id>/results/")
 @documented(schemas.Results, errors=OTHERS)
 def results(experiment_id: str) -> Response:
-    """Tell what came out: the final evaluation, and the names of what was kept."""
-    row = mine(experiment_id)
+    """Return the final evaluation, and the paths of what was kept."""
+    row = own_experiment(experiment_id)
     return json_answer(
         {"experiment_id": row.name, "status": row.state, **training().experiments.results(row), **video_of(row)}
     )
@@ -58,19 +58,19 @@ def results(experiment_id: str) -> Response:
     query={"format": "webm or mp4"},
 )
 def video(experiment_id: str) -> Response:
-    """Get the video of the final evaluation's best episode; ranges and ETags work."""
-    return send_video(mine(experiment_id))
+    """Get the video of the final evaluation's best episode; supports ranges and ETags."""
+    return send_video(own_experiment(experiment_id))
 
 
 def send_video(row: Experiment) -> Response:
-    """The video, in the format that is asked for."""
+    """Answer with the video in the requested format."""
     form = request.args.get("format", "webm")
     if form not in FORMATS:
         raise errors.InvalidRequest(f"format must be {' or '.join(FORMATS)}, not {form!r:.50}")
-    told = video_of(row)
-    if told["video_path"] is None:
-        film = told["video"]
+    description = video_of(row)
+    if description["video_path"] is None:
+        status = description["video"]
         raise errors.NotFound(
-            f"there is no video of experiment {row.name}: {film['state']}: {film['reason'] or 'wait'}"
+            f"there is no video of experiment {row.name}: {status['state']}: {status['reason'] or 'wait'}"
         )
     return send(backend().media.open(row.name, FORMATS[form], EXPERIMENT), FORMATS[form], row.name)

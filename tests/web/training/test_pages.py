@@ -107,7 +107,7 @@ def test_a_run_from_the_form_to_a_kept_model(trainer: Trainer, chromium: Chromiu
 
     page.get_by_role("button", name="Pause").press("Enter")
     expect(state).to_have_text("paused", timeout=LONG)
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Resume").click()
     expect(state).to_have_text("running", timeout=LONG)
     until_further(page)
     page.get_by_role("button", name="Stop").click()
@@ -116,8 +116,8 @@ def test_a_run_from_the_form_to_a_kept_model(trainer: Trainer, chromium: Chromiu
     page.get_by_role("button", name="Write a report").click()
     expect(page.locator("#report")).to_contain_text("4. Steps", timeout=LONG)
     assert "learning_rate is 0.05" in page.locator("#report").inner_text()
-    page.get_by_label("Keep it under the title").fill("<b>pole</b>")
-    page.get_by_role("button", name="Keep as a model").click()
+    page.get_by_label("Save model as").fill("<b>pole</b>")
+    page.get_by_role("button", name="Save model").click()
     page.wait_for_url("**/training/models")
     assert page.get_by_role("heading", level=2).inner_text() == "<b>pole</b>, version 1"
     page.get_by_role("button", name="Promote").click()
@@ -128,8 +128,8 @@ def test_a_run_from_the_form_to_a_kept_model(trainer: Trainer, chromium: Chromiu
         assert file.read(2) == b"PK"
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.get_by_text("Delete…").click()
-    page.get_by_role("button", name="Delete for good").click()
-    expect(page.locator("main")).to_contain_text("There are none yet")
+    page.get_by_role("button", name="Delete permanently").click()
+    expect(page.locator("main")).to_contain_text("No models yet")
     assert not trouble and not outside
     page.context.close()
 
@@ -191,7 +191,7 @@ def test_an_endpoints_report_is_shown_as_it_is_written(start: Any, chromium: Chr
 def test_all_of_it_works_without_scripts(trainer: Trainer, chromium: Chromium) -> None:
     trainer.experiment()  # else the form would be open
     page = entered(chromium, trainer, java_script_enabled=False, color_scheme="dark")
-    page.get_by_text("A new experiment").click()
+    page.get_by_text("New experiment").click()
     page.get_by_label("Title", exact=True).fill("plain")
     page.get_by_label("Timesteps").fill("600")
     page.get_by_label("Hyper-parameters").fill("{learning_rate: 1}")
@@ -210,10 +210,10 @@ def test_all_of_it_works_without_scripts(trainer: Trainer, chromium: Chromium) -
     assert page.locator("#points tbody th").count() > 3
     assert "mean reward" in page.locator("#evaluation").inner_text()
     page.get_by_label("Metric").select_option("train/loss")
-    page.get_by_role("button", name="Show").click()
+    page.get_by_role("button", name="Apply").click()
     assert page.locator("#points thead").inner_text().split()[-1] == "train/loss"
     assert "## 4. Steps" in trainer.get(f"/experiments/{name}/advice?format=markdown").body.decode()
-    assert page.get_by_role("link", name="The report as text").is_visible()
+    assert page.get_by_role("link", name="Report as text").is_visible()
 
     page.get_by_role("button", name="Copy").click()
     copied = page.url.rpartition("/")[2]
@@ -222,12 +222,12 @@ def test_all_of_it_works_without_scripts(trainer: Trainer, chromium: Chromium) -
     assert page.locator(".cards h2").count() == 1
     page.locator(".cards h2 a").click()
     page.get_by_text("Delete…").click()
-    page.get_by_role("button", name="Delete for good").click()
+    page.get_by_role("button", name="Delete permanently").click()
     page.wait_for_url("**/training")
     assert trainer.get(f"/experiments/{copied}").status == 404
     page.goto(f"{trainer.url}/training/{name}")
-    page.get_by_text("Begin anew…").click()
-    page.get_by_role("button", name="Begin anew").click()
+    page.get_by_text("Restart from scratch…").click()
+    page.get_by_role("button", name="Restart from scratch").click()
     trainer.until(name, "completed")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.context.close()
@@ -323,9 +323,9 @@ def test_an_open_servers_pages_need_no_login(server: Server) -> None:
     assert "Log in" not in browser.get("/training")
     form = {"title": "from an open page", "algorithm": "PPO", "environment": "CartPole-v1"}
     assert browser.send("/training", **form) == 400
-    assert "There are none of these" in browser.get("/training?search=from+an+open")
+    assert "No experiments match" in browser.get("/training?search=from+an+open")
     assert browser.send("/training", **form, csrf_token=browser.ticket("/training")) == 200
-    assert "1 experiment of these." in browser.get("/training?search=from+an+open")
+    assert "1 experiment found." in browser.get("/training?search=from+an+open")
 
 
 @pytest.mark.long
@@ -342,7 +342,7 @@ def test_a_program_has_a_form_of_its_own(tmp_path: Path, chromium: Chromium) -> 
     try:
         page = chromium.new_page()
         page.goto(f"{programs.url}/training")
-        page.get_by_text("A new run of pymarl").click()
+        page.get_by_text("New run of pymarl").click()
         form = page.locator("form", has=page.locator("input[value=pymarl]"))
         expect(form.get_by_label("env_name")).to_have_value("sc2")
         form.get_by_label("Title").fill("by hand")
