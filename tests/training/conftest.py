@@ -1,4 +1,4 @@
-"""Servers that train; what they have started is ended with the test, since it outlives them."""
+"""Servers that train; the experiments that they started outlive them, and are ended with the test."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -22,25 +22,25 @@ POLE = "<pole>"  # the name of the experiment that tests share
 class Trainer(Server):
     """A server, and what a user does with experiments."""
 
-    def experiment(self, **asked: Any) -> str:
-        """A new experiment's id; it is quick to end unless told otherwise."""
-        given = {"name": "test", "algorithm": "PPO", "environment": "CartPole-v1", "total_timesteps": 2000, **QUICK}
-        made = self.post("/experiments", {**given, **asked})
+    def experiment(self, **settings: Any) -> str:
+        """Create an experiment and return its id; by default it ends quickly."""
+        defaults = {"name": "test", "algorithm": "PPO", "environment": "CartPole-v1", "total_timesteps": 2000, **QUICK}
+        made = self.post("/experiments", {**defaults, **settings})
         assert made.status == 201, made.body
         return str(made.json["id"])
 
-    def started(self, **asked: Any) -> str:
-        name = self.experiment(**asked)
+    def started(self, **settings: Any) -> str:
+        name = self.experiment(**settings)
         answer = self.post(f"/experiments/{name}/train")
         assert answer.status == 200, answer.body
         return name
 
     def show(self, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.get(f"/experiments/{name}").json
-        return found
+        row: dict[str, Any] = self.get(f"/experiments/{name}").json
+        return row
 
     def until(self, name: str, *states: str, seconds: float = 300.0) -> dict[str, Any]:
-        """The experiment as soon as it is in one of these states."""
+        """Wait until the experiment is in one of these states, and return it."""
 
         def there() -> dict[str, Any] | None:
             row = self.show(name)
@@ -48,15 +48,15 @@ class Trainer(Server):
                 raise AssertionError((row, self.folder(name).log.read_text()))
             return row if row["status"] in states else None
 
-        found: dict[str, Any] = wait_for(there, seconds)
-        return found
+        reached: dict[str, Any] = wait_for(there, seconds)
+        return reached
 
     def until_steps(self, name: str, timesteps: int) -> dict[str, Any]:
-        """The experiment as soon as it has come so far."""
-        found: dict[str, Any] = wait_for(
+        """Wait until the experiment has trained this many timesteps, and return it."""
+        reached: dict[str, Any] = wait_for(
             lambda: ((row := self.show(name))["timesteps"] >= timesteps and row) or self._not_failed(row), 300
         )
-        return found
+        return reached
 
     def _not_failed(self, row: dict[str, Any]) -> None:
         assert row["status"] in ("queued", "running"), (row, self.folder(row["id"]).log.read_text())
@@ -65,12 +65,12 @@ class Trainer(Server):
         return Folder(self.data / "experiments" / name)
 
     def leader(self, name: str) -> int:
-        """The process id of a running experiment."""
-        found = wait_for(lambda: self.folder(name).process())
-        return int(found.pid)
+        """Return the process id of a running experiment."""
+        process = wait_for(lambda: self.folder(name).process())
+        return int(process.pid)
 
     def scheduler(self) -> int | None:
-        """The process id of the scheduler, if it runs."""
+        """Return the process id of the scheduler if it is running."""
         for worker in self.workers():
             for pid in children(worker):
                 with contextlib.suppress(OSError):
@@ -87,7 +87,7 @@ class Trainer(Server):
 
 @pytest.fixture
 def train(tmp_path: Path) -> Iterator[Callable[..., Trainer]]:
-    """Starts servers that train, with settings by name."""
+    """Start servers that train, with settings by name."""
     servers: list[Trainer] = []
 
     def started(**settings: Any) -> Trainer:
@@ -102,7 +102,7 @@ def train(tmp_path: Path) -> Iterator[Callable[..., Trainer]]:
 
 @pytest.fixture(scope="session")
 def warm() -> Iterator[Warm]:
-    """The process that runs without a server are forked from."""
+    """The process from which runs without a server are forked."""
     started = Warm(interpreters.variables({"SECRET_OF_THE_SERVER": "1"}))
     wait_for(started.is_settled)
     assert started.is_alive()
@@ -111,10 +111,10 @@ def warm() -> Iterator[Warm]:
 
 
 class AwayBucket(Moto):
-    """A bucket whose address is known, and which is away until `arrive` is called."""
+    """A bucket with a known address that is down until `arrive` is called."""
 
     def start(self) -> None:
-        """Nothing yet: a server may have its settings before a test needs it."""
+        """Do nothing: a server may need the settings before a test needs the bucket."""
 
     def arrive(self) -> None:
         super().start()
@@ -137,7 +137,7 @@ def bucket() -> Iterator[AwayBucket]:
 
 @pytest.fixture(scope="session")
 def trainer(tmp_path_factory: pytest.TempPathFactory, bucket: AwayBucket) -> Iterator[Trainer]:
-    """One open server that trains, for all tests of this room that need no settings of their own."""
+    """An open server that trains, for all tests of this folder that need no settings of their own."""
     modules = ["tests.training.environments.troubled"]
     started = Trainer(tmp_path_factory.mktemp("trainer"), ENVIRONMENT_MODULES=modules, **bucket.settings)
     yield started
@@ -147,7 +147,7 @@ def trainer(tmp_path_factory: pytest.TempPathFactory, bucket: AwayBucket) -> Ite
 
 @pytest.fixture(scope="session")
 def experiment(trainer: Trainer) -> str:
-    """A completed experiment, which no test changes."""
+    """A completed experiment that no test changes."""
     shared = {"name": POLE, "normalize": True, "hyperparameters": {"n_steps": 128}, "seed": 1}
     name = trainer.started(**shared, total_timesteps=2048)
     trainer.until(name, "completed")
@@ -156,7 +156,7 @@ def experiment(trainer: Trainer) -> str:
 
 @pytest.fixture(scope="session")
 def model(trainer: Trainer, experiment: str) -> str:
-    """Its model, which no test changes."""
+    """That experiment's model, which no test changes."""
     made = trainer.post("/models/", {"experiment_id": experiment})
     assert made.status == 201, made.body
     return str(made.json["id"])
@@ -164,7 +164,7 @@ def model(trainer: Trainer, experiment: str) -> str:
 
 @pytest.fixture(scope="session")
 def other_seed(trainer: Trainer, experiment: str) -> str:
-    """The same experiment with another seed, completed as well."""
+    """The same experiment with another seed, also completed."""
     name = str(trainer.post(f"/experiments/{experiment}/copy", {"seed": 2}).json["id"])
     trainer.post(f"/experiments/{name}/train")
     trainer.until(name, "completed")

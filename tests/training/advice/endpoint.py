@@ -16,13 +16,13 @@ WRONG = {
 class Endpoint:
     """Attributes:
     manner: "well", or the fault that befalls each call.
-    asked: the calls' (headers, body).
+    calls: the received (headers, body).
     going_on: what a call of the manner "waits" waits for.
     """
 
     def __init__(self) -> None:
         self.manner, self.going_on = "well", threading.Event()
-        self.asked: list[tuple[dict[str, str], Any]] = []
+        self.calls: list[tuple[dict[str, str], Any]] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -31,7 +31,7 @@ class Endpoint:
             def do_POST(self) -> None:
                 assert self.path == "/v1/chat/completions"
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                outer.asked.append((dict(self.headers), body))
+                outer.calls.append((dict(self.headers), body))
                 self.close_connection = True
                 outer._answer(self)
 

@@ -1,4 +1,4 @@
-"""The assistant finds what is wrong with runs that were really trained badly, and nothing grave in a good one."""
+"""The assistant detects what is wrong with badly trained runs, and reports nothing severe about a good one."""
 
 import json
 import string
@@ -15,7 +15,7 @@ from tests.training.advice.curves.make import CASES
 from tests.training.conftest import Trainer
 
 CURVES = Path(__file__).parent / "curves"
-BAD = {  # really trained, and recorded by advice/curves/make.py
+BAD = {  # runs recorded by advice/curves/make.py
     "rate-too-high": {"learning rate", "policy jumps"},
     "collapse": {"learning rate", "collapse"},
     "no-exploration": {"exploration ends early"},
@@ -28,44 +28,44 @@ SOLVED = 475.0  # CartPole-v1
 
 
 def recorded(case: str) -> list[Finding]:
-    """What is said of a recorded run."""
+    """Return the findings on a recorded run."""
     run = json.loads((CURVES / f"{case}.json").read_text())
     known = algorithms.find(run["algorithm"]).defaults | run["hyperparameters"]
-    told = {name: run[name] for name in ("total_timesteps", "n_envs")}
-    return findings(run["algorithm"], known, run["curves"], threshold=SOLVED, **told)
+    sizes = {name: run[name] for name in ("total_timesteps", "n_envs")}
+    return findings(run["algorithm"], known, run["curves"], threshold=SOLVED, **sizes)
 
 
 @pytest.mark.parametrize("fault", BAD)
-def test_a_bad_run_is_found_out(fault: str) -> None:
-    found = recorded(fault)
-    assert BAD[fault] <= {each.name for each in found}, found
-    assert all(each.source and each.advice and any(letter.isdigit() for letter in each.seen) for each in found)
+def test_a_bad_run_is_detected(fault: str) -> None:
+    results = recorded(fault)
+    assert BAD[fault] <= {each.name for each in results}, results
+    assert all(each.source and each.advice and any(letter.isdigit() for letter in each.seen) for each in results)
 
 
 def test_every_recorded_run_can_be_made_again() -> None:
     assert {file.stem for file in CURVES.glob("*.json")} == set(CASES) == {*BAD, "good"}
 
 
-def test_nothing_grave_is_said_of_a_good_run() -> None:
+def test_nothing_severe_is_reported_on_a_good_run() -> None:
     assert not [each for each in recorded("good") if each.severity == SEVERE or each.name == "plateau"]
 
 
-def advice(trainer: Trainer, **asked: Any) -> list[dict[str, Any]]:
-    name = trainer.started(seed=1, **asked)
+def advice(trainer: Trainer, **settings: Any) -> list[dict[str, Any]]:
+    name = trainer.started(seed=1, **settings)
     trainer.until(name, "completed")
     answer = trainer.get(f"/experiments/{name}/advice")
     assert answer.status == 200, answer.body
-    found = answer.json["findings"]
+    results = answer.json["findings"]
     report = trainer.get(f"/experiments/{name}/advice?format=markdown").body.decode()
-    assert report.count("\n## ") == 4 and all(each["seen"] in report for each in found)
-    return list(found)
+    assert report.count("\n## ") == 4 and all(each["seen"] in report for each in results)
+    return list(results)
 
 
 @pytest.mark.long
-def test_a_live_run_is_found_out_as_a_recorded_one(trainer: Trainer) -> None:
-    found = advice(trainer, **CASES["never-starts"])
-    assert BAD["never-starts"] <= {each["name"] for each in found}, found
-    assert [each["name"] for each in found] == [each.name for each in recorded("never-starts")]
+def test_a_live_run_is_detected_like_a_recorded_one(trainer: Trainer) -> None:
+    results = advice(trainer, **CASES["never-starts"])
+    assert BAD["never-starts"] <= {each["name"] for each in results}, results
+    assert [each["name"] for each in results] == [each.name for each in recorded("never-starts")]
 
 
 def curve(*values: float) -> tuple[list[float], list[float]]:
@@ -76,21 +76,21 @@ def named(rewards: list[float], **more: Any) -> set[str]:
     return {each.name for each in findings("PPO", {}, {"reward": curve(*rewards)}, total_timesteps=1000, **more)}
 
 
-def test_what_was_learnt_and_lost_is_a_collapse() -> None:
+def test_a_rise_that_is_lost_again_is_a_collapse() -> None:
     assert "collapse" in named([*np.linspace(10, 200, 50), *np.linspace(200, 20, 50)])
 
 
-def test_what_stays_is_a_plateau_unless_it_is_solved() -> None:
+def test_a_constant_return_is_a_plateau_unless_it_is_solved() -> None:
     rewards = [*np.linspace(10, 200, 30), *[200.0] * 100]
     assert named(rewards) == {"plateau", "architecture"} and named(rewards, threshold=195.0) == {"solved"}
 
 
-def test_what_jumps_about_is_unstable() -> None:
+def test_a_jumping_return_is_unstable() -> None:
     rewards = [*np.linspace(10, 100, 50), *([20.0] * 8 + [180.0] * 8) * 4]
     assert "instability" in named(rewards)
 
 
-def test_a_run_that_has_just_begun_is_not_judged() -> None:
+def test_a_run_that_has_just_started_is_not_judged() -> None:
     rewards = {"reward": curve(*[10.0] * 20)}
     assert [each.name for each in findings("PPO", {}, rewards, total_timesteps=19_000)] == [
         "no progress",
@@ -99,10 +99,10 @@ def test_a_run_that_has_just_begun_is_not_judged() -> None:
     assert findings("PPO", {}, rewards, total_timesteps=20_000) == []
 
 
-def test_returns_that_are_all_the_same_are_told_of_from_the_start() -> None:
+def test_identical_returns_are_reported_from_the_start() -> None:
     rewards = {"reward": curve(*[-100.0] * 60)}
-    found = findings("SAC", {}, rewards, total_timesteps=10**6)
-    assert [each.name for each in found] == ["no signal", "architecture"] and "all 60 episodes" in found[0].seen
+    results = findings("SAC", {}, rewards, total_timesteps=10**6)
+    assert [each.name for each in results] == ["no signal", "architecture"] and "all 60 episodes" in results[0].seen
     assert findings("SAC", {}, rewards, total_timesteps=10**6, threshold=-100.0) == []
 
 
@@ -127,12 +127,12 @@ def test_a_value_is_judged_on_both_sides(algorithm: str, name: str, low: Any, ri
     for value in (low, right, high):
         if value is None:
             continue
-        found = findings(algorithm, {**defaults, name: value}, {}, total_timesteps=100_000)
-        assert bool(found) == (value is not right), (value, found)
+        results = findings(algorithm, {**defaults, name: value}, {}, total_timesteps=100_000)
+        assert bool(results) == (value is not right), (value, results)
 
 
 @pytest.mark.parametrize("algorithm", ["PPO", "A2C", "DQN", "SAC", "TD3"])
-def test_advice_names_no_parameter_that_the_algorithm_has_not(algorithm: str) -> None:
+def test_advice_names_only_parameters_of_the_algorithm(algorithm: str) -> None:
     rewards = {"reward": curve(*np.linspace(10, 200, 30), *[200.0] * 100)}
     known = algorithms.find(algorithm).defaults
     (plateau,) = [each for each in findings(algorithm, known, rewards, total_timesteps=1000) if each.name == "plateau"]
@@ -140,7 +140,7 @@ def test_advice_names_no_parameter_that_the_algorithm_has_not(algorithm: str) ->
         assert (name in plateau.advice) == (name in known), name
 
 
-def test_every_phrase_can_be_said_in_each_language() -> None:
+def test_every_phrase_exists_in_each_language() -> None:
     for name, known in assistant.phrases()["finding"].items():
         numbers = [
             {each for _, each, _, _ in string.Formatter().parse(" ".join(known[language])) if each}
@@ -152,7 +152,7 @@ def test_every_phrase_can_be_said_in_each_language() -> None:
         assert all(any("\u4e00" <= letter <= "\u9fff" for letter in text) for text in known["zh"]), name
 
 
-def test_too_little_to_judge_is_not_judged() -> None:
+def test_a_short_curve_is_not_judged() -> None:
     assert named([1.0] * 5) == set() and findings("PPO", {}, {}, total_timesteps=1) == []
     assert findings("PPO", {}, {"reward": curve(*[float("nan")] * 50)}, total_timesteps=1) == []
 
@@ -167,13 +167,13 @@ def test_too_little_to_judge_is_not_judged() -> None:
         ("train/entropy_loss", [*[-0.69] * 10, *[-0.001] * 10], "entropy"),
     ],
 )
-def test_a_losss_curve_is_read(name: str, values: list[float], wanted: str) -> None:
+def test_curves_of_losses_are_judged(name: str, values: list[float], wanted: str) -> None:
     assert {each.name for each in findings("PPO", {}, {name: curve(*values)}, total_timesteps=1)} == {wanted}
     calm = [value / 1000 for value in values] if name in ("train/approx_kl", "train/clip_fraction") else [0.9] * 20
     assert findings("PPO", {}, {name: curve(*calm)}, total_timesteps=1) == []
 
 
-def test_seeds_that_disagree_are_told_of() -> None:
+def test_disagreeing_seeds_are_reported() -> None:
     close, far = curve(*[100.0] * 20), curve(*[10.0] * 20)
     apart, agreed = assistant.spread([close, far]), assistant.spread([close, close])
     assert apart is not None and apart.severity == "warning" and "standard deviation of 63.6" in apart.seen
@@ -182,8 +182,8 @@ def test_seeds_that_disagree_are_told_of() -> None:
 
 @pytest.mark.long
 def test_advice_on_several_seeds(trainer: Trainer, experiment: str, other_seed: str) -> None:
-    found = trainer.get(f"/experiments/{experiment}/advice?ids={other_seed}").json["findings"]
-    assert "2 seeds ended at" in next(each["seen"] for each in found if each["name"] == "seed spread")
+    results = trainer.get(f"/experiments/{experiment}/advice?ids={other_seed}").json["findings"]
+    assert "2 seeds ended at" in next(each["seen"] for each in results if each["name"] == "seed spread")
     assert trainer.get(f"/experiments/{experiment}/advice?format=pdf").status == 400
 
 

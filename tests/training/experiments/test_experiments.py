@@ -37,11 +37,11 @@ def test_the_documents_requests_as_printed(trainer: Trainer) -> None:
     listed = trainer.get("/experiments?status=running&algorithm=PPO").json
     assert [each["id"] for each in listed] == [row["id"]]
     assert trainer.get("/health").json["active_experiments"] == 1
-    found = trainer.get(f"{path}/metrics?from_timestep=1000&to_timestep=5000").json
-    assert found["experiment_id"] == row["id"] and len(found["metrics"]) > 3
-    assert all(1000 <= each["timestep"] <= 5000 for each in found["metrics"])
-    assert any("reward" in each for each in found["metrics"])
-    summary = found["summary"]
+    metrics = trainer.get(f"{path}/metrics?from_timestep=1000&to_timestep=5000").json
+    assert metrics["experiment_id"] == row["id"] and len(metrics["metrics"]) > 3
+    assert all(1000 <= each["timestep"] <= 5000 for each in metrics["metrics"])
+    assert any("reward" in each for each in metrics["metrics"])
+    summary = metrics["summary"]
     assert summary["total_episodes"] > 5 and summary["total_timesteps"] >= 2100
     assert summary["best_reward"] >= summary["avg_reward_last_100"]
     paused = trainer.request("PUT", path, {"status": "paused", "hyperparameters": {"learning_rate": 0.0001}})
@@ -136,7 +136,7 @@ def test_the_documents_other_requests(trainer: Trainer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("settings", "message"),
     [
         ({"algorithm": "POP"}, "did you mean PPO?"),
         ({"environment": "CartPool-v1"}, "CartPole-v1"),
@@ -156,14 +156,14 @@ def test_the_documents_other_requests(trainer: Trainer) -> None:
         ({"environment": "os:system"}, "malformed"),
     ],
 )
-def test_what_cannot_be_trained_is_refused_with_the_reason(trainer: Trainer, asked: Any, said: str) -> None:
-    refused = trainer.post("/experiments", {"name": "x", "algorithm": "PPO", "environment": "CartPole-v1", **asked})
-    assert refused.status == 422 and said in refused.json["message"]
+def test_what_cannot_be_trained_is_refused_with_the_reason(trainer: Trainer, settings: Any, message: str) -> None:
+    refused = trainer.post("/experiments", {"name": "x", "algorithm": "PPO", "environment": "CartPole-v1", **settings})
+    assert refused.status == 422 and message in refused.json["message"]
     assert set(refused.json) == {"error", "message", "details", "timestamp"}
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "settings",
     [
         {"seed": -1}, {"seed": 2**32}, {"seed": True}, {"name": ""}, {"name": "x" * 201}, {"hypothesis": "x" * 501},
         {"total_timesteps": 0}, {"n_envs": 65}, {"tags": ["a b"]}, {"tags": "a"}, {"evaluation": {"often": 1}},
@@ -171,9 +171,9 @@ def test_what_cannot_be_trained_is_refused_with_the_reason(trainer: Trainer, ask
         {"hyperparameters": []}, {"server": []}, {"environment": 5}, {"normalize": {"clip_obs": -1}},
     ],
 )  # fmt: skip
-def test_values_that_are_no_good_are_refused(trainer: Trainer, asked: Any) -> None:
-    refused = trainer.post("/experiments", {"name": "x", "algorithm": "PPO", "environment": "CartPole-v1", **asked})
-    assert refused.status == 400 and next(iter(asked)) in refused.json["message"]
+def test_values_that_are_no_good_are_refused(trainer: Trainer, settings: Any) -> None:
+    refused = trainer.post("/experiments", {"name": "x", "algorithm": "PPO", "environment": "CartPole-v1", **settings})
+    assert refused.status == 400 and next(iter(settings)) in refused.json["message"]
 
 
 def test_transitions_that_make_no_sense_are_refused(trainer: Trainer) -> None:
@@ -194,8 +194,8 @@ def test_what_a_run_leaves_at_its_end(trainer: Trainer, experiment: str) -> None
     results = trainer.get(f"/experiments/{experiment}/results").json
     assert results["final_evaluation"]["episodes"] == 1 and results["final_evaluation"]["mean_reward"] >= 1
     assert (trainer.data / results["model_path"]).is_file()
-    found = trainer.get(f"/experiments/{experiment}/metrics").json["metrics"]
-    assert {"reward", "episode_length", "train/loss"} <= {key for each in found for key in each}
+    metrics = trainer.get(f"/experiments/{experiment}/metrics").json["metrics"]
+    assert {"reward", "episode_length", "train/loss"} <= {key for each in metrics for key in each}
 
 
 @pytest.mark.long
@@ -211,15 +211,15 @@ def test_a_run_to_its_end_and_the_same_again(trainer: Trainer) -> None:
     assert results["final_evaluation"]["episodes"] == 2 and results["final_evaluation"]["mean_reward"] >= 1
     assert (trainer.data / results["model_path"]).is_file()
     assert list(trainer.folder(name).tensorboard.glob("events.out*"))
-    found = trainer.get(f"/experiments/{name}/metrics").json["metrics"]
+    metrics = trainer.get(f"/experiments/{name}/metrics").json["metrics"]
     assert {"reward", "episode_length", "evaluation/mean_reward", "train/loss"} <= {
-        key for each in found for key in each
+        key for each in metrics for key in each
     }
     again = trainer.post(f"/experiments/{name}/retry")
     assert again.status == 200
     trainer.until(name, "completed")
     same = trainer.get(f"/experiments/{name}/metrics").json["metrics"]
-    speedless = [[{k: v for k, v in each.items() if k != "time/fps"} for each in one] for one in (found, same)]
+    speedless = [[{k: v for k, v in each.items() if k != "time/fps"} for each in one] for one in (metrics, same)]
     assert speedless[0] == speedless[1]  # the same seed, the same curve, and none of it twice
 
 
@@ -246,9 +246,9 @@ def test_copies_tags_filters_and_pages(trainer: Trainer) -> None:
 
 
 def test_a_curve_is_down_sampled(trainer: Trainer, experiment: str) -> None:
-    found = trainer.get(f"/experiments/metrics?ids={experiment}&names=reward&points=10").json["experiments"]
-    assert [each["experiment_id"] for each in found] == [experiment]
-    points = found[0]["metrics"]
+    curves = trainer.get(f"/experiments/metrics?ids={experiment}&names=reward&points=10").json["experiments"]
+    assert [each["experiment_id"] for each in curves] == [experiment]
+    points = curves[0]["metrics"]
     assert 5 < len(points) <= 10 and all(set(point) == {"timestep", "reward"} for point in points)
     assert trainer.get("/experiments/metrics").status == 400
     assert trainer.get("/experiments/metrics?ids=nothing").status == 404
@@ -258,9 +258,9 @@ def test_a_curve_is_down_sampled(trainer: Trainer, experiment: str) -> None:
 @pytest.mark.long
 def test_curves_of_several_experiments_down_sampled(trainer: Trainer, experiment: str, other_seed: str) -> None:
     names = [experiment, other_seed]
-    found = trainer.get(f"/experiments/metrics?ids={','.join(names)}&names=reward&points=10").json["experiments"]
-    assert [each["experiment_id"] for each in found] == names
-    for each in found:
+    curves = trainer.get(f"/experiments/metrics?ids={','.join(names)}&names=reward&points=10").json["experiments"]
+    assert [each["experiment_id"] for each in curves] == names
+    for each in curves:
         assert 5 < len(each["metrics"]) <= 10 and all(set(point) == {"timestep", "reward"} for point in each["metrics"])
 
 
@@ -281,6 +281,8 @@ def test_live_metrics_are_those_that_are_kept(trainer: Trainer) -> None:
     live = [body for kind, body in events if kind == "metric"]
     kept = trainer.get(f"/experiments/{name}/metrics").json["metrics"]
     assert len(live) == sum(len(each) - 1 for each in kept)
-    asked = urllib.request.Request(f"{trainer.url}/experiments/{name}/metrics/stream", headers={"Last-Event-ID": last})
-    with urllib.request.urlopen(asked, timeout=300) as stream:
+    request = urllib.request.Request(
+        f"{trainer.url}/experiments/{name}/metrics/stream", headers={"Last-Event-ID": last}
+    )
+    with urllib.request.urlopen(request, timeout=300) as stream:
         assert b"event: metric" not in stream.read()

@@ -1,4 +1,4 @@
-"""Experiments as the TJU platform's document prints its requests, with a program in PyMARL's manner."""
+"""Experiments as printed in the TJU platform's document, with a program like PyMARL."""
 
 import json
 import sys
@@ -14,7 +14,7 @@ from tests.training.conftest import Trainer
 
 CHECKOUT = Path(__file__).parent / "program"
 RUNNERS = {name: {"interpreter": sys.executable, "directory": str(CHECKOUT)} for name in ("pymarl", "ptf")}
-ORDER = {
+REQUEST = {
     "title": "训练标题",
     "description": "用来描述这个训练，比如这个是针对pymarl的， 然后parameter里面的参数，取决于你entry部分所使用的",
     "parameter": {"algo_name": "qmix", "map_name": "3s5z"},
@@ -30,8 +30,8 @@ def tju(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trainer]:
     server = Trainer(tmp_path_factory.mktemp("tju"), AUTH="token", SIGN_UP=True, RUNNERS=RUNNERS)
     assert server.post("/users/", {"email": "tju_rl.tju.edu.cn", "password": "tju_rl"}).json["id"] == 1
     form = b"grant_type=&username=tju_rl.tju.edu.cn&password=tju_rl&scope=&client_id=&client_secret="
-    asked = server.request("POST", "/token", form, Content_Type="application/x-www-form-urlencoded")
-    server.key = asked.json["access_token"]
+    login = server.request("POST", "/token", form, Content_Type="application/x-www-form-urlencoded")
+    server.key = login.json["access_token"]
     assert [server.post("/users/1/projects/", PROJECT).json["id"] for _ in range(2)] == [1, 2]
     yield server
     server.stop()
@@ -40,9 +40,9 @@ def tju(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trainer]:
 
 def test_the_documents_requests_as_printed(tju: Trainer) -> None:
     assert tju.get(PRINTED).json == []
-    made = tju.post(PRINTED, {**ORDER, "parameter": {**ORDER["parameter"], "t_max": 100000}}).json
+    made = tju.post(PRINTED, {**REQUEST, "parameter": {**REQUEST["parameter"], "t_max": 100000}}).json
     wanted = "{'algo_name': 'qmix', 'map_name': '3s5z', 't_max': 100000}"
-    assert (made["title"], made["description"], made["parameter"]) == (ORDER["title"], ORDER["description"], wanted)
+    assert (made["title"], made["description"], made["parameter"]) == (REQUEST["title"], REQUEST["description"], wanted)
     assert (made["id"], made["project_id"], made["owner_id"], made["is_active"]) == (1, 1, 1, True)
     assert made["metric"] is None and str(tju.data) not in made["log_path"]
 
@@ -53,7 +53,7 @@ def test_the_documents_requests_as_printed(tju: Trainer) -> None:
     (listed,) = tju.get(PRINTED).json
     assert listed["id"] == 1 and listed["metric"]
     (nested,) = tju.get("/users/1/projects/1").json["experiments"]
-    assert (nested["id"], nested["title"]) == (1, ORDER["title"])
+    assert (nested["id"], nested["title"]) == (1, REQUEST["title"])
     assert tju.get("/users/1").json["projects"][0]["experiments"] == [nested]
 
     leader = tju.leader(one["experiment_id"])
@@ -72,12 +72,12 @@ def test_the_documents_requests_as_printed(tju: Trainer) -> None:
 
 
 def test_both_views_are_of_one_table(tju: Trainer) -> None:
-    made = tju.post(EXPERIMENTS, {**ORDER, "parameter": {**ORDER["parameter"], "t_max": 3}}).json
+    made = tju.post(EXPERIMENTS, {**REQUEST, "parameter": {**REQUEST["parameter"], "t_max": 3}}).json
     row = tju.until(made["experiment_id"], "completed")
     assert (row["runner"], row["algorithm"], row["environment"], row["exit_code"]) == ("pymarl", "qmix", "3s5z", 0)
-    found = tju.get(f"/experiments/{made['experiment_id']}/metrics").json
-    assert [each["return_mean"] for each in found["metrics"]] == [0.5, 1.0, 1.5]
-    assert found["summary"] == {
+    metrics = tju.get(f"/experiments/{made['experiment_id']}/metrics").json
+    assert [each["return_mean"] for each in metrics["metrics"]] == [0.5, 1.0, 1.5]
+    assert metrics["summary"] == {
         "avg_reward_last_100": 1.0, "total_timesteps": 300, "best_reward": 1.5, "total_episodes": None,
     }  # fmt: skip
     assert made["id"] in [each["id"] for each in tju.get(EXPERIMENTS).json]
@@ -88,7 +88,7 @@ def test_both_views_are_of_one_table(tju: Trainer) -> None:
 
 
 def test_a_program_that_fails_says_why(tju: Trainer) -> None:
-    made = tju.post(EXPERIMENTS, {**ORDER, "parameter": {"algo_name": "broken", "map_name": "x", "t_max": 1}}).json
+    made = tju.post(EXPERIMENTS, {**REQUEST, "parameter": {"algo_name": "broken", "map_name": "x", "t_max": 1}}).json
     row = tju.until(made["experiment_id"], "failed")
     assert (row["exit_code"], row["reason"]) == (3, "the program ended with 3: ValueError: no such mixer")
 
@@ -103,17 +103,17 @@ def test_a_program_that_fails_says_why(tju: Trainer) -> None:
 )  # fmt: skip
 def test_parameters_never_leave_their_argument(tju: Trainer, value: Any) -> None:
     for name in ("algo_name", "map_name"):
-        refused = tju.post(EXPERIMENTS, {**ORDER, "parameter": {**ORDER["parameter"], name: value}})
+        refused = tju.post(EXPERIMENTS, {**REQUEST, "parameter": {**REQUEST["parameter"], name: value}})
         assert refused.status == 422 and name in refused.json["detail"]
-    zero = tju.post(EXPERIMENTS, {**ORDER, "parameter": {"algo_name": "a\0"}})  # which no text may hold
+    zero = tju.post(EXPERIMENTS, {**REQUEST, "parameter": {"algo_name": "a\0"}})  # which no text may hold
     assert zero.status == 400
-    refused = tju.post(EXPERIMENTS, {**ORDER, "parameter": {"use_cuda": True}})
+    refused = tju.post(EXPERIMENTS, {**REQUEST, "parameter": {"use_cuda": True}})
     assert refused.status == 422 and "has no parameter" in refused.json["detail"]
 
 
 def test_a_project_without_its_program_says_what_is_set_up(tju: Trainer) -> None:
     project = tju.post("/users/1/projects/", {**PROJECT, "project_type": "epymarl"}).json["id"]
-    refused = tju.post(f"/users/1/projects/{project}/experiments/", ORDER)
+    refused = tju.post(f"/users/1/projects/{project}/experiments/", REQUEST)
     assert refused.status == 422 and "there are sb3, pymarl, ptf" in refused.json["detail"]
 
 
@@ -121,7 +121,7 @@ def test_ptf_runs_as_pymarl_does(tju: Trainer) -> None:
     project = tju.post("/users/1/projects/", {**PROJECT, "project_type": "ptf"}).json["id"]
     path = f"/users/1/projects/{project}/experiments/"
     parameter = {"algo_name": "a3c", "env_name": "grid", "episodes": 3}
-    made = tju.post(path, {**ORDER, "parameter": parameter}).json
+    made = tju.post(path, {**REQUEST, "parameter": parameter}).json
     assert (made["parameter"], made["is_active"]) == (repr(parameter), True)
     tju.until(made["experiment_id"], "completed")
     metric = tju.get(f"{path}1").json["metric"]
@@ -129,7 +129,7 @@ def test_ptf_runs_as_pymarl_does(tju: Trainer) -> None:
     assert (metric["win"], metric["episode"], metric["step"]) == ([0, 0, 1, 0], [0, 1, 2, 3], [99] * 4)
     assert "episode : 3, " in tju.get(f"/experiments/{made['experiment_id']}/log").body.decode()
     for wrong in ({"algo_name": "dqn"}, {"env_name": "maze"}):
-        assert tju.post(path, {**ORDER, "parameter": {**parameter, **wrong}}).status == 422
+        assert tju.post(path, {**REQUEST, "parameter": {**parameter, **wrong}}).status == 422
 
 
 def test_the_documents_curl_lines(tju: Trainer) -> None:
@@ -137,7 +137,7 @@ def test_the_documents_curl_lines(tju: Trainer) -> None:
     for path in ("/users", "/users/", "/users/1", "/users/1/", "/users/1/projects", "/users/1/projects/1/"):
         assert tju.get(path, Accept="application/json").status == 200
     form = {"Content_Type": "application/x-www-form-urlencoded"}
-    made = tju.post(EXPERIMENTS, {**ORDER, "parameter": {**ORDER["parameter"], "t_max": 100000}}).json
+    made = tju.post(EXPERIMENTS, {**REQUEST, "parameter": {**REQUEST["parameter"], "t_max": 100000}}).json
     for slash in ("", "/"):  # the second one finds it stopped
         stopped = tju.request("POST", f"{EXPERIMENTS}{made['id']}/stop{slash}", b"", **form)
         assert stopped.status == 200 and stopped.json["is_active"] is False
@@ -156,7 +156,7 @@ def test_a_project_of_stable_baselines_experiments(tju: Trainer) -> None:
         "total_timesteps": 500,
         "evaluation": {"episodes": 1},
     }
-    made = tju.post(f"/users/1/projects/{project}/experiments/", {**ORDER, "parameter": parameter}).json
+    made = tju.post(f"/users/1/projects/{project}/experiments/", {**REQUEST, "parameter": parameter}).json
     assert made["parameter"] == repr(parameter) and made["id"] == 1
     tju.until(made["experiment_id"], "completed")
     metric = tju.get(f"/users/1/projects/{project}/experiments/1").json["metric"]
@@ -166,7 +166,7 @@ def test_a_project_of_stable_baselines_experiments(tju: Trainer) -> None:
 
 
 def test_anothers_experiments_are_as_if_there_were_none(tju: Trainer) -> None:
-    made = tju.post(EXPERIMENTS, {**ORDER, "parameter": {**ORDER["parameter"], "t_max": 1}}).json
+    made = tju.post(EXPERIMENTS, {**REQUEST, "parameter": {**REQUEST["parameter"], "t_max": 1}}).json
     tju.until(made["experiment_id"], "completed")
     _, key = tju.account("other")
     other = {"Authorization": f"Bearer {key}"}
@@ -189,7 +189,7 @@ def test_the_role_that_may_train_is_a_setting(train: Callable[..., Trainer]) -> 
     server = train(AUTH="token", TRAINING_ROLE="organiser")
     _, participant = server.account("a")
     _, organiser = server.account("b", "organiser")
-    asked = {"name": "x", "algorithm": "PPO", "environment": "CartPole-v1"}
-    refused = server.post("/experiments", asked, Authorization=f"Bearer {participant}")
+    settings = {"name": "x", "algorithm": "PPO", "environment": "CartPole-v1"}
+    refused = server.post("/experiments", settings, Authorization=f"Bearer {participant}")
     assert refused.status == 403 and "TRAINING_ROLE" in refused.json["message"]
-    assert server.post("/experiments", asked, Authorization=f"Bearer {organiser}").status == 201
+    assert server.post("/experiments", settings, Authorization=f"Bearer {organiser}").status == 201

@@ -55,18 +55,16 @@ def test_a_model_that_cannot_be_registered_leaves_no_files(database: Database, t
     assert not list((tmp_path / "models").iterdir())
 
 
-def test_room_for_a_player_is_taken_before_its_submission_begins(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assignments, asked = Assignments(tmp_path), Assignment("submission", "token", "model")
+def test_disk_space_is_reserved_before_a_submission_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assignments, assignment = Assignments(tmp_path), Assignment("submission", "token", "model")
 
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
     with assignments.room() as room, monkeypatch.context() as patched:
         patched.setattr(Path, "write_bytes", full)  # the disk fills while the submission begins
-        assignments.fill(room, asked)
-    assert assignments.waiting() == [asked]
+        assignments.fill(room, assignment)
+    assert assignments.waiting() == [assignment]
     with monkeypatch.context() as patched:
         patched.setattr(Path, "write_bytes", full)
         with pytest.raises(StorageFull, match="No space"), assignments.room():

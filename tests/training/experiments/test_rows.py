@@ -16,7 +16,7 @@ from gymserve.training.plan.requests import ChangedTexts
 from gymserve.training.runners.folder import Folder
 from gymserve.training.scheduling.conclusion import conclude
 
-ASKED = {"title": "first", "algorithm": "PPO", "environment": "CartPole-v1", "seed": 2**32 - 1, "tags": ["a", "b"]}
+SETTINGS = {"title": "first", "algorithm": "PPO", "environment": "CartPole-v1", "seed": 2**32 - 1, "tags": ["a", "b"]}
 
 
 @pytest.fixture
@@ -39,30 +39,30 @@ def state(database: Database, row: Experiment, value: str) -> None:
 
 
 def test_rows_are_found_by_their_owner(experiments: Experiments, account: int) -> None:
-    row = experiments.create(account, ASKED)
-    nobodys = experiments.create(None, {**ASKED, "title": "Öther_%"})
+    row = experiments.create(account, SETTINGS)
+    nobodys = experiments.create(None, {**SETTINGS, "title": "Öther_%"})
     assert experiments.find(row.name, account, sees_all=False).seed == 2**32 - 1
     for name, who in ((nobodys.name, account), (row.name, account + 1), (row.name, None), ("x" * 36, account)):
         with pytest.raises(NotFound):
             experiments.find(name, who, sees_all=False)
-    found, total = experiments.list(None, sees_all=True, filters={"tag": "b", "search": "THER_%"})
-    assert ([each.name for each in found], total) == ([nobodys.name], 1)
-    found, total = experiments.list(account, sees_all=False, filters={"algorithm": "ppo", "status": "created"})
-    assert ([each.name for each in found], total) == ([row.name], 1)
+    rows, total = experiments.list(None, sees_all=True, filters={"tag": "b", "search": "THER_%"})
+    assert ([each.name for each in rows], total) == ([nobodys.name], 1)
+    rows, total = experiments.list(account, sees_all=False, filters={"algorithm": "ppo", "status": "created"})
+    assert ([each.name for each in rows], total) == ([row.name], 1)
 
 
 def test_what_cannot_be_queued_is_not_made(experiments: Experiments, account: int, database: Database) -> None:
     project = Projects(database, ("sb3", "mine")).create(account, title="p", description="", project_type="sb3")
-    made = [experiments.begin(account, ASKED, project=project) for _ in range(2)]
+    made = [experiments.begin(account, SETTINGS, project=project) for _ in range(2)]
     with pytest.raises(LimitReached):
-        experiments.begin(account, ASKED, project=project)
+        experiments.begin(account, SETTINGS, project=project)
     assert [row.id for row in experiments.of_projects([project.id])[project.id]] == [row.id for row in made]
 
 
 def test_numbers_count_within_a_project(experiments: Experiments, account: int, database: Database) -> None:
     projects = Projects(database, ("sb3", "mine"))
     one, two = (projects.create(account, title="p", description="", project_type="sb3") for _ in range(2))
-    made = [experiments.create(account, ASKED, project=project) for project in (one, one, two)]
+    made = [experiments.create(account, SETTINGS, project=project) for project in (one, one, two)]
     assert [row.number for row in made] == [1, 2, 1]
     assert experiments.copy(made[0]).number == 3
     assert [row.number for row in experiments.of_projects([one.id])[one.id]] == [1, 2, 3]
@@ -73,7 +73,7 @@ def test_numbers_count_within_a_project(experiments: Experiments, account: int, 
 
 
 def test_what_is_wished_of_each_state(experiments: Experiments, database: Database) -> None:
-    row = experiments.create(None, ASKED)
+    row = experiments.create(None, SETTINGS)
     assert experiments.start(row).state == "queued" and experiments.has_work()
     with pytest.raises(Conflict):
         experiments.remove(row)
@@ -93,9 +93,9 @@ def test_what_is_wished_of_each_state(experiments: Experiments, database: Databa
     with pytest.raises(Conflict, match="while the experiment is completed"):
         experiments.change(row, ChangedTexts(), {"gamma": 0.9})
     assert experiments.retry(row).request == "anew"
-    other = experiments.start(experiments.create(None, ASKED))
+    other = experiments.start(experiments.create(None, SETTINGS))
     with pytest.raises(LimitReached):
-        experiments.start(experiments.create(None, ASKED))
+        experiments.start(experiments.create(None, SETTINGS))
     state(database, row, "stopped")
     experiments.remove(row)
     assert experiments.again(other).state == "queued"
@@ -103,7 +103,7 @@ def test_what_is_wished_of_each_state(experiments: Experiments, database: Databa
 
 def test_what_was_paused_and_then_stopped_leaves_its_model(experiments: Experiments, database: Database) -> None:
     """As what was stopped while it ran does; its averages come along."""
-    row = experiments.create(None, ASKED)
+    row = experiments.create(None, SETTINGS)
     folder = Folder(experiments.folder / row.name)
     with folder.new_checkpoint(128) as fresh:
         for name in ("model.zip", "normalize.pkl", "replay.pkl"):
@@ -142,7 +142,7 @@ def test_a_projects_type_is_a_runners_name(account: int, database: Database) -> 
 
 
 def test_who_waits_is_told_so_before_anything_runs(experiments: Experiments, database: Database) -> None:
-    first, second = (experiments.start(experiments.create(None, ASKED)) for _ in range(2))
+    first, second = (experiments.start(experiments.create(None, SETTINGS)) for _ in range(2))
     assert (experiments.before(first), experiments.before(second)) == (0, 1)
     state(database, second, "running")
     assert experiments.before(first) == 1

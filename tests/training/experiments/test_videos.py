@@ -1,4 +1,4 @@
-"""What an experiment leaves to be seen: its best evaluation episode as a video, and its curve on its models' cards."""
+"""What viewers see of an experiment: its best evaluation episode as a video, and its curve on its models' cards."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -23,12 +23,12 @@ PLAN = TrainingPlan(package="stable_baselines3", algorithm="PPO", environment="C
 
 
 @pytest.mark.guarantee("an experiment's evaluation is made into a video")
-def test_the_best_episode_is_kept_and_replays_to_the_bit(tmp_path: Path) -> None:
+def test_the_best_episode_is_saved_and_replays_exactly(tmp_path: Path) -> None:
     env = making.make(PLAN, training=False, records_best=True)
     env.seed(3)
     env.reset()
     env.env_method("forget")
-    env.reset()  # with a random generator that has moved on, and is to be restored
+    env.reset()  # the generator's state has advanced and must be restored
     env.action_space.seed(1)
     totals, total = [], 0.0
     while len(totals) < 6:
@@ -47,31 +47,33 @@ def test_the_best_episode_is_kept_and_replays_to_the_bit(tmp_path: Path) -> None
     assert env.env_method("best")[0] == []
 
 
-def test_an_episode_is_kept_with_the_options_that_its_reset_was_given() -> None:
+def test_an_episode_is_saved_with_its_resets_options() -> None:
     import_module("tests.support.environments.faulty")
     bare = gymnasium.make("Grabbing-v0")
-    given = (bare.observation_space, bare.action_space)
-    env = making.Episode(best_episode.BestEpisode(bare), given)
+    bare_spaces = (bare.observation_space, bare.action_space)
+    env = making.Episode(best_episode.BestEpisode(bare), bare_spaces)
     options = {"size": 3, "nested": {"a": 1}}
     env.reset(seed=1, options=options)
     env.step(np.array([2.0]))
     (recorded,) = (decode(body, 0) for body in env.env.best()[:1])
     assert recorded.options == env.snapshot()["options"] == options == {"size": 3, "nested": {"a": 1}}
-    again = making.Episode(gymnasium.make("Grabbing-v0"), given)
+    again = making.Episode(gymnasium.make("Grabbing-v0"), bare_spaces)
     assert again.restore(env.snapshot())
 
 
 @pytest.mark.guarantee("an experiment's evaluation is made into a video")
 @pytest.mark.long
-def test_a_completed_experiment_is_filmed_and_its_models_card_shows_it(train: Callable[..., Trainer]) -> None:
+def test_a_completed_experiment_gets_a_video_and_its_models_card_shows_it(train: Callable[..., Trainer]) -> None:
     trainer = train(WORKERS=1, MEDIA=True, MEDIA_SECONDS=5.0)
-    asked = {"total_timesteps": 256, "hyperparameters": {"n_steps": 128}}
-    name = trainer.started(evaluation={"every": 128, "episodes": 2}, **asked)
+    settings = {"total_timesteps": 256, "hyperparameters": {"n_steps": 128}}
+    name = trainer.started(evaluation={"every": 128, "episodes": 2}, **settings)
     assert trainer.get(f"/experiments/{name}/video").status == 404
     trainer.until(name, "completed")
-    told = wait_for(lambda: (found := trainer.get(f"/experiments/{name}/results").json)["video_path"] and found, 300)
-    assert told["video_path"] == f"experiments/{name}/video"
-    assert told["video"] == {"state": "made", "reason": "", "agrees": True}
+    results = wait_for(
+        lambda: (answer := trainer.get(f"/experiments/{name}/results").json)["video_path"] and answer, 300
+    )
+    assert results["video_path"] == f"experiments/{name}/video"
+    assert results["video"] == {"state": "made", "reason": "", "agrees": True}
     whole = trainer.get(f"/experiments/{name}/video")
     assert whole.headers["Content-Type"] == "video/webm" and whole.body[:4] == b"\x1aE\xdf\xa3"
     assert trainer.get(f"/experiments/{name}/video", Range="bytes=0-3").body == whole.body[:4]
@@ -81,10 +83,12 @@ def test_a_completed_experiment_is_filmed_and_its_models_card_shows_it(train: Ca
     assert trainer.get(f"/training/{name}/video").body == whole.body
 
     card = trainer.post("/models/", {"experiment_id": name}).json
-    assert card["video_path"] == told["video_path"] and card["started_at"] < card["completed_at"] < card["created_at"]
+    assert (
+        card["video_path"] == results["video_path"] and card["started_at"] < card["completed_at"] < card["created_at"]
+    )
     summary = trainer.get(f"/experiments/{name}/metrics").json["summary"]
     assert card["record"]["best_episode"] == summary["best_reward"]
-    assert card["record"]["best_evaluation"] >= told["final_evaluation"]["mean_reward"]
+    assert card["record"]["best_evaluation"] >= results["final_evaluation"]["mean_reward"]
     picture = trainer.get(f"/{card['graph_path']}")
     assert ElementTree.fromstring(picture.body).tag.endswith("svg") and "default-src 'none'" in str(picture.headers)
 
@@ -93,7 +97,7 @@ def test_a_completed_experiment_is_filmed_and_its_models_card_shows_it(train: Ca
     assert trainer.get(f"/models/{card['id']}/").json["video_path"] is None
 
 
-def test_what_is_not_to_be_seen_says_why(trainer: Trainer) -> None:
+def test_a_missing_video_says_why(trainer: Trainer) -> None:
     name = trainer.experiment()
     refused = trainer.get(f"/experiments/{name}/video")
     assert refused.status == 404 and "MEDIA is off" in refused.json["message"]

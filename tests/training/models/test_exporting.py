@@ -83,13 +83,13 @@ def test_its_actions_are_those_of_predict(tmp_path: Path, name: str, normalised:
     shown = np.stack([model.observation_space.sample() for _ in range(50)])
     if model.observation_space.shape == (4,):  # some of whose bounds are infinite
         shown = shown.clip(-0.4, 0.4)
-    (told,) = answerer.answer(
+    (answer,) = answerer.answer(
         [
             {"what": "predict", "model": name, "observations": shown.tolist(), "deterministic": True},
         ]
     )
     (actions,) = session.run(None, {"observation": shown})
-    assert np.allclose(actions, np.array(told["answer"]), atol=1e-5), told
+    assert np.allclose(actions, np.array(answer["answer"]), atol=1e-5), answer
     assert session.get_modelmeta().custom_metadata_map["environment"] == "Some-v0"
 
 

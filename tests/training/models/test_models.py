@@ -26,21 +26,21 @@ def actions(trainer: Trainer, model: str, observations: Any) -> Any:
     return PPO.load(folder / "model.zip", device="cpu").predict(shown, deterministic=True)[0].tolist()
 
 
-def ask(trainer: Trainer, model: str, **asked: Any) -> Any:
-    answer = trainer.post(f"/models/{model}/predict", asked)
+def ask(trainer: Trainer, model: str, **query: Any) -> Any:
+    answer = trainer.post(f"/models/{model}/predict", query)
     assert answer.status == 200, answer.body
     return answer.json
 
 
 def processes(trainer: Trainer) -> list[int]:
     """The process ids of those that hold models."""
-    found = []
+    pids = []
     for worker in trainer.workers():
         for pid in children(worker):
             with open(f"/proc/{pid}/cmdline", "rb") as file:
                 if b"gymserve.training.inference.server" in file.read():
-                    found.append(pid)
-    return found
+                    pids.append(pid)
+    return pids
 
 
 def test_a_card_says_where_a_model_comes_from(trainer: Trainer, experiment: str, model: str) -> None:
@@ -64,35 +64,35 @@ def test_its_answers_are_those_of_the_file(trainer: Trainer, model: str) -> None
 def test_many_agents_ask_at_once_and_each_has_its_own_answer(trainer: Trainer, model: str) -> None:
     observations = np.random.default_rng(2).uniform(-0.2, 0.2, (300, 4)).astype(np.float32)
     with concurrent.futures.ThreadPoolExecutor(16) as agents:
-        told = list(agents.map(lambda each: ask(trainer, model, observation=each.tolist())["action"], observations))
-    assert told == actions(trainer, model, observations)
+        answers = list(agents.map(lambda each: ask(trainer, model, observation=each.tolist())["action"], observations))
+    assert answers == actions(trainer, model, observations)
 
 
 @pytest.mark.parametrize(
-    "asked, message",
+    "query, message",
     [
         ({"observation": [0, 0, 0]}, r"observations[0] has shape (3,)"),
         ({"observation": "x"}, "expected a list"),
         ({"observations": []}, "1 to 100000"),
         ({"observations": [[0, 0, 0, 0], [0, 0, 0, None]]}, "observations[1][3]"),
-        ({}, "give either"),
-        ({"observation": [0, 0, 0, 0], "observations": [[0, 0, 0, 0]]}, "give either"),
+        ({}, "send either"),
+        ({"observation": [0, 0, 0, 0], "observations": [[0, 0, 0, 0]]}, "send either"),
     ],
 )
-def test_what_is_no_observation_is_refused(trainer: Trainer, model: str, asked: dict[str, Any], message: str) -> None:
-    refused = trainer.post(f"/models/{model}/predict", asked)
+def test_what_is_no_observation_is_refused(trainer: Trainer, model: str, query: dict[str, Any], message: str) -> None:
+    refused = trainer.post(f"/models/{model}/predict", query)
     assert refused.status == 400 and message in refused.json["message"], refused.body
 
 
 def test_a_roll_out_is_an_episode_of_its_environment(trainer: Trainer, model: str) -> None:
-    told = trainer.post(f"/models/{model}/rollout", {"seed": 5, "steps": 30}).json
+    rollout = trainer.post(f"/models/{model}/rollout", {"seed": 5, "steps": 30}).json
     env = gymnasium.make("CartPole-v1")
     observation, _ = env.reset(seed=5)
-    for seen, action, reward in zip(told["observations"], told["actions"], told["rewards"], strict=True):
+    for seen, action, reward in zip(rollout["observations"], rollout["actions"], rollout["rewards"], strict=True):
         assert np.array_equal(np.array(seen, np.float32), observation)
         observation, wanted, *_ = env.step(action)
         assert reward == wanted
-    assert told["done"] or len(told["rewards"]) == 30
+    assert rollout["done"] or len(rollout["rewards"]) == 30
     assert trainer.post(f"/models/{model}/rollout", {"steps": 0}).status == 400
 
 
@@ -125,12 +125,12 @@ def test_an_experiment_without_a_model_gives_none(trainer: Trainer) -> None:
 
 
 def test_the_onnx_graph_acts_as_the_model_does(trainer: Trainer, model: str) -> None:
-    told = trainer.get(f"/models/{model}/onnx")
-    assert told.status == 200, told.body
+    download = trainer.get(f"/models/{model}/onnx")
+    assert download.status == 200, download.body
     observations = np.random.default_rng(3).uniform(-0.2, 0.2, (100, 4)).astype(np.float32)
-    (found,) = onnxruntime.InferenceSession(told.body).run(None, {"observation": observations})
-    assert found.tolist() == ask(trainer, model, observations=observations.tolist())["actions"]
-    assert trainer.get(f"/models/{model}/onnx").body == told.body
+    (actions,) = onnxruntime.InferenceSession(download.body).run(None, {"observation": observations})
+    assert actions.tolist() == ask(trainer, model, observations=observations.tolist())["actions"]
+    assert trainer.get(f"/models/{model}/onnx").body == download.body
 
 
 @pytest.mark.long

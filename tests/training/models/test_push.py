@@ -20,16 +20,16 @@ def test_a_model_is_pushed_whole_and_survives_a_bucket_that_is_away(
     away = trainer.post(f"/models/{model}/push")
     assert away.status == 503 and "the bucket videos at 127.0.0.1" in away.json["message"]
     bucket.arrive()
-    told = trainer.post(f"/models/{model}/push")
-    assert told.status == 200, told.body
+    pushed = trainer.post(f"/models/{model}/push")
+    assert pushed.status == 200, pushed.body
     keys = sorted(f"models/{model}/{path.name}" for path in (trainer.data / "models" / model).iterdir())
-    assert told.json == {"model_id": model, "bucket": "videos", "keys": keys}
+    assert pushed.json == {"model_id": model, "bucket": "videos", "keys": keys}
     own = ("graph.svg", "model.zip", "normalize.pkl", "plan.json")  # and ONNX, where another test asked for it
     assert {f"models/{model}/{name}" for name in own} <= set(keys)
     for key in keys:
         there = bytes(obstore.get(bucket.store, key).bytes())
         assert there == (trainer.data / key).read_bytes()
-    assert trainer.post(f"/models/{model}/push").json == told.json
+    assert trainer.post(f"/models/{model}/push").json == pushed.json
     bucket.stop()
     away = trainer.post(f"/models/{model}/push")
     assert away.status == 503 and SECRET not in str(away.body) + "".join(trainer.output)

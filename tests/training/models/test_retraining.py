@@ -14,17 +14,17 @@ UNSEEN = {"evaluation": {"episodes": 0}, "tensorboard": False}
 STILL = {"learning_rate": 0.0}  # what is learned with it is nothing
 
 
-def kept(trainer: Trainer, **asked: Any) -> str:
+def kept(trainer: Trainer, **settings: Any) -> str:
     """The model of a new experiment."""
-    name = trainer.started(**asked)
+    name = trainer.started(**settings)
     trainer.until(name, "completed")
     return str(trainer.post("/models/", {"experiment_id": name}).json["id"])
 
 
-def retrained(trainer: Trainer, model: str, **asked: Any) -> dict[str, Any]:
+def retrained(trainer: Trainer, model: str, **settings: Any) -> dict[str, Any]:
     """An experiment that has gone on from a model."""
-    given = {**UNSEEN, **asked}
-    made = trainer.post(f"/models/{model}/retrain", given)
+    merged = {**UNSEEN, **settings}
+    made = trainer.post(f"/models/{model}/retrain", merged)
     assert made.status == 201, made.body
     trainer.post(f"/experiments/{made.json['id']}/train")
     return trainer.until(made.json["id"], "completed")
@@ -39,8 +39,8 @@ def test_it_begins_with_the_weights_and_averages_of_a_model_that_is_gone(trainer
     kept = trainer.data / "models" / model
     weights = PPO.load(kept / "model.zip", device="cpu").policy.state_dict()
     averages = load_from_pkl(kept / "normalize.pkl").obs_rms.count
-    asked = {"total_timesteps": 128, "hyperparameters": STILL, **UNSEEN}
-    row = trainer.post(f"/models/{model}/retrain", asked).json
+    settings = {"total_timesteps": 128, "hyperparameters": STILL, **UNSEEN}
+    row = trainer.post(f"/models/{model}/retrain", settings).json
     assert row["name"] == POLE and row["parent_model"] == model
     assert row["hyperparameters"]["n_steps"] == 128 and row["parameters"]["normalize"] == {}
     assert trainer.request("DELETE", f"/models/{model}/").status == 204 and not kept.exists()
@@ -80,8 +80,8 @@ def test_entropy_goes_on_as_well_and_the_model_may_be_gone(trainer: Trainer) -> 
         evaluation={"episodes": 0},
     )
     learned = SAC.load(trainer.data / "models" / model / "model.zip", device="cpu")
-    asked = {"name": "on", "parent_model": model, "total_timesteps": 10, "evaluation": {"episodes": 0}}
-    made = trainer.post("/experiments", asked).json
+    settings = {"name": "on", "parent_model": model, "total_timesteps": 10, "evaluation": {"episodes": 0}}
+    made = trainer.post("/experiments", settings).json
     copied = trainer.post(f"/experiments/{made['id']}/copy").json
     assert trainer.request("DELETE", f"/models/{model}/").status == 204
     for each in (made, copied):
@@ -93,7 +93,7 @@ def test_entropy_goes_on_as_well_and_the_model_may_be_gone(trainer: Trainer) -> 
 
 
 @pytest.mark.parametrize(
-    "asked, reason",
+    "settings, reason",
     [
         ({"environment": "Acrobot-v1"}, "the model's observation space is Box (shape [4]"),
         ({"algorithm": "A2C"}, "the model's algorithm is PPO"),
@@ -104,9 +104,9 @@ def test_entropy_goes_on_as_well_and_the_model_may_be_gone(trainer: Trainer) -> 
     ],
 )
 def test_what_does_not_fit_the_model_is_refused_at_once(
-    trainer: Trainer, model: str, asked: dict[str, Any], reason: str
+    trainer: Trainer, model: str, settings: dict[str, Any], reason: str
 ) -> None:
-    refused = trainer.post(f"/models/{model}/retrain", asked)
+    refused = trainer.post(f"/models/{model}/retrain", settings)
     assert refused.status == 422 and reason in refused.json["message"], refused.body
 
 
@@ -117,8 +117,8 @@ def test_equal_spaces_suffice(trainer: Trainer, model: str) -> None:
 
 @pytest.mark.long
 def test_others_models_and_none_are_refused(secured: Secured, trainer: Trainer) -> None:
-    asked = {"name": "x", "parent_model": "nothing"}
-    refused = secured.ask("other", "POST", "/experiments", asked)
+    settings = {"name": "x", "parent_model": "nothing"}
+    refused = secured.ask("other", "POST", "/experiments", settings)
     assert refused.status == 422 and "there is no model" in refused.json["message"]
-    refused = trainer.post("/experiments", {**asked, "parent_model": ["x"]})
+    refused = trainer.post("/experiments", {**settings, "parent_model": ["x"]})
     assert refused.status == 400 and "parent_model" in refused.json["message"], refused.body

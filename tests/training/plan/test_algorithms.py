@@ -119,17 +119,17 @@ ON: dict[str, dict[str, Any]] = {
 @pytest.mark.long  # PPO and DQN train in test_resume
 @pytest.mark.parametrize("name", NAMES)
 def test_each_one_trains(name: str, tmp_path: Path, warm: Warm) -> None:
-    told = {"environment": "CartPole-v1", "total_timesteps": 210, **ON[name]}
+    settings = {"environment": "CartPole-v1", "total_timesteps": 210, **ON[name]}
     evaluation = {"every": 0, "episodes": 1, "deterministic": True}
     package = algorithms.find(name).package
-    run = Run(tmp_path, algorithm=name, package=package, evaluation=evaluation, checkpoint_every=100, **told)
+    run = Run(tmp_path, algorithm=name, package=package, evaluation=evaluation, checkpoint_every=100, **settings)
     outcome = run.to_the_end(warm)
     assert outcome["state"] == "completed", run.folder.log.read_text()
     assert outcome["timesteps"] >= 210 and outcome["evaluation"]["episodes"] == 1
     assert any("reward" in values for _, values in run.lines()) and (tmp_path / "model.zip").exists()
     assert run.folder.checkpoint() is not None
     learned = getattr(importlib.import_module(package), name).load(tmp_path / "model.zip", device="cpu")
-    asked = Loaded(tmp_path, tmp_path / "model.zip").model  # without its optimizers
+    loaded = Loaded(tmp_path, tmp_path / "model.zip").model  # without its optimizers
     observation = learned.observation_space.sample()
     wanted, _ = learned.predict(observation, deterministic=True)
-    assert np.array_equal(asked.predict(observation, deterministic=True)[0], wanted)
+    assert np.array_equal(loaded.predict(observation, deterministic=True)[0], wanted)

@@ -35,14 +35,14 @@ def box(low: Any, high: Any, shape: tuple[int, ...], dtype: Any = np.float32) ->
     return spaces.Box(low, high, shape, dtype)
 
 
-def case(observations: Any, actions: Any, algorithm: str = "PPO", **asked: Any) -> Any:
-    """Spaces, and what an experiment in them is asked for; other names are hyper-parameters."""
+def case(observations: Any, actions: Any, algorithm: str = "PPO", **settings: Any) -> Any:
+    """Return spaces, and an experiment's settings for them; names that are not settings are hyper-parameters."""
     own = {"normalize", "frame_stack", "n_envs", "max_episode_steps", "atari", "total_timesteps", "vectorisation"}
-    given = {name: asked.pop(name) for name in own & asked.keys()}
+    chosen = {name: settings.pop(name) for name in own & settings.keys()}
     return (
         observations,
         actions,
-        {"algorithm": algorithm, "environment": "CartPole-v1", **given, "hyperparameters": asked},
+        {"algorithm": algorithm, "environment": "CartPole-v1", **chosen, "hyperparameters": settings},
     )
 
 
@@ -123,7 +123,7 @@ TRAINED: dict[str, Any] = {
 }
 
 
-def created(observations: Any, actions: Any, asked: dict[str, Any]) -> Any:
+def created(observations: Any, actions: Any, settings: dict[str, Any]) -> Any:
     """The plan of an experiment, as a server would have made it; the dry run happens here."""
 
     def attempt(plan: Any, described: Any) -> None:
@@ -134,15 +134,15 @@ def created(observations: Any, actions: Any, asked: dict[str, Any]) -> Any:
 
     described = {"observation_space": describe(observations), "action_space": describe(actions)}
     checker = Checker(Catalogue(), {}, lambda env_id, kwargs: described, attempt, minutes=60.0, servers=())
-    return stored.plan_of(Experiment(**checker.check("sb3", {"title": "t", **asked})))
+    return stored.plan_of(Experiment(**checker.check("sb3", {"title": "t", **settings})))
 
 
 @pytest.mark.guarantee("an experiment is created")
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_trained_is_refused_by_name(name: str) -> None:
-    asked, said = REFUSED[name]
+    case, said = REFUSED[name]
     with pytest.raises((Untrainable, InvalidRequest), match=f"(?s){said}") as refused:
-        created(*asked)
+        created(*case)
     assert isinstance(refused.value, GymserveError) and "\n" not in str(refused.value)
 
 
@@ -151,8 +151,8 @@ def test_what_cannot_be_trained_is_refused_by_name(name: str) -> None:
     "name", [each if each == "usual" else pytest.param(each, marks=pytest.mark.long) for each in TRAINED]
 )
 def test_what_is_created_trains(tmp_path: Path, name: str) -> None:
-    observations, actions, asked = TRAINED[name]
-    plan = created(observations, actions, {"total_timesteps": 120, "tensorboard": False, **asked})
+    observations, actions, settings = TRAINED[name]
+    plan = created(observations, actions, {"total_timesteps": 120, "tensorboard": False, **settings})
     env_id = f"Case{next(NEW)}-v0"
     gymnasium.register(env_id, entry_point=lambda: Blank(observations, actions), disable_env_checker=True)
     plan = plan.replace(resolved=env_id)

@@ -53,8 +53,8 @@ def trained(folder: Path, kind: str, **changes: Any) -> ModelServer:
     return ModelServer(folder, folder, most=1)
 
 
-def answered(answerer: ModelServer, **asked: Any) -> Any:
-    (answer,) = answerer.answer([{"deterministic": True, "seed": 1, "observation": None, "steps": 2, **asked}])
+def answered(models: ModelServer, **query: Any) -> Any:
+    (answer,) = models.answer([{"deterministic": True, "seed": 1, "observation": None, "steps": 2, **query}])
     assert "error" not in answer, answer
     return answer["answer"]
 
@@ -71,8 +71,8 @@ def test_a_model_is_asked_in_its_environments_spaces(tmp_path: Path, kind: str) 
     shown = [observations.to_json(KINDS[kind][0].sample()) for _ in range(3)]
     for action in answered(answerer, model=kind, what="predict", observations=shown):
         actions.from_json(action)
-    told = answered(answerer, model=kind, what="rollout")
-    for observation, action in zip(told["observations"], told["actions"], strict=True):
+    rollout = answered(answerer, model=kind, what="rollout")
+    for observation, action in zip(rollout["observations"], rollout["actions"], strict=True):
         observations.from_json(observation)
         actions.from_json(action)
 

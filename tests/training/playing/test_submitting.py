@@ -20,8 +20,8 @@ def challenge(name: str, **more: Any) -> dict[str, Any]:
     return {"name": name, "environment": "CartPole-v1", "max_episode_steps": 30, "trials": {"number": 2}, **more}
 
 
-def define(trainer: Trainer, **given: Any) -> None:
-    answer = trainer.post("/challenges/", {"definition": challenge(**given)})
+def define(trainer: Trainer, **definition: Any) -> None:
+    answer = trainer.post("/challenges/", {"definition": challenge(**definition)})
     assert answer.status == 200, answer.body
 
 
@@ -32,8 +32,8 @@ def graded(trainer: Trainer, submission: str) -> dict[str, Any]:
         row: dict[str, Any] = trainer.get(f"/submissions/{submission}/").json
         return None if row["state"] in ("created", "running", "verifying") else row
 
-    found: dict[str, Any] = wait_for(over, 300)
-    return found
+    graded: dict[str, Any] = wait_for(over, 300)
+    return graded
 
 
 def player(trainer: Trainer) -> int | None:
@@ -49,12 +49,12 @@ def player(trainer: Trainer) -> int | None:
 @pytest.mark.long
 def test_what_is_trained_here_is_played_graded_and_verified_here(trainer: Trainer, model: str) -> None:
     define(trainer, name="cart")
-    asked = {"challenge": "cart", "entrant": "robot"}
-    told = trainer.post(f"/models/{model}/submit", asked, Idempotency_Key="once")
-    assert told.status == 202, told.body
-    again = trainer.post(f"/models/{model}/submit", asked, Idempotency_Key="once")
-    assert again.status == 202 and again.json["submission_id"] == told.json["submission_id"]
-    row = graded(trainer, told.json["submission_id"])
+    request = {"challenge": "cart", "entrant": "robot"}
+    answer = trainer.post(f"/models/{model}/submit", request, Idempotency_Key="once")
+    assert answer.status == 202, answer.body
+    again = trainer.post(f"/models/{model}/submit", request, Idempotency_Key="once")
+    assert again.status == 202 and again.json["submission_id"] == answer.json["submission_id"]
+    row = graded(trainer, answer.json["submission_id"])
     assert (row["state"], row["verdict"], row["entrant"]) == ("graded", "verified", "robot"), row
     assert [trial["state"] for trial in row["trials"]] == ["played"] * 2 and 0 < row["score"] <= 30
     assert trainer.get("/challenges/cart/leaderboard").json["places"][0]["entrant"] == "robot"
@@ -64,11 +64,11 @@ def test_what_is_trained_here_is_played_graded_and_verified_here(trainer: Traine
 @pytest.mark.guarantee("whoever plays a submission with a model is killed")
 def test_a_killed_player_is_followed_by_one_that_goes_on(trainer: Trainer, model: str) -> None:
     define(trainer, name="long", trials={"number": 40})
-    told = trainer.post(f"/models/{model}/submit", {"challenge": "long"}).json
-    path = f"/submissions/{told['submission_id']}/"
+    answer = trainer.post(f"/models/{model}/submit", {"challenge": "long"}).json
+    path = f"/submissions/{answer['submission_id']}/"
     wait_for(lambda: (trainer.get(path).json["progress"] or {}).get("steps", 0) > 20, 300)
     os.kill(wait_for(lambda: player(trainer)), signal.SIGKILL)
-    row = graded(trainer, told["submission_id"])
+    row = graded(trainer, answer["submission_id"])
     assert (row["state"], row["verdict"]) == ("graded", "verified"), row
     assert [trial["state"] for trial in row["trials"]] == ["played"] * 40
 
@@ -101,13 +101,13 @@ def test_with_accounts_it_is_its_accounts_submission(secured: Secured) -> None:
     PPO("MlpPolicy", "CartPole-v1", device="cpu").save(file)
     made = secured.ask("participant", "POST", UPLOAD, file.getvalue(), Content_Type="application/zip")
     assert made.status == 201, made.body
-    path, asked = f"/models/{made.json['id']}/submit", {"challenge": "robots"}
-    assert secured.ask("other", "POST", path, asked).status == 404
-    told = secured.ask("participant", "POST", path, asked)
-    assert told.status == 202, told.body
+    path, request = f"/models/{made.json['id']}/submit", {"challenge": "robots"}
+    assert secured.ask("other", "POST", path, request).status == 404
+    answer = secured.ask("participant", "POST", path, request)
+    assert answer.status == 202, answer.body
 
     def over() -> Answer | None:
-        row = secured.ask("participant", "GET", f"/submissions/{told.json['submission_id']}/")
+        row = secured.ask("participant", "GET", f"/submissions/{answer.json['submission_id']}/")
         return row if row.json["state"] == "graded" else None
 
     row = wait_for(over, 300).json

@@ -27,6 +27,6 @@ def test_it_tells_so_many_episodes_and_learns_from_all_that_it_collected(name: s
 
 
 def test_the_environment_may_be_one_of_the_servers_own(tmp_path: Path, warm: Warm) -> None:
-    told = {"algorithm": "A2C", "environment": "runt/Offloading-v0", "env_kwargs": {"n_UE": 1}}
-    run = Run(tmp_path, **told, total_timesteps=300, total_episodes=3)
+    settings = {"algorithm": "A2C", "environment": "runt/Offloading-v0", "env_kwargs": {"n_UE": 1}}
+    run = Run(tmp_path, **settings, total_timesteps=300, total_episodes=3)
     assert run.to_the_end(warm)["timesteps"] == 300

@@ -16,8 +16,8 @@ RUNS: dict[str, tuple[dict[str, Any], float]] = {
 @pytest.mark.long
 @pytest.mark.parametrize("name", RUNS)
 def test_a_policy_learns(trainer: Trainer, name: str) -> None:
-    asked, least = RUNS[name]
-    experiment = trainer.started(**asked, tuned=True, seed=1, evaluation={"episodes": 20})
+    settings, least = RUNS[name]
+    experiment = trainer.started(**settings, tuned=True, seed=1, evaluation={"episodes": 20})
     trainer.until(experiment, "completed", seconds=600)
     evaluation = trainer.get(f"/experiments/{experiment}/results").json["final_evaluation"]
     assert evaluation["mean_reward"] >= least, evaluation

@@ -37,9 +37,9 @@ def test_the_commands_of_the_known_programs() -> None:
     assert known["ptf"].command({"algo_name": "a3c", "episodes": "5"}, 2) == grid  # as older versions stored it
     pinball = known["ptf"].command(known["ptf"].check({"algo_name": "ppo", "env_name": "pinball"}), 1)
     assert pinball[10:14] == ["-n", "20000", "-e", "499"]
-    given = dict(each.split("=") for each in pinball[18:])
-    assert given["option_model_path"].startswith("[source_policies/a3c/0.90.9/model,") and "task" not in given
-    assert (given["source_policy"], given["configuration"]) == ("a3c", "game/pinball_hard_single.cfg")
+    options = dict(each.split("=") for each in pinball[18:])
+    assert options["option_model_path"].startswith("[source_policies/a3c/0.90.9/model,") and "task" not in options
+    assert (options["source_policy"], options["configuration"]) == ("a3c", "game/pinball_hard_single.cfg")
     with pytest.raises(Untrainable, match="no parameter"):  # the program evaluates it
         known["ptf"].check({"policies": "[__import__('os')]"})
 
@@ -55,7 +55,7 @@ def test_a_program_of_ones_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("definition", "message"),
     [
         ({"mine": {**WHERE, "comand": []}}, "comand"),
         ({"mine": {"directory": "/x"}}, "interpreter"),
@@ -67,9 +67,9 @@ def test_a_program_of_ones_own() -> None:
         ({"mine": "python"}, "definition"),
     ],
 )
-def test_a_wrong_definition_is_told_at_the_start(given: Any, said: str) -> None:
-    with pytest.raises(SettingsError, match=said):
-        programs.read(given)
+def test_a_wrong_definition_is_told_at_the_start(definition: Any, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        programs.read(definition)
 
 
 def test_sacreds_file_is_read_however_it_is_cut(tmp_path: Path) -> None:
@@ -78,11 +78,11 @@ def test_sacreds_file_is_read_however_it_is_cut(tmp_path: Path) -> None:
     file.parent.mkdir()
     whole = {"a": [1, {"py/object": "numpy.float64", "value": 2.5}], "a_T": [10, 20], "b": ["text", 3], "b_T": [1, 2]}
     text = json.dumps(whole)
-    told = []
+    lines = []
     for length in range(len(text) + 1):
         file.write_text(text[:length])
-        told += list(reader.read())
-    assert told == [(10, {"a": 1.0}), (20, {"a": 2.5}), (2, {"b": 3.0})]
+        lines += list(reader.read())
+    assert lines == [(10, {"a": 1.0}), (20, {"a": 2.5}), (2, {"b": 3.0})]
     file.write_text(json.dumps({**whole, "a": [1, 2.5, 4], "a_T": [10, 20, 30]}))
     assert list(reader.read()) == [(30, {"a": 4.0})]
 
@@ -112,13 +112,13 @@ def test_ptfs_file_is_read_however_it_is_cut(tmp_path: Path, episodes_first: boo
     reader, file = Ptf(tmp_path), tmp_path / "out.json"
     series = [("episode", [5, 10]), ("reward", [0.5, 12.25])]
     text = json.dumps(dict(series if episodes_first else series[::-1]))
-    found = []
+    lines = []
     for length in range(len(text) + 1):
         file.write_text(text[:length])
-        found += list(reader.read())
-    of_reward = [each for each in found if "reward" in each[1]]
+        lines += list(reader.read())
+    of_reward = [each for each in lines if "reward" in each[1]]
     assert of_reward == [(5, {"reward": 0.5}), (10, {"reward": 12.25})]
-    assert [each for each in found if "episode" in each[1]] == [(5, {"episode": 5.0}), (10, {"episode": 10.0})]
+    assert [each for each in lines if "episode" in each[1]] == [(5, {"episode": 5.0}), (10, {"episode": 10.0})]
 
 
 SACRED = {
@@ -139,9 +139,9 @@ def test_a_program_stopped_at_any_byte_loses_only_what_it_had_not_written(
     assert len(known) == 5
     for length in range(len(data)):
         file.write_bytes(data[:length])
-        found = list(Sacred(tmp_path).read())
-        assert found == known[: len(found)] and len(found) >= most  # never a value that is cut itself
-        most = len(found)
+        lines = list(Sacred(tmp_path).read())
+        assert lines == known[: len(lines)] and len(lines) >= most  # never a value that is cut itself
+        most = len(lines)
     assert most >= 4  # all but the closing bracket's: values count before the file is whole
 
 
@@ -192,11 +192,11 @@ def test_what_is_whole_of_a_cut_file() -> None:
 def test_lines_that_are_cut_at_any_byte_are_read_once_they_are_whole(tmp_path: Path) -> None:
     data = b'{"timestep": 1, "reward": 2.5}\n{"timestep": 2, "reward": 3}\n'
     for last in (data, data[:-1]):  # also where the program was stopped before its last end of line
-        reader, file, found = Lines(tmp_path), tmp_path / "metrics.jsonl", []
+        reader, file, lines = Lines(tmp_path), tmp_path / "metrics.jsonl", []
         for length in range(len(last) + 1):
             file.write_bytes(last[:length])
-            found += list(reader.read())
-        assert found == [(1, {"reward": 2.5}), (2, {"reward": 3.0})]
+            lines += list(reader.read())
+        assert lines == [(1, {"reward": 2.5}), (2, {"reward": 3.0})]
 
 
 def test_lines_are_read_as_they_come(tmp_path: Path) -> None:

@@ -71,8 +71,8 @@ def test_a_resumed_run_is_the_unbroken_one(name: str, tmp_path: Path, warm: Warm
 
 @pytest.mark.long
 def test_changed_hyperparameters_hold_from_there_on(tmp_path: Path, warm: Warm) -> None:
-    told = {"algorithm": "PPO", "environment": "CartPole-v1", "total_timesteps": 4096}
-    run = Run(tmp_path, **told, hyperparameters={"n_steps": 128})
+    settings = {"algorithm": "PPO", "environment": "CartPole-v1", "total_timesteps": 4096}
+    run = Run(tmp_path, **settings, hyperparameters={"n_steps": 128})
     paused = run.until_paused(warm, 5)["timesteps"]
     run.folder.prepare(run.folder.training_plan().replace(hyperparameters={"n_steps": 128, "learning_rate": 0.5}))
     run.to_the_end(warm)
@@ -84,8 +84,8 @@ def test_changed_hyperparameters_hold_from_there_on(tmp_path: Path, warm: Warm) 
 
 @pytest.mark.long
 def test_an_environment_that_does_not_repeat_itself_begins_a_new_episode(tmp_path: Path, warm: Warm) -> None:
-    told = {"algorithm": "PPO", "environment": "Drifting-v0", "modules": ["tests.training.environments.troubled"]}
-    run = Run(tmp_path, **told, total_timesteps=2048, hyperparameters={"n_steps": 128})
+    settings = {"algorithm": "PPO", "environment": "Drifting-v0", "modules": ["tests.training.environments.troubled"]}
+    run = Run(tmp_path, **settings, total_timesteps=2048, hyperparameters={"n_steps": 128})
     assert run.until_paused(warm, 2)["state"] == "paused"
     assert run.to_the_end(warm)["state"] == "completed"
     timesteps = [step for step, values in run.lines() if "reward" in values]

@@ -29,8 +29,8 @@ def to_the_end(run: Run, warm: Warm | None = None, **variables: str) -> tuple[in
 
 
 def report(run: Run) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((run.folder.path / "report.json").read_text())
-    return found
+    content: dict[str, Any] = json.loads((run.folder.path / "report.json").read_text())
+    return content
 
 
 @pytest.mark.guarantee("experiments are forked from one process")

@@ -49,10 +49,10 @@ def test_what_failed_otherwise_can_go_on() -> None:
 
 def test_the_assistant_speaks_of_a_divergence_first() -> None:
     for language, said in ((assistant.ENGLISH, "NaN or infinite, with learning_rate 0.01"), (assistant.CHINESE, "NaN")):
-        found = assistant.findings(
+        results = assistant.findings(
             "PPO", {"learning_rate": 0.01}, {}, total_timesteps=64, diverged=True, language=language
         )
-        assert found[0].severity == assistant.SEVERE and said in found[0].seen
+        assert results[0].severity == assistant.SEVERE and said in results[0].seen
     assert "divergence" not in {each.name for each in assistant.findings("PPO", {}, {}, total_timesteps=64)}
 
 
@@ -74,7 +74,7 @@ def test_a_failed_experiment_is_an_error_in_the_log(
             Experiment(name="gone", title="t", runner="gone", state="queued", request="", reason="", parameters="{}")
         )
     supervision.tick()
-    told = {record.getMessage(): record.levelname for record in caplog.records if "experiment" in record.getMessage()}
-    assert told["experiment good is completed: "] == "INFO"
-    assert told["experiment bad is failed: of NaN"] == "ERROR"
-    assert told["experiment gone is failed: the runner gone is not set up here any more (RUNNERS)"] == "ERROR"
+    levels = {record.getMessage(): record.levelname for record in caplog.records if "experiment" in record.getMessage()}
+    assert levels["experiment good is completed: "] == "INFO"
+    assert levels["experiment bad is failed: of NaN"] == "ERROR"
+    assert levels["experiment gone is failed: the runner gone is not set up here any more (RUNNERS)"] == "ERROR"

@@ -117,16 +117,16 @@ def test_what_takes_too_much_is_ended_and_told(
         runner.poll(warm)
         return Folder(tmp_path / "one").outcome()
 
-    found = wait_for(outcome)
-    assert found["state"] == "failed" and said in found["reason"]
+    ended = wait_for(outcome)
+    assert ended["state"] == "failed" and said in ended["reason"]
     wait_for(lambda: not process.is_there())
     assert not runner.poll(warm)
 
 
 @pytest.mark.guarantee("an experiment is created")
 def test_what_only_the_library_knows_is_refused_when_it_is_created(trainer: Trainer) -> None:
-    asked = {"name": "t", "algorithm": "PPO", "environment": "CartPole-v1", **QUICK}
-    refused = trainer.post("/experiments", {**asked, "hyperparameters": {"n_steps": 1}})
+    settings = {"name": "t", "algorithm": "PPO", "environment": "CartPole-v1", **QUICK}
+    refused = trainer.post("/experiments", {**settings, "hyperparameters": {"n_steps": 1}})
     assert refused.status == 422 and "n_steps" in refused.json["message"], refused.body
     assert "\n" not in refused.json["message"]
     assert list((trainer.data / "dry-runs").iterdir()) == []

@@ -22,8 +22,8 @@ def group(leader: int) -> list[int]:
 
 
 def curve(server: Trainer, name: str) -> list[dict[str, Any]]:
-    found = server.get(f"/experiments/{name}/metrics").json["metrics"]
-    return [{key: value for key, value in each.items() if key != "time/fps"} for each in found]
+    points = server.get(f"/experiments/{name}/metrics").json["metrics"]
+    return [{key: value for key, value in each.items() if key != "time/fps"} for each in points]
 
 
 @pytest.fixture(scope="module")

@@ -98,10 +98,10 @@ def test_the_leaderboard_is_of_evaluations_over_all_tracks(sessions: Sessions) -
     assert quick.score == pytest.approx(300) and slow.score == pytest.approx(10) and never.score is None
     assert [row.name for row in sessions.best()] == ["quick", "slow"]
     assert [sessions.rank(row) for row in (quick, slow, never)] == [1, 2, None]
-    told = json.loads(sessions.find(None, "quick").evaluation)
-    assert told["training"] == {"total_elapsed_time": 1.0, "1": {"num_trials": 1, "record": 1000, "mean": 1000.0}}
-    assert told["evaluation"]["total_elapsed_time"] == 3.0
-    assert told["evaluation"]["2"] == {"num_trials": 2, "record": 600, "mean": 450.0}
+    evaluation = json.loads(sessions.find(None, "quick").evaluation)
+    assert evaluation["training"] == {"total_elapsed_time": 1.0, "1": {"num_trials": 1, "record": 1000, "mean": 1000.0}}
+    assert evaluation["evaluation"]["total_elapsed_time"] == 3.0
+    assert evaluation["evaluation"]["2"] == {"num_trials": 2, "record": 600, "mean": 450.0}
 
 
 @pytest.mark.parametrize(
@@ -118,10 +118,10 @@ def test_what_the_old_front_end_offers_is_taken() -> None:
     for loss in ("MSE", "RMSE", "MAE"):
         for optimizer in ("adam", "rmsprop", "adagrad"):
             agent = parameters.agent({"loss_fn": loss, "optimizer": optimizer, "gamma": 1, "epsilon": 1})
-            asked = parameters.experiment(parameters.environment({}), agent, parameters.training({}))
-            assert asked["hyperparameters"]["gamma"] == 1.0
-            assert asked["hyperparameters"]["exploration_initial_eps"] == 0.01
-            assert asked["hyperparameters"]["policy_kwargs"]["optimizer_class"] == optimizer
+            settings = parameters.experiment(parameters.environment({}), agent, parameters.training({}))
+            assert settings["hyperparameters"]["gamma"] == 1.0
+            assert settings["hyperparameters"]["exploration_initial_eps"] == 0.01
+            assert settings["hyperparameters"]["policy_kwargs"]["optimizer_class"] == optimizer
 
 
 def test_a_model_that_goes_on_acts_by_what_it_knows() -> None:

@@ -66,8 +66,8 @@ def test_it_acts_as_it_did_where_it_was_trained(trainer: Trainer, ppo: PPO) -> N
     assert (card["title"], card["algorithm"], card["experiment_id"]) == ("mine", "PPO", None)
     assert card["hyperparameters"]["policy_kwargs"] == {"net_arch": [16], "activation_fn": "relu", **_rest(card)}
     observations = np.random.default_rng(1).uniform(-0.3, 0.3, (100, 4)).astype(np.float32)
-    told = trainer.post(f"/models/{card['id']}/predict", {"observations": observations.tolist()}).json["actions"]
-    assert told == ppo.predict(observations, deterministic=True)[0].tolist()
+    actions = trainer.post(f"/models/{card['id']}/predict", {"observations": observations.tolist()}).json["actions"]
+    assert actions == ppo.predict(observations, deterministic=True)[0].tolist()
     files = sorted(path.name for path in (trainer.data / "models" / card["id"]).iterdir())
     assert files == ["model.zip", "plan.json", "spaces.pkl"]
     assert trainer.post(f"/models/{card['id']}/retrain", {"total_timesteps": 128}).status == 201
@@ -91,8 +91,8 @@ def test_continuous_actions_and_a_form(trainer: Trainer) -> None:
     made = trainer.post("/models/upload", body + b"--x--\r\n", Content_Type="multipart/form-data; boundary=x")
     assert made.status == 201, made.body
     observation = [0.5, -0.5, 1.0]
-    told = trainer.post(f"/models/{made.json['id']}/predict", {"observation": observation}).json["action"]
-    assert told == pytest.approx(model.predict(np.array(observation, np.float32), deterministic=True)[0].tolist())
+    action = trainer.post(f"/models/{made.json['id']}/predict", {"observation": observation}).json["action"]
+    assert action == pytest.approx(model.predict(np.array(observation, np.float32), deterministic=True)[0].tolist())
 
 
 @pytest.mark.long
@@ -127,8 +127,8 @@ def test_what_is_pickled_in_its_data_is_never_looked_at(trainer: Trainer, ppo: P
 @pytest.mark.long
 @pytest.mark.guarantee(ROW)
 def test_other_weights_are_refused_with_what_differs(trainer: Trainer, ppo: PPO) -> None:
-    asked = '&hyperparameters={"policy_kwargs":{"net_arch":[8]}}'
-    refused = upload(trainer, saved(ppo), more=asked)
+    query = '&hyperparameters={"policy_kwargs":{"net_arch":[8]}}'
+    refused = upload(trainer, saved(ppo), more=query)
     assert refused.status == 422 and "is (16, 4), not (8, 4)" in refused.json["message"], refused.body
     other = upload(trainer, saved(ppo), "DQN")
     assert other.status == 422 and "the weights are not those of DQN on CartPole-v1" in other.json["message"], (
@@ -200,8 +200,8 @@ def test_nothing_at_all_is_refused_over_http(trainer: Trainer) -> None:
 def test_the_sandbox_runs_no_code_in_a_weights_file(tmp_path: Path) -> None:
     files = msgspec.msgpack.encode({"policy.pth": pickle.dumps(Bomb(tmp_path / "ran"))})
     command = [sys.executable, "-m", "gymserve.training.uploads.sandbox"]
-    told = subprocess.run(command, input=files, capture_output=True, check=True)
-    assert "UnpicklingError" in msgspec.msgpack.decode(told.stdout)["error"]
+    done = subprocess.run(command, input=files, capture_output=True, check=True)
+    assert "UnpicklingError" in msgspec.msgpack.decode(done.stdout)["error"]
     assert not (tmp_path / "ran").exists()
 
 
@@ -217,5 +217,5 @@ for act in (lambda: open(sys.argv[1] + "/x", "w"), lambda: os.open("/etc/passwd"
     except (OSError, MemoryError):
         os.write(1, b"refused ")
 """
-    told = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, check=False)
-    assert told.stdout == b"refused refused refused ", told.stderr
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, check=False)
+    assert done.stdout == b"refused refused refused ", done.stderr

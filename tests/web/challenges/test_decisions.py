@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from tests.conftest import Secured
 from tests.web.challenges.playing import begin, define, play, settled
 from tests.web.challenges.test_media import log_in
-from tests.web.training.test_pages import visitor
+from tests.web.training.visitors import visitor
 
 
 def undecided(secured: Secured, challenge: str) -> str:

@@ -34,13 +34,13 @@ CASES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def record(trainer: Trainer, asked: dict[str, Any]) -> dict[str, Any]:
+def record(trainer: Trainer, settings: dict[str, Any]) -> dict[str, Any]:
     """What was asked, with what an experiment is told besides, and its curves."""
-    name = trainer.started(seed=1, **asked)
+    name = trainer.started(seed=1, **settings)
     row = trainer.until(name, "completed", seconds=1200)
     curves: dict[str, tuple[list[int], list[float]]] = {}
-    found = trainer.get(f"/experiments/{name}/metrics?names={','.join(READ)}&points=500").json["metrics"]
-    for point in found:
+    points = trainer.get(f"/experiments/{name}/metrics?names={','.join(READ)}&points=500").json["metrics"]
+    for point in points:
         for metric, value in point.items():
             if metric != "timestep" and value is not None:
                 timesteps, values = curves.setdefault(metric, ([], []))

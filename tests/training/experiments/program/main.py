@@ -13,19 +13,19 @@ def main() -> None:
     for flag in "acgdnesot":
         parser.add_option(f"-{flag}", dest=flag)
     flags, others = parser.parse_args()
-    given = dict(each.split("=") for each in others)
+    options = dict(each.split("=") for each in others)
     assert flags.a in ("ptf_a3c", "ptf_ppo") and flags.c == f"{flags.a}_conf", flags
     assert flags.g in ("grid", "pinball") and flags.d == f"{flags.g}_conf", flags
     own = {"task"} if flags.g == "grid" else {
         "source_policy", "continuous_action", "configuration", "target_position", "sequential_state", "reward_normalize",
     }  # fmt: skip
-    assert set(given) == {"option_model_path", "save_per_episodes", *own}, given
-    assert all(policy.startswith("source_policies/") for policy in given["option_model_path"].strip("[]").split(","))
+    assert set(options) == {"option_model_path", "save_per_episodes", *own}, options
+    assert all(policy.startswith("source_policies/") for policy in options["option_model_path"].strip("[]").split(","))
     results = Path("results") / f"{flags.a}_{flags.g}" / time.strftime("%Y-%m-%d_%H-%M-%S")
     for name in ("model", "graph", "output", "log"):
         (results / name).mkdir(parents=True)
     (results / "command.txt").write_text(" ".join(sys.argv[1:]))
-    told: dict[str, list[object]] = {
+    series: dict[str, list[object]] = {
         name: []
         for name in (
             "win", "step", "epsilon", "discounted_reward", "discount_reward_mean", "undiscounted_reward", "reward_mean",
@@ -35,11 +35,11 @@ def main() -> None:
     for episode in range(int(flags.n) + 1):  # one more than was asked for
         reward = episode * ast.literal_eval(flags.s)
         values = (str(episode == 2), int(flags.e), 0.0, reward * 0.99, reward * 0.99, reward, float(reward), episode)
-        for name, value in zip(told, values, strict=True):
-            told[name].append(value)
+        for name, value in zip(series, values, strict=True):
+            series[name].append(value)
             print(name, f": {value}, ", end=" ")
         print(flush=True)
-        (results / "output" / "out.json").write_text(json.dumps(told))
+        (results / "output" / "out.json").write_text(json.dumps(series))
 
 
 if __name__ == "__main__":
