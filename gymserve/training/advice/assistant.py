@@ -50,7 +50,7 @@ class Finding:
     source: str
 
 
-class Seen(NamedTuple):
+class RuleResult(NamedTuple):
     """A rule's result: the name of its phrases, its severity, and the numbers for the text."""
 
     phrase: str
@@ -72,8 +72,8 @@ def phrases() -> dict[str, Any]:
     return tomllib.loads((Path(__file__).parent / "phrases.toml").read_text())
 
 
-def _seen(phrase: str, severity: str, **numbers: Any) -> Seen:
-    return Seen(phrase, severity, numbers)
+def _result(phrase: str, severity: str, **numbers: Any) -> RuleResult:
+    return RuleResult(phrase, severity, numbers)
 
 
 def findings(
@@ -96,7 +96,7 @@ def findings(
         diverged: whether it failed because its numbers became NaN or infinite.
         language: "en" or "zh".
     """
-    seen = [_seen("divergence", SEVERE, rate=hyperparameters.get("learning_rate"))] if diverged else []
+    seen = [_result("divergence", SEVERE, rate=hyperparameters.get("learning_rate"))] if diverged else []
     seen += [*_parameters(algorithm, hyperparameters, total_timesteps, n_envs)]
     seen += _network(algorithm, hyperparameters)
     rewards = curves.get("reward")
@@ -118,57 +118,56 @@ def spread(runs: Sequence[Curve]) -> Finding | None:
         return None
     numbers = {"count": len(ends), "mean": float(np.mean(ends)), "deviation": float(np.std(ends, ddof=1))}
     wide = numbers["deviation"] > 0.3 * max(abs(numbers["mean"]), 1e-9)
-    return Seen("seed-spread-wide" if wide else "seed-spread", WARNING if wide else INFO, numbers).phrased(ENGLISH)
+    return RuleResult("seed-spread-wide" if wide else "seed-spread", WARNING if wide else INFO, numbers).phrased(
+        ENGLISH
+    )
 
 
-def _parameters(algorithm: str, values: Mapping[str, Any], total: int, n_envs: int) -> Iterator[Seen]:
+def _parameters(algorithm: str, values: Mapping[str, Any], total: int, n_envs: int) -> Iterator[RuleResult]:
     if (rate := _number(values, "learning_rate")) is not None and algorithm != "ARS":
         if rate > 3e-3:
-            yield _seen("learning-rate-high", SEVERE if rate >= 0.01 else WARNING, rate=rate)
+            yield _result("learning-rate-high", SEVERE if rate >= 0.01 else WARNING, rate=rate)
         elif rate < 1e-5:
-            yield _seen("learning-rate-low", SEVERE if rate < 1e-6 else WARNING, rate=rate)
+            yield _result("learning-rate-low", SEVERE if rate < 1e-6 else WARNING, rate=rate)
     if (gamma := _number(values, "gamma")) is not None:
         if gamma < 0.9:
-            yield _seen("discount-low", WARNING, gamma=gamma, horizon=1 / (1 - gamma))
+            yield _result("discount-low", WARNING, gamma=gamma, horizon=1 / (1 - gamma))
         elif gamma > 0.9995:
-            yield _seen("discount-high", WARNING, gamma=gamma)
+            yield _result("discount-high", WARNING, gamma=gamma)
     if (clip := _number(values, "clip_range")) is not None and not 0.05 <= clip <= 0.4:
-        yield _seen("clip-range", WARNING, clip=clip)
+        yield _result("clip-range", WARNING, clip=clip)
     if (bonus := _number(values, "ent_coef")) is not None and bonus > 0.1:
-        yield _seen("entropy-bonus", WARNING, bonus=bonus)
+        yield _result("entropy-bonus", WARNING, bonus=bonus)
     if (epsilon := _number(values, "exploration_final_eps")) is not None and epsilon > 0.2:
-        yield _seen("exploration-lasts", WARNING, epsilon=epsilon)
+        yield _result("exploration-lasts", WARNING, epsilon=epsilon)
     yield from _batches(algorithm, values, int(_number(values, "n_steps") or 0) * n_envs)
     yield from _replay(values, total)
 
 
-def _batches(algorithm: str, values: Mapping[str, Any], rollout: int) -> Iterator[Seen]:
+def _batches(algorithm: str, values: Mapping[str, Any], rollout: int) -> Iterator[RuleResult]:
     batch = values.get("batch_size")
     if algorithm in SHARED and algorithm != "A2C" and 0 < rollout < 64:
-        yield _seen("rollout-short", WARNING, rollout=rollout)
+        yield _result("rollout-short", WARNING, rollout=rollout)
     if not isinstance(batch, int) or batch < 1:
         return
     if batch < 16:
-        yield _seen("batch-size-small", SEVERE if batch < 4 else WARNING, batch=batch)
+        yield _result("batch-size-small", SEVERE if batch < 4 else WARNING, batch=batch)
     elif batch > 2048:
-        yield _seen("batch-size-large", WARNING, batch=batch)
+        yield _result("batch-size-large", WARNING, batch=batch)
     elif algorithm == "PPO" and rollout and rollout % batch:
-        yield _seen("batch-size-uneven", INFO, batch=batch, rollout=rollout)
+        yield _result("batch-size-uneven", INFO, batch=batch, rollout=rollout)
 
 
-def _replay(values: Mapping[str, Any], total: int) -> Iterator[Seen]:
+def _replay(values: Mapping[str, Any], total: int) -> Iterator[RuleResult]:
     size = values.get("buffer_size")
     wanted = min(100_000, max(1000, total))
     if isinstance(size, int) and size < min(wanted, total) / 10:
-        yield _seen("buffer-small", SEVERE if size < 100 else WARNING, size=size, wanted=wanted)
+        yield _result("buffer-small", SEVERE if size < 100 else WARNING, size=size, wanted=wanted)
     elif isinstance(size, int) and size > 5_000_000:
-        yield _seen("buffer-large", WARNING, size=size)
+        yield _result("buffer-large", WARNING, size=size)
     starts = values.get("learning_starts")
     if isinstance(starts, int) and starts > 0.5 * total:
-        yield _seen("learning-starts", SEVERE if starts >= total else WARNING, starts=starts, total=total)
-
-
-# --- the network --------------------------------------------------------------------------------------------------------
+        yield _result("learning-starts", SEVERE if starts >= total else WARNING, starts=starts, total=total)
 
 
 def _layers(algorithm: str, values: Mapping[str, Any]) -> list[int]:
@@ -181,42 +180,39 @@ def _layers(algorithm: str, values: Mapping[str, Any]) -> list[int]:
     return [each for each in chosen if isinstance(each, int)]
 
 
-def _network(algorithm: str, values: Mapping[str, Any]) -> Iterator[Seen]:
+def _network(algorithm: str, values: Mapping[str, Any]) -> Iterator[RuleResult]:
     layers = _layers(algorithm, values)
     numbers = {"layers": _written(layers), "wanted": LAYERS.get(algorithm, USUAL)[0]}
     if layers and max(layers) < 16:
-        yield Seen("network-small", WARNING, numbers)
+        yield RuleResult("network-small", WARNING, numbers)
     elif layers and (max(layers) > 1024 or len(layers) > 4):
-        yield Seen("network-large", WARNING, numbers)
+        yield RuleResult("network-large", WARNING, numbers)
 
 
-def _fitting_network(algorithm: str, values: Mapping[str, Any], seen: set[str]) -> Iterator[Seen]:
+def _fitting_network(algorithm: str, values: Mapping[str, Any], seen: set[str]) -> Iterator[RuleResult]:
     """Judge the network by the curve of rewards."""
     layers = _layers(algorithm, values)
     if not layers or max(layers) < 16:
         return
     if seen & {"no-progress", "plateau", "constant"} and max(layers) < 512:
-        yield _seen("network-more", INFO, layers=_written(layers), wanted=2 * max(layers))
+        yield _result("network-more", INFO, layers=_written(layers), wanted=2 * max(layers))
     elif seen & {"collapse", "instability"} and algorithm in SHARED:
         separate = f"net_arch = {{'pi': {layers}, 'vf': {layers}}}"
-        yield _seen("network-steady", INFO, layers=_written(layers), separate=separate)
+        yield _result("network-steady", INFO, layers=_written(layers), separate=separate)
 
 
 def _written(layers: Sequence[int]) -> str:
     return ", ".join(map(str, layers))
 
 
-# --- curves -------------------------------------------------------------------------------------------------------------
-
-
-def _constant(rewards: Curve, threshold: float | None) -> Iterator[Seen]:
+def _constant(rewards: Curve, threshold: float | None) -> Iterator[RuleResult]:
     values = np.asarray(rewards[1], np.float64)
     value = float(values[0])
     if len(values) >= SAME and bool((values == value).all()) and (threshold is None or value < threshold):
-        yield _seen("constant", SEVERE, value=value, count=len(values))
+        yield _result("constant", SEVERE, value=value, count=len(values))
 
 
-def _rewards(parts: np.ndarray, threshold: float | None, hyperparameters: Mapping[str, Any]) -> Iterator[Seen]:
+def _rewards(parts: np.ndarray, threshold: float | None, hyperparameters: Mapping[str, Any]) -> Iterator[RuleResult]:
     """Judge the curve of rewards.
 
     Args:
@@ -229,42 +225,42 @@ def _rewards(parts: np.ndarray, threshold: float | None, hyperparameters: Mappin
     gained, scale = best - first, max(abs(best), abs(first), 1e-9)
     wobble = float(np.abs(np.diff(parts[PARTS // 2 :])).mean())
     if threshold is not None and end >= threshold:
-        yield _seen("solved", INFO, end=end, threshold=threshold)
+        yield _result("solved", INFO, end=end, threshold=threshold)
         return
     if gained > 0.2 * scale and best - end > 0.4 * gained:
-        yield _seen("collapse", SEVERE, first=first, best=best, end=end)
+        yield _result("collapse", SEVERE, first=first, best=best, end=end)
     elif gained <= 0.1 * scale or end - first <= 0.1 * scale:
-        yield _seen("no-progress", SEVERE, first=first, end=end)
+        yield _result("no-progress", SEVERE, first=first, end=end)
     elif abs(end - parts[-2 * quarter : -quarter].mean()) < 0.05 * scale and wobble <= 0.25 * gained:
         own = [name for name in EXPLORERS if name in hyperparameters]
-        yield _seen("plateau", WARNING, end=end, explore=f" ({', '.join(own)})" if own else "")
+        yield _result("plateau", WARNING, end=end, explore=f" ({', '.join(own)})" if own else "")
     if gained > 0.2 * scale and wobble > 0.25 * gained:
-        yield _seen("instability", WARNING, wobble=wobble, gained=gained)
+        yield _result("instability", WARNING, wobble=wobble, gained=gained)
 
 
-def _losses(curves: Mapping[str, Curve]) -> Iterator[Seen]:
+def _losses(curves: Mapping[str, Curve]) -> Iterator[RuleResult]:
     if (kl := _late(curves.get("train/approx_kl"))) is not None and kl > 0.03:
-        yield _seen("policy-jumps", SEVERE if kl > 0.1 else WARNING, kl=kl)
+        yield _result("policy-jumps", SEVERE if kl > 0.1 else WARNING, kl=kl)
     clipped = _late(curves.get("train/clip_fraction"))
     if clipped is not None and clipped > 0.4:
-        yield _seen("clipping", WARNING, clipped=clipped)
+        yield _result("clipping", WARNING, clipped=clipped)
     explained = _late(curves.get("train/explained_variance"))
     if explained is not None and explained < 0.1:
-        yield _seen("value-function", WARNING, explained=explained)
+        yield _result("value-function", WARNING, explained=explained)
     values = _parts(curves.get("train/value_loss"))
     if values is not None and values[-5:].mean() > 20 * max(float(np.median(values[:5])), 1e-9):
-        yield _seen("value-loss", WARNING, first=float(np.median(values[:5])), end=float(values[-5:].mean()))
+        yield _result("value-loss", WARNING, first=float(np.median(values[:5])), end=float(values[-5:].mean()))
 
 
-def _exploration(curves: Mapping[str, Curve], values: Mapping[str, Any], total: int) -> Iterator[Seen]:
+def _exploration(curves: Mapping[str, Curve], values: Mapping[str, Any], total: int) -> Iterator[RuleResult]:
     rates = curves.get("rollout/exploration_rate")
     fraction = values.get("exploration_fraction")
     if rates is not None and isinstance(fraction, (int, float)) and fraction < 0.05:
         rate = float(rates[1][-1])
-        yield _seen("exploration-ends", WARNING, steps=fraction * total, total=total, rate=rate)
+        yield _result("exploration-ends", WARNING, steps=fraction * total, total=total, rate=rate)
     entropy = _parts(curves.get("train/entropy_loss"))
     if entropy is not None and abs(entropy[0]) > 0.1 and abs(entropy[-5:].mean()) < 0.03 * abs(entropy[0]):
-        yield _seen("entropy", WARNING, first=abs(entropy[0]), end=abs(entropy[-5:].mean()))
+        yield _result("entropy", WARNING, first=abs(entropy[0]), end=abs(entropy[-5:].mean()))
 
 
 def _parts(curve: Curve | None) -> np.ndarray | None:

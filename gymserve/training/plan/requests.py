@@ -38,7 +38,7 @@ class ChangedTexts(Struct):
     tags: Tags | None = None
 
 
-class Evaluation(Struct, frozen=True, forbid_unknown_fields=True):
+class EvaluationSettings(Struct, frozen=True, forbid_unknown_fields=True):
     every: Annotated[Timesteps, Meta(description="timesteps between evaluations; 0: only at the end")] = 0
     episodes: Annotated[int, Meta(ge=0, le=1000)] = 10
     deterministic: bool = True
@@ -93,7 +93,7 @@ class RunRequest(Struct, kw_only=True):
     atari: Annotated[bool, Meta(description="use the standard Atari wrapper")] = False
     env_kwargs: Annotated[dict[str, Any], Meta(description="as the catalogue allows them")] = {}
     max_episode_steps: Annotated[int, Meta(ge=1, lt=2**31)] | None = None
-    evaluation: Evaluation = Evaluation()
+    evaluation: EvaluationSettings = EvaluationSettings()
     checkpoint_every: Annotated[
         Timesteps | None, Meta(description="timesteps; 0: only when paused; null: every minute")
     ] = None

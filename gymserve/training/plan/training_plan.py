@@ -7,14 +7,14 @@ import msgspec
 SB3 = "sb3"  # the runner of training plans; any other runner is an organiser's program
 
 
-class Spent(msgspec.Struct, frozen=True, kw_only=True):
+class TimeSpent(msgspec.Struct, frozen=True, kw_only=True):
     """The time that earlier processes of the experiment have used."""
 
     seconds_before: float = 0.0
     cpu_before: float = 0.0
 
 
-class ProgramPlan(Spent, frozen=True, kw_only=True):
+class ProgramPlan(TimeSpent, frozen=True, kw_only=True):
     """A run of an organiser's program; `plan.programs.Program` describes the attributes.
 
     Attributes:
@@ -37,7 +37,7 @@ class Evaluation(msgspec.Struct, frozen=True):
     deterministic: bool = True
 
 
-class TrainingPlan(Spent, frozen=True, kw_only=True):
+class TrainingPlan(TimeSpent, frozen=True, kw_only=True):
     """A run of Stable-Baselines3 or sb3-contrib.
 
     Attributes:

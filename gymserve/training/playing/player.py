@@ -87,7 +87,7 @@ def play(instances: Instances, token: str, model: Path) -> None:
     import torch
 
     from gymserve.training.inference.model_server import Loaded
-    from gymserve.training.playing.graded import Over, Trials
+    from gymserve.training.playing.graded import GradedTrials, Over
     from gymserve.training.runners import making
 
     torch.set_num_threads(1)
@@ -95,7 +95,7 @@ def play(instances: Instances, token: str, model: Path) -> None:
     state: Any = None
     starts = np.ones(1, bool)
     with contextlib.suppress(Over):
-        env = making.around(Trials(instances, token), loaded.plan)
+        env = making.around(GradedTrials(instances, token), loaded.plan)
         observation: Any = env.reset()
         while True:
             shown = observation if loaded.normal is None else loaded.normal.normalize_obs(observation)

@@ -33,14 +33,14 @@ FLUSH_SECONDS = 0.25
 _encode = msgspec.json.Encoder().encode  # NaN and infinities become null
 
 
-class Process(NamedTuple):
+class ProcessIdentity(NamedTuple):
     """A process, identified by its id and its start time (in kernel ticks), since ids are reused."""
 
     pid: int
     started: int
 
     @classmethod
-    def of(cls, pid: int) -> "Process":
+    def of(cls, pid: int) -> "ProcessIdentity":
         """Identify a running process.
 
         Raises:
@@ -51,7 +51,7 @@ class Process(NamedTuple):
     def is_there(self) -> bool:
         """Tell whether the process still exists."""
         try:
-            return Process.of(self.pid) == self
+            return ProcessIdentity.of(self.pid) == self
         except OSError:
             return False
 
@@ -107,8 +107,6 @@ class Folder:
             return None
         return episode
 
-    # --- the process ------------------------------------------------------------------------------------------------
-
     def lock(self) -> int | None:
         """Take the lock for a new process; return its descriptor, or None if another process holds it."""
         descriptor = locks.try_lock(self.path / "alive")
@@ -122,17 +120,15 @@ class Folder:
 
     def note_process(self, pid: int) -> None:
         """Record which process holds the lock."""
-        (self.path / "alive").write_text("{} {}".format(*Process.of(pid)))
+        (self.path / "alive").write_text("{} {}".format(*ProcessIdentity.of(pid)))
 
-    def process(self) -> Process | None:
+    def process(self) -> ProcessIdentity | None:
         """Return the last recorded process, alive or not."""
         try:
             pid, started = (self.path / "alive").read_text().split()
         except (OSError, ValueError):
             return None
-        return Process(int(pid), int(started))
-
-    # --- checkpoints ------------------------------------------------------------------------------------------------
+        return ProcessIdentity(int(pid), int(started))
 
     def checkpoint(self) -> Path | None:
         """Return the newest complete checkpoint."""

@@ -22,7 +22,7 @@ from gymserve.training.runners.blank import Blank
 REMOTE = "client:remote/Any-v0"
 
 
-class Episode(gymnasium.Wrapper):
+class EpisodeRecorder(gymnasium.Wrapper):
     """A wrapper that records the current episode's seed and actions, so that another process can restore it by replay.
 
     The replay is compared with the recording, so a nondeterministic environment is detected.
@@ -78,7 +78,7 @@ class Episode(gymnasium.Wrapper):
         return _equal(self._last, snapshot["last"])
 
 
-class Seen(gymnasium.Wrapper):
+class ViewWrapper(gymnasium.Wrapper):
     """An environment as a policy sees it.
 
     Attributes:
@@ -151,7 +151,7 @@ def observation_of(env: VecEnv, plan: TrainingPlan, batch: Any) -> Any:
     Args:
         batch: the result of the copy's last reset or step.
     """
-    if env.env_is_wrapped(Seen)[0] and not (plan.frame_stack or plan.atari):
+    if env.env_is_wrapped(ViewWrapper)[0] and not (plan.frame_stack or plan.atari):
         return env.get_attr("raw")[0]
     return {name: part[0] for name, part in batch.items()} if isinstance(batch, dict) else batch[0]
 
@@ -173,10 +173,10 @@ def _one(plan: TrainingPlan, *, records_best: bool) -> gymnasium.Env:
 def _dressed(env: gymnasium.Env, plan: TrainingPlan) -> gymnasium.Env:
     view = View(env.observation_space, env.action_space)
     if not view.is_plain:
-        env = Seen(env, view)
+        env = ViewWrapper(env, view)
     if plan.atari:
         env = AtariWrapper(env)
-    return Episode(Monitor(env), view.bare_spaces)
+    return EpisodeRecorder(Monitor(env), view.bare_spaces)
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from gymserve.protocol.errors import Unavailable
 from gymserve.system import interpreters
-from gymserve.training.runners.folder import Folder, Process
+from gymserve.training.runners.folder import Folder, ProcessIdentity
 from gymserve.training.runners.warm import Warm
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -141,19 +141,19 @@ def _proportional(pid: int) -> int:
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
-def age(process: Process) -> float:
+def age(process: ProcessIdentity) -> float:
     """Return the seconds since a process started."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) - process.started / TICKS
 
 
-def send(process: Process, number: signal.Signals, *, group: bool = True) -> None:
+def send(process: ProcessIdentity, number: signal.Signals, *, group: bool = True) -> None:
     """Send a signal to a process's group, or only to the process; do nothing if the process is gone."""
     if process.is_there():
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number) if group else os.kill(process.pid, number)
 
 
-def sweep(process: Process) -> bool:
+def sweep(process: ProcessIdentity) -> bool:
     """Kill what remains of the group of an ended process; return whether nothing remained."""
     left = [pid for pid, _ in members(process.pid)]
     for pid in left:

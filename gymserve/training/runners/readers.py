@@ -83,7 +83,7 @@ class Ptf(Series):
         return range(2**31) if complete else None  # the missing part may contain the episodes
 
 
-class Lines:
+class JsonLines:
     """`metrics.jsonl`, to which a program appends lines such as `{"timestep": 1, "reward": 2.5}`."""
 
     def __init__(self, folder: Path) -> None:
@@ -116,7 +116,7 @@ class Lines:
             yield step, values
 
 
-READERS = {"sacred": Sacred, "ptf": Ptf, "lines": Lines}
+READERS = {"sacred": Sacred, "ptf": Ptf, "lines": JsonLines}
 
 
 def plain(value: Any) -> float | None:

@@ -47,7 +47,14 @@ def _reason(error: Exception) -> str:
 
 def train(folder: Folder, plan: TrainingPlan) -> None:
     """Train until the plan is complete or a signal ends it, and write the outcome."""
-    from gymserve.training.runners.watching import Board, Interrupts, Lines, Paused, Stopped, Watch
+    from gymserve.training.runners.callback import (
+        Interrupts,
+        MetricsWriter,
+        Paused,
+        Stopped,
+        TensorBoard,
+        TrainingCallback,
+    )
 
     interrupts = Interrupts()  # handle signals before anything slow
     import torch
@@ -66,11 +73,11 @@ def train(folder: Folder, plan: TrainingPlan) -> None:
     restored = Restored(kind, newest, env, plan) if newest else None
     model = restored.model if restored else _new(kind, folder, plan, env)
     metrics = MetricsFile(folder.metrics)
-    outputs: list[Any] = [Lines(metrics)]
+    outputs: list[Any] = [MetricsWriter(metrics)]
     if plan.tensorboard:
-        outputs.append(Board(folder.tensorboard, since=model.num_timesteps if restored else None))
+        outputs.append(TensorBoard(folder.tensorboard, since=model.num_timesteps if restored else None))
     model.set_logger(Logger(None, outputs))
-    watch = Watch(
+    callback = TrainingCallback(
         plan,
         folder,
         metrics,
@@ -82,15 +89,15 @@ def train(folder: Folder, plan: TrainingPlan) -> None:
     try:
         if (left := plan.total_timesteps - model.num_timesteps) > 0:
             with contextlib.suppress(Stopped):
-                model.learn(left, callback=watch, reset_num_timesteps=restored is None, **more)
-        finish(folder, plan, model, watch, stopped=interrupts.stop)
+                model.learn(left, callback=callback, reset_num_timesteps=restored is None, **more)
+        finish(folder, plan, model, callback, stopped=interrupts.stop)
     except Paused:
         model.logger.close()
         folder.end(ExperimentState.PAUSED, timesteps=model.num_timesteps, exit_code=0)
     finally:
         metrics.close()
         env.close()
-        watch.close()
+        callback.close()
 
 
 def _new(kind: Any, folder: Folder, plan: TrainingPlan, env: Any) -> Any:
@@ -103,7 +110,7 @@ def _new(kind: Any, folder: Folder, plan: TrainingPlan, env: Any) -> Any:
     return model
 
 
-def finish(folder: Folder, plan: TrainingPlan, model: Any, watch: Any, *, stopped: bool) -> None:
+def finish(folder: Folder, plan: TrainingPlan, model: Any, callback: Any, *, stopped: bool) -> None:
     """Save the model; evaluate it if it was trained to the end, and save the best evaluation episode."""
     from gymserve.training.runners import best_episode
 
@@ -111,8 +118,8 @@ def finish(folder: Folder, plan: TrainingPlan, model: Any, watch: Any, *, stoppe
         model.save(fresh)
     if model.get_vec_normalize_env() is not None:
         model.get_vec_normalize_env().save(str(folder.path / "normalize.pkl"))
-    evaluation = {} if stopped or not plan.evaluation.episodes else watch.evaluate()
-    if evaluation and (best := watch.best_episode()) is not None:
+    evaluation = {} if stopped or not plan.evaluation.episodes else callback.evaluate()
+    if evaluation and (best := callback.best_episode()) is not None:
         best_episode.keep(best, plan, folder.path)
     model.logger.close()
     state = ExperimentState.STOPPED if stopped else ExperimentState.COMPLETED

@@ -27,13 +27,13 @@ LIBRARIES = (
     "gymserve.training.runners.checkpoint",
     "gymserve.training.runners.making",
     "gymserve.training.runners.plain",
-    "gymserve.training.runners.watching",
+    "gymserve.training.runners.callback",
 )
 EXTENDED = "LD_LIBRARY_PATH"  # extended by OpenCV when it is imported
 MOST_BYTES = 1 << 17  # in a message
 
 
-class Request(msgspec.Struct, array_like=True):
+class RunnerRequest(msgspec.Struct, array_like=True):
     """A request for a runner; the folder's lock and its log are passed along as descriptors.
 
     Attributes:
@@ -46,19 +46,19 @@ class Request(msgspec.Struct, array_like=True):
     directory: str
 
 
-class Started(msgspec.Struct, array_like=True, tag=True):
+class RunnerStarted(msgspec.Struct, array_like=True, tag=True):
     """The reply to a request: the runner now leads its own session."""
 
     pid: int
 
 
-class Refused(msgspec.Struct, array_like=True, tag=True):
+class ForkRefused(msgspec.Struct, array_like=True, tag=True):
     """The reply to a request: the system cannot fork more processes."""
 
     reason: str
 
 
-class Ended(msgspec.Struct, array_like=True, tag=True):
+class RunnerEnded(msgspec.Struct, array_like=True, tag=True):
     """The notice that a runner has ended; `code` is as in `subprocess.Popen.returncode`."""
 
     pid: int
@@ -66,8 +66,8 @@ class Ended(msgspec.Struct, array_like=True, tag=True):
 
 
 _encode = msgspec.msgpack.encode
-_request = msgspec.msgpack.Decoder(Request).decode
-_message = msgspec.msgpack.Decoder(Started | Refused | Ended).decode
+_request = msgspec.msgpack.Decoder(RunnerRequest).decode
+_message = msgspec.msgpack.Decoder(RunnerStarted | ForkRefused | RunnerEnded).decode
 
 
 class Runner:
@@ -135,15 +135,15 @@ class Warm:
         try:
             if not self._is_ready or self._socket is None:
                 raise EOFError
-            request = Request(module, str(folder), dict(variables), str(directory))
+            request = RunnerRequest(module, str(folder), dict(variables), str(directory))
             socket.send_fds(self._socket, [_encode(request)], [lock, log])
             self._socket.settimeout(None)
-            while isinstance(reply := self._receive(), Ended):
+            while isinstance(reply := self._receive(), RunnerEnded):
                 self._codes[reply.pid] = reply.code
         except (OSError, EOFError):
             self.close()
             return None
-        if isinstance(reply, Refused):
+        if isinstance(reply, ForkRefused):
             raise OSError(0, reply.reason)
         return Runner(self, reply.pid)
 
@@ -154,7 +154,7 @@ class Warm:
             with contextlib.suppress(OSError, EOFError):  # no message yet, or the connection is closed
                 while pid not in self._codes:
                     message = self._receive()
-                    if isinstance(message, Ended):
+                    if isinstance(message, RunnerEnded):
                         self._codes[message.pid] = message.code
         return self._codes.get(pid)
 
@@ -186,7 +186,7 @@ class Warm:
             self._is_ready = bool(self._socket.recv(1))
         return self._is_ready
 
-    def _receive(self) -> Started | Refused | Ended:
+    def _receive(self) -> RunnerStarted | ForkRefused | RunnerEnded:
         assert self._socket is not None
         data = self._socket.recv(MOST_BYTES)
         if not data:
@@ -227,7 +227,7 @@ class Forker:
         self._runners: dict[int, int] = {}  # pidfd → pid
         connection.send(b"r")
 
-    def serve(self) -> Request | None:
+    def serve(self) -> RunnerRequest | None:
         """Fork a runner for each request.
 
         Returns:
@@ -245,13 +245,13 @@ class Forker:
                 if self._fork(request, *descriptors):
                     return request
 
-    def _fork(self, request: Request, lock: int, log: int) -> bool:
+    def _fork(self, request: RunnerRequest, lock: int, log: int) -> bool:
         """Fork a runner; return True in the child."""
         waits, ready = os.pipe()
         try:
             pid = os.fork()
         except OSError as error:
-            self._send(Refused(error.strerror or str(error)))
+            self._send(ForkRefused(error.strerror or str(error)))
             pid = -1
         if pid == 0:
             os.close(waits)
@@ -265,11 +265,11 @@ class Forker:
             descriptor = os.pidfd_open(pid)
             self._runners[descriptor] = pid
             self._selector.register(descriptor, selectors.EVENT_READ)
-            self._send(Started(pid))
+            self._send(RunnerStarted(pid))
         os.close(waits)
         return False
 
-    def _become_runner(self, request: Request, lock: int, log: int) -> None:
+    def _become_runner(self, request: RunnerRequest, lock: int, log: int) -> None:
         """Remove everything that a fresh process would not have."""
         os.setsid()
         self._selector.close()
@@ -294,9 +294,9 @@ class Forker:
         os.close(descriptor)
         pid = self._runners.pop(descriptor)
         _, status = os.waitpid(pid, 0)
-        self._send(Ended(pid, os.waitstatus_to_exitcode(status)))
+        self._send(RunnerEnded(pid, os.waitstatus_to_exitcode(status)))
 
-    def _send(self, message: Started | Refused | Ended) -> None:
+    def _send(self, message: RunnerStarted | ForkRefused | RunnerEnded) -> None:
         with contextlib.suppress(OSError):  # the scheduler is gone; the next read notices
             self._connection.send(_encode(message))
 

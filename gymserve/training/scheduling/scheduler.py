@@ -14,14 +14,14 @@ from gymserve.settings import Settings
 from gymserve.store import connect
 from gymserve.system.background import begin, work
 from gymserve.training.plan import programs
-from gymserve.training.scheduling.supervision import Limits, Supervision, Surroundings
+from gymserve.training.scheduling.supervision import ExperimentLimits, ExperimentSupervision, Surroundings
 
 TICK_SECONDS = 0.2
 DRY_TICK_SECONDS = 0.05  # a request is waiting for each dry run
 IDLE_SECONDS = 600.0  # keeps the imported libraries ready for the next experiment
 
 
-def supervision_of(configuration: Settings) -> Supervision:
+def supervision_of(configuration: Settings) -> ExperimentSupervision:
     """Create the supervision of a server's experiments.
 
     Raises:
@@ -30,7 +30,7 @@ def supervision_of(configuration: Settings) -> Supervision:
     data = Path(configuration.DATA).resolve()
     database = connect(configuration.DATABASE, data)
     known = programs.read(configuration.RUNNERS)
-    limits = Limits(
+    limits = ExperimentLimits(
         at_a_time=configuration.MAX_CONCURRENT_EXPERIMENTS,
         minutes=configuration.DEFAULT_TIMEOUT_MINUTES,
         memory_mb=configuration.EXPERIMENT_MEMORY_MB,
@@ -46,7 +46,7 @@ def supervision_of(configuration: Settings) -> Supervision:
         tokens=configuration.TRAINING_TOKENS,
     )
     media = Media.of(configuration, data)
-    return Supervision(database, data / "experiments", known, media, limits=limits, surroundings=surroundings)
+    return ExperimentSupervision(database, data / "experiments", known, media, limits=limits, surroundings=surroundings)
 
 
 def main() -> int:
@@ -59,7 +59,7 @@ def main() -> int:
     return 0
 
 
-def look(supervision: Supervision) -> bool:
+def look(supervision: ExperimentSupervision) -> bool:
     """Handle dry runs for one tick, then all experiments; return whether there were any."""
     has_tried, until = False, time.monotonic() + TICK_SECONDS
     while time.monotonic() < until:

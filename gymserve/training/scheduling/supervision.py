@@ -25,7 +25,7 @@ from gymserve.training.models import registry as models
 from gymserve.training.plan import stored
 from gymserve.training.plan.programs import Program
 from gymserve.training.plan.states import ACTIVE, ExperimentState
-from gymserve.training.plan.training_plan import SB3, ProgramPlan, Spent, TrainingPlan
+from gymserve.training.plan.training_plan import SB3, ProgramPlan, TimeSpent, TrainingPlan
 from gymserve.training.runners import processes
 from gymserve.training.runners.folder import Folder
 from gymserve.training.runners.warm import Warm
@@ -49,11 +49,11 @@ class Watched:
         self.next_read = self.next_measure = 0.0
         self.signals: list[tuple[float, signal.Signals]] | None = None  # (when, which) to send to end it
         self.next_pause = 0.0
-        self.before: Spent | None = None
+        self.before: TimeSpent | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class ExperimentLimits:
     """Limits on experiments."""
 
     at_a_time: int
@@ -75,7 +75,7 @@ class Surroundings:
     tokens: Mapping[str, str]
 
 
-class Supervision:
+class ExperimentSupervision:
     """Starts, watches and ends experiments.
 
     Args:
@@ -90,7 +90,7 @@ class Supervision:
         programs: Mapping[str, Program],
         media: Media,
         *,
-        limits: Limits,
+        limits: ExperimentLimits,
         surroundings: Surroundings,
     ) -> None:
         self.database, self.folder, self.programs, self.media = database, folder, programs, media
@@ -124,8 +124,6 @@ class Supervision:
             self._next_sweep = time.monotonic() + SWEEP_SECONDS
             self.sweep()
         return bool(rows)
-
-    # --- starting ---------------------------------------------------------------------------------------------------
 
     def _start_next(self, rows: list[Experiment]) -> None:
         """Start queued experiments while there is room, first those of accounts with the fewest running ones."""
@@ -213,8 +211,6 @@ class Supervision:
                 fresh.reason, fresh.completed_at = reason[:500], now()
                 log.error("experiment %s is failed: %s", fresh.name, fresh.reason)
 
-    # --- watching ---------------------------------------------------------------------------------------------------
-
     def _look(self, row: Experiment) -> None:
         watched = self._watched.setdefault(row.id, Watched(Folder(self.folder / row.name)))
         lives = watched.folder.is_locked()
@@ -254,7 +250,7 @@ class Supervision:
         if process is None or not process.is_there():
             return
         if watched.before is None:
-            watched.before = msgspec.convert(watched.folder.plan(), Spent)
+            watched.before = msgspec.convert(watched.folder.plan(), TimeSpent)
         used = processes.usage(process.pid)
         seconds = watched.before.seconds_before + processes.age(process)
         minutes = stored.minutes_of(row, self.limits.minutes)
@@ -313,8 +309,6 @@ class Supervision:
                 self.media.request_experiment_video(row.name, title=f"{row.title} · best evaluation episode")
             except StorageFull as error:
                 log.warning("there will be no video of experiment %s: %s", row.name, error)
-
-    # --- files without a row -----------------------------------------------------------------------------------------
 
     def sweep(self) -> None:
         """End processes of experiments that were deleted with their account or project, and delete old files.

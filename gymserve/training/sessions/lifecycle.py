@@ -22,7 +22,7 @@ MOST = 1000  # sessions per account
 DOCUMENTS = ("environment", "agent", "training")
 
 
-class Sessions:
+class TrainingSessions:
     """The table of sessions; session names are unique per account."""
 
     def __init__(self, database: Database, experiments: Experiments, models: Models) -> None:
@@ -119,8 +119,6 @@ class Sessions:
             if fresh is not None:
                 session.delete(fresh)
 
-    # --- training ---------------------------------------------------------------------------------------------------
-
     def experiment(self, row: TrainingSession) -> Experiment | None:
         """Return the last experiment; None if there was none or it was deleted."""
         with contextlib.suppress(NotFound):
@@ -189,8 +187,6 @@ class Sessions:
     def newest_model(self, row: TrainingSession) -> Policy | None:
         """Return the newest kept model; None if there is none."""
         return next(iter(self._models(self._experiments(row))), None)
-
-    # --- evaluation -------------------------------------------------------------------------------------------------
 
     def evaluated(
         self, row: TrainingSession, *, mode: str, track: int, steps: Sequence[int], seconds: float

@@ -43,7 +43,7 @@ class Start(Struct):
     retrain: bool = False
 
 
-class Environment(Struct):
+class SessionEnvironment(Struct):
     """Where the car drives, and how fast that is shown."""
 
     environment_name: Annotated[Literal[ENVIRONMENTS], Meta(extra={"words": ENVIRONMENTS[0]})] = ENVIRONMENTS[0]  # type: ignore[valid-type]  # mypy wants a written-out Literal
@@ -52,14 +52,14 @@ class Environment(Struct):
     car_speed: Annotated[int, Meta(ge=1, le=240, description="steps per second when shown")] = 20
 
 
-class Evaluation(Struct):
+class SessionEvaluation(Struct):
     """Parameters of an evaluation; missing ones are the session's."""
 
     mode: Mode | None = None
     track_num: Annotated[int, Meta(ge=0, le=len(TRACKS))] | None = None
 
 
-class Agent(Struct):
+class SessionAgent(Struct):
     """The network, how it learns, and for how long."""
 
     model_configuration: Annotated[Any, Meta(description="the layers, as JSON", examples=["[[5,49],[49,3]]"])] = (
@@ -79,7 +79,7 @@ def environment(payload: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         InvalidRequest: a value is invalid.
     """
-    return asdict(params.parse(plain(payload), Environment))
+    return asdict(params.parse(plain(payload), SessionEnvironment))
 
 
 def evaluation(payload: Mapping[str, Any], environment: Mapping[str, Any]) -> tuple[str, int]:
@@ -88,7 +88,7 @@ def evaluation(payload: Mapping[str, Any], environment: Mapping[str, Any]) -> tu
     Raises:
         InvalidRequest: a value is invalid.
     """
-    request = params.parse(plain(payload), Evaluation)
+    request = params.parse(plain(payload), SessionEvaluation)
     track = track_of(environment) if request.track_num is None else max(1, request.track_num)
     return request.mode or environment["mode"], track
 
@@ -99,7 +99,7 @@ def agent(payload: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         InvalidRequest: a value is invalid.
     """
-    request = params.parse(plain(payload), Agent)
+    request = params.parse(plain(payload), SessionAgent)
     hidden_layers(request.model_configuration)
     for name, known in (("loss_fn", LOSSES), ("optimizer", OPTIMIZERS)):
         if (value := getattr(request, name)).lower() not in known:

@@ -8,13 +8,13 @@ from typing import Any
 from gymserve.store.models import TrainingSession, now
 from gymserve.training.experiments.metrics import MOST_POINTS, RETURN, Metrics
 from gymserve.training.plan.states import ExperimentState
-from gymserve.training.sessions.lifecycle import Sessions
+from gymserve.training.sessions.lifecycle import TrainingSessions
 
 
 class Records:
     """Builds the reports; with fewer `points` than episodes, scores are means of equal parts of the training."""
 
-    def __init__(self, sessions: Sessions, metrics: Metrics) -> None:
+    def __init__(self, sessions: TrainingSessions, metrics: Metrics) -> None:
         self.sessions, self.metrics = sessions, metrics
 
     def everything(self, row: TrainingSession, points: int = MOST_POINTS) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 from gymserve.accounts.keys import KeyOrder as KeyOrder
 from gymserve.protocol.params import Secret
 from gymserve.store.models import ROLES
-from gymserve.web.training.schemas import Project
+from gymserve.web.training.schemas import ProjectCard
 
 Email = Annotated[str, Meta(min_length=1, max_length=254, description="an email, or any other name")]
 Role = Literal[ROLES]  # type: ignore[valid-type]  # the roles are only known at run time
@@ -63,7 +63,7 @@ class User(Struct):
     is_active: bool
     role: str
     created_at: str
-    projects: list[Project]
+    projects: list[ProjectCard]
 
 
 class KeyCard(Struct):

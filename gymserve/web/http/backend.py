@@ -33,7 +33,7 @@ from gymserve.training.plan.checker import Checker
 from gymserve.training.plan.training_plan import SB3
 from gymserve.training.playing.submitting import Assignments
 from gymserve.training.scheduling.dry_runs import DRY_RUNS, DryRuns
-from gymserve.training.sessions.lifecycle import Sessions
+from gymserve.training.sessions.lifecycle import TrainingSessions
 from gymserve.training.sessions.records import Records
 from gymserve.training.uploads.receiving import Uploads
 from gymserve.web.http.counts import Counts
@@ -94,7 +94,7 @@ class TrainingParts:
     uploads: Uploads
     inference: Inference
     assignments: Assignments
-    sessions: Sessions
+    sessions: TrainingSessions
     records: Records
     writer: Writer | None
 
@@ -120,7 +120,7 @@ class TrainingParts:
         )
         metrics = Metrics(database)
         models = Models(database, data / "models", experiments.folder, media.bucket, quota)
-        sessions = Sessions(database, experiments, models)
+        sessions = TrainingSessions(database, experiments, models)
         return cls(
             projects=Projects(database, list(dict.fromkeys((SB3, *runners, *programs.PRESETS))), quota),
             dry_runs=dry_runs,

@@ -186,7 +186,7 @@ def push(model_id: str) -> Response:
 
 @blueprint.post("/<model_id>/retrain")
 @documented(
-    training_schemas.Experiment, status=201, body=schemas.RetrainRequest, body_needed=False, errors=(*OTHERS, 422)
+    training_schemas.ExperimentCard, status=201, body=schemas.RetrainRequest, body_needed=False, errors=(*OTHERS, 422)
 )
 def retrain(model_id: str) -> Response:
     """Create an experiment that continues a model, in its own environment or in another one with equal spaces."""

@@ -148,7 +148,7 @@ def settled(row: Experiment) -> Experiment:
 
 
 @blueprint.post("/")
-@documented(schemas.Experiment, status=201, body=schemas.NewExperiment, errors=(*OTHERS, 422))
+@documented(schemas.ExperimentCard, status=201, body=schemas.NewExperiment, errors=(*OTHERS, 422))
 def create() -> Response:
     """Create an experiment; another call starts it."""
     check_role()
@@ -157,7 +157,7 @@ def create() -> Response:
 
 
 @blueprint.get("/")
-@documented(schemas.Experiment, many=True, errors=OTHERS, query={**FILTERS, **parameters.PAGE})
+@documented(schemas.ExperimentCard, many=True, errors=OTHERS, query={**FILTERS, **parameters.PAGE})
 def list_all() -> Response:
     """List your experiments (administrators: all), newest first; X-Total-Count is the total number."""
     skip, limit = parameters.page()
@@ -170,14 +170,14 @@ def list_all() -> Response:
 
 
 @blueprint.get("/<experiment_id>/")
-@documented(schemas.Experiment, errors=OTHERS)
+@documented(schemas.ExperimentCard, errors=OTHERS)
 def show(experiment_id: str) -> Response:
     """Show an experiment."""
     return json_answer(experiment_row(own_experiment(experiment_id)))
 
 
 @blueprint.put("/<experiment_id>/")
-@documented(schemas.Experiment, body=schemas.ChangedExperiment, errors=(*OTHERS, 422, 429))
+@documented(schemas.ExperimentCard, body=schemas.ChangedExperiment, errors=(*OTHERS, 422, 429))
 def change(experiment_id: str) -> Response:
     """Change an experiment: its texts, its hyper-parameters, or its status (running, paused, cancelled)."""
     row, params = own_experiment(experiment_id), parameters.parse(schemas.ChangedExperiment)
@@ -205,42 +205,42 @@ def remove(experiment_id: str) -> Response:
 
 
 @blueprint.post("/<experiment_id>/train/")
-@documented(schemas.Started, errors=(*OTHERS, 429))
+@documented(schemas.TrainingStarted, errors=(*OTHERS, 429))
 def train(experiment_id: str) -> Response:
     """Start an experiment, or resume a paused one."""
     return _started(training().experiments.start(_to_run(experiment_id)))
 
 
 @blueprint.post("/<experiment_id>/resume/")
-@documented(schemas.Started, errors=(*OTHERS, 429))
+@documented(schemas.TrainingStarted, errors=(*OTHERS, 429))
 def resume(experiment_id: str) -> Response:
     """Resume a paused, stopped or failed experiment from its last checkpoint."""
     return _started(training().experiments.resume(_to_run(experiment_id)))
 
 
 @blueprint.post("/<experiment_id>/retry/")
-@documented(schemas.Started, errors=(*OTHERS, 429))
+@documented(schemas.TrainingStarted, errors=(*OTHERS, 429))
 def retry(experiment_id: str) -> Response:
     """Start again from scratch, discarding the earlier metrics."""
     return _started(training().experiments.retry(_to_run(experiment_id)))
 
 
 @blueprint.post("/<experiment_id>/pause/")
-@documented(schemas.Experiment, errors=OTHERS)
+@documented(schemas.ExperimentCard, errors=OTHERS)
 def pause(experiment_id: str) -> Response:
     """Pause an experiment; the response comes when its state is saved, or else shows the pending request."""
     return json_answer(experiment_row(settled(training().experiments.pause(own_experiment(experiment_id)))))
 
 
 @blueprint.post("/<experiment_id>/stop/")
-@documented(schemas.Experiment, errors=OTHERS)
+@documented(schemas.ExperimentCard, errors=OTHERS)
 def stop(experiment_id: str) -> Response:
     """Stop an experiment; the response comes when its processes are gone."""
     return json_answer(experiment_row(settled(training().experiments.stop(own_experiment(experiment_id)))))
 
 
 @blueprint.post("/<experiment_id>/copy/")
-@documented(schemas.Experiment, status=201, body=schemas.CopyRequest, body_needed=False, errors=OTHERS)
+@documented(schemas.ExperimentCard, status=201, body=schemas.CopyRequest, body_needed=False, errors=OTHERS)
 def copy(experiment_id: str) -> Response:
     """Create another experiment with the same settings."""
     check_role()

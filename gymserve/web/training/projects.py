@@ -42,7 +42,7 @@ def _row(project: Project, rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 @blueprint.post("/")
-@documented(schemas.Project, body=schemas.NewProject, errors=OTHERS)
+@documented(schemas.ProjectCard, body=schemas.NewProject, errors=OTHERS)
 @owner_only
 def create(user_id: int) -> Response:
     """Create a project."""
@@ -51,7 +51,7 @@ def create(user_id: int) -> Response:
 
 
 @blueprint.get("/")
-@documented(schemas.Project, many=True, errors=OTHERS, query=parameters.PAGE)
+@documented(schemas.ProjectCard, many=True, errors=OTHERS, query=parameters.PAGE)
 @owner_only
 def list_all(user_id: int) -> Response:
     """List an account's projects."""
@@ -61,7 +61,7 @@ def list_all(user_id: int) -> Response:
 
 
 @blueprint.get("/<int:project_id>/")
-@documented(schemas.Project, errors=OTHERS)
+@documented(schemas.ProjectCard, errors=OTHERS)
 @owner_only
 def show(user_id: int, project_id: int) -> Response:
     """Show a project."""
@@ -69,7 +69,7 @@ def show(user_id: int, project_id: int) -> Response:
 
 
 @blueprint.patch("/<int:project_id>/")
-@documented(schemas.Project, body=schemas.ChangedProject, errors=OTHERS)
+@documented(schemas.ProjectCard, body=schemas.ChangedProject, errors=OTHERS)
 @owner_only
 def change(user_id: int, project_id: int) -> Response:
     """Change a project."""

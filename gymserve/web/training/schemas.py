@@ -24,7 +24,7 @@ class ChangedProject(Struct):
     description: Description | None = None
 
 
-class Project(Struct):
+class ProjectCard(Struct):
     title: str
     description: str
     project_type: str
@@ -70,7 +70,7 @@ class Resources(Struct):
     peak_memory_bytes: int
 
 
-class Experiment(Struct):
+class ExperimentCard(Struct):
     id: str
     name: str
     status: Annotated[str, Meta(description="created, queued, running, paused, completed, failed or stopped")]
@@ -98,7 +98,7 @@ class Experiment(Struct):
     resources: Resources
 
 
-class Started(Struct):
+class TrainingStarted(Struct):
     experiment_id: str
     status: Annotated[str, Meta(description="running, or queued if others must end first")]
     message: str
@@ -185,7 +185,7 @@ class ProjectExperiment(Struct):
     experiment_id: Annotated[str, Meta(description="its id below /experiments")]
 
 
-class Finding(Struct):
+class AdviceFinding(Struct):
     name: str
     about: Annotated[str, Meta(description="hyper-parameters or curves")]
     severity: Annotated[str, Meta(description="info, warning or severe")]
@@ -197,4 +197,4 @@ class Finding(Struct):
 
 class Advice(Struct):
     experiment_id: str
-    findings: Annotated[list[Finding], Meta(description="the gravest first")]
+    findings: Annotated[list[AdviceFinding], Meta(description="the gravest first")]

@@ -51,13 +51,13 @@ def test_an_episode_is_saved_with_its_resets_options() -> None:
     import_module("tests.support.environments.faulty")
     bare = gymnasium.make("Grabbing-v0")
     bare_spaces = (bare.observation_space, bare.action_space)
-    env = making.Episode(best_episode.BestEpisode(bare), bare_spaces)
+    env = making.EpisodeRecorder(best_episode.BestEpisode(bare), bare_spaces)
     options = {"size": 3, "nested": {"a": 1}}
     env.reset(seed=1, options=options)
     env.step(np.array([2.0]))
     (recorded,) = (decode(body, 0) for body in env.env.best()[:1])
     assert recorded.options == env.snapshot()["options"] == options == {"size": 3, "nested": {"a": 1}}
-    again = making.Episode(gymnasium.make("Grabbing-v0"), bare_spaces)
+    again = making.EpisodeRecorder(gymnasium.make("Grabbing-v0"), bare_spaces)
     assert again.restore(env.snapshot())
 
 

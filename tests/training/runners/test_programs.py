@@ -8,7 +8,7 @@ import pytest
 
 from gymserve.protocol.errors import SettingsError, Untrainable
 from gymserve.training.plan import programs
-from gymserve.training.runners.readers import Lines, Ptf, Sacred, whole_part
+from gymserve.training.runners.readers import JsonLines, Ptf, Sacred, whole_part
 
 WHERE = {"interpreter": "/opt/python", "directory": "/opt/program"}
 
@@ -163,7 +163,7 @@ def test_a_program_stopped_at_any_byte_loses_only_what_it_had_not_written(
     ],
 )
 def test_files_that_hold_no_series_are_no_news(tmp_path: Path, text: str) -> None:
-    for reader, name in ((Sacred, "info.json"), (Ptf, "out.json"), (Lines, "metrics.jsonl")):
+    for reader, name in ((Sacred, "info.json"), (Ptf, "out.json"), (JsonLines, "metrics.jsonl")):
         (tmp_path / name).write_text(text)
         assert [line for line in reader(tmp_path).read() if "a" not in line[1]] == []
     (tmp_path / "info.json").write_bytes(b"\xff\xfe{")
@@ -177,7 +177,7 @@ def test_numbers_that_no_timestep_can_be_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text(
         f'{{"timestep": NaN, "a": 1}}\n{{"timestep": {huge}, "a": 1}}\n{{"timestep": 7, "a": {huge}, "b": 2}}\n'
     )
-    assert list(Lines(tmp_path).read()) == [(7, {"b": 2.0})]
+    assert list(JsonLines(tmp_path).read()) == [(7, {"b": 2.0})]
 
 
 def test_what_is_whole_of_a_cut_file() -> None:
@@ -192,7 +192,7 @@ def test_what_is_whole_of_a_cut_file() -> None:
 def test_lines_that_are_cut_at_any_byte_are_read_once_they_are_whole(tmp_path: Path) -> None:
     data = b'{"timestep": 1, "reward": 2.5}\n{"timestep": 2, "reward": 3}\n'
     for last in (data, data[:-1]):  # also where the program was stopped before its last end of line
-        reader, file, lines = Lines(tmp_path), tmp_path / "metrics.jsonl", []
+        reader, file, lines = JsonLines(tmp_path), tmp_path / "metrics.jsonl", []
         for length in range(len(last) + 1):
             file.write_bytes(last[:length])
             lines += list(reader.read())
@@ -200,7 +200,7 @@ def test_lines_that_are_cut_at_any_byte_are_read_once_they_are_whole(tmp_path: P
 
 
 def test_lines_are_read_as_they_come(tmp_path: Path) -> None:
-    reader = Lines(tmp_path)
+    reader = JsonLines(tmp_path)
     with open(tmp_path / "metrics.jsonl", "w") as file:
         file.write('{"timestep": 1, "reward": 2}\nrubbish\n[1]\n{"reward": 1}\n{"timest')
         file.flush()

@@ -13,15 +13,15 @@ from gymserve.training.experiments.lifecycle import Experiments
 from gymserve.training.models.registry import Models
 from gymserve.training.plan.checker import Checker
 from gymserve.training.sessions import parameters
-from gymserve.training.sessions.lifecycle import Sessions
+from gymserve.training.sessions.lifecycle import TrainingSessions
 
 
 @pytest.fixture
-def sessions(database: Database, tmp_path: Path) -> Sessions:
+def sessions(database: Database, tmp_path: Path) -> TrainingSessions:
     catalogue = Catalogue()
     checker = Checker(catalogue, {}, catalogue.spaces, minutes=60.0, servers=())
     experiments = Experiments(database, checker, tmp_path / "experiments", most=1)
-    return Sessions(database, experiments, Models(database, tmp_path / "models", experiments.folder, None))
+    return TrainingSessions(database, experiments, Models(database, tmp_path / "models", experiments.folder, None))
 
 
 def accounts(database: Database) -> list[int]:
@@ -32,7 +32,7 @@ def accounts(database: Database) -> list[int]:
         return [account.id for account in made]
 
 
-def test_a_name_is_unique_in_its_account_and_compared_as_it_is_written(sessions: Sessions) -> None:
+def test_a_name_is_unique_in_its_account_and_compared_as_it_is_written(sessions: TrainingSessions) -> None:
     one, other = accounts(sessions.database)
     first = sessions.create(one, "race")
     for account, name in ((other, "race"), (None, "race"), (one, "Race"), (one, "race "), (one, "räce")):
@@ -48,7 +48,7 @@ def test_a_name_is_unique_in_its_account_and_compared_as_it_is_written(sessions:
         sessions.find(one, "nothing")
 
 
-def test_an_account_has_so_many_sessions_at_most(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_account_has_so_many_sessions_at_most(sessions: TrainingSessions, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gymserve.training.sessions.lifecycle.MOST", 2)
     for name in "ab":
         sessions.create(None, name)
@@ -57,7 +57,7 @@ def test_an_account_has_so_many_sessions_at_most(sessions: Sessions, monkeypatch
     sessions.create(accounts(sessions.database)[0], "c")
 
 
-def test_two_who_start_a_session_start_one_experiment(sessions: Sessions) -> None:
+def test_two_who_start_a_session_start_one_experiment(sessions: TrainingSessions) -> None:
     row = sessions.create(None, "race")
     stale = sessions.find(None, "race")
     made = sessions.train(row)
@@ -67,7 +67,7 @@ def test_two_who_start_a_session_start_one_experiment(sessions: Sessions) -> Non
     assert "total_episodes" in json.loads(made.parameters)
 
 
-def test_a_training_without_room_leaves_nothing_behind(sessions: Sessions) -> None:
+def test_a_training_without_room_leaves_nothing_behind(sessions: TrainingSessions) -> None:
     sessions.train(sessions.create(None, "one"))
     with pytest.raises(LimitReached):
         sessions.train(sessions.create(None, "two"))
@@ -76,7 +76,7 @@ def test_a_training_without_room_leaves_nothing_behind(sessions: Sessions) -> No
     assert sessions.experiment(sessions.find(None, "two")) is None
 
 
-def test_a_session_goes_with_its_experiments(sessions: Sessions) -> None:
+def test_a_session_goes_with_its_experiments(sessions: TrainingSessions) -> None:
     row = sessions.create(None, "race")
     made = sessions.train(row)
     with pytest.raises(Conflict, match="stop it"):
@@ -89,7 +89,7 @@ def test_a_session_goes_with_its_experiments(sessions: Sessions) -> None:
         sessions.find(None, "race")
 
 
-def test_the_leaderboard_is_of_evaluations_over_all_tracks(sessions: Sessions) -> None:
+def test_the_leaderboard_is_of_evaluations_over_all_tracks(sessions: TrainingSessions) -> None:
     quick, slow, never = (sessions.create(None, name) for name in ("quick", "slow", "never"))
     sessions.evaluated(quick, mode="training", track=1, steps=[1000], seconds=1.0)
     for track in (1, 2):

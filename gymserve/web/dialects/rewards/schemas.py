@@ -31,11 +31,11 @@ class RewardsWritten(Struct):
     response: str
 
 
-class EnvironmentParameters(session_parameters.Environment):
+class EnvironmentParameters(session_parameters.SessionEnvironment):
     session_id: Name | None = None
 
 
-class AgentParameters(session_parameters.Agent):
+class AgentParameters(session_parameters.SessionAgent):
     session_id: Name | None = None
 
 
@@ -51,7 +51,7 @@ class RewardFunction(SessionName, kw_only=True):
     reward_function: Annotated[str, Meta(description="a function in the reward language")]
 
 
-class EvaluationParameters(session_parameters.Evaluation):
+class EvaluationParameters(session_parameters.SessionEvaluation):
     session_id: Name | None = None
 
 

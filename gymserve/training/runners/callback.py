@@ -48,7 +48,7 @@ class Interrupts:
         self.pause = True
 
 
-class Lines(KVWriter):
+class MetricsWriter(KVWriter):
     """Writes the library's own values to the metrics file."""
 
     def __init__(self, metrics: MetricsFile) -> None:
@@ -67,7 +67,7 @@ class Lines(KVWriter):
         self.metrics.flush()
 
 
-class Board(TensorBoardOutputFormat):
+class TensorBoard(TensorBoardOutputFormat):
     """TensorBoard files; what an interrupted run wrote after `since` is not shown twice."""
 
     def __init__(self, folder: Path, *, since: int | None) -> None:
@@ -77,7 +77,7 @@ class Board(TensorBoardOutputFormat):
             self.writer = type(self.writer)(log_dir=str(folder), purge_step=since + 1)
 
 
-class Watch(BaseCallback):
+class TrainingCallback(BaseCallback):
     """The training callback of one run.
 
     Args:
