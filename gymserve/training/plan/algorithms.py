@@ -141,7 +141,7 @@ def _of_package(package: str, folder: Path, known: dict[str, Algorithm]) -> dict
     }
     algorithms: dict[str, Algorithm] = {}
     for name, node in classes.items():
-        if _own(node, "policy") and "env" in {each.arg for each in _constructor(node).args.args}:  # type: ignore[union-attr]
+        if _own(node, "policy") and _own(node, "env"):
             bases = [ast.unparse(base) for base in node.bases]
             parents = [classes[base] for base in bases if base in classes]
             algorithms[name] = _read(package, node, parents)
@@ -195,15 +195,15 @@ def _summary(node: ast.ClassDef) -> str:
 
 def _policies(node: ast.ClassDef) -> tuple[str, ...]:
     for each in node.body:
-        named = isinstance(each, ast.AnnAssign) and ast.unparse(each.target) == "policy_aliases"
-        if named and isinstance(each.value, ast.Dict):  # type: ignore[attr-defined]
-            return tuple(key.value for key in each.value.keys if isinstance(key, ast.Constant))  # type: ignore
+        match each:
+            case ast.AnnAssign(target=ast.Name("policy_aliases"), value=ast.Dict(keys)):
+                return tuple(str(key.value) for key in keys if isinstance(key, ast.Constant))
     return ()
 
 
 def _actions(node: ast.ClassDef) -> tuple[str, ...]:
     for each in ast.walk(node):
-        named = isinstance(each, ast.keyword) and each.arg == "supported_action_spaces"
-        if named and isinstance(each.value, ast.Tuple):  # type: ignore[attr-defined]
-            return tuple(ast.unparse(kind).rpartition(".")[2] for kind in each.value.elts)  # type: ignore
+        match each:
+            case ast.keyword("supported_action_spaces", ast.Tuple(kinds)):
+                return tuple(ast.unparse(kind).rpartition(".")[2] for kind in kinds)
     return ()

@@ -1,4 +1,4 @@
-"""An OpenAI-compatible endpoint that writes well, or fails in a way that a test chooses."""
+"""An OpenAI-compatible endpoint that works, or fails in a way that a test chooses."""
 
 import json
 import threading
@@ -14,10 +14,12 @@ WRONG = {
 
 
 class Endpoint:
-    """Attributes:
-    manner: "well", or the fault that befalls each call.
-    calls: the received (headers, body).
-    going_on: what a call of the manner "waits" waits for.
+    """A server that behaves as a test chooses.
+
+    Attributes:
+        manner: "well", or the fault of every call.
+        calls: the received (headers, body).
+        going_on: what a call of the manner "waits" waits for.
     """
 
     def __init__(self) -> None:
@@ -89,5 +91,5 @@ def _chunk(handler: Any, data: bytes, *, last: bool = False) -> None:
     try:
         handler.wfile.write(b"%x\r\n%s\r\n" % (len(data), data) + (b"0\r\n\r\n" if last else b""))
         handler.wfile.flush()
-    except OSError:  # the server has heard enough
+    except OSError:  # the server has closed the connection
         pass

@@ -1,4 +1,4 @@
-"""Environments whose spaces no policy sees as they are; they refuse actions that are not of theirs."""
+"""Environments whose spaces a policy cannot see as they are, and which reject actions outside of their spaces."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ KINDS: dict[str, tuple[spaces.Space[Any], spaces.Space[Any]]] = {
 
 
 class Demanding(gymnasium.Env[Any, Any]):
-    """Samples, for two steps."""
+    """An environment with random observations and episodes of two steps."""
 
     def __init__(self, kind: str) -> None:
         self.observation_space, self.action_space = KINDS[kind]
@@ -44,7 +44,7 @@ class Demanding(gymnasium.Env[Any, Any]):
 
 
 class Pausing(Demanding):
-    """Asks its process to pause, as the scheduler does, at its tenth step."""
+    """Signals its process to pause at its tenth step, as the scheduler does."""
 
     steps = 0
 

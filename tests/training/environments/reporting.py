@@ -1,4 +1,4 @@
-"""An environment that writes down what it sees of its process."""
+"""An environment that reports on its process."""
 
 import json
 import os
@@ -12,11 +12,11 @@ import gymnasium
 import numpy as np
 
 numpy_module: Any = np
-numpy_module.imports = getattr(np, "imports", 0) + 1  # what a run leaves behind in a library
+numpy_module.imports = getattr(np, "imports", 0) + 1  # state that a run leaves in a library
 
 
 class Reporting(gymnasium.Env[np.ndarray, int]):
-    """Writes `report.json` into the working directory when it is made; its episodes take ten steps."""
+    """Writes `report.json` into the working directory when it is created; its episodes last ten steps."""
 
     action_space = gymnasium.spaces.Discrete(2)
     observation_space = gymnasium.spaces.Box(0, 1, (1,), np.float32)
@@ -46,7 +46,7 @@ class Reporting(gymnasium.Env[np.ndarray, int]):
 
 
 def _descriptors() -> list[str]:
-    """Those that are open, but the one that reads the list, and those that lead into the run's own folder."""
+    """List the open descriptors, except the one reading the list and those of files in the run's folder."""
     names = []
     for name in os.listdir("/proc/self/fd"):
         if os.path.exists(f"/proc/self/fd/{name}") and not os.readlink(f"/proc/self/fd/{name}").startswith(os.getcwd()):

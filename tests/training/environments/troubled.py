@@ -1,4 +1,4 @@
-"""Environments that end a training badly."""
+"""Environments that make a training fail."""
 
 import os
 from typing import Any
@@ -36,14 +36,14 @@ class Leaving(Raising):
 
 
 class Hungry(Raising):
-    """Takes a gigabyte at its tenth step."""
+    """Allocates a gigabyte at its tenth step."""
 
     def trouble(self) -> None:
         self.meal = np.ones(1 << 27)
 
 
 class Exploding(Raising):
-    """Observes what is no number from its tenth step on."""
+    """Returns NaN from its tenth step on."""
 
     def step(self, action: int) -> Any:
         self.left -= 1
@@ -57,7 +57,7 @@ gymnasium.register("Hungry-v0", entry_point=Hungry, disable_env_checker=True)
 
 
 class Drifting(Raising):
-    """Its observations come from nowhere; its episodes take a hundred steps."""
+    """A nondeterministic environment with episodes of a hundred steps."""
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         super().reset(seed=seed)

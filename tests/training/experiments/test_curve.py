@@ -1,4 +1,4 @@
-"""Learning curves as pictures: well-formed, said in words too, and honest about what is missing."""
+"""Learning curves as pictures: well-formed, described in words, with gaps for missing values."""
 
 import io
 import math
@@ -17,7 +17,7 @@ def drawn(values: list[float], title: str = "pole") -> ElementTree.Element:
     return ElementTree.fromstring(curve.svg(title, "reward", AT[: len(values)], values))
 
 
-def test_an_svg_holds_the_curve_and_says_it_in_words() -> None:
+def test_an_svg_shows_the_curve_and_describes_it() -> None:
     picture = drawn([float(index) for index in range(50)])
     raw, mean = picture.findall("s:path[@class='raw']", NAMESPACE), picture.findall("s:path[@class='mean']", NAMESPACE)
     assert len(raw) == len(mean) == 1 and raw[0].attrib["d"].count("L") == 49
@@ -26,7 +26,7 @@ def test_an_svg_holds_the_curve_and_says_it_in_words() -> None:
     assert {"pole", "1,000", "4,000", "10", "40"} <= set(texts)
 
 
-def test_a_title_is_text_whatever_it_says() -> None:
+def test_a_title_is_always_text() -> None:
     title = '<script>alert("x")</script> & more'
     picture = drawn([1.0, 2.0], title)
     assert picture.findtext("s:title", "", NAMESPACE) == title and picture.find(".//s:script", NAMESPACE) is None
@@ -38,7 +38,7 @@ def test_missing_values_are_gaps() -> None:
 
 
 @pytest.mark.parametrize("values", [[], [5.0], [math.nan] * 5, [3.0] * 10, [-1e300, 1e300], [1e-12, 2e-12]])
-def test_odd_curves_are_drawn_too(values: list[float]) -> None:
+def test_unusual_curves_are_drawn(values: list[float]) -> None:
     picture = drawn(values)
     if not any(map(math.isfinite, values)):
         assert "no values" in picture.findtext("s:desc", "", NAMESPACE)

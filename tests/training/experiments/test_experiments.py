@@ -1,4 +1,4 @@
-"""Experiments over HTTP, as the RL Agent Training API's document prints its requests, and what it lacked."""
+"""Experiments over HTTP, as the RL Agent Training API's document prints its requests, with later additions."""
 
 import json
 import subprocess
@@ -28,7 +28,7 @@ def test_the_documents_requests_as_printed(trainer: Trainer) -> None:
     row = made.json
     assert made.status == 201 and DOCUMENT.items() <= row.items()
     assert (row["status"], row["started_at"], row["completed_at"]) == ("created", None, None)
-    assert row["trained_on"] == "LunarLander-v3"  # the one that was asked for is gone
+    assert row["trained_on"] == "LunarLander-v3"  # the requested version no longer exists
     path = f"/experiments/{row['id']}"
     assert trainer.get(path).json == row
     started = trainer.post(f"{path}/train")
@@ -115,7 +115,7 @@ def test_the_documents_logs(train: Callable[..., Trainer], tmp_path: Path) -> No
     training = "".join(file.read_text() for file in files.glob("training_*.log"))
     lines = [json.loads(line) for line in training.splitlines()]
     assert [each["message"] for each in lines] == [f"experiment {name} starts", f"experiment {name} is completed: "]
-    assert not list(files.glob("errors_*.log"))  # there was none
+    assert not list(files.glob("errors_*.log"))  # there were no errors
 
 
 def test_the_documents_other_requests(trainer: Trainer) -> None:
@@ -171,12 +171,12 @@ def test_what_cannot_be_trained_is_refused_with_the_reason(trainer: Trainer, set
         {"hyperparameters": []}, {"server": []}, {"environment": 5}, {"normalize": {"clip_obs": -1}},
     ],
 )  # fmt: skip
-def test_values_that_are_no_good_are_refused(trainer: Trainer, settings: Any) -> None:
+def test_invalid_values_are_refused(trainer: Trainer, settings: Any) -> None:
     refused = trainer.post("/experiments", {"name": "x", "algorithm": "PPO", "environment": "CartPole-v1", **settings})
     assert refused.status == 400 and next(iter(settings)) in refused.json["message"]
 
 
-def test_transitions_that_make_no_sense_are_refused(trainer: Trainer) -> None:
+def test_invalid_transitions_are_refused(trainer: Trainer) -> None:
     name = trainer.experiment()
     for verb, status in (("pause", 400), ("resume", 400), ("retry", 400)):
         refused = trainer.post(f"/experiments/{name}/{verb}")
@@ -188,7 +188,7 @@ def test_transitions_that_make_no_sense_are_refused(trainer: Trainer) -> None:
     assert trainer.get(f"/experiments/{name}/log").status == 404
 
 
-def test_what_a_run_leaves_at_its_end(trainer: Trainer, experiment: str) -> None:
+def test_the_results_of_a_completed_run(trainer: Trainer, experiment: str) -> None:
     row = trainer.show(experiment)
     assert row["exit_code"] == 0 and row["timesteps"] >= 2000 and row["completed_at"] > row["started_at"]
     results = trainer.get(f"/experiments/{experiment}/results").json
@@ -199,7 +199,7 @@ def test_what_a_run_leaves_at_its_end(trainer: Trainer, experiment: str) -> None
 
 
 @pytest.mark.long
-def test_a_run_to_its_end_and_the_same_again(trainer: Trainer) -> None:
+def test_a_copied_run_has_the_same_curve(trainer: Trainer) -> None:
     name = trainer.started(
         tensorboard=True, evaluation={"every": 500, "episodes": 2}, n_envs=2, vectorisation="async", normalize=True,
         hyperparameters={"n_steps": 128},
@@ -220,7 +220,7 @@ def test_a_run_to_its_end_and_the_same_again(trainer: Trainer) -> None:
     trainer.until(name, "completed")
     same = trainer.get(f"/experiments/{name}/metrics").json["metrics"]
     speedless = [[{k: v for k, v in each.items() if k != "time/fps"} for each in one] for one in (metrics, same)]
-    assert speedless[0] == speedless[1]  # the same seed, the same curve, and none of it twice
+    assert speedless[0] == speedless[1]  # the same seed gives the same curve, without repetitions
 
 
 def test_copies_tags_filters_and_pages(trainer: Trainer) -> None:
@@ -245,7 +245,7 @@ def test_copies_tags_filters_and_pages(trainer: Trainer) -> None:
     assert trainer.get("/experiments?limit=0").status == 400
 
 
-def test_a_curve_is_down_sampled(trainer: Trainer, experiment: str) -> None:
+def test_a_curve_is_downsampled(trainer: Trainer, experiment: str) -> None:
     curves = trainer.get(f"/experiments/metrics?ids={experiment}&names=reward&points=10").json["experiments"]
     assert [each["experiment_id"] for each in curves] == [experiment]
     points = curves[0]["metrics"]
@@ -256,7 +256,7 @@ def test_a_curve_is_down_sampled(trainer: Trainer, experiment: str) -> None:
 
 
 @pytest.mark.long
-def test_curves_of_several_experiments_down_sampled(trainer: Trainer, experiment: str, other_seed: str) -> None:
+def test_curves_of_several_experiments_are_downsampled(trainer: Trainer, experiment: str, other_seed: str) -> None:
     names = [experiment, other_seed]
     curves = trainer.get(f"/experiments/metrics?ids={','.join(names)}&names=reward&points=10").json["experiments"]
     assert [each["experiment_id"] for each in curves] == names
@@ -264,7 +264,7 @@ def test_curves_of_several_experiments_down_sampled(trainer: Trainer, experiment
         assert 5 < len(each["metrics"]) <= 10 and all(set(point) == {"timestep", "reward"} for point in each["metrics"])
 
 
-def test_live_metrics_are_those_that_are_kept(trainer: Trainer) -> None:
+def test_live_metrics_equal_the_stored_ones(trainer: Trainer) -> None:
     name = trainer.started(total_timesteps=600, hyperparameters={"n_steps": 128})
     events: list[tuple[str, Any]] = []
     with urllib.request.urlopen(f"{trainer.url}/experiments/{name}/metrics/stream", timeout=300) as stream:

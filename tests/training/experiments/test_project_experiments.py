@@ -20,7 +20,7 @@ REQUEST = {
     "parameter": {"algo_name": "qmix", "map_name": "3s5z"},
 }
 PROJECT = {"title": "标题", "description": "", "project_type": "pymarl"}
-PRINTED = "/users/1/projects/1/experiments/"  # as in the document, for its test alone
+PRINTED = "/users/1/projects/1/experiments/"  # as in the document, used only by its test
 EXPERIMENTS = "/users/1/projects/2/experiments/"
 
 
@@ -61,7 +61,7 @@ def test_the_documents_requests_as_printed(tju: Trainer) -> None:
     assert (stopped["is_active"], stopped["status"], alive(leader)) == (False, "stopped", False)
     work = tju.folder(one["experiment_id"]).path / "work"
     assert json.loads((work / "results/sacred/1/run.json").read_text())["status"] == "INTERRUPTED"
-    # The program may have been stopped while it rewrote this file, which then ends early.
+    # The program may have been stopped while rewriting this file, which is then truncated.
     text = (work / "results/sacred/1/info.json").read_text()
     written, complete = whole_part(text) if text else ({}, False)
     means, known = written.get("return_mean", []), stopped["metric"]["return_mean"]
@@ -71,7 +71,7 @@ def test_the_documents_requests_as_printed(tju: Trainer) -> None:
     assert not (CHECKOUT / "results").exists()
 
 
-def test_both_views_are_of_one_table(tju: Trainer) -> None:
+def test_both_apis_show_the_same_experiments(tju: Trainer) -> None:
     made = tju.post(EXPERIMENTS, {**REQUEST, "parameter": {**REQUEST["parameter"], "t_max": 3}}).json
     row = tju.until(made["experiment_id"], "completed")
     assert (row["runner"], row["algorithm"], row["environment"], row["exit_code"]) == ("pymarl", "qmix", "3s5z", 0)
@@ -105,7 +105,7 @@ def test_parameters_never_leave_their_argument(tju: Trainer, value: Any) -> None
     for name in ("algo_name", "map_name"):
         refused = tju.post(EXPERIMENTS, {**REQUEST, "parameter": {**REQUEST["parameter"], name: value}})
         assert refused.status == 422 and name in refused.json["detail"]
-    zero = tju.post(EXPERIMENTS, {**REQUEST, "parameter": {"algo_name": "a\0"}})  # which no text may hold
+    zero = tju.post(EXPERIMENTS, {**REQUEST, "parameter": {"algo_name": "a\0"}})  # no text may contain NUL
     assert zero.status == 400
     refused = tju.post(EXPERIMENTS, {**REQUEST, "parameter": {"use_cuda": True}})
     assert refused.status == 422 and "has no parameter" in refused.json["detail"]
@@ -117,7 +117,7 @@ def test_a_project_without_its_program_says_what_is_set_up(tju: Trainer) -> None
     assert refused.status == 422 and "there are sb3, pymarl, ptf" in refused.json["detail"]
 
 
-def test_ptf_runs_as_pymarl_does(tju: Trainer) -> None:
+def test_ptf_runs_like_pymarl(tju: Trainer) -> None:
     project = tju.post("/users/1/projects/", {**PROJECT, "project_type": "ptf"}).json["id"]
     path = f"/users/1/projects/{project}/experiments/"
     parameter = {"algo_name": "a3c", "env_name": "grid", "episodes": 3}
@@ -133,12 +133,12 @@ def test_ptf_runs_as_pymarl_does(tju: Trainer) -> None:
 
 
 def test_the_documents_curl_lines(tju: Trainer) -> None:
-    """What urllib would send otherwise: no content type, a slash or none, an empty form."""
+    """Requests as curl sends them: without a content type, with or without a slash, with an empty form."""
     for path in ("/users", "/users/", "/users/1", "/users/1/", "/users/1/projects", "/users/1/projects/1/"):
         assert tju.get(path, Accept="application/json").status == 200
     form = {"Content_Type": "application/x-www-form-urlencoded"}
     made = tju.post(EXPERIMENTS, {**REQUEST, "parameter": {**REQUEST["parameter"], "t_max": 100000}}).json
-    for slash in ("", "/"):  # the second one finds it stopped
+    for slash in ("", "/"):  # the second request is for a stopped experiment
         stopped = tju.request("POST", f"{EXPERIMENTS}{made['id']}/stop{slash}", b"", **form)
         assert stopped.status == 200 and stopped.json["is_active"] is False
     refused = tju.request("POST", "/token", b"username=tju_rl.tju.edu.cn&password=wrong", **form)
@@ -165,7 +165,7 @@ def test_a_project_of_stable_baselines_experiments(tju: Trainer) -> None:
     assert tju.get(f"/experiments/{made['experiment_id']}").status == 404
 
 
-def test_anothers_experiments_are_as_if_there_were_none(tju: Trainer) -> None:
+def test_other_accounts_experiments_are_not_found(tju: Trainer) -> None:
     made = tju.post(EXPERIMENTS, {**REQUEST, "parameter": {**REQUEST["parameter"], "t_max": 1}}).json
     tju.until(made["experiment_id"], "completed")
     _, key = tju.account("other")

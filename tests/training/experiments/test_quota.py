@@ -1,4 +1,4 @@
-"""What an account may keep of training."""
+"""Quotas on what an account may keep of training."""
 
 import os
 from pathlib import Path
@@ -22,7 +22,7 @@ def account(database: Database, name: str) -> int:
 
 @pytest.mark.guarantee("an account fills the disk, whatever it uses for that")
 @pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
-def test_an_account_keeps_so_much_and_no_more(database: Database, tmp_path: Path) -> None:
+def test_an_account_may_keep_a_limited_number(database: Database, tmp_path: Path) -> None:
     one, other = account(database, "one"), account(database, "other")
     quota = Quota(database, tmp_path, kept=2, megabytes=3)
     projects = Projects(database, ["sb3"], quota)
@@ -62,7 +62,7 @@ def test_disk_space_is_reserved_before_a_submission_begins(tmp_path: Path, monke
         raise OSError(28, "No space left on device")
 
     with assignments.room() as room, monkeypatch.context() as patched:
-        patched.setattr(Path, "write_bytes", full)  # the disk fills while the submission begins
+        patched.setattr(Path, "write_bytes", full)  # the disk fills up while the submission begins
         assignments.fill(room, assignment)
     assert assignments.waiting() == [assignment]
     with monkeypatch.context() as patched:
@@ -74,7 +74,7 @@ def test_disk_space_is_reserved_before_a_submission_begins(tmp_path: Path, monke
 
 @pytest.mark.guarantee("an account fills the disk, whatever it uses for that")
 @pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
-def test_models_of_deleted_accounts_give_their_bytes_back(database: Database, tmp_path: Path) -> None:
+def test_files_of_deleted_accounts_models_are_deleted(database: Database, tmp_path: Path) -> None:
     tmp_path = tmp_path / "models"
     owner = account(database, "one")
     with database.writing() as session:

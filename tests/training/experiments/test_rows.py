@@ -51,7 +51,9 @@ def test_rows_are_found_by_their_owner(experiments: Experiments, account: int) -
     assert ([each.name for each in rows], total) == ([row.name], 1)
 
 
-def test_what_cannot_be_queued_is_not_made(experiments: Experiments, account: int, database: Database) -> None:
+def test_an_experiment_that_cannot_be_queued_is_not_created(
+    experiments: Experiments, account: int, database: Database
+) -> None:
     project = Projects(database, ("sb3", "mine")).create(account, title="p", description="", project_type="sb3")
     made = [experiments.begin(account, SETTINGS, project=project) for _ in range(2)]
     with pytest.raises(LimitReached):
@@ -72,7 +74,7 @@ def test_numbers_count_within_a_project(experiments: Experiments, account: int, 
         experiments.again(made[0])
 
 
-def test_what_is_wished_of_each_state(experiments: Experiments, database: Database) -> None:
+def test_requests_in_each_state(experiments: Experiments, database: Database) -> None:
     row = experiments.create(None, SETTINGS)
     assert experiments.start(row).state == "queued" and experiments.has_work()
     with pytest.raises(Conflict):
@@ -86,7 +88,7 @@ def test_what_is_wished_of_each_state(experiments: Experiments, database: Databa
         "gamma": 0.9
     }
     assert experiments.stop(row).request == "stop"
-    assert experiments.pause(row).request == "stop"  # nothing takes it back
+    assert experiments.pause(row).request == "stop"  # it cannot be revoked
     state(database, row, "failed")
     assert experiments.resume(row).request == ""
     state(database, row, "completed")
@@ -101,8 +103,8 @@ def test_what_is_wished_of_each_state(experiments: Experiments, database: Databa
     assert experiments.again(other).state == "queued"
 
 
-def test_what_was_paused_and_then_stopped_leaves_its_model(experiments: Experiments, database: Database) -> None:
-    """As what was stopped while it ran does; its averages come along."""
+def test_a_paused_then_stopped_experiment_keeps_its_model(experiments: Experiments, database: Database) -> None:
+    """Like an experiment stopped while running; its averages are kept too."""
     row = experiments.create(None, SETTINGS)
     folder = Folder(experiments.folder / row.name)
     with folder.new_checkpoint(128) as fresh:
@@ -119,7 +121,7 @@ def test_what_was_paused_and_then_stopped_leaves_its_model(experiments: Experime
     assert sorted(path.name for path in folder.path.iterdir()) == ["checkpoints", "model.zip", "normalize.pkl"]
 
 
-def test_what_was_killed_while_it_was_stopped_leaves_its_last_checkpoint(tmp_path: Path) -> None:
+def test_a_run_killed_while_stopping_keeps_its_last_checkpoint(tmp_path: Path) -> None:
     folder, row = Folder(tmp_path), Experiment(state="running", request="stop", reason="", attempts=1)
     with folder.new_checkpoint(128) as fresh:
         (fresh / "model.zip").write_text("at 128")
@@ -141,7 +143,7 @@ def test_a_projects_type_is_a_runners_name(account: int, database: Database) -> 
         projects.change(account, made.number, project_type="nonsense")
 
 
-def test_who_waits_is_told_so_before_anything_runs(experiments: Experiments, database: Database) -> None:
+def test_queued_experiments_are_counted_before_anything_runs(experiments: Experiments, database: Database) -> None:
     first, second = (experiments.start(experiments.create(None, SETTINGS)) for _ in range(2))
     assert (experiments.before(first), experiments.before(second)) == (0, 1)
     state(database, second, "running")

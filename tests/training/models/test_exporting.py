@@ -1,4 +1,4 @@
-"""ONNX graphs act as the models do: discrete and continuous actions, averages, observations of several kinds."""
+"""ONNX graphs act like the models: discrete and continuous actions, averages, observations of several kinds."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ from gymserve.training.inference.model_server import ModelServer
 
 
 class Both(gymnasium.Env):
-    """Observes a Dict, and takes two discrete actions."""
+    """An environment with Dict observations and two discrete actions."""
 
     observation_space = spaces.Dict({"a": spaces.Box(-5, 5, (3,)), "b": spaces.Discrete(4)})
     action_space = spaces.MultiDiscrete([3, 2])
@@ -41,7 +41,7 @@ CASES = {
 
 
 def kept(folder: Path, name: str, *, normalised: bool = False) -> Any:
-    """A model of the case, new, in a folder as of the registry."""
+    """Save a new model of the case in a folder like the registry's."""
     kind, policy, make, more = CASES[name]
     env: Any = DummyVecEnv([make])
     if normalised:
@@ -81,7 +81,7 @@ def test_its_actions_are_those_of_predict(tmp_path: Path, name: str, normalised:
     model = kept(tmp_path, name, normalised=normalised)
     answerer, session = exported(tmp_path, name)
     shown = np.stack([model.observation_space.sample() for _ in range(50)])
-    if model.observation_space.shape == (4,):  # some of whose bounds are infinite
+    if model.observation_space.shape == (4,):  # some bounds are infinite
         shown = shown.clip(-0.4, 0.4)
     (answer,) = answerer.answer(
         [

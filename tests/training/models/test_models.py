@@ -1,4 +1,4 @@
-"""Models: kept from experiments, asked one by one and many at once, let loose in their environments."""
+"""Models: kept from experiments, queried singly and in batches, run in their environments."""
 
 import concurrent.futures
 import io
@@ -20,7 +20,7 @@ from tests.training.conftest import POLE, Trainer
 
 
 def actions(trainer: Trainer, model: str, observations: Any) -> Any:
-    """What the model's file answers, read here: it was shown normalised observations (n, 4)."""
+    """Predict with the model's file, loaded here, after normalising the observations (n, 4)."""
     folder = trainer.data / "models" / model
     shown = load_from_pkl(folder / "normalize.pkl").normalize_obs(observations)
     return PPO.load(folder / "model.zip", device="cpu").predict(shown, deterministic=True)[0].tolist()
@@ -33,7 +33,7 @@ def ask(trainer: Trainer, model: str, **query: Any) -> Any:
 
 
 def processes(trainer: Trainer) -> list[int]:
-    """The process ids of those that hold models."""
+    """The process ids of the model servers."""
     pids = []
     for worker in trainer.workers():
         for pid in children(worker):
@@ -52,7 +52,7 @@ def test_a_card_says_where_a_model_comes_from(trainer: Trainer, experiment: str,
     assert listed["total"] >= 1 and model in [row["id"] for row in listed["models"]]
 
 
-def test_its_answers_are_those_of_the_file(trainer: Trainer, model: str) -> None:
+def test_predictions_equal_those_of_the_file(trainer: Trainer, model: str) -> None:
     with zipfile.ZipFile(io.BytesIO(trainer.get(f"/models/{model}/file").body)) as archive:
         assert "policy.pth" in archive.namelist()
     observations = np.random.default_rng(1).uniform(-0.2, 0.2, (200, 4)).astype(np.float32)
@@ -61,7 +61,7 @@ def test_its_answers_are_those_of_the_file(trainer: Trainer, model: str) -> None
     assert ask(trainer, model, observation=observations[0].tolist())["action"] == wanted[0]
 
 
-def test_many_agents_ask_at_once_and_each_has_its_own_answer(trainer: Trainer, model: str) -> None:
+def test_many_agents_query_at_once_and_each_gets_its_own_answer(trainer: Trainer, model: str) -> None:
     observations = np.random.default_rng(2).uniform(-0.2, 0.2, (300, 4)).astype(np.float32)
     with concurrent.futures.ThreadPoolExecutor(16) as agents:
         answers = list(agents.map(lambda each: ask(trainer, model, observation=each.tolist())["action"], observations))
@@ -79,12 +79,12 @@ def test_many_agents_ask_at_once_and_each_has_its_own_answer(trainer: Trainer, m
         ({"observation": [0, 0, 0, 0], "observations": [[0, 0, 0, 0]]}, "send either"),
     ],
 )
-def test_what_is_no_observation_is_refused(trainer: Trainer, model: str, query: dict[str, Any], message: str) -> None:
+def test_invalid_observations_are_refused(trainer: Trainer, model: str, query: dict[str, Any], message: str) -> None:
     refused = trainer.post(f"/models/{model}/predict", query)
     assert refused.status == 400 and message in refused.json["message"], refused.body
 
 
-def test_a_roll_out_is_an_episode_of_its_environment(trainer: Trainer, model: str) -> None:
+def test_a_rollout_is_an_episode_of_its_environment(trainer: Trainer, model: str) -> None:
     rollout = trainer.post(f"/models/{model}/rollout", {"seed": 5, "steps": 30}).json
     env = gymnasium.make("CartPole-v1")
     observation, _ = env.reset(seed=5)
@@ -119,12 +119,12 @@ def test_a_model_outlives_its_experiment(trainer: Trainer) -> None:
     assert ask(trainer, model, observations=observations.tolist())["actions"] == actions(trainer, model, observations)
 
 
-def test_an_experiment_without_a_model_gives_none(trainer: Trainer) -> None:
+def test_an_experiment_without_a_model_cannot_be_kept(trainer: Trainer) -> None:
     refused = trainer.post("/models/", {"experiment_id": trainer.experiment()})
     assert refused.status == 409 and "has left no model" in refused.json["message"]
 
 
-def test_the_onnx_graph_acts_as_the_model_does(trainer: Trainer, model: str) -> None:
+def test_the_onnx_graph_acts_like_the_model(trainer: Trainer, model: str) -> None:
     download = trainer.get(f"/models/{model}/onnx")
     assert download.status == 200, download.body
     observations = np.random.default_rng(3).uniform(-0.2, 0.2, (100, 4)).astype(np.float32)
@@ -134,7 +134,7 @@ def test_the_onnx_graph_acts_as_the_model_does(trainer: Trainer, model: str) -> 
 
 
 @pytest.mark.long
-def test_whoever_asks_is_answered_though_the_process_dies(trainer: Trainer, model: str) -> None:
+def test_queries_are_answered_although_the_model_server_dies(trainer: Trainer, model: str) -> None:
     ask(trainer, model, observation=[0, 0, 0, 0])
     (pid,) = wait_for(lambda: processes(trainer))
     os.kill(pid, signal.SIGKILL)
@@ -143,6 +143,6 @@ def test_whoever_asks_is_answered_though_the_process_dies(trainer: Trainer, mode
 
 
 @pytest.mark.long
-def test_other_accounts_models_are_none(secured: Secured) -> None:
+def test_other_accounts_models_are_not_found(secured: Secured) -> None:
     missing = secured.ask("other", "POST", "/models/nothing/predict", {"observation": [0]})
     assert missing.status == 404 and "there is no model" in missing.json["message"]

@@ -24,7 +24,7 @@ def test_a_model_is_pushed_whole_and_survives_a_bucket_that_is_away(
     assert pushed.status == 200, pushed.body
     keys = sorted(f"models/{model}/{path.name}" for path in (trainer.data / "models" / model).iterdir())
     assert pushed.json == {"model_id": model, "bucket": "videos", "keys": keys}
-    own = ("graph.svg", "model.zip", "normalize.pkl", "plan.json")  # and ONNX, where another test asked for it
+    own = ("graph.svg", "model.zip", "normalize.pkl", "plan.json")  # and model.onnx, if another test has exported it
     assert {f"models/{model}/{name}" for name in own} <= set(keys)
     for key in keys:
         there = bytes(obstore.get(bucket.store, key).bytes())

@@ -1,4 +1,4 @@
-"""Experiments that go on from a model: from its very weights, in environments with equal spaces, with its lineage told."""
+"""Experiments that start from a model: from its exact weights, in environments with equal spaces, with its lineage."""
 
 from typing import Any
 
@@ -11,18 +11,18 @@ from tests.conftest import Secured
 from tests.training.conftest import POLE, Trainer
 
 UNSEEN = {"evaluation": {"episodes": 0}, "tensorboard": False}
-STILL = {"learning_rate": 0.0}  # what is learned with it is nothing
+STILL = {"learning_rate": 0.0}  # nothing is learned with it
 
 
 def kept(trainer: Trainer, **settings: Any) -> str:
-    """The model of a new experiment."""
+    """Train an experiment, keep its model, and return the model's id."""
     name = trainer.started(**settings)
     trainer.until(name, "completed")
     return str(trainer.post("/models/", {"experiment_id": name}).json["id"])
 
 
 def retrained(trainer: Trainer, model: str, **settings: Any) -> dict[str, Any]:
-    """An experiment that has gone on from a model."""
+    """Retrain a model and return the experiment."""
     merged = {**UNSEEN, **settings}
     made = trainer.post(f"/models/{model}/retrain", merged)
     assert made.status == 201, made.body
@@ -34,7 +34,7 @@ GONE = "a model is deleted before an experiment that goes on from it starts"
 
 
 @pytest.mark.guarantee(GONE)
-def test_it_begins_with_the_weights_and_averages_of_a_model_that_is_gone(trainer: Trainer, experiment: str) -> None:
+def test_it_starts_from_the_weights_and_averages_of_a_deleted_model(trainer: Trainer, experiment: str) -> None:
     model = str(trainer.post("/models/", {"experiment_id": experiment}).json["id"])
     kept = trainer.data / "models" / model
     weights = PPO.load(kept / "model.zip", device="cpu").policy.state_dict()
@@ -54,7 +54,7 @@ def test_it_begins_with_the_weights_and_averages_of_a_model_that_is_gone(trainer
 
 
 @pytest.mark.long
-def test_it_learns_on_and_its_card_tells_the_lineage(trainer: Trainer, model: str) -> None:
+def test_it_continues_to_learn_and_its_card_shows_the_lineage(trainer: Trainer, model: str) -> None:
     child = retrained(trainer, model, name="second", total_timesteps=256)
     middle = trainer.post("/models/", {"experiment_id": child["id"]}).json
     weights = [
@@ -70,7 +70,7 @@ def test_it_learns_on_and_its_card_tells_the_lineage(trainer: Trainer, model: st
 
 @pytest.mark.guarantee(GONE)
 @pytest.mark.long
-def test_entropy_goes_on_as_well_and_the_model_may_be_gone(trainer: Trainer) -> None:
+def test_the_entropy_coefficient_continues_and_the_model_may_be_deleted(trainer: Trainer) -> None:
     model = kept(
         trainer,
         algorithm="SAC",
@@ -103,7 +103,7 @@ def test_entropy_goes_on_as_well_and_the_model_may_be_gone(trainer: Trainer) -> 
         ({"hyperparameters": {"n_stepz": 1}}, "did you mean n_steps"),
     ],
 )
-def test_what_does_not_fit_the_model_is_refused_at_once(
+def test_settings_that_do_not_fit_the_model_are_refused(
     trainer: Trainer, model: str, settings: dict[str, Any], reason: str
 ) -> None:
     refused = trainer.post(f"/models/{model}/retrain", settings)
@@ -116,7 +116,7 @@ def test_equal_spaces_suffice(trainer: Trainer, model: str) -> None:
 
 
 @pytest.mark.long
-def test_others_models_and_none_are_refused(secured: Secured, trainer: Trainer) -> None:
+def test_missing_and_other_accounts_models_are_refused(secured: Secured, trainer: Trainer) -> None:
     settings = {"name": "x", "parent_model": "nothing"}
     refused = secured.ask("other", "POST", "/experiments", settings)
     assert refused.status == 422 and "there is no model" in refused.json["message"]

@@ -39,7 +39,7 @@ NAMES = [
 ]
 
 
-def test_every_algorithm_of_the_libraries_is_there() -> None:
+def test_every_algorithm_of_the_libraries_is_listed() -> None:
     theirs = {
         name
         for package in (stable_baselines3, sb3_contrib)
@@ -65,7 +65,7 @@ def test_defaults_policies_and_spaces_are_the_librarys_own(name: str) -> None:
     json.dumps(algorithm.defaults)
 
 
-def test_no_torch_is_imported_for_it() -> None:
+def test_torch_is_not_imported() -> None:
     code = (
         "import sys; from gymserve.training.plan import algorithms, checker as planning; algorithms.everything(); "
         "print({'torch', 'stable_baselines3', 'sb3_contrib'} & set(sys.modules))"
@@ -74,7 +74,7 @@ def test_no_torch_is_imported_for_it() -> None:
     assert done.stdout == "set()\n"
 
 
-def test_without_the_libraries_it_is_said_how_to_install_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_libraries_the_error_says_how_to_install_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(Untrainable, match=r"torch, stable_baselines3, sb3_contrib is not installed: pip install"):
         algorithms.find("PPO")

@@ -1,4 +1,4 @@
-"""Training plans: what was stored by any version is read, and what is shown of one is nobody's secret."""
+"""Training plans: any version's stored plans are read, and a card shows no secrets."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from gymserve.training.plan.checker import Checker
 from gymserve.training.plan.training_plan import Evaluation, TrainingPlan
 from gymserve.training.runners.folder import Folder
 
-OLD = {  # as the first versions stored it, in a row and in an experiment's folder
+OLD = {  # as stored by the first versions, in a row and in an experiment's folder
     "timeout_minutes": 1440.0, "server": None, "package": "stable_baselines3", "resolved": "LunarLander-v3",
     "hyperparameters": {"n_steps": 64}, "total_timesteps": 1000, "total_episodes": None, "n_envs": 2,
     "vectorisation": "sync", "normalize": {"norm_obs": True}, "frame_stack": 0, "atari": False, "max_episode_steps": None,
@@ -22,7 +22,7 @@ OLD = {  # as the first versions stored it, in a row and in an experiment's fold
 }  # fmt: skip
 
 
-def test_what_older_versions_stored_is_read(tmp_path: Path) -> None:
+def test_older_versions_plans_are_read(tmp_path: Path) -> None:
     row = Experiment(runner="sb3", algorithm="PPO", environment="LunarLander-v2", seed=7, parameters=json.dumps(OLD))
     plan = stored.plan_of(row)
     assert (plan.env_id, plan.environment, plan.seed) == ("LunarLander-v3", "LunarLander-v2", 7)
@@ -73,7 +73,7 @@ def test_hyperparameters_change_with_the_policy_among_them() -> None:
     assert (plan.policy, plan.hyperparameters, plan.gamma) == ("MlpPolicy", {"n_steps": 64, "gamma": 0.9}, 0.9)
     assert tried == [plan]
     row.started_at = now()
-    checker.change(row, {"policy": "MlpPolicy", "n_steps": 64})  # which it has already
+    checker.change(row, {"policy": "MlpPolicy", "n_steps": 64})  # the values that it already has
     for wrong in ({"n_steps": 65}, {"policy": "CnnPolicy"}, {"gamma": 7}):
         with pytest.raises(Untrainable):
             checker.change(row, wrong)

@@ -1,4 +1,4 @@
-"""Created means trainable: a configuration either trains, or is refused when it is created, by name."""
+"""A created experiment is trainable: a configuration trains, or is refused with the name of what is wrong."""
 
 import itertools
 import signal
@@ -124,12 +124,12 @@ TRAINED: dict[str, Any] = {
 
 
 def created(observations: Any, actions: Any, settings: dict[str, Any]) -> Any:
-    """The plan of an experiment, as a server would have made it; the dry run happens here."""
+    """Return an experiment's plan as a server makes it, with the dry run in this process."""
 
     def attempt(plan: Any, described: Any) -> None:
         try:
             dry_run.attempt(plan, *(from_description(each) for each in described))
-        except Exception as error:  # as the process of a dry run does
+        except Exception as error:  # like the dry run's process
             raise Untrainable(dry_run.first_line(error)) from error
 
     described = {"observation_space": describe(observations), "action_space": describe(actions)}
@@ -139,18 +139,18 @@ def created(observations: Any, actions: Any, settings: dict[str, Any]) -> Any:
 
 @pytest.mark.guarantee("an experiment is created")
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_trained_is_refused_by_name(name: str) -> None:
+def test_untrainable_settings_are_refused_by_name(name: str) -> None:
     case, said = REFUSED[name]
     with pytest.raises((Untrainable, InvalidRequest), match=f"(?s){said}") as refused:
         created(*case)
     assert isinstance(refused.value, GymserveError) and "\n" not in str(refused.value)
 
 
-@pytest.mark.filterwarnings("ignore")  # the library's advice
+@pytest.mark.filterwarnings("ignore")  # the library's warnings
 @pytest.mark.parametrize(
     "name", [each if each == "usual" else pytest.param(each, marks=pytest.mark.long) for each in TRAINED]
 )
-def test_what_is_created_trains(tmp_path: Path, name: str) -> None:
+def test_a_created_experiment_trains(tmp_path: Path, name: str) -> None:
     observations, actions, settings = TRAINED[name]
     plan = created(observations, actions, {"total_timesteps": 120, "tensorboard": False, **settings})
     env_id = f"Case{next(NEW)}-v0"
@@ -159,7 +159,7 @@ def test_what_is_created_trains(tmp_path: Path, name: str) -> None:
     Folder(tmp_path).prepare(plan)
     handlers = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGUSR1)]
     sb3.train(Folder(tmp_path), plan)
-    for number, handler in handlers:  # this process is not the run's own
+    for number, handler in handlers:  # this process outlives the run
         signal.signal(number, handler)
     outcome = Folder(tmp_path).outcome()
     assert outcome is not None and outcome["state"] == "completed" and outcome["timesteps"] >= 120

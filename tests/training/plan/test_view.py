@@ -1,4 +1,4 @@
-"""Whatever an environment's spaces are: its model is asked, answers and acts in them, and not in its own."""
+"""Models are queried, answer and act in their environment's own spaces, whatever these are."""
 
 import signal
 from pathlib import Path
@@ -20,7 +20,7 @@ SAMPLES = 20
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_values_cross_a_view_and_fit_its_spaces(kind: str) -> None:
+def test_converted_values_fit_a_views_spaces(kind: str) -> None:
     observations, actions = KINDS[kind]
     view = View(observations, actions)
     for _ in range(SAMPLES):
@@ -30,7 +30,7 @@ def test_values_cross_a_view_and_fit_its_spaces(kind: str) -> None:
         assert actions.contains(taken), (taken, actions)
 
 
-def test_a_view_of_usual_spaces_changes_nothing() -> None:
+def test_a_view_of_supported_spaces_changes_nothing() -> None:
     observations, actions = spaces.Dict({"a": spaces.Box(0, 1, (2,)), "b": spaces.Discrete(3)}), spaces.Discrete(2)
     view = View(observations, actions)
     value = observations.sample()
@@ -38,7 +38,7 @@ def test_a_view_of_usual_spaces_changes_nothing() -> None:
 
 
 def trained(folder: Path, kind: str, **changes: Any) -> ModelServer:
-    """The models of a folder, with one of this name that the runner has trained a little."""
+    """Train a small model of this kind into a folder, and return the folder's models."""
     policy = {"Picture": "CnnPolicy", "Parts": "MultiInputPolicy"}.get(kind, "MlpPolicy")
     plan = TrainingPlan(
         package="stable_baselines3", algorithm="PPO", policy=policy, environment=f"{kind}-v0", total_timesteps=4,
@@ -48,7 +48,7 @@ def trained(folder: Path, kind: str, **changes: Any) -> ModelServer:
     Folder(folder / kind).prepare(plan)
     handlers = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGUSR1)]
     sb3.train(Folder(folder / kind), plan)
-    for number, handler in handlers:  # this process is not the run's own
+    for number, handler in handlers:  # this process outlives the run
         signal.signal(number, handler)
     return ModelServer(folder, folder, most=1)
 
@@ -62,8 +62,8 @@ def answered(models: ModelServer, **query: Any) -> Any:
 @pytest.mark.parametrize(
     "kind", [each if each in ("Picture", "Shifted") else pytest.param(each, marks=pytest.mark.long) for each in KINDS]
 )
-def test_a_model_is_asked_in_its_environments_spaces(tmp_path: Path, kind: str) -> None:
-    """The environment itself checks each action, and so does the roll-out what it observes."""
+def test_a_model_is_queried_in_its_environments_spaces(tmp_path: Path, kind: str) -> None:
+    """The environment checks each action, and the rollout each observation."""
     from gymserve.protocol.spaces import codec
 
     answerer = trained(tmp_path, kind)
@@ -93,7 +93,7 @@ def test_the_exported_form_acts_in_the_same_spaces(tmp_path: Path, kind: str) ->
     assert actions.tolist() == answered(answerer, model=kind, what="predict", observations=shown)
 
 
-def test_an_older_versions_model_is_asked_in_its_environments_spaces_too(tmp_path: Path) -> None:
+def test_an_older_versions_model_is_queried_in_its_environments_spaces(tmp_path: Path) -> None:
     answerer = trained(tmp_path, "Shifted")
     (tmp_path / "Shifted" / "spaces.pkl").unlink()
     (action,) = answered(answerer, model="Shifted", what="predict", observations=[20])
@@ -101,12 +101,12 @@ def test_an_older_versions_model_is_asked_in_its_environments_spaces_too(tmp_pat
     assert gymnasium.spec("Shifted-v0")
 
 
-def test_what_was_paused_and_stopped_is_asked_with_its_averages(tmp_path: Path) -> None:
+def test_a_paused_then_stopped_model_is_queried_with_its_averages(tmp_path: Path) -> None:
     answerer = trained(tmp_path, "Pausing", normalize={"norm_obs": True}, total_timesteps=10**6)
     folder = Folder(tmp_path / "Pausing")
     outcome = folder.outcome()
     assert outcome is not None and outcome["state"] == "paused" and not (folder.path / "model.zip").exists()
-    answerer.experiments = tmp_path  # whose checkpoint can be asked as well
+    answerer.experiments = tmp_path  # its checkpoint can be queried too
     running = answered(answerer, model="experiment:Pausing", what="predict", observations=[[0.5, -0.5, 0.25]])
     folder.keep_learned()
     assert answered(answerer, model="Pausing", what="predict", observations=[[0.5, -0.5, 0.25]]) == running

@@ -1,4 +1,4 @@
-"""Models in challenges: the server plays, and it is a submission as any other, whatever is killed on the way."""
+"""Models in challenges: the server plays an ordinary submission, whichever process is killed meanwhile."""
 
 import io
 import os
@@ -16,7 +16,7 @@ UPLOAD = "/models/upload?title=mine&algorithm=PPO&environment=CartPole-v1"
 
 
 def challenge(name: str, **more: Any) -> dict[str, Any]:
-    """A challenge whose trials any policy ends soon."""
+    """Create a challenge with trials that any policy ends soon."""
     return {"name": name, "environment": "CartPole-v1", "max_episode_steps": 30, "trials": {"number": 2}, **more}
 
 
@@ -26,7 +26,7 @@ def define(trainer: Trainer, **definition: Any) -> None:
 
 
 def graded(trainer: Trainer, submission: str) -> dict[str, Any]:
-    """A submission as soon as it is over and verified."""
+    """Wait until a submission is over and verified, and return it."""
 
     def over() -> dict[str, Any] | None:
         row: dict[str, Any] = trainer.get(f"/submissions/{submission}/").json
@@ -37,7 +37,7 @@ def graded(trainer: Trainer, submission: str) -> dict[str, Any]:
 
 
 def player(trainer: Trainer) -> int | None:
-    """The process id of whoever plays."""
+    """The process id of the player."""
     for worker in trainer.workers():
         for pid in children(worker):
             with open(f"/proc/{pid}/cmdline", "rb") as file:
@@ -47,7 +47,7 @@ def player(trainer: Trainer) -> int | None:
 
 
 @pytest.mark.long
-def test_what_is_trained_here_is_played_graded_and_verified_here(trainer: Trainer, model: str) -> None:
+def test_a_model_is_trained_played_graded_and_verified_here(trainer: Trainer, model: str) -> None:
     define(trainer, name="cart")
     request = {"challenge": "cart", "entrant": "robot"}
     answer = trainer.post(f"/models/{model}/submit", request, Idempotency_Key="once")
@@ -62,7 +62,7 @@ def test_what_is_trained_here_is_played_graded_and_verified_here(trainer: Traine
 
 
 @pytest.mark.guarantee("whoever plays a submission with a model is killed")
-def test_a_killed_player_is_followed_by_one_that_goes_on(trainer: Trainer, model: str) -> None:
+def test_a_killed_player_is_replaced_by_one_that_continues(trainer: Trainer, model: str) -> None:
     define(trainer, name="long", trials={"number": 40})
     answer = trainer.post(f"/models/{model}/submit", {"challenge": "long"}).json
     path = f"/submissions/{answer['submission_id']}/"
@@ -89,13 +89,13 @@ def test_other_spaces_are_refused_and_no_submission_is_charged(
     assert trainer.get(f"/challenges/{name}/submissions/").json == []
 
 
-def test_there_must_be_such_a_challenge(trainer: Trainer, model: str) -> None:
+def test_an_unknown_challenge_is_not_found(trainer: Trainer, model: str) -> None:
     assert trainer.post(f"/models/{model}/submit", {"challenge": "nothing"}).status == 404
     assert trainer.post(f"/models/{model}/submit", {}).status == 400
 
 
 @pytest.mark.long
-def test_with_accounts_it_is_its_accounts_submission(secured: Secured) -> None:
+def test_with_accounts_the_submission_is_the_callers(secured: Secured) -> None:
     assert secured.ask("organiser", "POST", "/challenges/", {"definition": challenge("robots")}).status == 200
     file = io.BytesIO()
     PPO("MlpPolicy", "CartPole-v1", device="cpu").save(file)

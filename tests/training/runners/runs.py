@@ -1,4 +1,4 @@
-"""Runs of the sb3 runner without a server: a plan, its process, what it wrote."""
+"""Runs of the sb3 runner without a server: a plan, its process and its files."""
 
 import json
 from pathlib import Path
@@ -16,18 +16,18 @@ PLAN: dict[str, Any] = {
     "total_timesteps": 1000, "n_envs": 1, "evaluation": {"every": 0, "episodes": 0, "deterministic": True},
     "checkpoint_every": 0, "tensorboard": False, "device": "cpu",
 }  # fmt: skip
-SECONDS = 600.0  # a busy machine takes long
+SECONDS = 600.0  # generous, for a busy machine
 SB3 = "gymserve.training.runners.sb3"
 PAUSING = "tests.training.runners.pausing"
 
 
 def start(run: "Run", warm: Warm | None, **own: str) -> Child | None:
-    """A runner that stands in its own folder; None: one runs already."""
+    """Start a runner in its own folder; return None if one is already running."""
     return processes.start(run.folder, SB3, interpreters.variables(own), directory=run.folder.path, warm=warm)
 
 
 class Run:
-    """One experiment's folder, and the processes that work in it, which `warm` forks."""
+    """One experiment's folder, and the processes that `warm` forks for it."""
 
     def __init__(self, path: Path, **plan: Any) -> None:
         self.folder = Folder(path)
@@ -45,7 +45,7 @@ class Run:
         return self._outcome()
 
     def until_paused(self, warm: Warm, after: int) -> dict[str, Any]:
-        """Runs until it has written `after` lines of metrics, and is paused there: from within, or it might be over."""
+        """Run until it has written `after` lines of metrics and pauses itself there (a signal from outside might be late)."""
         self.start(warm, pause_after=after).wait(SECONDS)
         return self._outcome()
 
@@ -55,7 +55,7 @@ class Run:
         return outcome
 
     def lines(self) -> list[list[Any]]:
-        """(timestep, values), but what depends on the clock."""
+        """(timestep, values), without values that depend on time."""
         if not self.folder.metrics.exists():
             return []
         rows = []

@@ -1,4 +1,4 @@
-"""EPyMARL as it is, from a checkout of its own: `TEST_EPYMARL` names the checkout, `TEST_EPYMARL_PYTHON` its interpreter."""
+"""Real EPyMARL, from its own checkout: `TEST_EPYMARL` names the checkout, `TEST_EPYMARL_PYTHON` its interpreter."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Training teaches: through the API, with fixed seeds, evaluated on episodes of their own."""
+"""Training improves policies: through the API, with fixed seeds, evaluated on separate episodes."""
 
 from typing import Any
 

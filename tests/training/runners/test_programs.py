@@ -34,17 +34,17 @@ def test_the_commands_of_the_known_programs() -> None:
         "-e", "99", "-s", "2", "-o", "adam", "save_per_episodes=50", "task=324", f"option_model_path=[{policies}]",
     ]  # fmt: skip
     assert known["ptf"].command(values, 2) == grid
-    assert known["ptf"].command({"algo_name": "a3c", "episodes": "5"}, 2) == grid  # as older versions stored it
+    assert known["ptf"].command({"algo_name": "a3c", "episodes": "5"}, 2) == grid  # as stored by older versions
     pinball = known["ptf"].command(known["ptf"].check({"algo_name": "ppo", "env_name": "pinball"}), 1)
     assert pinball[10:14] == ["-n", "20000", "-e", "499"]
     options = dict(each.split("=") for each in pinball[18:])
     assert options["option_model_path"].startswith("[source_policies/a3c/0.90.9/model,") and "task" not in options
     assert (options["source_policy"], options["configuration"]) == ("a3c", "game/pinball_hard_single.cfg")
-    with pytest.raises(Untrainable, match="no parameter"):  # the program evaluates it
+    with pytest.raises(Untrainable, match="no parameter"):  # the program evaluates it as code
         known["ptf"].check({"policies": "[__import__('os')]"})
 
 
-def test_a_program_of_ones_own() -> None:
+def test_a_custom_program() -> None:
     own = {**WHERE, "arguments": ["train.py", "--rate={rate}", "{seed}"], "parameters": {"rate": r"0\.\d+"}}
     program = programs.read({"mine": own})["mine"]
     assert program.command(program.check({"rate": 0.5}), 3) == ["/opt/python", "train.py", "--rate=0.5", "3"]
@@ -67,12 +67,12 @@ def test_a_program_of_ones_own() -> None:
         ({"mine": "python"}, "definition"),
     ],
 )
-def test_a_wrong_definition_is_told_at_the_start(definition: Any, message: str) -> None:
+def test_an_invalid_definition_is_reported_at_start(definition: Any, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         programs.read(definition)
 
 
-def test_sacreds_file_is_read_however_it_is_cut(tmp_path: Path) -> None:
+def test_sacreds_file_is_read_wherever_it_is_truncated(tmp_path: Path) -> None:
     reader, file = Sacred(tmp_path), tmp_path / "run" / "info.json"
     assert list(reader.read()) == []
     file.parent.mkdir()
@@ -87,8 +87,8 @@ def test_sacreds_file_is_read_however_it_is_cut(tmp_path: Path) -> None:
     assert list(reader.read()) == [(30, {"a": 4.0})]
 
 
-def test_ptfs_file_is_over_episodes(tmp_path: Path) -> None:
-    """As the real program writes it, in a folder of its own."""
+def test_ptfs_timesteps_are_episodes(tmp_path: Path) -> None:
+    """As the real program writes it, in its own folder."""
     file = tmp_path / "ptf_a3c_grid" / "2026-11-28_17-35-02" / "output" / "out.json"
     file.parent.mkdir(parents=True)
     file.write_text('{"win": ["False", "True"], "step": [99, 42], "reward_mean": [0.0, 2.5], "episode": [0, 1]}')
@@ -98,8 +98,8 @@ def test_ptfs_file_is_over_episodes(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_sacred_reads_what_todays_torch_has_pymarl_write(tmp_path: Path) -> None:
-    """Its norm of gradients is a tensor, which jsonpickle pickles: recorded from torch 2 and jsonpickle 4."""
+def test_sacred_reads_tensors_pickled_by_current_torch(tmp_path: Path) -> None:
+    """The gradient norm is a tensor pickled by jsonpickle, recorded with torch 2 and jsonpickle 4."""
     (tmp_path / "info.json").write_bytes((Path(__file__).parent / "pymarl_info.json").read_bytes())
     assert list(Sacred(tmp_path).read()) == [
         (10, {"loss": 0.5}), (20, {"loss": 0.25}), (10, {"grad_norm": 1.5}), (20, {"grad_norm": 2.25}),
@@ -108,7 +108,7 @@ def test_sacred_reads_what_todays_torch_has_pymarl_write(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("episodes_first", [True, False])
-def test_ptfs_file_is_read_however_it_is_cut(tmp_path: Path, episodes_first: bool) -> None:
+def test_ptfs_file_is_read_wherever_it_is_truncated(tmp_path: Path, episodes_first: bool) -> None:
     reader, file = Ptf(tmp_path), tmp_path / "out.json"
     series = [("episode", [5, 10]), ("reward", [0.5, 12.25])]
     text = json.dumps(dict(series if episodes_first else series[::-1]))
@@ -140,9 +140,9 @@ def test_a_program_stopped_at_any_byte_loses_only_what_it_had_not_written(
     for length in range(len(data)):
         file.write_bytes(data[:length])
         lines = list(Sacred(tmp_path).read())
-        assert lines == known[: len(lines)] and len(lines) >= most  # never a value that is cut itself
+        assert lines == known[: len(lines)] and len(lines) >= most  # never a truncated value
         most = len(lines)
-    assert most >= 4  # all but the closing bracket's: values count before the file is whole
+    assert most >= 4  # values are read before the file is complete
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_program_stopped_at_any_byte_loses_only_what_it_had_not_written(
         '{"a": "\\',
     ],
 )
-def test_files_that_hold_no_series_are_no_news(tmp_path: Path, text: str) -> None:
+def test_files_without_series_are_ignored(tmp_path: Path, text: str) -> None:
     for reader, name in ((Sacred, "info.json"), (Ptf, "out.json"), (JsonLines, "metrics.jsonl")):
         (tmp_path / name).write_text(text)
         assert [line for line in reader(tmp_path).read() if "a" not in line[1]] == []
@@ -170,7 +170,7 @@ def test_files_that_hold_no_series_are_no_news(tmp_path: Path, text: str) -> Non
     assert list(Sacred(tmp_path).read()) == []
 
 
-def test_numbers_that_no_timestep_can_be_are_left_out(tmp_path: Path) -> None:
+def test_invalid_timesteps_are_left_out(tmp_path: Path) -> None:
     huge = "1" + "0" * 400
     (tmp_path / "info.json").write_text(f'{{"a": [1, 2, 3, 4], "a_T": [NaN, Infinity, {huge}, 7]}}')
     assert list(Sacred(tmp_path).read()) == [(7, {"a": 4.0})]
@@ -180,7 +180,7 @@ def test_numbers_that_no_timestep_can_be_are_left_out(tmp_path: Path) -> None:
     assert list(JsonLines(tmp_path).read()) == [(7, {"b": 2.0})]
 
 
-def test_what_is_whole_of_a_cut_file() -> None:
+def test_the_complete_part_of_a_truncated_file() -> None:
     assert whole_part('{"a": [1, 2]}') == ({"a": [1, 2]}, True)
     assert whole_part('{"a": [1, 2]') == ({"a": [1, 2]}, False)
     assert whole_part('{"a": [') == ({"a": []}, False)
@@ -189,9 +189,9 @@ def test_what_is_whole_of_a_cut_file() -> None:
     assert whole_part('{"a": 1, "b": "tex') == ({"a": 1}, False)
 
 
-def test_lines_that_are_cut_at_any_byte_are_read_once_they_are_whole(tmp_path: Path) -> None:
+def test_truncated_lines_are_read_once_they_are_complete(tmp_path: Path) -> None:
     data = b'{"timestep": 1, "reward": 2.5}\n{"timestep": 2, "reward": 3}\n'
-    for last in (data, data[:-1]):  # also where the program was stopped before its last end of line
+    for last in (data, data[:-1]):  # also if the program was stopped before its last newline
         reader, file, lines = JsonLines(tmp_path), tmp_path / "metrics.jsonl", []
         for length in range(len(last) + 1):
             file.write_bytes(last[:length])

@@ -1,4 +1,4 @@
-"""A paused and resumed run is the unbroken one, to the bit."""
+"""A paused and resumed run equals an uninterrupted one exactly."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from gymserve.training.runners.warm import Warm
 from tests.training.runners.runs import Run
 
 CONTRIB = {"package": "sb3_contrib"}
-SHORT = ("PPO, to its last episode",)  # the others are as long as what they prove asks for
+SHORT = ("PPO, to its last episode",)  # the others need their length
 PAUSED = "an experiment is paused and resumed"
 EPISODES = "an experiment that is to end after so many episodes is paused and resumed"
 RUNS: dict[str, dict[str, Any]] = {
@@ -52,7 +52,7 @@ CASES = [pytest.param(name, marks=[] if name in SHORT else pytest.mark.long) for
 @pytest.mark.guarantee(PAUSED)
 @pytest.mark.guarantee(EPISODES)
 @pytest.mark.parametrize("name", CASES)
-def test_a_resumed_run_is_the_unbroken_one(name: str, tmp_path: Path, warm: Warm) -> None:
+def test_a_resumed_run_equals_an_uninterrupted_one(name: str, tmp_path: Path, warm: Warm) -> None:
     unbroken, broken = Run(tmp_path / "unbroken", **RUNS[name]), Run(tmp_path / "broken", **RUNS[name])
     ended = unbroken.to_the_end(warm)
     paused = broken.until_paused(warm, 3)
@@ -70,20 +70,20 @@ def test_a_resumed_run_is_the_unbroken_one(name: str, tmp_path: Path, warm: Warm
 
 
 @pytest.mark.long
-def test_changed_hyperparameters_hold_from_there_on(tmp_path: Path, warm: Warm) -> None:
+def test_changed_hyperparameters_apply_after_resuming(tmp_path: Path, warm: Warm) -> None:
     settings = {"algorithm": "PPO", "environment": "CartPole-v1", "total_timesteps": 4096}
     run = Run(tmp_path, **settings, hyperparameters={"n_steps": 128})
     paused = run.until_paused(warm, 5)["timesteps"]
     run.folder.prepare(run.folder.training_plan().replace(hyperparameters={"n_steps": 128, "learning_rate": 0.5}))
     run.to_the_end(warm)
     rates = {step: values["train/learning_rate"] for step, values in run.lines() if "train/learning_rate" in values}
-    # What the library writes at a log point is of the update before it.
+    # At a log point the library writes the values of the update before it.
     assert {rate for step, rate in rates.items() if step <= paused + 128} == {0.0003}
     assert {rate for step, rate in rates.items() if step > paused + 128} == {0.5}
 
 
 @pytest.mark.long
-def test_an_environment_that_does_not_repeat_itself_begins_a_new_episode(tmp_path: Path, warm: Warm) -> None:
+def test_a_nondeterministic_environment_starts_a_new_episode(tmp_path: Path, warm: Warm) -> None:
     settings = {"algorithm": "PPO", "environment": "Drifting-v0", "modules": ["tests.training.environments.troubled"]}
     run = Run(tmp_path, **settings, total_timesteps=2048, hyperparameters={"n_steps": 128})
     assert run.until_paused(warm, 2)["state"] == "paused"

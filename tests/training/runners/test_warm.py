@@ -1,4 +1,4 @@
-"""Runners that are forked from a warm process are as those that start in a fresh interpreter."""
+"""Runners forked from a warm process behave like those in a fresh interpreter."""
 
 import json
 import os
@@ -20,7 +20,7 @@ REPORTING = {**PPO, "environment": "Reporting-v0", "modules": ["tests.training.e
 
 
 def to_the_end(run: Run, warm: Warm | None = None, **variables: str) -> tuple[int | None, dict[str, Any] | None]:
-    """Its exit code, and what it says of its end."""
+    """Its exit code and its outcome."""
     child = start(run, warm, **variables)
     assert child is not None
     code = child.wait(600)
@@ -34,7 +34,7 @@ def report(run: Run) -> dict[str, Any]:
 
 
 @pytest.mark.guarantee("experiments are forked from one process")
-def test_a_forked_run_is_as_a_fresh_one_and_leaves_nothing_to_the_next(warm: Warm, tmp_path: Path) -> None:
+def test_a_forked_run_equals_a_fresh_one_and_does_not_affect_the_next(warm: Warm, tmp_path: Path) -> None:
     fresh, forked, another = runs = [Run(tmp_path / name, **REPORTING) for name in ("fresh", "forked", "another")]
     ended = [
         to_the_end(fresh, GYMSERVE_TOKEN="of the run"),
@@ -56,7 +56,7 @@ def test_a_forked_run_is_as_a_fresh_one_and_leaves_nothing_to_the_next(warm: War
     assert reports[0] == reports[1] == reports[2]
 
 
-def test_a_runner_that_ends_its_process_is_told_by_its_exit_code(warm: Warm, tmp_path: Path) -> None:
+def test_a_runner_that_ends_its_process_reports_its_exit_code(warm: Warm, tmp_path: Path) -> None:
     plan = {**PPO, "environment": "Leaving-v0", "modules": ["tests.training.environments.troubled"]}
     assert to_the_end(Run(tmp_path / "leaving", **plan), warm) == (7, None)
     run = Run(tmp_path / "killed", **{**PPO, "total_timesteps": 10**9})
@@ -75,7 +75,7 @@ def test_a_running_experiment_is_not_started_twice_and_outlives_the_warm_process
     child = start(run, warm)
     assert child is not None and start(run, warm) is None
     warm.close()
-    assert child.wait(10) is None and alive(child.pid)  # nobody is left to tell how it ends
+    assert child.wait(10) is None and alive(child.pid)  # its parent, which knew the exit code, is gone
     wait_for(run.lines)
     os.kill(child.pid, signal.SIGINT)
     wait_for(lambda: not run.folder.is_locked())
@@ -93,6 +93,6 @@ def test_without_the_warm_process_a_run_starts_in_a_fresh_interpreter(tmp_path: 
     wait_for(warm.is_settled)
     warm._process.kill()
     assert to_the_end(Run(tmp_path / "other", **PPO), warm)[0] == 0
-    wait_for(warm.is_settled)  # the next one
+    wait_for(warm.is_settled)  # the next warm process
     assert warm.is_alive()
     warm.close()

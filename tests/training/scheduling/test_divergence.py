@@ -1,4 +1,4 @@
-"""A run whose numbers become NaN says so, is advised about, and is not offered to go on."""
+"""A run whose numbers become NaN says so, gets advice, and cannot be resumed from its page."""
 
 import logging
 import signal
@@ -23,16 +23,16 @@ PLAN = TrainingPlan(
 )  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore:.*Overriding environment")  # the run imports what another test may have registered
-@pytest.mark.parametrize("validated", [True, False])  # torch says it in other words where it does not look at arguments
-def test_a_run_that_failed_with_nan_says_so_in_whole_sentences(
+@pytest.mark.filterwarnings("ignore:.*Overriding environment")  # another test may have registered the same environments
+@pytest.mark.parametrize("validated", [True, False])  # torch's message differs without argument validation
+def test_a_run_that_failed_with_nan_explains_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, validated: bool
 ) -> None:
     monkeypatch.setattr("torch.distributions.Distribution._validate_args", validated)
     handlers = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGUSR1)]
     Folder(tmp_path).prepare(PLAN)
     assert sb3.main(tmp_path) == 1
-    for number, handler in handlers:  # this process is not the run's own
+    for number, handler in handlers:  # this process outlives the run
         signal.signal(number, handler)
     outcome = Folder(tmp_path).outcome()
     assert outcome is not None and outcome["reason"].startswith(DIVERGED) and "lower learning_rate" in outcome["reason"]
@@ -41,13 +41,13 @@ def test_a_run_that_failed_with_nan_says_so_in_whole_sentences(
     assert has_diverged(row) and set(buttons_of(row)) == {"copy"}
 
 
-def test_what_failed_otherwise_can_go_on() -> None:
+def test_a_run_that_failed_otherwise_can_be_resumed() -> None:
     row = Experiment(runner="sb3", state="failed", reason="its process was killed 3 times")
     assert not has_diverged(row) and set(buttons_of(row)) == {"resume", "copy"}
     assert set(buttons_of(Experiment(runner="ptf", state="running", reason=""))) == {"stop", "copy"}
 
 
-def test_the_assistant_speaks_of_a_divergence_first() -> None:
+def test_the_assistant_reports_a_divergence_first() -> None:
     for language, said in ((assistant.ENGLISH, "NaN or infinite, with learning_rate 0.01"), (assistant.CHINESE, "NaN")):
         results = assistant.findings(
             "PPO", {"learning_rate": 0.01}, {}, total_timesteps=64, diverged=True, language=language

@@ -1,4 +1,4 @@
-"""Dry runs: a plan is tried in a process of its own before there is an experiment, and a plan like it is not tried again."""
+"""Dry runs: a plan is tried in its own process before its experiment exists, and an equivalent one is not tried again."""
 
 import subprocess
 import threading
@@ -22,7 +22,7 @@ SPACES: Any = tuple(describe(space) for space in KINDS["Shifted"])
 
 
 def deciding(folder: Path, state: str) -> Any:
-    """Stands for the scheduler: has each dry run end so."""
+    """Replaces the scheduler: ends each dry run with this outcome."""
     seen: list[Path] = []
 
     def wake() -> None:
@@ -36,7 +36,7 @@ def deciding(folder: Path, state: str) -> Any:
 def test_a_plan_is_tried_once_and_leaves_nothing(tmp_path: Path) -> None:
     wake, seen = deciding(tmp_path, "completed")
     runs = DryRuns(tmp_path, wake)
-    for seed in (1, 2, 3):  # which decide nothing
+    for seed in (1, 2, 3):  # seeds do not matter
         runs.check(PLAN.replace(seed=seed), SPACES)
     assert len(seen) == 1 and not runs.has_work() and list(tmp_path.iterdir()) == []
     runs.check(PLAN.replace(hyperparameters={"gamma": 0.9}), SPACES)
@@ -55,14 +55,14 @@ def test_a_refused_plan_is_tried_again(tmp_path: Path) -> None:
     assert len(seen) == 2 and list(tmp_path.iterdir()) == []
 
 
-def test_nobody_waits_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dry_runs, "WAIT_SECONDS", 0.0)
     with pytest.raises(Unavailable, match="try again"):
         DryRuns(tmp_path, lambda: None).check(PLAN, SPACES)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_only_so_many_wait_in_a_worker(tmp_path: Path) -> None:
+def test_few_requests_wait_in_a_worker(tmp_path: Path) -> None:
     entered, go, one_at_a_time = threading.Semaphore(0), threading.Event(), threading.Lock()
 
     def wake() -> None:
@@ -84,7 +84,7 @@ def test_only_so_many_wait_in_a_worker(tmp_path: Path) -> None:
 
 
 class Sleeping:
-    """Stands for the warm process: its runners do nothing, for as long as one likes."""
+    """Replaces the warm process: its runners do nothing until they are ended."""
 
     def is_settled(self) -> bool:
         return True
@@ -101,7 +101,7 @@ class Sleeping:
         (600.0, 1 << 40, "ended the process"),
     ],
 )
-def test_what_takes_too_much_is_ended_and_told(
+def test_a_dry_run_over_its_limits_is_ended_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, memory_bytes: int, said: str
 ) -> None:
     monkeypatch.setattr(dry_runs, "SECONDS", seconds)
@@ -124,7 +124,7 @@ def test_what_takes_too_much_is_ended_and_told(
 
 
 @pytest.mark.guarantee("an experiment is created")
-def test_what_only_the_library_knows_is_refused_when_it_is_created(trainer: Trainer) -> None:
+def test_the_librarys_errors_are_reported_at_creation(trainer: Trainer) -> None:
     settings = {"name": "t", "algorithm": "PPO", "environment": "CartPole-v1", **QUICK}
     refused = trainer.post("/experiments", {**settings, "hyperparameters": {"n_steps": 1}})
     assert refused.status == 422 and "n_steps" in refused.json["message"], refused.body

@@ -1,4 +1,4 @@
-"""What happens to experiments when they, the scheduler or the whole server are paused, stopped, killed or too large."""
+"""Experiments, the scheduler or the whole server are paused, stopped, killed, or exceed their limits."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ Start = Callable[..., Trainer]
 
 
 def group(leader: int) -> list[int]:
-    """The living processes of a group."""
+    """The live processes of a group."""
     return [pid for pid, _ in processes.members(leader)]
 
 
@@ -28,7 +28,7 @@ def curve(server: Trainer, name: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def reference(trainer: Trainer) -> list[dict[str, Any]]:
-    """The curve of a SHORT run that nothing happens to."""
+    """The curve of an undisturbed SHORT run."""
     name = trainer.started(**SHORT)
     trainer.until(name, "completed")
     return curve(trainer, name)
@@ -39,11 +39,11 @@ def test_a_stopped_experiment_is_dead_before_it_says_so(trainer: Trainer) -> Non
     name = trainer.started(**LONG, n_envs=2, vectorisation="async")
     trainer.until_steps(name, 1000)
     leader = trainer.leader(name)
-    assert len(group(leader)) >= 3  # it and its two environments
+    assert len(group(leader)) >= 3  # the runner and its two environments
     stopped = trainer.post(f"/experiments/{name}/stop").json
     assert (stopped["status"], stopped["exit_code"]) == ("stopped", 0)
     assert not alive(leader) and group(leader) == []
-    assert trainer.get(f"/experiments/{name}/results").json["model_path"]  # what it had learned by then
+    assert trainer.get(f"/experiments/{name}/results").json["model_path"]  # the model at its last checkpoint
 
 
 @pytest.mark.long
@@ -78,14 +78,14 @@ def kill_schedulers(trainer: Trainer) -> None:
 @pytest.mark.parametrize(
     "end", [kill_server, *(pytest.param(end, marks=pytest.mark.long) for end in (stop_server, kill_schedulers))]
 )
-def test_experiments_go_on_without_their_server_and_past_a_damaged_folder(
+def test_experiments_continue_without_their_server_and_despite_a_damaged_folder(
     trainer: Trainer, reference: list[dict[str, Any]], end: Callable[[Trainer], None]
 ) -> None:
     damaged = trainer.started(**LONG)
     trainer.until_steps(damaged, 1)
     name = trainer.started(**SHORT)
     leader = trainer.leader(damaged)
-    (trainer.folder(damaged).path / "plan.json").write_text("{")  # which the next scheduler reads
+    (trainer.folder(damaged).path / "plan.json").write_text("{")  # the next scheduler reads this file
     end(trainer)
     assert alive(leader) and trainer.leader(damaged) == leader
     trainer.until(name, "completed")
@@ -95,7 +95,7 @@ def test_experiments_go_on_without_their_server_and_past_a_damaged_folder(
 
 
 @pytest.mark.guarantee("an experiment's process is killed")
-def test_a_killed_experiment_goes_on_from_its_checkpoint_with_the_same_curve(
+def test_a_killed_experiment_resumes_from_its_checkpoint_with_the_same_curve(
     trainer: Trainer, reference: list[dict[str, Any]]
 ) -> None:
     name = trainer.started(**SHORT)
@@ -131,11 +131,11 @@ def test_memory_is_limited(train: Start) -> None:
 
 
 @pytest.mark.long
-def test_what_an_experiment_writes_is_limited(train: Start) -> None:
+def test_disk_space_is_limited(train: Start) -> None:
     server = train(EXPERIMENT_STORAGE_MB=2)
     name = server.started(**LONG)
     server.until(name, "running")
-    (server.data / "experiments" / name / "filler").write_bytes(bytes(3 << 20))  # as a program that prints without end
+    (server.data / "experiments" / name / "filler").write_bytes(bytes(3 << 20))  # like a program that prints endlessly
     assert server.until(name, "failed")["reason"] == "it wrote more than EXPERIMENT_STORAGE_MB = 2 MB"
 
 
@@ -146,7 +146,7 @@ def test_time_is_limited(trainer: Trainer) -> None:
 
 
 @pytest.mark.long
-def test_no_more_run_at_a_time_than_the_settings_say(train: Start) -> None:
+def test_the_number_of_running_experiments_is_limited(train: Start) -> None:
     server = train(MAX_CONCURRENT_EXPERIMENTS=1, ACCOUNT_EXPERIMENTS=2)
     first = server.started(**LONG)
     server.until(first, "running")

@@ -32,7 +32,7 @@ def accounts(database: Database) -> list[int]:
         return [account.id for account in made]
 
 
-def test_a_name_is_unique_in_its_account_and_compared_as_it_is_written(sessions: TrainingSessions) -> None:
+def test_a_name_is_unique_in_its_account_and_compared_exactly(sessions: TrainingSessions) -> None:
     one, other = accounts(sessions.database)
     first = sessions.create(one, "race")
     for account, name in ((other, "race"), (None, "race"), (one, "Race"), (one, "race "), (one, "räce")):
@@ -48,7 +48,7 @@ def test_a_name_is_unique_in_its_account_and_compared_as_it_is_written(sessions:
         sessions.find(one, "nothing")
 
 
-def test_an_account_has_so_many_sessions_at_most(sessions: TrainingSessions, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_accounts_sessions_are_limited(sessions: TrainingSessions, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gymserve.training.sessions.lifecycle.MOST", 2)
     for name in "ab":
         sessions.create(None, name)
@@ -57,7 +57,7 @@ def test_an_account_has_so_many_sessions_at_most(sessions: TrainingSessions, mon
     sessions.create(accounts(sessions.database)[0], "c")
 
 
-def test_two_who_start_a_session_start_one_experiment(sessions: TrainingSessions) -> None:
+def test_two_requests_to_train_start_one_experiment(sessions: TrainingSessions) -> None:
     row = sessions.create(None, "race")
     stale = sessions.find(None, "race")
     made = sessions.train(row)
@@ -67,7 +67,7 @@ def test_two_who_start_a_session_start_one_experiment(sessions: TrainingSessions
     assert "total_episodes" in json.loads(made.parameters)
 
 
-def test_a_training_without_room_leaves_nothing_behind(sessions: TrainingSessions) -> None:
+def test_a_training_over_the_limit_leaves_nothing_behind(sessions: TrainingSessions) -> None:
     sessions.train(sessions.create(None, "one"))
     with pytest.raises(LimitReached):
         sessions.train(sessions.create(None, "two"))
@@ -76,7 +76,7 @@ def test_a_training_without_room_leaves_nothing_behind(sessions: TrainingSession
     assert sessions.experiment(sessions.find(None, "two")) is None
 
 
-def test_a_session_goes_with_its_experiments(sessions: TrainingSessions) -> None:
+def test_a_session_is_deleted_with_its_experiments(sessions: TrainingSessions) -> None:
     row = sessions.create(None, "race")
     made = sessions.train(row)
     with pytest.raises(Conflict, match="stop it"):
@@ -114,7 +114,7 @@ def test_layers_are_read_as_data(configuration: object, layers: list[int]) -> No
     assert parameters.hidden_layers(configuration) == layers
 
 
-def test_what_the_old_front_end_offers_is_taken() -> None:
+def test_the_old_front_ends_choices_are_accepted() -> None:
     for loss in ("MSE", "RMSE", "MAE"):
         for optimizer in ("adam", "rmsprop", "adagrad"):
             agent = parameters.agent({"loss_fn": loss, "optimizer": optimizer, "gamma": 1, "epsilon": 1})
@@ -124,7 +124,7 @@ def test_what_the_old_front_end_offers_is_taken() -> None:
             assert settings["hyperparameters"]["policy_kwargs"]["optimizer_class"] == optimizer
 
 
-def test_a_model_that_goes_on_acts_by_what_it_knows() -> None:
+def test_a_retrained_model_acts_on_what_it_knows() -> None:
     documents = parameters.environment({}), parameters.agent({"epsilon": 50}), parameters.training({})
     first, again = (parameters.experiment(*documents, retrain=retrain)["hyperparameters"] for retrain in (False, True))
     assert (first["learning_starts"], first["exploration_initial_eps"]) == (200, 0.5)

@@ -1,4 +1,4 @@
-"""Models from elsewhere: they act as they did there, and whatever a stranger puts into the file is refused or never read."""
+"""Uploaded models act as where they were trained, and whatever an attacker puts into the file is refused or never read."""
 
 import base64
 import io
@@ -26,7 +26,7 @@ PLACE = "/models/upload?title=mine&algorithm={}&environment={}"
 
 
 class Bomb:
-    """Whoever unpickles it makes a file."""
+    """Unpickling it creates a file."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -43,7 +43,7 @@ def ppo() -> PPO:
 
 
 def saved(model: Any, **changes: bytes) -> bytes:
-    """The model's file, some of whose files are others."""
+    """The model's file, with some of its files replaced."""
     whole, changed = io.BytesIO(), io.BytesIO()
     model.save(whole)
     with zipfile.ZipFile(whole) as archive, zipfile.ZipFile(changed, "w") as other:
@@ -59,7 +59,7 @@ def upload(
 
 
 @pytest.mark.long
-def test_it_acts_as_it_did_where_it_was_trained(trainer: Trainer, ppo: PPO) -> None:
+def test_it_acts_as_where_it_was_trained(trainer: Trainer, ppo: PPO) -> None:
     made = upload(trainer, saved(ppo))
     assert made.status == 201, made.body
     card = made.json
@@ -110,7 +110,7 @@ def test_code_in_a_weights_file_is_refused_and_not_run(trainer: Trainer, ppo: PP
 
 @pytest.mark.long
 @pytest.mark.guarantee(ROW)
-def test_what_is_pickled_in_its_data_is_never_looked_at(trainer: Trainer, ppo: PPO, tmp_path: Path) -> None:
+def test_pickles_in_its_data_are_never_read(trainer: Trainer, ppo: PPO, tmp_path: Path) -> None:
     with zipfile.ZipFile(io.BytesIO(saved(ppo))) as archive:
         data = json.loads(archive.read("data"))
     bomb = base64.b64encode(pickle.dumps(Bomb(tmp_path / "ran"))).decode()
@@ -146,7 +146,7 @@ def test_other_weights_are_refused_with_what_differs(trainer: Trainer, ppo: PPO)
         ("", "CartPole-v1", 400, "'algorithm' was not provided"),
     ],
 )
-def test_what_is_declared_must_be_there(
+def test_declared_settings_must_match(
     trainer: Trainer, ppo: PPO, algorithm: str, environment: str, status: int, reason: str
 ) -> None:
     refused = upload(trainer, saved(ppo), algorithm, environment)
@@ -181,7 +181,7 @@ GOOD = {"data": b"{}", "policy.pth": b"x"}
     ],
 )
 @pytest.mark.guarantee(ROW)
-def test_zips_that_are_none_of_a_model_are_refused(data: bytes, reason: str) -> None:
+def test_zips_that_are_not_models_are_refused(data: bytes, reason: str) -> None:
     with pytest.raises(InvalidRequest, match=reason.replace("(", r"\(")):
         foreign.parts(data)
 

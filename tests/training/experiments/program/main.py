@@ -1,4 +1,4 @@
-"""A small program in PTF's manner: its command line, its folders, a line an episode, and its file of lists over episodes."""
+"""A small program like PTF: its command line, its folders, one line per episode, and its file of lists."""
 
 import ast
 import json
@@ -32,7 +32,7 @@ def main() -> None:
             "episode",
         )
     }  # fmt: skip
-    for episode in range(int(flags.n) + 1):  # one more than was asked for
+    for episode in range(int(flags.n) + 1):  # one more than requested, as PTF does
         reward = episode * ast.literal_eval(flags.s)
         values = (str(episode == 2), int(flags.e), 0.0, reward * 0.99, reward * 0.99, reward, float(reward), episode)
         for name, value in zip(series, values, strict=True):

@@ -1,4 +1,4 @@
-"""A small program in PyMARL's manner: its command line, sacred's files, and sacred's way to end."""
+"""A small program like PyMARL: its command line, sacred's files, and sacred's way of ending."""
 
 import json
 import os
@@ -17,7 +17,7 @@ def main() -> None:
     run.mkdir(parents=True)
     (run / "config.json").write_text(json.dumps({**flags, **values}))
     state(run, "RUNNING")
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(15))  # sacred leaves no word then
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(15))  # sacred writes nothing in that case
     info: dict[str, list] = {}
     try:
         for step in range(1, int(values.get("t_max", "10")) + 1):
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def write(path: Path, info: dict) -> None:
-    """In place, in two halves, as sacred does."""
+    """Write in place, in two halves, as sacred does."""
     text = json.dumps(info)
     with open(path, "w") as file:
         file.write(text[: len(text) // 2])
