@@ -22,7 +22,7 @@ class Over(Exception):
     """The last trial has ended."""
 
 
-class Trials(gymnasium.Env):
+class GradedTrials(gymnasium.Env):
     """A graded instance as an environment.
 
     Each call carries the next `seq`, so it is carried out exactly once even if a process is killed. If the instance has been

@@ -14,7 +14,7 @@ from gymserve.settings import Settings
 from gymserve.store import connect
 from gymserve.system.background import begin, work
 from gymserve.training.plan import programs
-from gymserve.training.scheduling.supervision import ExperimentLimits, ExperimentSupervision, Surroundings
+from gymserve.training.scheduling.supervision import ExperimentLimits, ExperimentSupervision, ProcessSettings
 
 TICK_SECONDS = 0.2
 DRY_TICK_SECONDS = 0.05  # a request is waiting for each dry run
@@ -38,7 +38,7 @@ def supervision_of(configuration: Settings) -> ExperimentSupervision:
         grace_seconds=configuration.EXPERIMENT_GRACE_SECONDS,
         days=configuration.JOURNAL_DAYS,
     )
-    surroundings = Surroundings(
+    process_settings = ProcessSettings(
         directory=Path(configuration.DATA),
         variables=configuration.ENVIRONMENT_VARIABLES,
         modules=configuration.ENVIRONMENT_MODULES,
@@ -46,7 +46,9 @@ def supervision_of(configuration: Settings) -> ExperimentSupervision:
         tokens=configuration.TRAINING_TOKENS,
     )
     media = Media.of(configuration, data)
-    return ExperimentSupervision(database, data / "experiments", known, media, limits=limits, surroundings=surroundings)
+    return ExperimentSupervision(
+        database, data / "experiments", known, media, limits=limits, process_settings=process_settings
+    )
 
 
 def main() -> int:

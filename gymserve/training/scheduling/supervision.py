@@ -65,8 +65,8 @@ class ExperimentLimits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Surroundings:
-    """The environment in which experiments' processes run."""
+class ProcessSettings:
+    """The settings that experiments' processes run with."""
 
     directory: Path
     variables: Mapping[str, str]
@@ -91,14 +91,14 @@ class ExperimentSupervision:
         media: Media,
         *,
         limits: ExperimentLimits,
-        surroundings: Surroundings,
+        process_settings: ProcessSettings,
     ) -> None:
         self.database, self.folder, self.programs, self.media = database, folder, programs, media
-        self.limits, self.surroundings = limits, surroundings
+        self.limits, self.process_settings = limits, process_settings
         self._watched: dict[int, Watched] = {}
         self._failing: set[int] = set()  # experiments that raised an error in the last pass
         self._next_sweep = 0.0
-        self._warm = Warm(interpreters.variables(surroundings.variables))
+        self._warm = Warm(interpreters.variables(process_settings.variables))
         self._dry_runs = DryRunner(folder.parent / DRY_RUNS, memory_bytes=int(limits.memory_mb * 2**20))
 
     def poll_dry_runs(self) -> bool:
@@ -165,7 +165,7 @@ class ExperimentSupervision:
         if not kept:
             shutil.rmtree(folder.tensorboard, ignore_errors=True)
         try:
-            plan = stored.runnable(row, self.programs, modules=self.surroundings.modules)
+            plan = stored.runnable(row, self.programs, modules=self.process_settings.modules)
         except GymserveError as error:
             self._fail(row, str(error))
             return False
@@ -183,7 +183,7 @@ class ExperimentSupervision:
                 folder,
                 MODULES.get(row.runner, COMMAND),
                 self._variables(plan),
-                directory=interpreters.directory(self.surroundings.directory),
+                directory=interpreters.directory(self.process_settings.directory),
                 warm=warm,
             )
         except Unavailable as error:
@@ -194,13 +194,13 @@ class ExperimentSupervision:
         return True
 
     def _variables(self, plan: TrainingPlan | ProgramPlan) -> dict[str, str]:
-        variables = interpreters.variables(self.surroundings.variables)
+        variables = interpreters.variables(self.process_settings.variables)
         server = plan.server if isinstance(plan, TrainingPlan) else None
         if server is None:
             return variables
-        variables["GYMSERVE_SERVER"] = self.surroundings.servers.get(server, "")
-        if server in self.surroundings.tokens:
-            variables["GYMSERVE_TOKEN"] = self.surroundings.tokens[server]
+        variables["GYMSERVE_SERVER"] = self.process_settings.servers.get(server, "")
+        if server in self.process_settings.tokens:
+            variables["GYMSERVE_TOKEN"] = self.process_settings.tokens[server]
         return variables
 
     def _fail(self, row: Experiment, reason: str) -> None:
