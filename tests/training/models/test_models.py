@@ -121,7 +121,7 @@ def test_a_model_outlives_its_experiment(trainer: Trainer) -> None:
 
 def test_an_experiment_without_a_model_cannot_be_kept(trainer: Trainer) -> None:
     refused = trainer.post("/models/", {"experiment_id": trainer.experiment()})
-    assert refused.status == 409 and "has left no model" in refused.json["message"]
+    assert refused.status == 409 and "has not left a model" in refused.json["message"]
 
 
 def test_the_onnx_graph_acts_like_the_model(trainer: Trainer, model: str) -> None:

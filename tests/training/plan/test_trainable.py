@@ -89,7 +89,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "texts of any length": (case(spaces.Sequence(VECTOR), TWO), "cannot read observations of a Sequence"),
     "continuous for a table": (case(VECTOR, REAL, "DQN"), "DQN needs an action space of the kind Discrete"),
     "choices for an actor": (case(VECTOR, TWO, "SAC"), "SAC needs an action space of the kind Box"),
-    "Atari's wrapper elsewhere": (case(VECTOR, TWO, atari=True), "CartPole-v1 is none"),
+    "Atari's wrapper elsewhere": (case(VECTOR, TWO, atari=True), "CartPole-v1 is not one of them"),
 }  # fmt: skip
 TRAINED: dict[str, Any] = {
     "usual": case(VECTOR, TWO),

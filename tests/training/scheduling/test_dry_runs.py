@@ -98,7 +98,7 @@ class Sleeping:
     [
         (0.0, 1 << 40, "takes longer than 0 s"),
         (600.0, 1, "more than EXPERIMENT_MEMORY_MB"),
-        (600.0, 1 << 40, "ended the process"),
+        (600.0, 1 << 40, "killed the process"),
     ],
 )
 def test_a_dry_run_over_its_limits_is_ended_with_the_reason(
@@ -110,7 +110,7 @@ def test_a_dry_run_over_its_limits_is_ended_with_the_reason(
     assert runner.poll(warm)
     process = Folder(tmp_path / "one").process()
     assert process is not None
-    if said == "ended the process":
+    if said == "killed the process":
         subprocess.run(["kill", "-9", str(process.pid)], check=True)
 
     def outcome() -> Any:

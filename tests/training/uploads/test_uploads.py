@@ -176,7 +176,7 @@ GOOD = {"data": b"{}", "policy.pth": b"x"}
         (zipped({"policy.pth": b""}), "lacks data"),
         (zipped({**GOOD, **{f"a{number}.pth": b"" for number in range(30)}}), "more than 20 files"),
         (zipped({**GOOD, "policy.pth": b"\0" * 10_000_000}, zipfile.ZIP_DEFLATED), "would unpack"),
-        (zipped(GOOD, zipfile.ZIP_LZMA), "unusual"),
+        (zipped(GOOD, zipfile.ZIP_LZMA), "unsupported"),
         (zipped({**GOOD, "policy.pth": b"x" * 100})[:-40], "not the zip file"),
     ],
 )
