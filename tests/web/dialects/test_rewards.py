@@ -120,7 +120,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
         {"model_configuration": "__import__('os').system('x')"},
         "model_configuration must be such as",
     ),
-    ("write_agent_params", {"model_configuration": "[[5,49],[48,3]]"}, "each layer begins as the last ends"),
+    ("write_agent_params", {"model_configuration": "[[5,49],[48,3]]"}, "as many inputs per layer as outputs before"),
     ("write_agent_params", {"model_configuration": "[[4,49],[49,3]]"}, "it must start with 5 and end with 3"),
     ("write_agent_params", {"model_configuration": "[[5,99999],[99999,3]]"}, "units must be an integer from 1 to 4096"),
     ("write_agent_params", {"model_configuration": "[" * 900}, "model_configuration must be such as"),
