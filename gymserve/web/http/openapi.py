@@ -4,7 +4,7 @@ import functools
 import re
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 from flask import Flask, Response, current_app, render_template, request
@@ -13,12 +13,11 @@ from werkzeug.routing import Rule
 import gymserve
 from gymserve.protocol import wire
 from gymserve.web.http import schemas
-from gymserve.web.http.access import PUBLIC, allow, mark, role_for
+from gymserve.web.http.access import PUBLIC, View, allow, mark, role_for
 from gymserve.web.http.backend import backend
 from gymserve.web.http.blueprint import Blueprint
 
 blueprint = Blueprint("openapi", scope="operations", tag="Server")
-View = TypeVar("View", bound=Callable[..., Any])
 ALWAYS = (400, 404, 405, 413, 503)
 IN_INSTANCE = (409, 422, 500, 504, 507)
 ACCESS = (401, 403, 429)  # of views that need an account
@@ -127,7 +126,7 @@ def describe(app: Flask, prefix: str = "/") -> dict[str, Any]:
     }
 
 
-def _complete(schema: Any) -> None:
+def _complete(schema: object) -> None:
     """Give untyped lists and objects an explicit schema, which msgspec omits and client generators need."""
     if isinstance(schema, dict):
         if schema.get("type") == "array" and "prefixItems" not in schema:

@@ -8,6 +8,7 @@ from typing import Any
 import flask
 import msgspec
 from flask import request
+from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from gymserve.protocol import params, text, wire
@@ -24,7 +25,7 @@ class StrictRequest(flask.Request):
     """A request whose query and form contain only text that can be stored; `wire.read_json` checks JSON."""
 
     @cached_property
-    def args(self) -> Any:
+    def args(self) -> MultiDict[str, str]:
         """The query's parameters.
 
         Raises:
@@ -37,7 +38,7 @@ class StrictRequest(flask.Request):
         _checked(self.form)
 
 
-def _checked(fields: Any) -> Any:
+def _checked(fields: MultiDict[str, str]) -> MultiDict[str, str]:
     for name, value in fields.items(multi=True):
         text.check(name)
         text.check(value)
