@@ -1,17 +1,17 @@
-"""Accounts: who somebody is, and what they may do. Knows the database and no HTTP."""
+"""Accounts: who a caller is and what they may do. Uses the database, knows no HTTP."""
 
 import contextlib
 from pathlib import Path
 
 from gymserve.accounts import audit
 from gymserve.accounts.audit import Actor
+from gymserve.accounts.authenticator import Authenticator
 from gymserve.accounts.directory import Directory
-from gymserve.accounts.entrance import Entrance
 from gymserve.accounts.keys import Keys
-from gymserve.accounts.logins import Logins, secrets_of
+from gymserve.accounts.logins import Logins, signing_secrets
 from gymserve.accounts.passwords import Passwords
+from gymserve.accounts.revision import Revision
 from gymserve.accounts.tickets import Tickets
-from gymserve.accounts.watch import Watch
 from gymserve.protocol.errors import SettingsError, Unavailable
 from gymserve.settings import Settings
 from gymserve.store import Database, connect
@@ -19,10 +19,10 @@ from gymserve.system.rates import Rates
 
 
 class Accounts:
-    """All of it, made for one server's settings. The database is not asked before something is wanted of it.
+    """Every part of accounts, built from one server's settings. Connects to the database on first use.
 
     Raises:
-        SettingsError: the settings of the database or the secrets are no good.
+        SettingsError: the database or secret settings are invalid.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -30,20 +30,20 @@ class Accounts:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.database: Database = connect(settings.DATABASE, data)
         try:
-            self.rates, watch = Rates(data / "rates"), Watch(data / "accounts-changed")
+            self.rates, revision = Rates(data / "rates"), Revision(data / "accounts-changed")
         except OSError as error:
             raise SettingsError(f"the data directory {data} has no room: {error.strerror}") from error
-        self.passwords = Passwords(shortest=settings.PASSWORD_LENGTH)
-        self.secrets = secrets_of(settings.SECRETS, data)
+        self.passwords = Passwords(min_length=settings.PASSWORD_LENGTH)
+        self.secrets = signing_secrets(settings.SECRETS, data)
         self.logins = Logins(self.secrets, seconds=settings.LOGIN_HOURS * 3600)
-        self.directory = Directory(self.database, self.passwords, watch)
-        self.keys = Keys(self.database, watch)
+        self.directory = Directory(self.database, self.passwords, revision)
+        self.keys = Keys(self.database, revision)
         self.tickets = Tickets(data / "tickets")
-        self.entrance = Entrance(
-            self.database, self.passwords, self.logins, watch, self.rates, attempts=settings.LOGIN_ATTEMPTS
+        self.authenticator = Authenticator(
+            self.database, self.passwords, self.logins, revision, self.rates, attempts=settings.LOGIN_ATTEMPTS
         )
 
     def note(self, by: Actor, action: str, subject: str) -> None:
-        """Notes something in the audit log that is done elsewhere than in the database; it is done all the same."""
+        """Records an action outside the database in the audit log. The action stands even if it cannot be recorded."""
         with contextlib.suppress(Unavailable), self.database.writing() as session:
             audit.note(session, by, action, subject)

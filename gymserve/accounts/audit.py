@@ -1,4 +1,4 @@
-"""The audit log: who did what. Entries are written in the transaction of the deed itself, where there is one."""
+"""The audit log: who did what. An entry is written in the same transaction as the change it describes, if there is one."""
 
 import datetime
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from gymserve.store.models import AuditEntry, now
 
 
 class Actor(NamedTuple):
-    """Who does something, and from where."""
+    """The account or program that performs an action, and its address."""
 
     account_id: int | None
     name: str
@@ -21,6 +21,7 @@ class Actor(NamedTuple):
 
     @classmethod
     def of(cls, identity: Identity, address: str = "", request_id: str = "") -> "Actor":
+        """The actor behind an authenticated request."""
         return cls(identity.account_id or None, identity.name, address, request_id)
 
 
@@ -28,7 +29,7 @@ COMMAND_LINE = Actor(None, "command line")
 
 
 def note(session: Session, actor: Actor, action: str, subject: str) -> None:
-    """Notes that `actor` did `action` to `subject`."""
+    """Records that `actor` did `action` to `subject`."""
     session.add(
         AuditEntry(
             account_id=actor.account_id,
@@ -44,7 +45,7 @@ def note(session: Session, actor: Actor, action: str, subject: str) -> None:
 def entries(
     database: Database, *, days: float = 30.0, account_id: int | None = None, limit: int = 1000
 ) -> list[AuditEntry]:
-    """The last entries, the newest first."""
+    """The entries of the last `days`, newest first."""
     query = select(AuditEntry).where(AuditEntry.at > now() - datetime.timedelta(days=days))
     if account_id is not None:
         query = query.where(AuditEntry.account_id == account_id)
@@ -53,6 +54,6 @@ def entries(
 
 
 def remove_old(database: Database, days: float) -> None:
-    """Deletes the entries that are more than `days` old."""
+    """Deletes entries more than `days` old."""
     with database.writing() as session:
         session.execute(delete(AuditEntry).where(AuditEntry.at < now() - datetime.timedelta(days=days)))

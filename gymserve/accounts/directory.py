@@ -1,4 +1,4 @@
-"""The accounts themselves: made, found, changed, removed."""
+"""The accounts themselves: create, find, change and remove them."""
 
 import datetime
 import hashlib
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from gymserve.accounts import audit
 from gymserve.accounts.audit import Actor
 from gymserve.accounts.passwords import Passwords
-from gymserve.accounts.watch import Watch
+from gymserve.accounts.revision import Revision
 from gymserve.protocol.errors import Conflict, InvalidRequest, NotFound
 from gymserve.store import Database
 from gymserve.store.models import ACCOUNT_PREFIX, REMOTE_PREFIX, TEAM_PREFIX, Account, Invitation, now
@@ -21,16 +21,22 @@ INVITATION_DAYS = 2.0
 
 
 class Directory:
-    """Every change is noted in the audit log, and heard by all processes of the server."""
+    """Creates, finds, changes and removes accounts.
 
-    def __init__(self, database: Database, passwords: Passwords, watch: Watch) -> None:
-        self.database, self.passwords, self.watch = database, passwords, watch
+    Each change is recorded in the audit log and makes every process drop its cached identities.
+    """
+
+    def __init__(self, database: Database, passwords: Passwords, revision: Revision) -> None:
+        self.database, self.passwords, self.revision = database, passwords, revision
 
     def create(self, email: str, password: str, *, role: str = "participant", by: Actor | None = None) -> Account:
-        """Makes an account. `by` None: it makes itself.
+        """Creates an account.
+
+        Args:
+            by: who creates it; None if the user registers.
 
         Raises:
-            InvalidRequest: the email is taken, or one of the values is no good.
+            InvalidRequest: the email is taken, or a value is invalid.
         """
         account = self._new(email, password, role)
         with self.database.writing() as session:
@@ -42,7 +48,7 @@ class Directory:
         return Account(email=email, email_key=key_of(email), password_hash=self.passwords.hash(password), role=role)
 
     def _add(self, session: Session, account: Account, by: Actor) -> None:
-        # Asked first, since an id that is refused later is lost to some databases.
+        # Check first: in some databases a failed insert uses up an id.
         if session.scalar(select(Account.id).where(Account.email_key == account.email_key)):
             raise InvalidRequest("Email already registered")
         session.add(account)
@@ -53,17 +59,21 @@ class Directory:
         audit.note(session, by, "account created", f"{account.id} {account.email}, {account.role}")
 
     def find(self, account_id: int) -> Account:
-        """Raises: NotFound: there is none."""
+        """The account with this id.
+
+        Raises:
+            NotFound: there is no such account.
+        """
         with self.database.reading() as session:
             return _get(session, account_id)
 
-    def named(self, email: str) -> Account | None:
-        """The account with this email."""
+    def find_by_email(self, email: str) -> Account | None:
+        """The account with this email, or None."""
         with self.database.reading() as session:
             return session.scalar(select(Account).where(Account.email_key == key_of(email)))
 
     def list(self, *, skip: int = 0, limit: int = 100) -> list[Account]:
-        """Accounts by their ids."""
+        """A page of accounts, ordered by id."""
         with self.database.reading() as session:
             return list(session.scalars(select(Account).order_by(Account.id).offset(skip).limit(limit)))
 
@@ -78,34 +88,35 @@ class Directory:
         is_active: bool | None = None,
         by: Actor,
     ) -> Account:
-        """Changes what is not None. A new password, or being disabled, ends the account's logins; the name "" takes back the
-        one that was chosen.
+        """Changes the values that are not None.
+
+        A new password ends the account's logins, and so does disabling it. The name "" removes the display name.
 
         Raises:
             NotFound: there is no such account.
-            InvalidRequest: a value is no good.
+            InvalidRequest: a value is invalid.
             Conflict: no administrator would be left.
         """
         hashed = None if password is None else self.passwords.hash(password)
         with self.database.writing() as session:
             account = _get(session, account_id)
-            done = []
+            changes = []
             if email is not None:
                 account.email = checked_email(email)
                 account.email_key = key_of(account.email)
-                done.append("email")
+                changes.append("email")
             if name is not None:
                 _rename(session, account, name)
-                done.append(f"name {account.display_name}")
+                changes.append(f"name {account.display_name}")
             if hashed is not None:
                 account.password_hash = hashed
-                done.append("password")
+                changes.append("password")
             if role is not None:
                 account.role = role
-                done.append(f"role {role}")
+                changes.append(f"role {role}")
             if is_active is not None:
                 account.is_active = is_active
-                done.append("enabled" if is_active else "disabled")
+                changes.append("enabled" if is_active else "disabled")
             if hashed is not None or is_active is False:
                 account.generation += 1
             try:
@@ -114,12 +125,12 @@ class Directory:
                 raise InvalidRequest("Email already registered" if email is not None else "the name is taken") from None
             if role is not None or is_active is False:
                 _check_administrators(session)
-            audit.note(session, by, "account changed", f"{account.id} {account.email}: {', '.join(done)}")
-        self.watch.change()
+            audit.note(session, by, "account changed", f"{account.id} {account.email}: {', '.join(changes)}")
+        self.revision.change()
         return account
 
     def log_out(self, account_id: int, *, by: Actor) -> None:
-        """Ends an account's logins, on all devices; its keys go on.
+        """Ends an account's logins on all devices. Its API keys stay valid.
 
         Raises:
             NotFound: there is no such account.
@@ -127,7 +138,7 @@ class Directory:
         with self.database.writing() as session:
             _get(session, account_id).generation += 1
             audit.note(session, by, "logged out", f"account {account_id}")
-        self.watch.change()
+        self.revision.change()
 
     def remove(self, account_id: int, *, by: Actor) -> None:
         """Deletes an account with its keys and projects.
@@ -143,12 +154,12 @@ class Directory:
             if account.role == "admin":
                 _check_administrators(session)
             audit.note(session, by, "account removed", f"{account_id} {account.email}")
-        self.watch.change()
+        self.revision.change()
 
     # --- the first administrator ------------------------------------------------------------------------------------
 
     def invite_administrator(self) -> str | None:
-        """A secret that makes the first administrator once; None if there is one already. Earlier ones are void."""
+        """A one-time secret that creates the first administrator, or None if there is one. Invalidates earlier secrets."""
         secret = secrets.token_urlsafe(24)
         with self.database.writing() as session:
             if session.scalar(select(func.count()).select_from(Account).where(Account.role == "admin")):
@@ -158,23 +169,23 @@ class Directory:
             session.add(Invitation(digest=digest(secret), role="admin", expires_at=expires))
         return secret
 
-    def invited(self, secret: str) -> str:
-        """The role that an invitation gives.
+    def invited_role(self, secret: str) -> str:
+        """The role that an invitation grants.
 
         Raises:
-            NotFound: there is no such invitation, or it was used, or it is too old.
+            NotFound: the invitation does not exist, was used, or has expired.
         """
         with self.database.reading() as session:
             return _invitation(session, secret).role
 
     def accept(self, secret: str, email: str, password: str, *, address: str = "", request_id: str = "") -> Account:
-        """Makes the account that an invitation is for.
+        """Creates the account that an invitation is for.
 
         Raises:
-            NotFound: see `invited`.
+            NotFound: see `invited_role`.
             InvalidRequest: see `create`.
         """
-        account = self._new(email, password, self.invited(secret))
+        account = self._new(email, password, self.invited_role(secret))
         with self.database.writing() as session:
             session.delete(_invitation(session, secret))
             self._add(session, account, Actor(None, f"{account.email} (invited)", address, request_id))
@@ -189,56 +200,57 @@ def _get(session: Session, account_id: int) -> Account:
 
 
 def _rename(session: Session, account: Account, name: str) -> None:
-    """Gives an account the name that others see.
+    """Sets the display name of an account.
 
     Raises:
-        InvalidRequest: it is none, or taken.
+        InvalidRequest: the name is invalid or taken.
     """
     if len(name) > 60 or len(key_of(name)) > 180 or name != name.strip():
-        raise InvalidRequest("name must be at most 60 characters, without spaces around them; empty: none of one's own")
+        raise InvalidRequest("name must be at most 60 characters with no surrounding spaces, or empty to remove it")
     if not name.isprintable():
         raise InvalidRequest("name must be printable")
     for prefix in (ACCOUNT_PREFIX, TEAM_PREFIX, REMOTE_PREFIX):
         if key_of(name).startswith(prefix):
-            raise InvalidRequest(f"a name must not begin with {prefix!r}, which names other entrants of challenges")
+            raise InvalidRequest(f"a name must not begin with {prefix!r}, which marks other entrants of challenges")
     if name and session.scalar(select(Account.id).where(Account.name_key == key_of(name), Account.id != account.id)):
         raise InvalidRequest(f"the name {name} is taken: choose another one")
     account.name, account.name_key = (name, key_of(name)) if name else (None, None)
 
 
 def _invitation(session: Session, secret: str) -> Invitation:
-    found = session.scalar(select(Invitation).where(Invitation.digest == digest(secret), Invitation.expires_at > now()))
-    if found is None:
-        raise NotFound("this link was used, or has expired; the server prints a new one when it starts")
-    return found
+    is_valid = (Invitation.digest == digest(secret), Invitation.expires_at > now())
+    invitation = session.scalar(select(Invitation).where(*is_valid))
+    if invitation is None:
+        raise NotFound("this link was used or has expired; the server prints a new one when it starts")
+    return invitation
 
 
 def _check_administrators(session: Session) -> None:
     if not session.scalar(select(func.count()).where(Account.role == "admin", Account.is_active)):
-        raise Conflict("this is the last administrator: make another one first")
+        raise Conflict("this is the last administrator: create another one first")
 
 
 def digest(secret: str) -> str:
-    """How a random secret is kept. It has 128 bits or more, so that a plain hash suffices."""
+    """The hash under which a random secret is stored. With 128 bits or more, a plain hash is enough."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def key_of(email: str) -> str:
-    """An email as it is compared: letters of other widths and cases are the same."""
+    """The form in which emails are compared: letter case and width do not matter."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", email).casefold())
 
 
 def checked_email(email: str) -> str:
-    """An email, or any other name, by which an account is known.
+    """The email if it is valid. Any printable name is accepted as an email.
 
     Raises:
-        InvalidRequest: it is no such text.
+        InvalidRequest: it is not valid.
     """
     if not email.strip():
         raise InvalidRequest("A required request parameter 'email' was not provided")
     if email != email.strip() or not email.isprintable() or len(email) > 254 or len(key_of(email)) > 254:
-        raise InvalidRequest("email must be at most 254 printable characters, without spaces around them")
+        raise InvalidRequest("email must be at most 254 printable characters, with no surrounding spaces")
     for prefix in (TEAM_PREFIX, REMOTE_PREFIX):
         if key_of(email).startswith(prefix):
-            raise InvalidRequest(f"an email must not begin with {prefix!r}, which names other entrants of challenges")
+            raise InvalidRequest(f"an email must not begin with {prefix!r}, which marks other entrants of challenges")
     return email

@@ -1,4 +1,4 @@
-"""Who asks, and what their role and scopes allow."""
+"""The identity of a caller, and what its role and scopes allow."""
 
 from typing import Literal, NamedTuple, get_args
 
@@ -9,14 +9,14 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 
 class Identity(NamedTuple):
-    """Who asks. `account_id` 0: nobody in particular, on a server that is open to all, or a challenge server's account."""
+    """A caller. `account_id` is 0 for anyone on a server without accounts, and for an account on a challenge server."""
 
     account_id: int
     name: str
     role: str
     scopes: frozenset[str] = frozenset(SCOPES)
     until: float = float("inf")  # seconds since 1970
-    remote_key: str | None = None  # of who is no account of ours, but of a challenge server's
+    remote_key: str | None = None  # the caller's key on a challenge server elsewhere, if its account is there
 
     def has_role(self, role: str) -> bool:
         """Whether the role is `role` or a higher one."""
@@ -24,9 +24,9 @@ class Identity(NamedTuple):
 
     @property
     def sees_all(self) -> bool:
-        """Whether other accounts' things are theirs to see."""
+        """Whether the caller may see what belongs to other accounts."""
         return self.role == "admin"
 
 
 EVERYBODY = Identity(0, "everybody", "admin")
-"""Whoever asks a server with `AUTH = "open"`."""
+"""Any caller of a server with `AUTH = "open"`."""

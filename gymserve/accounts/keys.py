@@ -1,8 +1,8 @@
-"""API keys: with them an account's programs say who they are. They are shown once; only their hashes are kept."""
+"""API keys, with which an account's programs authenticate. A key is shown once; only its hash is stored."""
 
 import datetime
 import secrets
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta, Struct
 from sqlalchemy import func, select
@@ -10,68 +10,74 @@ from sqlalchemy import func, select
 from gymserve.accounts import audit
 from gymserve.accounts.audit import Actor
 from gymserve.accounts.directory import digest
-from gymserve.accounts.identity import SCOPES
-from gymserve.accounts.watch import Watch
+from gymserve.accounts.identity import SCOPES, Scope
+from gymserve.accounts.revision import Revision
 from gymserve.protocol.errors import InvalidRequest, LimitReached, NotFound
 from gymserve.store import Database
 from gymserve.store.models import ApiKey, now
 
 PREFIX = "gs_"
-MOST = 100  # of one account
+MAX_KEYS = 100  # per account
 
 
-class KeyOrder(Struct):
-    """What a new key is to be."""
+class KeyRequest(Struct):
+    """The properties of a key to create."""
 
     name: Annotated[str, Meta(min_length=1, max_length=100)]
     scopes: Annotated[
-        Annotated[list[Literal[SCOPES]], Meta(min_length=1, max_length=len(SCOPES))] | None,  # type: ignore[valid-type]
-        Meta(description="what it is good for; null: all that the account may do"),
+        Annotated[list[Scope], Meta(min_length=1, max_length=len(SCOPES))] | None,
+        Meta(description="what the key allows; null for everything that the account may do"),
     ] = None
     days: Annotated[
-        Annotated[float, Meta(gt=0, le=3650)] | None, Meta(description="how long it lasts; null: until revoked")
+        Annotated[float, Meta(gt=0, le=3650)] | None, Meta(description="lifetime; null for until revoked")
     ] = None
 
 
 class Keys:
-    """Every change is noted in the audit log, and heard by all processes of the server."""
+    """Creates, lists and revokes keys.
 
-    def __init__(self, database: Database, watch: Watch) -> None:
-        self.database, self.watch = database, watch
+    Each change is recorded in the audit log, and a revoked key stops working in every process at once.
+    """
 
-    def create(self, account_id: int, order: KeyOrder, *, by: Actor) -> tuple[ApiKey, str]:
-        """Makes a key: (its row, the key itself, which is never seen again).
+    def __init__(self, database: Database, revision: Revision) -> None:
+        self.database, self.revision = database, revision
+
+    def create(self, account_id: int, request: KeyRequest, *, by: Actor) -> tuple[ApiKey, str]:
+        """Creates a key.
+
+        Returns:
+            Its row, and the key itself, which cannot be read again.
 
         Raises:
-            InvalidRequest: its name is not printable.
-            LimitReached: the account has too many.
+            InvalidRequest: the name is not printable.
+            LimitReached: the account has too many keys.
         """
-        if not order.name.isprintable():
+        if not request.name.isprintable():
             raise InvalidRequest("name must be printable")
         secret = PREFIX + secrets.token_urlsafe(32)
         key = ApiKey(
             account_id=account_id,
-            name=order.name,
+            name=request.name,
             digest=digest(secret),
             hint=secret[:8],
-            scopes=",".join(sorted(set(order.scopes or ()))),
-            expires_at=None if order.days is None else now() + datetime.timedelta(days=order.days),
+            scopes=",".join(sorted(set(request.scopes or ()))),
+            expires_at=None if request.days is None else now() + datetime.timedelta(days=request.days),
         )
         with self.database.writing() as session:
-            if (session.scalar(select(func.count()).where(ApiKey.account_id == account_id)) or 0) >= MOST:
-                raise LimitReached(f"an account may have {MOST} keys: revoke one first")
+            if (session.scalar(select(func.count()).where(ApiKey.account_id == account_id)) or 0) >= MAX_KEYS:
+                raise LimitReached(f"an account may have {MAX_KEYS} keys: revoke one first")
             session.add(key)
             session.flush()
             audit.note(session, by, "key created", f"{key.id} {key.hint}… of account {account_id}")
         return key, secret
 
     def list(self, account_id: int) -> list[ApiKey]:
-        """An account's keys, by their ids."""
+        """An account's keys, ordered by id."""
         with self.database.reading() as session:
             return list(session.scalars(select(ApiKey).where(ApiKey.account_id == account_id).order_by(ApiKey.id)))
 
     def revoke(self, account_id: int, key_id: int, *, by: Actor) -> None:
-        """Ends a key, at once.
+        """Revokes a key, which takes effect at once.
 
         Raises:
             NotFound: the account has no such key.
@@ -82,4 +88,4 @@ class Keys:
                 raise NotFound(f"there is no key {key_id}")
             session.delete(key)
             audit.note(session, by, "key revoked", f"{key_id} of account {account_id}")
-        self.watch.change()
+        self.revision.change()

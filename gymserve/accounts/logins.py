@@ -1,4 +1,4 @@
-"""Logins: signed tokens (JWT, HS256) that say who somebody is until they expire."""
+"""Logins: signed tokens (JWT, HS256) that identify an account until they expire."""
 
 import secrets
 import time
@@ -13,24 +13,26 @@ from gymserve.protocol.errors import SettingsError, Unauthenticated
 from gymserve.system import secret_file
 
 ALGORITHM = "HS256"
-SHORTEST = 32  # characters of a secret
+MIN_SECRET_LENGTH = 32
 _CLAIMS = jwt.JWTClaimsRegistry(
     exp={"essential": True}, iat={"essential": True}, uid={"essential": True}, gen={"essential": True}
 )
 
 
 class Login(NamedTuple):
-    """What a token says."""
+    """The claims of a login token."""
 
     account_id: int
-    generation: int  # of the account; an earlier one is over
+    generation: int  # the account's when the token was issued; the account's next one ends the login
     until: float  # seconds since 1970
 
 
 class Logins:
-    """Args:
-    secrets: the first signs; the others, which it replaced, are still believed.
-    seconds: how long a login lasts.
+    """Issues and reads login tokens.
+
+    Args:
+        secrets: the first one signs; tokens signed with the others, which it replaced, are still accepted.
+        seconds: how long a login lasts.
     """
 
     def __init__(self, secrets: list[str], *, seconds: float) -> None:
@@ -38,16 +40,16 @@ class Logins:
         self.seconds = seconds
 
     def issue(self, account_id: int, name: str, generation: int) -> str:
-        """A token for an account that has identified itself."""
+        """A token for an account that has logged in."""
         now = int(time.time())
         claims = {"sub": name, "uid": account_id, "gen": generation, "iat": now, "exp": now + int(self.seconds)}
         return jwt.encode({"alg": ALGORITHM}, claims, self._keys[0], algorithms=[ALGORITHM])
 
     def read(self, token: str) -> Login:
-        """What a token says that is ours.
+        """The claims of a token that this server signed.
 
         Raises:
-            Unauthenticated: it is damaged, expired, or signed with another secret or in another way.
+            Unauthenticated: the token is damaged, expired, or signed with another secret or algorithm.
         """
         for key in self._keys:
             try:
@@ -58,20 +60,19 @@ class Logins:
                     return login
             except (JoseError, ValueError, TypeError):
                 continue
-        raise Unauthenticated("the token is not valid, or has expired: log in again")
+        raise Unauthenticated("the token is not valid or has expired: log in again")
 
 
-def secrets_of(given: list[str], data: Path) -> list[str]:
-    """The secrets that the settings give, or those in the data directory, where one is made first.
+def signing_secrets(configured: list[str], data: Path) -> list[str]:
+    """The secrets from the settings, or else those in the data directory, which are created on first use.
 
     Raises:
-        SettingsError: one is too short.
+        SettingsError: a secret is too short.
     """
-    if not given:
-        given = secret_file.kept(data / "secrets", lambda: secrets.token_urlsafe(48)).split()
-    if not given or any(len(secret) < SHORTEST for secret in given):
+    signing = configured or secret_file.kept(data / "secrets", lambda: secrets.token_urlsafe(48)).split()
+    if not signing or any(len(secret) < MIN_SECRET_LENGTH for secret in signing):
         raise SettingsError(
-            f"each of SECRETS (or RL_API_SECRET_KEY) must have at least {SHORTEST} characters, "
-            "such as openssl rand -hex 32 gives"
+            f"each of SECRETS (or RL_API_SECRET_KEY) must have at least {MIN_SECRET_LENGTH} characters; "
+            "make one with openssl rand -hex 32"
         )
-    return given
+    return signing

@@ -1,4 +1,4 @@
-"""Tickets: each lets somebody in once, at one address and within seconds, where a browser's page can send no key of its own."""
+"""Tickets: one-time credentials for one URL, valid for seconds, for browser requests that cannot send a key."""
 
 import contextlib
 import hashlib
@@ -14,11 +14,11 @@ from gymserve.protocol.errors import StorageFull, Unauthenticated
 from gymserve.system.files import write_whole
 
 SECONDS = 30.0
-MOST_CHARACTERS = 100
+MAX_LENGTH = 100
 
 
-class _Kept(msgspec.Struct):
-    """What a ticket's file holds; the file's name is the ticket's hash."""
+class _StoredTicket(msgspec.Struct):
+    """The content of a ticket's file, whose name is the ticket's hash."""
 
     path: str
     until: float  # seconds since 1970
@@ -29,52 +29,56 @@ class _Kept(msgspec.Struct):
 
 
 class Tickets:
-    """Args: folder: theirs, for all processes of a server; it is made with the first."""
+    """Issues and redeems tickets.
+
+    Args:
+        folder: where all processes of a server keep tickets; created with the first one.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def issue(self, who: Identity, path: str) -> str:
-        """A ticket for an address, with the rights of `who` now.
+        """A ticket for a URL path, with the rights that `who` has now.
 
         Raises:
-            StorageFull: there is no room.
+            StorageFull: the disk is full.
         """
         ticket = secrets.token_urlsafe(32)
-        kept = _Kept(path, time.time() + SECONDS, who.account_id, who.name, who.role, sorted(who.scopes))
+        stored = _StoredTicket(path, time.time() + SECONDS, who.account_id, who.name, who.role, sorted(who.scopes))
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._sweep()
-            write_whole(self.folder / _name(ticket), msgspec.json.encode(kept))
+            write_whole(self.folder / _name(ticket), msgspec.json.encode(stored))
         except OSError as error:
-            raise StorageFull(f"no ticket can be kept: {error.strerror}") from error
+            raise StorageFull(f"the ticket cannot be stored: {error.strerror}") from error
         return ticket
 
     def redeem(self, ticket: str, path: str) -> Identity:
-        """Who holds a ticket for this address; it is used up.
+        """The identity behind a ticket for this URL path. Uses up the ticket.
 
         Raises:
-            Unauthenticated: there is none, it was used, is too old, or for another address.
+            Unauthenticated: the ticket does not exist, was used, has expired, or is for another path.
         """
         file = self.folder / _name(ticket)
-        taken = self.folder / f".{secrets.token_hex(8)}"
+        claimed = self.folder / f".{secrets.token_hex(8)}"
         try:
-            os.rename(file, taken)  # which succeeds for one process alone
-            kept = msgspec.json.decode(taken.read_bytes(), type=_Kept)
+            os.rename(file, claimed)  # succeeds in only one process
+            stored = msgspec.json.decode(claimed.read_bytes(), type=_StoredTicket)
         except (OSError, msgspec.MsgspecError):
-            raise Unauthenticated("this ticket was used, is too old, or never was: ask for another one") from None
+            raise Unauthenticated("this ticket does not exist, was used, or is too old: ask for another one") from None
         finally:
-            taken.unlink(missing_ok=True)
-        if kept.until < time.time() or kept.path != path:
-            raise Unauthenticated(f"a ticket is good for {SECONDS:g} s at the address that it was made for")
-        return Identity(kept.account_id, kept.name, kept.role, frozenset(kept.scopes))
+            claimed.unlink(missing_ok=True)
+        if stored.until < time.time() or stored.path != path:
+            raise Unauthenticated(f"a ticket is valid for {SECONDS:g} s, and only at the address it was made for")
+        return Identity(stored.account_id, stored.name, stored.role, frozenset(stored.scopes))
 
     def _sweep(self) -> None:
         for file in self.folder.iterdir():
-            with contextlib.suppress(OSError):  # another process was quicker
+            with contextlib.suppress(OSError):  # another process deleted it first
                 if time.time() - file.stat().st_mtime > SECONDS:
                     file.unlink()
 
 
 def _name(ticket: str) -> str:
-    return hashlib.sha256(ticket[:MOST_CHARACTERS].encode()).hexdigest()
+    return hashlib.sha256(ticket[:MAX_LENGTH].encode()).hexdigest()

@@ -11,7 +11,7 @@ from typing import Any
 from gymserve.accounts import Accounts, audit
 from gymserve.accounts.audit import COMMAND_LINE
 from gymserve.accounts.identity import SCOPES
-from gymserve.accounts.keys import KeyOrder
+from gymserve.accounts.keys import KeyRequest
 from gymserve.protocol import errors, params
 from gymserve.settings import Settings
 from gymserve.store import schema
@@ -184,7 +184,7 @@ def reset_password(accounts: Accounts, options: argparse.Namespace) -> None:
 
 def create_key(accounts: Accounts, options: argparse.Namespace) -> None:
     account = _named(accounts, options.email)
-    order = params.parse({name: getattr(options, name) for name in ("name", "scopes", "days")}, KeyOrder)
+    order = params.parse({name: getattr(options, name) for name in ("name", "scopes", "days")}, KeyRequest)
     key, secret = accounts.keys.create(account.id, order, by=COMMAND_LINE)
     print(f"key {key.id} {key.name}, shown only once: {secret}")
 
@@ -220,7 +220,7 @@ def show_audit(accounts: Accounts, options: argparse.Namespace) -> None:
 
 
 def _named(accounts: Accounts, email: str) -> Account:
-    account = accounts.directory.named(email)
+    account = accounts.directory.find_by_email(email)
     if account is None:
         raise errors.NotFound(f"there is no account {email}")
     return account

@@ -100,7 +100,7 @@ def create_app(settings: Settings) -> Flask:
 def _guard(backend: Backend) -> access.Guard:
     settings = backend.settings
     return access.Guard(
-        backend.accounts.entrance,
+        backend.accounts.authenticator,
         backend.accounts.rates,
         is_open=settings.AUTH == "open",
         requests_per_minute=settings.REQUESTS_PER_MINUTE,

@@ -13,14 +13,15 @@ from tests.support.databases import Migrated
 
 @pytest.fixture
 def accounts(migrated_url: str, tmp_path: Path) -> Iterator[Accounts]:
-    made = Accounts(Settings(DATA=str(tmp_path), DATABASE=migrated_url))
-    with contextlib.closing(made.database):
-        yield made
+    """Accounts on each kind of database in turn."""
+    built = Accounts(Settings(DATA=str(tmp_path), DATABASE=migrated_url))
+    with contextlib.closing(built.database):
+        yield built
 
 
 @pytest.fixture
 def on_sqlite(migrated: Migrated, tmp_path: Path) -> Iterator[Accounts]:
     with migrated.new("sqlite", tmp_path) as url:
-        made = Accounts(Settings(DATA=str(tmp_path), DATABASE=url))
-        with contextlib.closing(made.database):
-            yield made
+        built = Accounts(Settings(DATA=str(tmp_path), DATABASE=url))
+        with contextlib.closing(built.database):
+            yield built

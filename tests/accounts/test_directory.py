@@ -1,4 +1,4 @@
-"""Accounts: made, changed, removed; and the audit log of it."""
+"""Accounts: creating, changing and removing them, and the audit log of it."""
 
 import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from gymserve.store.models import Account, AuditEntry, now
 BY = Actor(7, "somebody", "192.0.2.1", "r-1")
 
 
-def test_an_account_is_made_once(accounts: Accounts) -> None:
+def test_an_email_has_one_account(accounts: Accounts) -> None:
     made = accounts.directory.create("tju_rl.tju.edu.cn", "tju_rl")
     assert (made.id, made.role, made.is_active) == (1, "participant", True)
     assert "tju_rl" not in made.password_hash and made.password_hash.startswith("$argon2id$")
@@ -37,12 +37,12 @@ def test_a_bad_password_is_refused(on_sqlite: Accounts, password: str) -> None:
     assert not password or str(password) not in str(refused.value)
 
 
-def test_what_is_changed_is_noted(accounts: Accounts) -> None:
+def test_changes_are_recorded_in_the_audit_log(accounts: Accounts) -> None:
     admin = accounts.directory.create("admin", "long enough", role="admin", by=COMMAND_LINE)
     made = accounts.directory.create("a", "long enough", by=BY)
     changed = accounts.directory.change(made.id, email="b", role="organiser", password="still longer", by=BY)
     assert (changed.email, changed.role, changed.generation) == ("b", "organiser", 1)
-    assert accounts.directory.named("A") is None
+    assert accounts.directory.find_by_email("A") is None
     assert accounts.directory.find(made.id).email == "b"
     with pytest.raises(InvalidRequest, match="registered"):
         accounts.directory.change(made.id, email="ADMIN", by=BY)
@@ -55,9 +55,9 @@ def test_what_is_changed_is_noted(accounts: Accounts) -> None:
     assert (newest.action, newest.account_id, newest.address, newest.request_id) == (
         "account removed", 7, "192.0.2.1", "r-1",
     )  # fmt: skip
-    told = [entry.subject for entry in audit.entries(accounts.database, account_id=7)]
-    assert f"{made.id} b: email, password, role organiser" in told
-    assert not any("long" in subject for subject in told)
+    subjects = [entry.subject for entry in audit.entries(accounts.database, account_id=7)]
+    assert f"{made.id} b: email, password, role organiser" in subjects
+    assert not any("long" in subject for subject in subjects)
     assert admin.id not in {entry.account_id for entry in audit.entries(accounts.database)}
 
 
@@ -72,7 +72,7 @@ def test_the_last_administrator_stays(accounts: Accounts) -> None:
     accounts.directory.remove(first.id, by=BY)
 
 
-def test_an_invitation_makes_one_administrator(accounts: Accounts) -> None:
+def test_an_invitation_creates_one_administrator(accounts: Accounts) -> None:
     void = accounts.directory.invite_administrator()
     secret = accounts.directory.invite_administrator()
     assert void is not None and secret is not None
@@ -87,7 +87,7 @@ def test_an_invitation_makes_one_administrator(accounts: Accounts) -> None:
 
 
 @pytest.mark.guarantee("submissions, their videos and the audit log grow")
-def test_entries_of_the_audit_log_end(accounts: Accounts) -> None:
+def test_old_entries_of_the_audit_log_are_deleted(accounts: Accounts) -> None:
     for action in ("old", "new"):
         accounts.note(COMMAND_LINE, action, "-")
     with accounts.database.writing() as session:
@@ -99,78 +99,78 @@ def test_entries_of_the_audit_log_end(accounts: Accounts) -> None:
     assert [entry.action for entry in audit.entries(accounts.database)] == ["new"]
 
 
-def test_emails_and_passwords_may_be_as_long_as_it_says(on_sqlite: Accounts) -> None:
+def test_emails_and_passwords_may_have_their_full_length(on_sqlite: Accounts) -> None:
     email, password = "x" * 254, "y" * 1024
     assert on_sqlite.directory.create(email, password).email == email
-    assert on_sqlite.entrance.log_in(email, password, address="192.0.2.1").email == email
+    assert on_sqlite.authenticator.log_in(email, password, address="192.0.2.1").email == email
 
 
-def inserted(accounts: Accounts, *ids: int) -> None:
-    """Accounts without passwords, whose hashes take time."""
+def insert(accounts: Accounts, *ids: int) -> None:
+    """Adds accounts without passwords, since hashing takes time."""
     with accounts.database.writing() as session:
         for each in ids:
             email = f"e{each}"
             session.add(Account(id=each, email=email, email_key=email, password_hash="-", role="participant"))
 
 
-def test_accounts_are_listed_by_hundreds(on_sqlite: Accounts) -> None:
-    inserted(on_sqlite, *range(1, 103))
+def test_accounts_are_listed_in_pages_of_a_hundred(on_sqlite: Accounts) -> None:
+    insert(on_sqlite, *range(1, 103))
     assert [each.id for each in on_sqlite.directory.list()] == list(range(1, 101))
     assert [each.id for each in on_sqlite.directory.list(skip=100, limit=5)] == [101, 102]
 
 
-def test_an_account_is_found_by_its_number_and_a_wrong_one_is_none(accounts: Accounts) -> None:
-    inserted(accounts, 2**31 - 1)
+def test_an_account_is_found_by_its_id(accounts: Accounts) -> None:
+    insert(accounts, 2**31 - 1)
     assert accounts.directory.find(2**31 - 1).email == f"e{2**31 - 1}"
     for wrong in (-1, 0, 1, 2**31, 2**63, 2**70):
         with pytest.raises(NotFound, match=f"no account {wrong}"):
             accounts.directory.find(wrong)
 
 
-def named(accounts: Accounts, account_id: int, name: Any) -> str | None:
-    """An account's name, after it has been changed to this one."""
+def rename(accounts: Accounts, account_id: int, name: Any) -> str | None:
+    """The account's name after changing it."""
     return accounts.directory.change(account_id, name=name, by=BY).name
 
 
-def test_a_name_is_one_accounts_and_can_be_taken_back(on_sqlite: Accounts) -> None:
-    inserted(on_sqlite, 1, 2)
-    assert named(on_sqlite, 1, "Ada L.") == "Ada L."
-    assert named(on_sqlite, 1, "ada l.") == "ada l."
+def test_a_name_is_unique_and_can_be_removed(on_sqlite: Accounts) -> None:
+    insert(on_sqlite, 1, 2)
+    assert rename(on_sqlite, 1, "Ada L.") == "Ada L."
+    assert rename(on_sqlite, 1, "ada l.") == "ada l."
     for same in ("Ada L.", "ＡDA l."):
         with pytest.raises(InvalidRequest, match="is taken: choose another"):
-            named(on_sqlite, 2, same)
-    assert named(on_sqlite, 1, "") is None
-    assert named(on_sqlite, 2, "Ada L.") == "Ada L." and named(on_sqlite, 1, "n" * 60) == "n" * 60
+            rename(on_sqlite, 2, same)
+    assert rename(on_sqlite, 1, "") is None
+    assert rename(on_sqlite, 2, "Ada L.") == "Ada L." and rename(on_sqlite, 1, "n" * 60) == "n" * 60
     for wrong in ("n" * 61, "ﷺ" * 11, " a", "a ", "a\n", "a\0b", "Team:a", "Account 7"):
         with pytest.raises(InvalidRequest, match="name must"):
-            named(on_sqlite, 2, wrong)
+            rename(on_sqlite, 2, wrong)
     assert on_sqlite.directory.find(2).name == "Ada L."
 
 
-def test_only_a_password_or_being_disabled_ends_logins(on_sqlite: Accounts) -> None:
+def test_only_a_new_password_or_disabling_ends_logins(on_sqlite: Accounts) -> None:
     on_sqlite.directory.create("admin", "long enough", role="admin")
-    inserted(on_sqlite, 2)
+    insert(on_sqlite, 2)
     login = on_sqlite.logins.issue(2, "e2", 0)
     on_sqlite.directory.change(2, email="e", name="n", role="organiser", is_active=True, by=BY)
-    assert on_sqlite.entrance.identify(login).role == "organiser"
+    assert on_sqlite.authenticator.identify(login).role == "organiser"
     on_sqlite.directory.change(2, is_active=False, by=BY)
     on_sqlite.directory.change(2, is_active=True, by=BY)
     assert on_sqlite.directory.find(2).generation == 1
-    told = [each.subject for each in audit.entries(on_sqlite.database, account_id=7)]
-    assert told == ["2 e: enabled", "2 e: disabled", "2 e: email, name n, role organiser, enabled"]
+    subjects = [each.subject for each in audit.entries(on_sqlite.database, account_id=7)]
+    assert subjects == ["2 e: enabled", "2 e: disabled", "2 e: email, name n, role organiser, enabled"]
 
 
 def test_an_invitation_lasts_two_days(on_sqlite: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
     made, now = on_sqlite.directory.invite_administrator(), directory.now()
     assert made is not None and len(made) >= 32
     monkeypatch.setattr(directory, "now", lambda: now + datetime.timedelta(days=1.99))
-    assert on_sqlite.directory.invited(made) == "admin"
+    assert on_sqlite.directory.invited_role(made) == "admin"
     monkeypatch.setattr(directory, "now", lambda: now + datetime.timedelta(days=2))
     with pytest.raises(NotFound, match="has expired"):
-        on_sqlite.directory.invited(made)
+        on_sqlite.directory.invited_role(made)
 
 
-def test_the_log_tells_of_the_last_days_the_newest_first(on_sqlite: Accounts) -> None:
+def test_the_audit_log_lists_the_newest_entries_first(on_sqlite: Accounts) -> None:
     for number in range(3):
         on_sqlite.note(Actor(number, "a" * 300, "b" * 99, "c" * 99), f"action {number}", "s" * 999)
     entries = audit.entries(on_sqlite.database, limit=2)

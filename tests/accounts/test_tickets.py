@@ -1,4 +1,4 @@
-"""Tickets let their holder in once, at one address, for seconds, with the rights that were had then."""
+"""A ticket works once, at one address, for seconds, with the rights that its account had when it was issued."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ WHO = Identity(7, "ada", "participant", frozenset({"training"}))
 PATH = "/experiments/x/metrics/stream"
 
 
-def test_a_ticket_lets_in_once(tmp_path: Path) -> None:
+def test_a_ticket_works_once(tmp_path: Path) -> None:
     tickets = Tickets(tmp_path / "tickets")
     ticket = tickets.issue(WHO, PATH)
     assert tickets.redeem(ticket, PATH) == WHO
@@ -26,25 +26,25 @@ def test_a_ticket_lets_in_once(tmp_path: Path) -> None:
     assert list(tickets.folder.iterdir()) == []
 
 
-def test_of_many_who_send_it_at_once_one_gets_in(tmp_path: Path) -> None:
-    tickets, entered = Tickets(tmp_path), []
+def test_of_simultaneous_requests_with_one_ticket_only_one_succeeds(tmp_path: Path) -> None:
+    tickets, identities = Tickets(tmp_path), []
     ticket = tickets.issue(WHO, PATH)
 
-    def enter() -> None:
+    def redeem() -> None:
         with contextlib.suppress(Unauthenticated):
-            entered.append(tickets.redeem(ticket, PATH))
+            identities.append(tickets.redeem(ticket, PATH))
 
-    threads = [threading.Thread(target=enter) for _ in range(16)]
+    threads = [threading.Thread(target=redeem) for _ in range(16)]
     for each in threads:
         each.start()
     for each in threads:
         each.join()
-    assert entered == [WHO]
+    assert identities == [WHO]
 
 
-def test_a_ticket_is_for_its_address_and_its_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ticket_is_bound_to_its_address_and_expires(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tickets = Tickets(tmp_path)
-    with pytest.raises(Unauthenticated, match="the address that it was made for"):
+    with pytest.raises(Unauthenticated, match="the address it was made for"):
         tickets.redeem(tickets.issue(WHO, PATH), "/experiments/y/metrics/stream")
     ticket, now = tickets.issue(WHO, PATH), time.time()
     monkeypatch.setattr(time, "time", lambda: now + SECONDS + 1)
@@ -52,7 +52,7 @@ def test_a_ticket_is_for_its_address_and_its_seconds(tmp_path: Path, monkeypatch
         tickets.redeem(ticket, PATH)
 
 
-def test_what_nobody_used_is_swept_away_and_shows_no_ticket(tmp_path: Path) -> None:
+def test_unused_tickets_are_deleted_and_files_reveal_no_ticket(tmp_path: Path) -> None:
     tickets = Tickets(tmp_path)
     ticket = tickets.issue(WHO, PATH)
     (file,) = tmp_path.iterdir()

@@ -17,7 +17,7 @@ from typing import Any
 
 from gymserve.accounts import Accounts
 from gymserve.accounts.audit import COMMAND_LINE
-from gymserve.accounts.keys import KeyOrder
+from gymserve.accounts.keys import KeyRequest
 from gymserve.settings import Settings
 from tests import ROOT
 
@@ -153,7 +153,7 @@ class Server:
         """Creates an account in the server's database; returns (id, API key)."""
         accounts = Accounts(Settings(DATA=str(self.data), DATABASE=self.settings.get("DATABASE", "")))
         made = accounts.directory.create(email, PASSWORD, role=role, by=COMMAND_LINE)
-        _, secret = accounts.keys.create(made.id, KeyOrder("test", **key), by=COMMAND_LINE)
+        _, secret = accounts.keys.create(made.id, KeyRequest("test", **key), by=COMMAND_LINE)
         accounts.database.close()
         return made.id, secret
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gymserve.accounts.watch import Watch
+from gymserve.accounts.revision import Revision
 from gymserve.system import rates
 from gymserve.system.rates import Rates
 
@@ -119,5 +119,5 @@ def test_holes_in_a_file_of_an_older_version_are_filled(tmp_path: Path) -> None:
     os.truncate(file, rates._ALL)
     Rates(file).close()
     assert file.stat().st_blocks * 512 >= file.stat().st_size == rates._ALL
-    Watch(tmp_path / "watch")
+    Revision(tmp_path / "watch")
     assert (tmp_path / "watch").stat().st_blocks > 0

@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 import gymserve
 from gymserve.accounts.audit import Actor
-from gymserve.accounts.keys import KeyOrder
+from gymserve.accounts.keys import KeyRequest
 from gymserve.protocol import params, wire
 from gymserve.protocol.errors import GymserveError, InvalidRequest
 from gymserve.store.models import Account, now
@@ -61,7 +61,7 @@ def _challenges() -> list[dict[str, str]]:
 @allow(PUBLIC)
 def setup(secret: str) -> ResponseReturnValue:
     """Create the first administrator."""
-    backend().accounts.directory.invited(secret)
+    backend().accounts.directory.invited_role(secret)
     if request.method == "GET":
         return render_template("setup.html")
     by, email = _actor(), request.form.get("email", "")
@@ -84,7 +84,7 @@ def login() -> ResponseReturnValue:
     by, email = _actor(), request.form.get("email", "")
     try:
         password = request.form.get("password", "")
-        account = backend().accounts.entrance.log_in(email, password, address=by.address, request_id=by.request_id)
+        account = backend().accounts.authenticator.log_in(email, password, address=by.address, request_id=by.request_id)
     except GymserveError as error:
         return _form_again("login.html", error, email=email)
     return _log_in(account)
@@ -125,7 +125,7 @@ def create_key() -> ResponseReturnValue:
     with contextlib.suppress(ValueError, TypeError):  # `params.parse` refuses what is not a number
         days = float(days)
     try:
-        order = params.parse({"name": request.form.get("name"), "days": days}, KeyOrder)
+        order = params.parse({"name": request.form.get("name"), "days": days}, KeyRequest)
         _, secret = backend().accounts.keys.create(account.id, order, by=_actor(account))
     except GymserveError as error:
         return _account_page(account, message=str(error)), 400
@@ -167,7 +167,7 @@ def change_password() -> ResponseReturnValue:
     by = _actor(account)
     try:
         old, new = request.form.get("old", ""), request.form.get("new", "")
-        backend().accounts.entrance.log_in(account.email, old, address=by.address, request_id=by.request_id)
+        backend().accounts.authenticator.log_in(account.email, old, address=by.address, request_id=by.request_id)
         account = backend().accounts.directory.change(account.id, password=new, by=by)
     except GymserveError as error:
         return _account_page(account, message=str(error)), wire.status(error)

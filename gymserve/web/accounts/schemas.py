@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from gymserve.accounts.keys import KeyOrder as KeyOrder
+from gymserve.accounts.keys import KeyRequest as KeyRequest
 from gymserve.protocol.params import Secret
 from gymserve.store.models import ROLES
 from gymserve.web.training.schemas import ProjectCard

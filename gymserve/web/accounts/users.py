@@ -56,7 +56,7 @@ def key_row(key: ApiKey) -> dict[str, Any]:
 def token() -> Response:
     """Log in with a password (OAuth2 password flow)."""
     params, by = parameters.parse_form(schemas.LoginForm), actor()
-    account = backend().accounts.entrance.log_in(
+    account = backend().accounts.authenticator.log_in(
         params.username, params.password, address=by.address, request_id=by.request_id
     )
     access_token = backend().accounts.logins.issue(account.id, account.email, account.generation)
@@ -134,7 +134,9 @@ def change(user_id: int) -> Response:
         if current is None:
             raise errors.InvalidRequest("A required request parameter 'current_password' was not provided")
         try:
-            backend().accounts.entrance.log_in(identity().name, current, address=by.address, request_id=by.request_id)
+            backend().accounts.authenticator.log_in(
+                identity().name, current, address=by.address, request_id=by.request_id
+            )
         except errors.Unauthenticated:
             raise errors.Forbidden("current_password is wrong") from None
     account = backend().accounts.directory.change(
@@ -159,11 +161,11 @@ def remove(user_id: int) -> Response:
 
 
 @blueprint.post("/users/<int:user_id>/keys/")
-@documented(schemas.NewKey, body=schemas.KeyOrder, errors=(*OTHERS, 429))
+@documented(schemas.NewKey, body=schemas.KeyRequest, errors=(*OTHERS, 429))
 @owner_only
 def create_key(user_id: int) -> Response:
     """Create an API key, which is shown only once."""
-    params = parameters.parse(schemas.KeyOrder)
+    params = parameters.parse(schemas.KeyRequest)
     backend().accounts.directory.find(user_id)
     if not identity().scopes.issuperset(params.scopes or SCOPES):
         raise errors.Forbidden("a key cannot create one with more scopes than its own")

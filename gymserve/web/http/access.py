@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from flask import Flask, Response, g, request
 
 from gymserve.accounts.audit import Actor
-from gymserve.accounts.entrance import Entrance
+from gymserve.accounts.authenticator import Authenticator
 from gymserve.accounts.identity import EVERYBODY, Identity, Scope
 from gymserve.hosts import folders
 from gymserve.protocol import errors, text, wire
@@ -106,7 +106,7 @@ class Guard:
 
     def __init__(
         self,
-        entrance: Entrance,
+        authenticator: Authenticator,
         rates: Rates,
         *,
         is_open: bool,
@@ -115,7 +115,7 @@ class Guard:
         participant: Callable[[str], str],
         accepts_participants: bool,
     ) -> None:
-        self.entrance, self.rates = entrance, rates
+        self.authenticator, self.rates = authenticator, rates
         self.open, self.requests_per_minute, self.origins = is_open, requests_per_minute, frozenset(origins)
         self.participant, self.accepts_participants = participant, accepts_participants
 
@@ -130,14 +130,14 @@ class Guard:
         if not authorization:
             return None
         if authorization.startswith("Bearer "):
-            return self.entrance.identify(authorization[7:])
+            return self.authenticator.identify(authorization[7:])
         kind, _, secret = authorization.partition(" ")
         secret = secret.strip()
         if kind.lower() == "token" and secret.startswith("token="):
-            return self.entrance.identify(secret[6:].strip('"'))  # the form that external graders send
+            return self.authenticator.identify(secret[6:].strip('"'))  # the form that external graders send
         if kind.lower() != "bearer":
             raise errors.Unauthenticated(CREDENTIALS_NEEDED)
-        return self.entrance.identify(secret)
+        return self.authenticator.identify(secret)
 
     def check_instance(self, who: Identity | None, token: str) -> None:
         """Check that `who` may use the instance with this token.
@@ -266,7 +266,7 @@ def _identity_by_body(guard: Guard, name: str) -> Identity | None:
         return None
     g.by_body = True
     try:
-        return guard.entrance.identify(key)
+        return guard.authenticator.identify(key)
     except errors.Unauthenticated:
         guard.check_rate(None, request.remote_addr or "")
     scopes = frozenset(("environments", "submissions"))

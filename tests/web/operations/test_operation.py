@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gymserve.accounts.entrance import REMEMBERED_SECONDS
+from gymserve.accounts.authenticator import CACHE_SECONDS
 from tests.conftest import Secured
 from tests.support.proxies import Gate, behind_a_gate
 from tests.support.servers import Server, wait_for
@@ -130,7 +130,7 @@ def _step_while_silent(url: str, silence: threading.Event | Stoppable, start: An
     silence.set()
     with ThreadPoolExecutor(20) as others:  # more than there are threads or connections for them
         waiting = [others.submit(server.get, f"/users/{number}/projects/", **bearer) for _ in range(40)]
-        forgotten = time.monotonic() + 2 * REMEMBERED_SECONDS
+        forgotten = time.monotonic() + 2 * CACHE_SECONDS
         while time.monotonic() < forgotten:
             assert server.post(f"/v1/envs/{token}/step/", {"action": [0.0]}, **bearer).status == 200
         assert {each.result().status for each in waiting} == {503}

@@ -93,7 +93,7 @@ def _log_in() -> Response:
     try:
         payload, by = parameters.of_request(), actor()
         name, password = (str(payload.get(field) or "") for field in ("username", "password"))
-        account = backend().accounts.entrance.log_in(name, password, address=by.address, request_id=by.request_id)
+        account = backend().accounts.authenticator.log_in(name, password, address=by.address, request_id=by.request_id)
     except errors.Unauthenticated:
         return json_answer({"status": "error", "message": WRONG_PASSWORD, "data": None})  # RUNT answers with 200
     except errors.GymserveError as error:

@@ -1,7 +1,8 @@
-"""The entrance: turns what a request carries (a key, a login's token, a password) into an identity."""
+"""The authenticator: turns a request's credential (an API key, a login token or a password) into an identity."""
 
 import time
 from collections import OrderedDict
+from typing import NamedTuple
 
 from sqlalchemy import select
 
@@ -12,60 +13,77 @@ from gymserve.accounts.identity import SCOPES, Identity
 from gymserve.accounts.keys import PREFIX
 from gymserve.accounts.logins import Logins
 from gymserve.accounts.passwords import Passwords
-from gymserve.accounts.watch import Watch
+from gymserve.accounts.revision import Revision
 from gymserve.protocol.errors import TooFast, Unauthenticated, Unavailable
 from gymserve.store import Database
 from gymserve.store.models import Account, ApiKey
 from gymserve.system.rates import Rates
 
-REMEMBERED = 10_000  # identities
-REMEMBERED_SECONDS = 5.0  # how long changes by programs on other machines may go unnoticed
-WRONG = "wrong email or password"
-REFUSED = "the key or token is not valid, was revoked, or has expired"
+CACHE_SIZE = 10_000  # identities
+CACHE_SECONDS = 5.0  # how long a change made on another machine may go unnoticed
+WRONG_PASSWORD = "wrong email or password"
+INVALID_CREDENTIAL = "the key or token is not valid, was revoked, or has expired"
 
 
-class Entrance:
-    """Args:
-    attempts: wrong passwords that one may try for an account from an address; then one each half minute.
+class _Cached(NamedTuple):
+    """An identity with the revision of the accounts and the monotonic time up to which it holds."""
+
+    identity: Identity
+    revision: int
+    expires: float
+
+
+class Authenticator:
+    """Identifies callers, and caches who they are.
+
+    Args:
+        attempts: wrong passwords allowed per account and address; after that, one every 30 seconds.
     """
 
     def __init__(
-        self, database: Database, passwords: Passwords, logins: Logins, watch: Watch, rates: Rates, *, attempts: int
+        self,
+        database: Database,
+        passwords: Passwords,
+        logins: Logins,
+        revision: Revision,
+        rates: Rates,
+        *,
+        attempts: int,
     ) -> None:
         self.database, self.passwords, self.logins = database, passwords, logins
-        self.watch, self.rates, self.attempts = watch, rates, attempts
-        self._known: OrderedDict[str, tuple[Identity, int, float]] = OrderedDict()
+        self.revision, self.rates, self.attempts = revision, rates, attempts
+        self._cache: OrderedDict[str, _Cached] = OrderedDict()
 
     def identify(self, secret: str) -> Identity:
-        """Who has this key or token. On the way of every call: what is known is remembered until something changes.
+        """The owner of a key or login token. Every request calls this, so identities are cached until an account changes.
 
         Raises:
-            Unauthenticated: nobody.
-            Unavailable: the database must be asked, and does not answer.
+            Unauthenticated: the secret is not valid.
+            Unavailable: the identity is not cached and the database does not answer.
         """
-        known = self._known.get(secret)
-        if known is not None and known[1] == self.watch.read() and time.monotonic() < known[2]:
-            return known[0]
-        identity = self._look_up(secret, known)
+        cached = self._cache.get(secret)
+        if cached is not None and cached.revision == self.revision.read() and time.monotonic() < cached.expires:
+            return cached.identity
+        identity = self._look_up(secret, cached)
         if identity.until < time.time():
-            raise Unauthenticated(REFUSED)
+            raise Unauthenticated(INVALID_CREDENTIAL)
         return identity
 
-    def _look_up(self, secret: str, known: tuple[Identity, int, float] | None) -> Identity:
-        seen = self.watch.read()  # before the question: a change in between is not missed
+    def _look_up(self, secret: str, cached: _Cached | None) -> Identity:
+        revision = self.revision.read()  # before the query, so a change in between is not missed
         try:
             identity = self._of_key(secret) if secret.startswith(PREFIX) else self._of_login(secret)
         except Unavailable:
-            if known is None or known[1] != seen:
+            if cached is None or cached.revision != revision:
                 raise
-            identity = known[0]  # nothing can be revoked either while the database is away
+            identity = cached.identity  # without the database, nothing can have been revoked
         except Unauthenticated:
-            self._known.pop(secret, None)
+            self._cache.pop(secret, None)
             raise
-        remembered = min(REMEMBERED_SECONDS, identity.until - time.time())
-        self._known[secret] = (identity, seen, time.monotonic() + remembered)
-        while len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
+        seconds = min(CACHE_SECONDS, identity.until - time.time())
+        self._cache[secret] = _Cached(identity, revision, time.monotonic() + seconds)
+        while len(self._cache) > CACHE_SIZE:
+            self._cache.popitem(last=False)
         return identity
 
     def _of_key(self, secret: str) -> Identity:
@@ -73,7 +91,7 @@ class Entrance:
         with self.database.reading() as session:
             row = session.execute(query.where(ApiKey.digest == digest(secret), Account.is_active)).first()
         if row is None:
-            raise Unauthenticated(REFUSED)
+            raise Unauthenticated(INVALID_CREDENTIAL)
         key, account = row
         scopes = frozenset(key.scopes.split(",") if key.scopes else SCOPES)
         until = key.expires_at.timestamp() if key.expires_at else float("inf")
@@ -84,15 +102,17 @@ class Entrance:
         with self.database.reading() as session:
             account = session.get(Account, login.account_id)
         if account is None or not account.is_active or account.generation != login.generation:
-            raise Unauthenticated(REFUSED)
+            raise Unauthenticated(INVALID_CREDENTIAL)
         return Identity(account.id, account.email, account.role, until=login.until)
 
     def log_in(self, email: str, password: str, *, address: str, request_id: str = "") -> Account:
-        """The account whose password this is. Wrong, unknown and disabled look and last the same.
+        """The account with this email and password.
+
+        Wrong passwords, unknown emails and disabled accounts give the same error after the same time.
 
         Raises:
-            Unauthenticated: it is nobody's.
-            TooFast: too many attempts; also for the right password.
+            Unauthenticated: the email or password is wrong.
+            TooFast: there were too many attempts, even if this password is right.
         """
         key = key_of(email)
         limits = (
@@ -100,13 +120,13 @@ class Entrance:
             ("LOGIN_ATTEMPTS of an address", address, 10 * self.attempts, 1 / 6),
             ("LOGIN_ATTEMPTS of an account", key, 20 * self.attempts, 1 / 6),
         )
-        taken = []
+        charged = []
         for limit, subject, burst, rate in limits:
             if wait := self.rates.acquire(limit, subject, rate=rate, burst=burst):
                 raise TooFast("too many attempts to log in (LOGIN_ATTEMPTS): wait", wait)
-            taken.append((limit, subject, rate))
+            charged.append((limit, subject, rate))
         account = None
-        if email.isprintable():  # as all names are
+        if email.isprintable():  # as every stored email is
             with self.database.reading() as session:
                 account = session.scalar(select(Account).where(Account.email_key == key))
         right = self.passwords.match(account.password_hash if account else None, password)
@@ -115,8 +135,8 @@ class Entrance:
             if account is not None:
                 with self.database.writing() as session:
                     audit.note(session, actor, "login refused", account.email)
-            raise Unauthenticated(WRONG)
-        for limit, subject, rate in taken:
+            raise Unauthenticated(WRONG_PASSWORD)
+        for limit, subject, rate in charged:
             self.rates.refund(limit, subject, rate=rate)
         with self.database.writing() as session:
             audit.note(session, actor, "login", account.email)
