@@ -1,4 +1,4 @@
-"""What is kept in a database: connections, models, migrations. A leaf, which every room may use."""
+"""The database: connections, models and migrations. Every room may import it."""
 
 from gymserve.store.database import Database, connect, rows_changed
 

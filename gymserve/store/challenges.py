@@ -9,19 +9,19 @@ from gymserve.store.columns import Long, Model, Moment, now
 
 
 class Challenge(Model):
-    """A challenge, as its organiser last defined it."""
+    """A challenge, with a reference to its present definition."""
 
     __tablename__ = "challenges"
 
     name: Mapped[str] = mapped_column(String(63), unique=True)
     owner_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id", ondelete="SET NULL"))
-    version_id: Mapped[int] = mapped_column(default=0)  # of its present definition
+    version_id: Mapped[int] = mapped_column(default=0)  # of the present definition
     is_open: Mapped[bool] = mapped_column(default=True)
     changed_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
 
 
 class ChallengeVersion(Model):
-    """A definition that a challenge has or had: what was submitted under it is scored by it."""
+    """A present or past definition of a challenge. A submission is scored by the version it was made under."""
 
     __tablename__ = "challenge_versions"
 
@@ -32,7 +32,7 @@ class ChallengeVersion(Model):
 
 
 class PhaseKey(Model):
-    """Which key a challenge's phase has, by its generation, and when everybody was shown it; no row: the first, not shown."""
+    """The generation of a phase's key, and when the key was published. Without a row: generation 0, not published."""
 
     __tablename__ = "phase_keys"
     __table_args__ = (UniqueConstraint("challenge_id", "phase"), Model.__table_args__)
@@ -44,7 +44,7 @@ class PhaseKey(Model):
 
 
 class Submission(Model):
-    """One account's graded instance in a challenge, and what became of it."""
+    """One account's graded instance in a challenge, and its outcome."""
 
     __tablename__ = "submissions"
     __table_args__ = (
@@ -53,32 +53,29 @@ class Submission(Model):
         Model.__table_args__,
     )
 
-    name: Mapped[str] = mapped_column(String(40), unique=True)  # what it is called for good
+    name: Mapped[str] = mapped_column(String(40), unique=True)  # its permanent identifier
     challenge_id: Mapped[int] = mapped_column(ForeignKey("challenges.id", ondelete="CASCADE"))
     version_id: Mapped[int] = mapped_column(ForeignKey("challenge_versions.id"))
     phase: Mapped[str] = mapped_column(String(63))
-    key_generation: Mapped[int] = mapped_column(default=0)  # of the phase's key, see `PhaseKey`
+    key_generation: Mapped[int] = mapped_column(default=0)  # of the phase key, see `PhaseKey`
     account_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id", ondelete="SET NULL"), index=True)
-    entrant: Mapped[str] = mapped_column(
-        String(254)
-    )  # the account's id or the team, which keep their rows; see `grader/server/competitions/names.py`
+    # The account's id or the team, whatever its display name is now; see `grader/server/competitions/names.py`.
+    entrant: Mapped[str] = mapped_column(String(254))
     token: Mapped[str | None] = mapped_column(String(60), unique=True)  # of its instance
     state: Mapped[str] = mapped_column(String(20), index=True)
     reason: Mapped[str] = mapped_column(String(500), default="")
-    counts: Mapped[bool] = mapped_column(default=True)  # against the limits; a void one does not
+    counts: Mapped[bool] = mapped_column(default=True)  # against the limits; false for a void submission
     score: Mapped[float | None] = mapped_column(Double)
     secondary: Mapped[float | None] = mapped_column(Double)
     spread: Mapped[float | None] = mapped_column(Double)
     standard_error: Mapped[float | None] = mapped_column(Double)
     steps: Mapped[int] = mapped_column(default=0)
     trials: Mapped[str] = mapped_column(Long, default="[]")  # JSON, as in the receipt
-    journal_head: Mapped[str] = mapped_column(
-        String(64), default=""
-    )  # see `receipt.head`; "": ended before it was kept
+    journal_head: Mapped[str] = mapped_column(String(64), default="")  # see `receipt.head`; "" until it ends
     verdict: Mapped[str] = mapped_column(String(20), default="")
     verdict_reason: Mapped[str] = mapped_column(String(500), default="")
     receipt: Mapped[str] = mapped_column(Long, default="")
-    left: Mapped[bool] = mapped_column(default=False)  # its agent has closed it
+    left: Mapped[bool] = mapped_column(default=False)  # whether the agent has closed it
     created_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
     changed_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
     finished_at: Mapped[datetime.datetime | None] = mapped_column(Moment)
@@ -92,13 +89,13 @@ class Team(Model):
 
     challenge_id: Mapped[int] = mapped_column(ForeignKey("challenges.id", ondelete="CASCADE"))
     name: Mapped[str] = mapped_column(String(60))
-    name_key: Mapped[str] = mapped_column(String(180))  # the name as it is compared
-    code_digest: Mapped[str] = mapped_column(String(64), default="")  # of the code with which one joins; "": none
+    name_key: Mapped[str] = mapped_column(String(180))  # normalized, for comparison
+    code_digest: Mapped[str] = mapped_column(String(64), default="")  # of the invitation code; "" without one
     created_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
 
 
 class TeamMember(Model):
-    """An account in a team; it is in one team of a challenge at most."""
+    """An account's membership of a team. An account is in at most one team per challenge."""
 
     __tablename__ = "team_members"
     __table_args__ = (UniqueConstraint("challenge_id", "account_id"), Model.__table_args__)
@@ -109,17 +106,17 @@ class TeamMember(Model):
 
 
 class RemoteEntry(Model):
-    """A submission that a challenge server elsewhere is told of."""
+    """A submission that is reported to an external challenge server."""
 
     __tablename__ = "remote_entries"
 
     submission_id: Mapped[int] = mapped_column(ForeignKey("submissions.id", ondelete="CASCADE"), unique=True)
-    sealed_key: Mapped[str] = mapped_column(Text)  # the participant's there, encrypted; "" when it is needed no more
-    remote_id: Mapped[str] = mapped_column(String(100), default="")  # what it is called there
+    sealed_key: Mapped[str] = mapped_column(Text)  # the participant's key there, encrypted; emptied at the end
+    remote_id: Mapped[str] = mapped_column(String(100), default="")  # the submission's id there
 
 
 class Report(Model):
-    """What a challenge server is to be told of a submission; each number once, in their order."""
+    """A report on a submission to an external challenge server. A submission's reports are sent in order, once each."""
 
     __tablename__ = "reports"
     __table_args__ = (
@@ -129,7 +126,7 @@ class Report(Model):
     )
 
     submission_id: Mapped[int] = mapped_column(ForeignKey("submissions.id", ondelete="CASCADE"))
-    number: Mapped[int]  # 0: it was begun; 1: what became of it
+    number: Mapped[int]  # 0: the submission has begun; 1: its outcome
     state: Mapped[str] = mapped_column(String(20), default="waiting")
     attempts: Mapped[int] = mapped_column(default=0)
     reason: Mapped[str] = mapped_column(String(500), default="")
@@ -139,11 +136,11 @@ class Report(Model):
 
 
 class ExternalEntry(Model):
-    """A submission that a grader on another machine tells this server of."""
+    """A submission that is graded on another machine and reported to this server."""
 
     __tablename__ = "external_entries"
 
     submission_id: Mapped[int] = mapped_column(ForeignKey("submissions.id", ondelete="CASCADE"), unique=True)
-    grader_id: Mapped[int]  # the account whose key the grader has
+    grader_id: Mapped[int]  # the account whose key the grader uses
     status: Mapped[str] = mapped_column(String(20))
     details: Mapped[str] = mapped_column(Long, default="{}")  # JSON: meta, media

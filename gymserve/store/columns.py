@@ -1,45 +1,45 @@
-"""What all tables have in common, and the kinds of their columns."""
+"""The base class of all tables, and column types that work on every database."""
 
 import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Integer, MetaData, Text
+from sqlalchemy import BigInteger, DateTime, Dialect, Integer, MetaData, Text
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 
 def now() -> datetime.datetime:
-    """The time, in UTC: all dates come from here."""
+    """The current time in UTC. Every stored date comes from here."""
     return datetime.datetime.now(datetime.UTC)
 
 
 class Moment(TypeDecorator[datetime.datetime]):
-    """A point in time: aware and in UTC here, without a zone in the database."""
+    """A point in time: an aware datetime in UTC in Python, stored without a time zone."""
 
     impl = DateTime
     cache_ok = True
 
-    def load_dialect_impl(self, dialect: Any) -> Any:
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         if dialect.name in ("mysql", "mariadb"):
             return dialect.type_descriptor(mysql.DATETIME(fsp=6))
         return dialect.type_descriptor(DateTime())
 
-    def process_bind_param(self, value: datetime.datetime | None, dialect: Any) -> datetime.datetime | None:
+    def process_bind_param(self, value: datetime.datetime | None, dialect: Dialect) -> datetime.datetime | None:
         return value and value.astimezone(datetime.UTC).replace(tzinfo=None)
 
-    def process_result_value(self, value: datetime.datetime | None, dialect: Any) -> datetime.datetime | None:
+    def process_result_value(self, value: datetime.datetime | None, dialect: Dialect) -> datetime.datetime | None:
         return value and value.replace(tzinfo=datetime.UTC)
 
 
 Long = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
 """Text of up to 16 MB."""
 Count = BigInteger().with_variant(Integer(), "sqlite")
-"""An integer beyond 32 bits."""
+"""A 64-bit integer."""
 
 
 class Model(DeclarativeBase):
-    """What all tables have in common."""
+    """The base class of all tables."""
 
     metadata = MetaData(
         naming_convention={
@@ -49,7 +49,7 @@ class Model(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    # Text is compared as it is written, in every database.
+    # Text is compared byte for byte on every database.
     __table_args__: Any = {"sqlite_autoincrement": True, "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
 
     id: Mapped[int] = mapped_column(primary_key=True)

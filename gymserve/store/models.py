@@ -1,4 +1,4 @@
-"""The tables. Times are UTC; ids are never used twice."""
+"""All tables. Times are in UTC, and ids are never reused."""
 
 from gymserve.store.accounts import (
     ACCOUNT_PREFIX,

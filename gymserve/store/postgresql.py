@@ -1,6 +1,7 @@
-"""PostgreSQL's driver, with a limit on our side to how long an answer is waited for.
+"""PostgreSQL's driver with a client-side time limit on answers.
 
-`statement_timeout` runs in the server; for one that is stopped, or cut off behind a proxy, the kernel goes on acknowledging.
+`statement_timeout` runs in the server. It does not help if the server is stopped or cut off behind a proxy, since the
+kernel goes on acknowledging packets.
 """
 
 import time
@@ -11,13 +12,17 @@ import psycopg
 from sqlalchemy import Engine, event
 
 
-class Connection(psycopg.Connection[Any]):
-    """A connection that is closed when an answer does not come within `seconds`."""
+class TimedConnection(psycopg.Connection[Any]):
+    """A connection that closes if an answer takes longer than `seconds`."""
 
     seconds = float("inf")
 
     def wait(self, gen: Generator[Any, Any, Any], *args: Any, **kwargs: Any) -> Any:
-        """Raises: psycopg.OperationalError: the answer did not come in time."""
+        """Waits for the server's answer.
+
+        Raises:
+            psycopg.OperationalError: the answer did not come in time.
+        """
         return super().wait(self._within(gen), *args, **kwargs)
 
     def _within(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
@@ -35,13 +40,13 @@ class Connection(psycopg.Connection[Any]):
 
 
 def limit(engine: Engine, *, ping_seconds: float, statement_seconds: float) -> None:
-    """Has `engine` use connections that wait no longer: for a sign of life before each use, and for a statement."""
+    """Limits how long the connections of `engine` wait: for the ping before each use, and for a statement."""
 
     @event.listens_for(engine, "do_connect")
-    def connect(dialect: Any, record: Any, arguments: Any, named: Any) -> Connection:
-        made = Connection.connect(*arguments, **named)
-        made.seconds = statement_seconds
-        return made
+    def connect(dialect: Any, record: Any, arguments: Any, keywords: Any) -> TimedConnection:
+        connection = TimedConnection.connect(*arguments, **keywords)
+        connection.seconds = statement_seconds
+        return connection
 
     ping = engine.dialect.do_ping
 
@@ -52,4 +57,4 @@ def limit(engine: Engine, *, ping_seconds: float, statement_seconds: float) -> N
         finally:
             connection.seconds = statement_seconds
 
-    engine.dialect.do_ping = short_ping  # type: ignore
+    engine.dialect.do_ping = short_ping  # type: ignore[assignment, method-assign]  # SQLAlchemy has no event for pings

@@ -9,7 +9,7 @@ from gymserve.store.columns import Count, Long, Model, Moment, now
 
 
 class Project(Model):
-    """A group of experiments; `number` counts within its account."""
+    """A group of experiments. `number` counts within its account."""
 
     __tablename__ = "projects"
     __table_args__ = (UniqueConstraint("account_id", "number"), Model.__table_args__)
@@ -33,28 +33,28 @@ class Experiment(Model):
         Model.__table_args__,
     )
 
-    name: Mapped[str] = mapped_column(String(36), unique=True)  # a UUID, by which it is addressed
+    name: Mapped[str] = mapped_column(String(36), unique=True)  # a UUID, which addresses it
     account_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), index=True)
     project_id: Mapped[int | None] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     number: Mapped[int | None]
     title: Mapped[str] = mapped_column(String(200))
     description: Mapped[str] = mapped_column(Text, default="")
     hypothesis: Mapped[str] = mapped_column(String(500), default="")
-    tags: Mapped[str] = mapped_column(String(500), default="")  # ",a,b,"; "": none
+    tags: Mapped[str] = mapped_column(String(500), default="")  # ",a,b,", or ""
     runner: Mapped[str] = mapped_column(String(50))
     algorithm: Mapped[str] = mapped_column(String(100), default="")
     environment: Mapped[str] = mapped_column(String(100), default="")
     seed: Mapped[int] = mapped_column(Count, default=42)
-    parameters: Mapped[str] = mapped_column(Long, default="{}")  # JSON: what the runner is told besides
+    parameters: Mapped[str] = mapped_column(Long, default="{}")  # JSON: the runner's other parameters
     state: Mapped[str] = mapped_column(String(20))
     request: Mapped[str] = mapped_column("wish", String(20), default="")  # pending: "pause", "stop", "end" or "anew"
     reason: Mapped[str] = mapped_column(String(500), default="")
     exit_code: Mapped[int | None]
-    attempts: Mapped[int] = mapped_column(default=0)  # processes that were started for it since it was queued by hand
+    attempts: Mapped[int] = mapped_column(default=0)  # processes started since a user queued it
     timesteps: Mapped[int] = mapped_column(Count, default=0)
     metrics_read: Mapped[int] = mapped_column(Count, default=0)  # bytes of its metrics file that are in the database
-    results: Mapped[str] = mapped_column(Long, default="{}")  # JSON: what the runner left at its end
-    seconds: Mapped[float] = mapped_column(Double, default=0.0)  # for which its processes ran
+    results: Mapped[str] = mapped_column(Long, default="{}")  # JSON: the runner's final results
+    seconds: Mapped[float] = mapped_column(Double, default=0.0)  # wall time of its processes
     cpu_seconds: Mapped[float] = mapped_column(Double, default=0.0)
     peak_memory: Mapped[int] = mapped_column(Count, default=0)  # bytes
     copy_of: Mapped[str] = mapped_column(String(36), default="")
@@ -65,7 +65,7 @@ class Experiment(Model):
 
 
 class Metric(Model):
-    """One value of an experiment at a timestep. `position` is where its line begins in the runner's file, in bytes."""
+    """One value of an experiment at a timestep. `position` is the byte offset of its line in the runner's file."""
 
     __tablename__ = "metrics"
     __table_args__ = (
@@ -79,41 +79,41 @@ class Metric(Model):
     position: Mapped[int] = mapped_column(Count)
     name: Mapped[str] = mapped_column(String(100))
     timestep: Mapped[int] = mapped_column(Count)
-    value: Mapped[float | None] = mapped_column(Double)  # null: it was not finite
+    value: Mapped[float | None] = mapped_column(Double)  # null if it was not finite
 
 
 class Policy(Model):
-    """A trained model that can be queried. `version` counts within its account's title; one of a title is promoted."""
+    """A trained model that can be queried. `version` counts per account and title; one version per title is promoted."""
 
     __tablename__ = "models"
     __table_args__ = (Index("ix_models_account_id", "account_id", "title"), Model.__table_args__)
 
-    name: Mapped[str] = mapped_column(String(36), unique=True)  # a UUID, by which it is addressed
+    name: Mapped[str] = mapped_column(String(36), unique=True)  # a UUID, which addresses it
     account_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
     title: Mapped[str] = mapped_column(String(200))
     version: Mapped[int]
     is_promoted: Mapped[bool] = mapped_column(default=False)
-    experiment: Mapped[str] = mapped_column(String(36))  # its name; the experiment may be gone
+    experiment: Mapped[str] = mapped_column(String(36))  # its name, even after the experiment was deleted
     algorithm: Mapped[str] = mapped_column(String(100))
     environment: Mapped[str] = mapped_column(String(100))
-    details: Mapped[str] = mapped_column(Long, default="{}")  # JSON: the order that it was trained by, its evaluation
+    details: Mapped[str] = mapped_column(Long, default="{}")  # JSON: its training plan and its evaluation
     created_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
 
 
 class TrainingSession(Model):
-    """A session of rewards-api: a name under which an account keeps parameters, a training, and how well it drives."""
+    """A session of rewards-api: an account's named set of parameters, with its training and evaluation."""
 
     __tablename__ = "sessions"
     __table_args__ = (Index("ix_sessions_score", "score"), Model.__table_args__)
 
-    key: Mapped[str] = mapped_column(String(64), unique=True)  # SHA-256 of whose it is and what it is called
+    key: Mapped[str] = mapped_column(String(64), unique=True)  # SHA-256 of its account and name
     account_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), index=True)
     name: Mapped[str] = mapped_column(String(200))
-    environment: Mapped[str] = mapped_column(Long, default="{}")  # JSON, as the client wrote them
+    environment: Mapped[str] = mapped_column(Long, default="{}")  # JSON, as the client sent it; so are the next two
     agent: Mapped[str] = mapped_column(Long, default="{}")
     training: Mapped[str] = mapped_column(Long, default="{}")
-    agent_at: Mapped[datetime.datetime | None] = mapped_column(Moment)  # when that was written
-    experiment: Mapped[str] = mapped_column(String(36), default="")  # its name; "": none yet
-    evaluation: Mapped[str] = mapped_column(Long, default="{}")  # JSON: mode → track → how it drove
+    agent_at: Mapped[datetime.datetime | None] = mapped_column(Moment)  # when `agent` was written
+    experiment: Mapped[str] = mapped_column(String(36), default="")  # its name, or "" before the first training
+    evaluation: Mapped[str] = mapped_column(Long, default="{}")  # JSON: mode → track → evaluation
     score: Mapped[float | None] = mapped_column(Double)  # on the leaderboard
     created_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)

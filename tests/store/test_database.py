@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from gymserve.protocol.errors import DatabaseFull, SettingsError, Unavailable
 from gymserve.store import Database, connect, schema
 from gymserve.store import database as database_module
-from gymserve.store.database import at_file
+from gymserve.store.database import sqlite_url
 from gymserve.store.models import Account, Project, now
 from tests.support.proxies import behind_a_gate
 from tests.support.servers import wait_for
@@ -24,7 +24,7 @@ def account(name: str) -> Account:
     return Account(email=name, email_key=name, password_hash="-", role="participant")
 
 
-def test_what_is_written_is_read(database: Database) -> None:
+def test_rows_are_read_as_they_were_written(database: Database) -> None:
     before = now()
     with database.writing() as session:
         session.add(account("标题 – äß 🐛"))
@@ -35,7 +35,7 @@ def test_what_is_written_is_read(database: Database) -> None:
     assert before <= read.created_at <= now() and read.created_at.tzinfo is not None
 
 
-def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
+def test_a_failed_transaction_leaves_nothing_behind(database: Database) -> None:
     with pytest.raises(IntegrityError), database.writing() as session:
         session.add(account("a"))
         session.flush()
@@ -45,14 +45,14 @@ def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
         assert session.scalar(select(func.count()).select_from(Account)) == 0
 
 
-def test_names_are_compared_as_they_are_written(database: Database) -> None:
+def test_text_is_compared_byte_for_byte(database: Database) -> None:
     with database.writing() as session:
         session.add_all([account("a"), account("A"), account("ä")])
     with database.reading() as session:
         assert session.scalar(select(func.count()).where(Account.email_key == "A")) == 1
 
 
-def test_ids_are_never_used_twice(database: Database) -> None:
+def test_ids_are_never_reused(database: Database) -> None:
     with database.writing() as session:
         session.add(first := account("a"))
     with database.writing() as session:
@@ -62,7 +62,7 @@ def test_ids_are_never_used_twice(database: Database) -> None:
     assert second.id > first.id
 
 
-def test_what_belongs_to_an_account_goes_with_it(database: Database) -> None:
+def test_deleting_an_account_deletes_its_projects(database: Database) -> None:
     with database.writing() as session:
         session.add(owner := account("a"))
         session.flush()
@@ -73,7 +73,7 @@ def test_what_belongs_to_an_account_goes_with_it(database: Database) -> None:
         assert session.scalar(select(func.count()).select_from(Project)) == 0
 
 
-def test_writers_side_by_side_lose_nothing(database: Database) -> None:
+def test_concurrent_writers_lose_no_update(database: Database) -> None:
     with database.writing() as session:
         session.add(account("counter"))
 
@@ -92,11 +92,9 @@ def test_writers_side_by_side_lose_nothing(database: Database) -> None:
         assert session.scalar(select(Account.projects_made)) == 160
 
 
-def test_writers_of_sqlite_wait_in_line_whatever_its_own_patience(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gymserve.store.database.PATIENCE_SECONDS", 0)
-    databases = [connect("", tmp_path) for _ in range(2)]  # as of two processes
+def test_sqlite_writers_queue_whatever_its_own_timeout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gymserve.store.database.WAIT_SECONDS", 0)
+    databases = [connect("", tmp_path) for _ in range(2)]  # as two processes would have
     schema.upgrade(databases[0])
 
     def write(number: int) -> None:
@@ -111,63 +109,65 @@ def test_writers_of_sqlite_wait_in_line_whatever_its_own_patience(
         each.close()
 
 
-def test_letters_of_any_alphabet_are_found_whatever_their_case(database: Database) -> None:
+def test_search_ignores_case_in_every_alphabet(database: Database) -> None:
     with database.reading() as session:
-        found = literal("Опыт с ÉTÉ").icontains("опыт с été")
-        assert session.scalar(select(found)) and not session.scalar(select(literal("Опыт").icontains("опыты")))
+        is_found = literal("Опыт с ÉTÉ").icontains("опыт с été")
+        assert session.scalar(select(is_found)) and not session.scalar(select(literal("Опыт").icontains("опыты")))
         assert session.scalar(select(func.lower(null()))) is None
 
 
-def test_sqlite_keeps_what_was_acknowledged(tmp_path: Path) -> None:
+def test_sqlite_keeps_acknowledged_writes(tmp_path: Path) -> None:
     with contextlib.closing(connect("", tmp_path)) as database, database.engine.connect() as connection:
-        asked = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")]
-        assert asked == ["wal", 2]  # FULL
+        pragmas = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")]
+        assert pragmas == ["wal", 2]  # FULL
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
     assert (tmp_path / "gymserve.db").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("url", ["postgresql://postgres@127.0.0.1:9/x", "mariadb://root@127.0.0.1:9/x"])
-def test_a_database_that_is_away_is_an_error_of_ours(url: str, tmp_path: Path) -> None:
+def test_an_unreachable_database_is_unavailable(url: str, tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="does not answer"), connect(url, tmp_path).reading():
         pass
 
 
-def test_a_file_that_cannot_be_used_is_told_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unusable_file_is_unavailable_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "folder").mkdir()
-    folder = connect(at_file(tmp_path / "folder"), tmp_path)
+    folder = connect(sqlite_url(tmp_path / "folder"), tmp_path)
     with pytest.raises(Unavailable, match="cannot be used: unable to open database file"), folder.reading():
         pass
-    monkeypatch.setattr("gymserve.store.database.PATIENCE_SECONDS", 0)
+    monkeypatch.setattr("gymserve.store.database.WAIT_SECONDS", 0)
     with contextlib.closing(connect("", tmp_path)) as first, contextlib.closing(connect("", tmp_path)) as second:
-        second.line = None  # as a program of somebody else's, which does not wait in line
+        second.write_lock = None  # like another program, which does not queue
         with first.writing(), pytest.raises(Unavailable, match="cannot be used: database is locked"), second.writing():
             pass
 
 
 @pytest.mark.parametrize("url", ["nonsense", "oracle://x/y", "://"])
-def test_an_unknown_kind_of_database_is_one_clear_line(url: str, tmp_path: Path) -> None:
+def test_an_unknown_kind_of_database_is_a_settings_error(url: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="DATABASE must be a URL"):
         connect(url, tmp_path)
 
 
 @pytest.mark.guarantee("the database accepts and is silent")
 @pytest.mark.parametrize("migrated_url", ["postgresql", pytest.param("mariadb", marks=pytest.mark.long)], indirect=True)
-@pytest.mark.parametrize("when", ["before it is asked", "while it is asked"])
-def test_a_silent_database_is_waited_for_by_few_and_not_for_long(
+@pytest.mark.parametrize("when", ["before the query", "during the query"])
+def test_an_unresponsive_database_makes_requests_fail_fast(
     migrated_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     with behind_a_gate(migrated_url) as (gate, url):
-        falls_silent(url, gate.silent, tmp_path, monkeypatch, at_once=when == "before it is asked")
-        assert len(gate.pairs) < 200  # but for the one thread that looks whether it is back, nobody asks it
+        check_silence(url, gate.silent, tmp_path, monkeypatch, at_once=when == "before the query")
+        assert len(gate.pairs) < 200  # only the one thread that probes it connects
 
 
 @pytest.mark.guarantee("the database accepts and is silent")
 @pytest.mark.needs("initdb")
-@pytest.mark.parametrize("when", ["before it is asked", "while it is asked"])
-def test_so_is_one_whose_processes_are_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+@pytest.mark.parametrize("when", ["before the query", "during the query"])
+def test_a_stopped_database_makes_requests_fail_fast(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
     with stoppable() as server:
         wait_for(lambda: is_up(server.url, tmp_path))
-        falls_silent(server.url, server, tmp_path, monkeypatch, at_once=when == "before it is asked")
+        check_silence(server.url, server, tmp_path, monkeypatch, at_once=when == "before the query")
 
 
 def is_up(url: str, folder: Path) -> bool:
@@ -175,12 +175,12 @@ def is_up(url: str, folder: Path) -> bool:
         return answers(database)
 
 
-def falls_silent(
+def check_silence(
     url: str, silence: threading.Event | Stoppable, folder: Path, monkeypatch: pytest.MonkeyPatch, *, at_once: bool
 ) -> None:
-    """The first who asks waits for the patience of the settings, everybody else not at all; then it recovers."""
-    monkeypatch.setattr(database_module, "PATIENCE_SECONDS", 1)
-    monkeypatch.setattr(database_module, "SILENT_SECONDS", 0.5)
+    """Checks that only the first request waits for a silent database, that others fail at once, and that it recovers."""
+    monkeypatch.setattr(database_module, "WAIT_SECONDS", 1)
+    monkeypatch.setattr(database_module, "UNRESPONSIVE_SECONDS", 0.5)
     with contextlib.closing(connect(url, folder)) as database:
         assert answers(database)
         if at_once:
@@ -205,14 +205,14 @@ def answers(database: Database) -> bool:
     return False
 
 
-def test_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path) -> None:
     with contextlib.closing(connect("", tmp_path)) as database:
         schema.upgrade(database)
 
         @event.listens_for(database.engine, "begin")
         def bound(connection: Connection) -> None:
             pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
-            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")  # as on a disk without room for one more
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")  # like a disk without room for another page
 
         with pytest.raises(DatabaseFull, match="full"), database.writing() as session:
             session.add_all([account(str(index) * 100) for index in range(1000)])

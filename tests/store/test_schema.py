@@ -1,4 +1,4 @@
-"""Migrations, backups, restores; on each kind of database."""
+"""Migrations, backups and restores on each kind of database."""
 
 from pathlib import Path
 
@@ -13,12 +13,12 @@ from gymserve.store.models import Account, ApiKey, Model, now
 from tests.store.test_database import account
 
 
-def test_the_migrations_make_the_models(database: Database) -> None:
+def test_the_migrations_produce_the_models(database: Database) -> None:
     with database.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Model.metadata) == []
 
 
-def test_an_empty_database_is_made_ready_once(database_url: str, tmp_path: Path) -> None:
+def test_an_empty_database_is_set_up_once(database_url: str, tmp_path: Path) -> None:
     empty = connect(database_url, tmp_path)
     assert schema.current(empty) is None
     schema.ensure(empty, tmp_path)
@@ -28,14 +28,14 @@ def test_an_empty_database_is_made_ready_once(database_url: str, tmp_path: Path)
     empty.close()
 
 
-def test_a_database_of_a_newer_program_is_refused(database: Database, tmp_path: Path) -> None:
+def test_a_database_with_a_newer_version_is_refused(database: Database, tmp_path: Path) -> None:
     with database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(SettingsError, match="newer version"):
         schema.ensure(database, tmp_path)
 
 
-def test_a_backup_holds_every_row_and_fills_an_empty_database(database: Database, tmp_path: Path) -> None:
+def test_a_backup_has_every_row_and_fills_an_empty_database(database: Database, tmp_path: Path) -> None:
     with database.writing() as session:
         session.add(owner := account("ä"))
         session.add(account("b"))
@@ -55,10 +55,10 @@ def test_a_backup_holds_every_row_and_fills_an_empty_database(database: Database
         key = session.scalars(select(ApiKey)).one()
         assert session.get_one(Account, key.account_id).email == "ä"
         assert key.expires_at is not None and key.expires_at <= now()
-        session.add(account("c"))  # whose id is a new one
+        session.add(account("c"))  # gets an unused id
         session.flush()
 
 
-def test_there_must_be_a_file_to_restore_from(database: Database, tmp_path: Path) -> None:
+def test_restoring_from_a_missing_file_is_an_error(database: Database, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="there is no file"):
         schema.restore(database, tmp_path / "nothing.db")

@@ -1,4 +1,4 @@
-"""How Alembic runs the migrations: on the connection that `gymserve.store.schema` hands over."""
+"""Alembic's environment: runs the migrations on the connection that `gymserve.store.schema` passes in."""
 
 from alembic import context
 
