@@ -1,1 +1,1 @@
-"""Leaderboards, and the challenge server for graders elsewhere."""
+"""Leaderboards, and the challenge server that external graders report to."""

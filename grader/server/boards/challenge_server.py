@@ -1,6 +1,6 @@
-"""This server as a challenge server for graders on other machines: their submissions are kept and ranked here.
+"""This server as a challenge server for graders on other machines, whose submissions are stored and ranked here.
 
-A grader's submission is charged as any other and stands as `elsewhere` until its grader says what became of it, once.
+Such a submission uses up a slot like any other. Its state is `elsewhere` until its grader reports the outcome, once.
 """
 
 import datetime
@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from grader.challenges.states import SubmissionState, VerdictState
 from grader.server.competitions import teams
-from grader.server.competitions.competition import Competition, Held, lock
+from grader.server.competitions.competition import ChallengeRecord, Competition, lock
 from grader.server.reports import CHALLENGE_UNKNOWN, FAILED, GRADED, NO_SLOTS, NOT_OPEN, STATUSES, SUBMISSION_UNKNOWN
 from grader.server.submissions import limits
 from grader.server.submissions.changes import change_time
@@ -26,12 +26,12 @@ from gymserve.store import Database
 from gymserve.store.models import ExternalEntry, Submission, now
 
 MEDIA = ("media_large", "media_thumbnail", "media_content_type")
-OTHER = "the submission is {} already, which is not changed"
+ALREADY_ENDED = "the submission is already {}, which cannot be changed"
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a grader says of a submission; None and {}: nothing."""
+class StatusUpdate:
+    """A grader's report on a submission. None, "" and {} stand for values that it did not send."""
 
     status: str
     score: float | None = None
@@ -41,7 +41,11 @@ class Said:
     meta: dict[str, str] = field(default_factory=dict)
 
     def check(self) -> None:
-        """Raises: InvalidRequest: it does not fit together."""
+        """Checks that the values fit together.
+
+        Raises:
+            InvalidRequest: they do not.
+        """
         if self.status not in STATUSES:
             raise InvalidRequest(f"Grading Status must be one of ({'|'.join(STATUSES)})")
         if self.media and set(self.media) != set(MEDIA):
@@ -55,144 +59,148 @@ class Said:
             raise InvalidRequest("a failed submission needs a grading_message")
 
 
-class Embedded:
+class EmbeddedServer:
+    """Stores the submissions that external graders report."""
+
     def __init__(self, database: Database, competition: Competition) -> None:
         self.database, self.competition = database, competition
 
     def enter(
-        self, grader: Identity, participant: Identity, challenge: str, said: Said
+        self, grader: Identity, participant: Identity, challenge: str, update: StatusUpdate
     ) -> tuple[Submission, int | None]:
-        """Charges a participant with a submission: (its row, how many more are allowed today).
+        """Makes a submission in a participant's name.
 
-        The same `meta[submission]` of a grader again is the same submission.
+        A grader that repeats a `meta[submission]` gets the same submission again.
+
+        Returns:
+            Its row, and how many more submissions are allowed today.
 
         Raises:
-            InvalidRequest: the challenge, or what is said, is no good; or it takes no more.
+            InvalidRequest: the challenge or the update is invalid, or no slot is left.
         """
-        said.check()
-        held = self._challenge(grader, challenge)
-        phase = held.challenge.phase_at(now())
-        if not held.is_open or phase is None:
+        update.check()
+        record = self._challenge(grader, challenge)
+        phase = record.challenge.phase_at(now())
+        if not record.is_open or phase is None:
             raise InvalidRequest(NOT_OPEN)
         name = secrets.token_hex(12)
-        if mark := said.meta.get("submission"):
-            text = f"{held.id}\0{grader.account_id}\0{mark}"
+        if mark := update.meta.get("submission"):
+            text = f"{record.id}\0{grader.account_id}\0{mark}"
             name = hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
         with self.database.writing() as session:
-            lock(session, held.id)
+            lock(session, record.id)
             row = session.scalar(select(Submission).where(Submission.name == name))
             if row is not None:
                 return row, None
             account = participant.account_id
-            entrant = teams.entrant_of(session, held, account, participant.name)
+            entrant = teams.entrant_of(session, record, account, participant.name)
             try:
-                left = limits.left(session, held, phase, entrant)
+                left = limits.left(session, record, phase, entrant)
             except (LimitReached, Forbidden) as error:
                 raise InvalidRequest(f"{NO_SLOTS} ({error})") from error
             row = Submission(
-                name=name, challenge_id=held.id, version_id=held.version_id, phase=phase.name, account_id=account,
+                name=name, challenge_id=record.id, version_id=record.version_id, phase=phase.name, account_id=account,
                 entrant=entrant.name, state=SubmissionState.ELSEWHERE, left=True,
             )  # fmt: skip
             session.add(row)
             session.flush()
-            entry = ExternalEntry(submission_id=row.id, grader_id=grader.account_id, status=said.status)
+            entry = ExternalEntry(submission_id=row.id, grader_id=grader.account_id, status=update.status)
             session.add(entry)
-            _write(session, row, entry, said)
+            _write(session, row, entry, update)
         return row, left
 
-    def update(self, grader: Identity, submission_id: str, said: Said) -> Submission:
-        """Notes what became of a submission, once; the same again changes nothing.
+    def update(self, grader: Identity, submission_id: str, update: StatusUpdate) -> Submission:
+        """Stores a submission's outcome, once. Repeating the same outcome changes nothing.
 
         Raises:
-            InvalidRequest: there is no such submission of this grader's, what is said is no good, or something else was said
-                before.
+            InvalidRequest: this grader has no such submission, the update is invalid, or another outcome is already stored.
         """
-        said.check()
+        update.check()
         with self.database.writing() as session:
             row, entry = self._own(session, grader, submission_id)
             if entry.status not in (GRADED, FAILED):
-                _write(session, row, entry, said)
-            elif not _same(row, entry, said):
-                raise InvalidRequest(OTHER.format(entry.status))
-            elif said.media:
-                entry.details = _details(entry, said)
+                _write(session, row, entry, update)
+            elif not _same(row, entry, update):
+                raise InvalidRequest(ALREADY_ENDED.format(entry.status))
+            elif update.media:
+                entry.details = _details(entry, update)
         return row
 
     def show(self, grader: Identity, submission_id: str) -> dict[str, Any]:
-        """One submission, as the protocol tells it.
+        """One submission, in the protocol's form.
 
         Raises:
-            NotFound: there is none of this grader's.
+            NotFound: this grader has no such submission.
         """
         with self.database.reading() as session:
             try:
                 row, entry = self._own(session, grader, submission_id)
             except InvalidRequest as error:
                 raise NotFound(str(error)) from error
-            return _told(row, entry)
+            return _to_dict(row, entry)
 
     def list(self, grader: Identity, challenge: str, *, status: str | None, mark: str | None) -> list[dict[str, Any]]:
-        """The grader's submissions in a challenge, the newest first, 1000 at most.
+        """The grader's latest submissions in a challenge, at most 1000, newest first.
 
         Raises:
             InvalidRequest: there is no such challenge.
         """
-        held = self._challenge(grader, challenge)
+        record = self._challenge(grader, challenge)
         query = select(Submission, ExternalEntry).join(ExternalEntry, ExternalEntry.submission_id == Submission.id)
-        query = query.where(Submission.challenge_id == held.id, ExternalEntry.grader_id == grader.account_id)
+        query = query.where(Submission.challenge_id == record.id, ExternalEntry.grader_id == grader.account_id)
         if status:
             query = query.where(ExternalEntry.status == status)
         if mark:
-            text = f"{held.id}\0{grader.account_id}\0{mark}"
+            text = f"{record.id}\0{grader.account_id}\0{mark}"
             query = query.where(Submission.name == hashlib.blake2b(text.encode(), digest_size=12).hexdigest())
         with self.database.reading() as session:
             rows = session.execute(query.order_by(Submission.id.desc()).limit(1000)).all()
-        return [_told(row, entry) for row, entry in rows]
+        return [_to_dict(row, entry) for row, entry in rows]
 
     def resets_at(self) -> datetime.datetime:
-        """By when the slots that are taken now are free again."""
+        """The time by which all slots that are in use now will be free again."""
         return now() + limits.DAY
 
-    def _challenge(self, grader: Identity, name: str) -> Held:
+    def _challenge(self, grader: Identity, name: str) -> ChallengeRecord:
         try:
-            held = self.competition.find(name)
+            record = self.competition.find(name)
         except NotFound:
             raise InvalidRequest(CHALLENGE_UNKNOWN) from None
-        if held.owner_id != grader.account_id and not grader.sees_all:
+        if record.owner_id != grader.account_id and not grader.sees_all:
             raise InvalidRequest(CHALLENGE_UNKNOWN)
-        return held
+        return record
 
     def _own(self, session: Session, grader: Identity, submission_id: str) -> tuple[Submission, ExternalEntry]:
-        known = submission_id.isascii() and submission_id.isdigit() and len(submission_id) < 10
-        row = session.get(Submission, int(submission_id)) if known else None
-        mine = ExternalEntry.submission_id == (row.id if row else 0)
-        entry = session.scalar(select(ExternalEntry).where(mine, ExternalEntry.grader_id == grader.account_id))
+        is_id = submission_id.isascii() and submission_id.isdigit() and len(submission_id) < 10
+        row = session.get(Submission, int(submission_id)) if is_id else None
+        of_row = ExternalEntry.submission_id == (row.id if row else 0)
+        entry = session.scalar(select(ExternalEntry).where(of_row, ExternalEntry.grader_id == grader.account_id))
         if row is None or entry is None:
             raise InvalidRequest(SUBMISSION_UNKNOWN)
         return row, entry
 
 
-def _write(session: Session, row: Submission, entry: ExternalEntry, said: Said) -> None:
-    entry.status, entry.details, row.changed_at = said.status, _details(entry, said), change_time(session, row)
-    if said.status in (GRADED, FAILED):
-        row.state, row.reason, row.finished_at = SubmissionState(said.status), said.message[:500], now()
-    if said.status == GRADED:
-        row.score, row.secondary, row.verdict = said.score, said.secondary, VerdictState.REPORTED
+def _write(session: Session, row: Submission, entry: ExternalEntry, update: StatusUpdate) -> None:
+    entry.status, entry.details, row.changed_at = update.status, _details(entry, update), change_time(session, row)
+    if update.status in (GRADED, FAILED):
+        row.state, row.reason, row.finished_at = SubmissionState(update.status), update.message[:500], now()
+    if update.status == GRADED:
+        row.score, row.secondary, row.verdict = update.score, update.secondary, VerdictState.REPORTED
 
 
-def _same(row: Submission, entry: ExternalEntry, said: Said) -> bool:
-    if said.status != entry.status:
+def _same(row: Submission, entry: ExternalEntry, update: StatusUpdate) -> bool:
+    if update.status != entry.status:
         return False
-    return said.status == FAILED or (row.score, row.secondary) == (said.score, said.secondary)
+    return update.status == FAILED or (row.score, row.secondary) == (update.score, update.secondary)
 
 
-def _details(entry: ExternalEntry, said: Said) -> str:
-    known = json.loads(entry.details or "{}")
-    media = said.media or known.get("media", {})
-    return json.dumps({"meta": {**known.get("meta", {}), **said.meta}, "media": media, "message": said.message})
+def _details(entry: ExternalEntry, update: StatusUpdate) -> str:
+    stored = json.loads(entry.details or "{}")
+    media = update.media or stored.get("media", {})
+    return json.dumps({"meta": {**stored.get("meta", {}), **update.meta}, "media": media, "message": update.message})
 
 
-def _told(row: Submission, entry: ExternalEntry) -> dict[str, Any]:
+def _to_dict(row: Submission, entry: ExternalEntry) -> dict[str, Any]:
     details = json.loads(entry.details)
     return {
         "id": row.id,

@@ -1,4 +1,4 @@
-"""The leaderboard of a challenge's phase: read from the database once, and then only of entrants whose submissions change."""
+"""The leaderboard of a challenge's phase: read from the database once, then updated for entrants whose submissions change."""
 
 import csv
 import datetime
@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 
 from grader.challenges.challenge import Phase, canonical
 from grader.challenges.states import RANKED
-from grader.scores.ranking import Place, Ranking, Row, Rules, standings
-from grader.server.competitions.competition import Competition, Held
-from grader.server.competitions.names import entrant_named, names
+from grader.scores.ranking import Place, Ranking, Rules, ScoredSubmission, standings
+from grader.server.competitions.competition import ChallengeRecord, Competition
+from grader.server.competitions.names import display_names, entrant_by_name
 from gymserve.protocol import errors
 from gymserve.store import Database
 from gymserve.store.models import Submission, now
@@ -27,57 +27,61 @@ COLUMNS = (
 DETAILS = ("spread", "standard_error", "steps", "verdict")
 HISTORY = ("score", "secondary", *DETAILS)
 OVERLAP = datetime.timedelta(seconds=2)
-"""A transaction may end so much later than the time that it wrote down."""
+"""How much later than its recorded time a transaction may be committed."""
 
-MANY = 500
-"""So many changed entrants are not asked for one by one."""
+MAX_UPDATED = 500
+"""If more entrants than this have changed, the whole board is read again."""
 
 
-class Board(NamedTuple):
-    """`places`: best first. `tag` changes whenever they do."""
+class PhaseBoard(NamedTuple):
+    """The places of a phase, best first, with a tag that changes whenever they do."""
 
     phase: str
     tag: str
     places: Ranking
 
     def rows(self, start: int = 0, stop: int | None = None) -> list[dict[str, Any]]:
-        """Some of the places, each by `COLUMNS`; entrants are called by what their submissions are kept under."""
-        return [_told(place) for place in self.places[start:stop]]
+        """Some of the places as dictionaries with the keys `COLUMNS`. Entrants have their permanent names."""
+        return [_to_dict(place) for place in self.places[start:stop]]
 
 
 class Leaderboard:
-    """The boards of all challenges, each as one process remembers it."""
+    """The boards of all challenges, cached in this process."""
 
     def __init__(self, database: Database, competition: Competition) -> None:
         self.database, self.competition = database, competition
         self._phases: dict[tuple[int, str], _Phase] = {}
         self._lock = threading.Lock()
 
-    def of(self, held: Held, phase_name: str | None = None, *, sees_hidden: bool = False) -> Board:
-        """The places of a phase; of the present or last one where none is named.
+    def of(self, record: ChallengeRecord, phase_name: str | None = None, *, sees_hidden: bool = False) -> PhaseBoard:
+        """The board of a phase, by default of the open phase or else the last one.
 
         Raises:
             InvalidRequest: there is no such phase.
-            Conflict: it is hidden until a date.
+            Conflict: the board is hidden until a date.
         """
-        phase = _shown(held, phase_name, sees_hidden)
+        phase = _visible_phase(record, phase_name, sees_hidden)
         with self._lock:
-            known = self._phases.setdefault((held.id, phase.name), _Phase(held.id, phase.name))
+            known = self._phases.setdefault((record.id, phase.name), _Phase(record.id, phase.name))
         with self.database.reading() as session:
-            return known.board(session, held)
+            return known.board(session, record)
 
-    def shown(self, board: Board, start: int = 0, stop: int | None = None) -> tuple[str, list[dict[str, Any]]]:
-        """(a tag that changes whenever the rows do, some of the places with the names that entrants have now)."""
+    def rows(self, board: PhaseBoard, start: int = 0, stop: int | None = None) -> tuple[str, list[dict[str, Any]]]:
+        """Some of the places with the entrants' present display names, and a tag that changes whenever these rows do.
+
+        Returns:
+            The tag and the rows.
+        """
         rows = board.rows(start, stop)
         with self.database.reading() as session:
-            called = names(session, [row["entrant"] for row in rows if not row["baseline"]])
+            names = display_names(session, [row["entrant"] for row in rows if not row["baseline"]])
         for row in rows:
-            row["entrant"] = row["entrant"] if row["baseline"] else called[row["entrant"]]
-        return f"{board.tag}-{zlib.crc32(canonical(called)):08x}", rows
+            row["entrant"] = row["entrant"] if row["baseline"] else names[row["entrant"]]
+        return f"{board.tag}-{zlib.crc32(canonical(names)):08x}", rows
 
     def history(
         self,
-        held: Held,
+        record: ChallengeRecord,
         entrant: str,
         phase_name: str | None = None,
         *,
@@ -85,36 +89,45 @@ class Leaderboard:
         skip: int = 0,
         limit: int = 100,
     ) -> tuple[str, str, list[dict[str, Any]]]:
-        """(what the entrant is called, the phase, its submissions that have a score, the newest first).
+        """An entrant's scored submissions in a phase.
 
         Args:
-            entrant: what it is called, or what its submissions are kept under.
+            entrant: its display name or its permanent name.
 
-        Raises: as `of`.
+        Returns:
+            The entrant's display name, the phase's name, and the submissions, newest first.
+
+        Raises:
+            InvalidRequest: there is no such phase.
+            Conflict: the board is hidden until a date.
         """
-        phase = _shown(held, phase_name, sees_hidden)
+        phase = _visible_phase(record, phase_name, sees_hidden)
         with self.database.reading() as session:
-            entrant = entrant_named(session, entrant)
-            called = names(session, [entrant])[entrant]
+            entrant = entrant_by_name(session, entrant)
+            display_name = display_names(session, [entrant])[entrant]
         columns = [getattr(Submission, name) for name in HISTORY]
-        mine = (Submission.challenge_id == held.id, Submission.entrant == entrant, Submission.phase == phase.name)
+        of_entrant = (
+            Submission.challenge_id == record.id,
+            Submission.entrant == entrant,
+            Submission.phase == phase.name,
+        )
         scored = (Submission.counts, Submission.state.in_(RANKED), Submission.score.is_not(None))
-        query = select(Submission.name, Submission.finished_at, *columns).where(*mine, *scored)
+        query = select(Submission.name, Submission.finished_at, *columns).where(*of_entrant, *scored)
         with self.database.reading() as session:
-            found = session.execute(query.order_by(Submission.id.desc()).offset(skip).limit(limit)).all()
+            rows = session.execute(query.order_by(Submission.id.desc()).offset(skip).limit(limit)).all()
         return (
-            called,
+            display_name,
             phase.name,
             [
                 {"submission": name, "finished_at": at.isoformat(), **dict(zip(HISTORY, more, strict=True))}
-                for name, at, *more in found
+                for name, at, *more in rows
             ],
         )
 
 
-def _shown(held: Held, phase_name: str | None, sees_hidden: bool) -> Phase:
-    """The phase of this name, or the present or last one; see `Leaderboard.of` for what is raised."""
-    at, challenge = now(), held.challenge
+def _visible_phase(record: ChallengeRecord, phase_name: str | None, sees_hidden: bool) -> Phase:
+    """The phase of this name, or else the open or the last one. Raises as `Leaderboard.of` does."""
+    at, challenge = now(), record.challenge
     phase = challenge.phase(phase_name) if phase_name else challenge.phase_at(at) or challenge.phases[-1]
     until = phase.hidden_until or challenge.ranking.hidden_until
     if until is not None and at < until and not sees_hidden:
@@ -123,71 +136,76 @@ def _shown(held: Held, phase_name: str | None, sees_hidden: bool) -> Phase:
 
 
 class _Phase:
-    """Where the entrants of a phase stand, kept up with the database."""
+    """The board of a phase, kept up to date with the database."""
 
     def __init__(self, challenge_id: int, name: str) -> None:
         self.name = name
         self._all = (Submission.challenge_id == challenge_id, Submission.phase == name)
         self._lock = threading.Lock()
         self._version = 0  # of the challenge, whose rules the board follows
-        self._latest: datetime.datetime | None = None  # change that is on the board
-        self._board: Board | None = None
+        self._latest: datetime.datetime | None = None  # the time of the latest change on the board
+        self._board: PhaseBoard | None = None
 
-    def board(self, session: Session, held: Held) -> Board:
+    def board(self, session: Session, record: ChallengeRecord) -> PhaseBoard:
+        """The present board."""
         latest = session.scalar(select(func.max(Submission.changed_at)).where(*self._all))
-        # Two changes in one microsecond are not told apart by their time.
+        # The number tells apart changes in the same microsecond.
         same = select(func.count()).select_from(Submission).where(*self._all, Submission.changed_at == latest)
         tag = (
-            f"{held.version_id}-{latest:%Y%m%d%H%M%S%f}-{session.scalar(same)}" if latest else f"{held.version_id}-none"
+            f"{record.version_id}-{latest:%Y%m%d%H%M%S%f}-{session.scalar(same)}"
+            if latest
+            else f"{record.version_id}-none"
         )
-        known = self._board
-        if known is not None and known.tag == tag:
-            return known
+        cached = self._board
+        if cached is not None and cached.tag == tag:
+            return cached
         with self._lock:
             if self._board is not None and self._board.tag == tag:
-                return self._board  # another thread has made it meanwhile
+                return self._board  # another thread has updated it meanwhile
             ranking = None
-            if self._board is not None and self._version == held.version_id:
+            if self._board is not None and self._version == record.version_id:
                 ranking = self._updated(session, self._board.places)
             if ranking is None:
-                rules = _rules(held)
-                baselines = [Row(each.name, "", each.score) for each in held.challenge.baselines]
+                rules = _rules(record)
+                baselines = [ScoredSubmission(each.name, "", each.score) for each in record.challenge.baselines]
                 ranking = Ranking(standings(self._read(session), rules).values(), rules, baselines)
-            self._version, self._latest = held.version_id, latest
-            self._board = Board(self.name, tag, ranking)
+            self._version, self._latest = record.version_id, latest
+            self._board = PhaseBoard(self.name, tag, ranking)
             return self._board
 
     def _updated(self, session: Session, ranking: Ranking) -> Ranking | None:
-        """The ranking with those entrants read anew of whom something changed; None: they are too many."""
+        """The ranking with the changed entrants read again, or None if they are too many."""
         since = () if self._latest is None else (Submission.changed_at >= self._latest - OVERLAP,)
         changed = list(session.scalars(select(Submission.entrant).where(*self._all, *since).distinct()))
-        if len(changed) > MANY:
+        if len(changed) > MAX_UPDATED:
             return None
         fresh = standings(self._read(session, Submission.entrant.in_(changed)), ranking.rules)
-        return ranking.changed({entrant: fresh.get(entrant) for entrant in changed})
+        return ranking.updated({entrant: fresh.get(entrant) for entrant in changed})
 
-    def _read(self, session: Session, *conditions: ColumnElement[bool]) -> Iterator[Row]:
+    def _read(self, session: Session, *conditions: ColumnElement[bool]) -> Iterator[ScoredSubmission]:
         details = [getattr(Submission, name) for name in DETAILS]
         columns = (
             Submission.entrant, Submission.name, Submission.score, Submission.secondary, Submission.finished_at,
             Submission.state, Submission.phase, Submission.id, *details,
         )  # fmt: skip
-        # The phase is looked at here, or SQLite takes its index for all of it where that of entrants is quicker.
+        # The phase is filtered below: in the query, SQLite would use the phase's index although the entrants' is faster.
         query = select(*columns).where(
             self._all[0], *conditions, Submission.counts, Submission.finished_at.is_not(None)
         )
         for entrant, name, score, secondary, finished_at, state, phase, began, *more in session.execute(query):
             if phase == self.name:
                 counted = score if state in RANKED else None
-                yield Row(entrant, name, counted, secondary, finished_at.timestamp(), (finished_at, *more), began)
+                yield ScoredSubmission(
+                    entrant, name, counted, secondary, finished_at.timestamp(), (finished_at, *more), began
+                )
 
 
-def _rules(held: Held) -> Rules:
-    scoring, ranking = held.challenge.scoring, held.challenge.ranking
+def _rules(record: ChallengeRecord) -> Rules:
+    scoring, ranking = record.challenge.scoring, record.challenge.ranking
     return Rules(scoring.better, ranking.rule, ranking.ties, scoring.secondary_better, ranking.qualifying_score)
 
 
-def _told(place: Place) -> dict[str, Any]:
+def _to_dict(place: Place) -> dict[str, Any]:
     finished_at, *more = place.row.details or (None, *(None for _ in DETAILS))
     return {
         "rank": place.rank,
@@ -206,14 +224,14 @@ def _told(place: Place) -> dict[str, Any]:
 
 
 def to_csv(rows: list[dict[str, Any]]) -> str:
-    """Rows as CSV, with a line of names."""
+    """The rows as CSV with a header line."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\r\n")
     writer.writeheader()
-    writer.writerows({**row, "entrant": _harmless(row["entrant"])} for row in rows)
+    writer.writerows({**row, "entrant": _escape_formula(row["entrant"])} for row in rows)
     return text.getvalue()
 
 
-def _harmless(text: str) -> str:
-    """Text that no spreadsheet takes for a formula."""
+def _escape_formula(text: str) -> str:
+    """The text, changed so that no spreadsheet reads it as a formula."""
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

@@ -1,1 +1,1 @@
-"""Challenges as rows: their phases, keys, teams and entrants."""
+"""Challenges in the database: their phases, keys, teams and entrants."""

@@ -1,4 +1,4 @@
-"""Challenges in the database: defined, changed, opened, closed, and what is told of them."""
+"""Challenges in the database: define, open, close, find and describe them."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -13,15 +13,15 @@ from sqlalchemy.orm import Session
 from grader.challenges import definition, seeds
 from grader.challenges.challenge import PRACTICE, Challenge, Phase
 from grader.server.competitions import phase_keys
-from grader.server.competitions.phase_keys import Key
+from grader.server.competitions.phase_keys import KeyState
 from gymserve.accounts.identity import Identity
 from gymserve.protocol.errors import Forbidden, InvalidRequest, NotFound
 from gymserve.store import Database, models
 from gymserve.store.models import ChallengeVersion, now
 
 
-class Held(NamedTuple):
-    """A challenge that the server holds, as it is at present."""
+class ChallengeRecord(NamedTuple):
+    """A challenge in the database, in its present version."""
 
     id: int
     version_id: int
@@ -30,49 +30,51 @@ class Held(NamedTuple):
     challenge: Challenge
 
     def is_overseen_by(self, who: Identity | None) -> bool:
-        """Whether `who` is the challenge's organiser, or an administrator."""
+        """Whether `who` is the challenge's organiser or an administrator."""
         return who is not None and (who.sees_all or (who.has_role("organiser") and self.owner_id == who.account_id))
 
     def may_submit(self, at: datetime) -> bool:
-        """Whether some phase takes submissions at this time."""
+        """Whether a phase accepts submissions at this time."""
         return self.is_open and self.challenge.phase_at(at) is not None
 
 
 class Competition:
-    """Args:
-    data: the server's data directory, where the secret of the seeds is kept.
-    functions: `module:function`s of the organiser's that challenges may be scored with.
+    """The challenges of a server.
+
+    Args:
+        data: the server's data directory, which has the secret of the seeds.
+        functions: the scoring functions of the organiser, as `module:function`, that challenges may use.
     """
 
     def __init__(self, database: Database, data: Path, *, functions: Sequence[str] = ()) -> None:
         self.database = database
         self.functions = list(functions)
         self._data = data
-        self._read: dict[int, Challenge] = {}  # version → challenge
+        self._versions: dict[int, Challenge] = {}  # version id → challenge
 
     def define(
         self,
-        given: str | dict[str, Any],
+        source: str | dict[str, Any],
         *,
         owner_id: int | None,
         sees_all: bool = False,
         check: Callable[[Challenge], object] = lambda challenge: None,
-    ) -> Held:
-        """Makes a challenge, or gives the one of this name a new definition; what was submitted keeps its own.
+    ) -> ChallengeRecord:
+        """Creates a challenge, or gives an existing one a new definition. Submissions keep the definition they began under.
 
         Args:
-            given: TOML, or what it would hold.
-            sees_all: whoever asks may change everybody's.
-            check: is called before anything is stored; what it raises refuses the definition.
+            source: the definition as TOML text, or as the data that the TOML would contain.
+            sees_all: whether the caller may change other accounts' challenges.
+            check: called before anything is stored; refuses the definition by raising.
 
         Raises:
-            InvalidRequest: the definition is no good; the text names the line or the member.
-            Forbidden: it is somebody else's challenge.
+            InvalidRequest: the definition is invalid; the message names the line or the field.
+            Forbidden: the challenge belongs to another account.
         """
-        if isinstance(given, str):
-            challenge = definition.read(given, functions=self.functions)
+        if isinstance(source, str):
+            challenge = definition.read(source, functions=self.functions)
         else:
-            challenge = definition.from_map(given, functions=self.functions)
+            challenge = definition.from_dict(source, functions=self.functions)
         check(challenge)
         try:
             with self.database.writing() as session:
@@ -82,7 +84,7 @@ class Competition:
                     session.add(row)
                     session.flush()
                 elif row.owner_id != owner_id and not sees_all:
-                    raise Forbidden(f"the challenge {challenge.name} is somebody else's: choose another name")
+                    raise Forbidden(f"the challenge {challenge.name} belongs to another account: choose another name")
                 version = session.get(ChallengeVersion, row.version_id)
                 if version is None or version.digest != challenge.digest:
                     text = challenge.to_json().decode()
@@ -90,123 +92,132 @@ class Competition:
                     session.add(version)
                     session.flush()
                     row.version_id, row.changed_at = version.id, now()
-                return self._held(row, version)
+                return self._record(row, version)
         except IntegrityError as error:
-            raise InvalidRequest(f"the challenge {challenge.name} is being made by somebody else") from error
+            raise InvalidRequest(f"another account is creating the challenge {challenge.name} right now") from error
 
-    def set_open(self, name: str, is_open: bool, *, owner_id: int | None, sees_all: bool) -> Held:
-        """Opens or closes a challenge beside its dates.
+    def set_open(self, name: str, is_open: bool, *, owner_id: int | None, sees_all: bool) -> ChallengeRecord:
+        """Opens or closes a challenge, independently of its phases' dates.
 
         Raises:
-            NotFound: there is none.
-            Forbidden: it is somebody else's.
+            NotFound: there is no such challenge.
+            Forbidden: it belongs to another account.
         """
         with self.database.writing() as session:
             row = _row(session, name)
             if row is None:
                 raise NotFound(f"there is no challenge {name:.100}")
             if row.owner_id != owner_id and not sees_all:
-                raise Forbidden(f"the challenge {name} is somebody else's")
+                raise Forbidden(f"the challenge {name} belongs to another account")
             row.is_open, row.changed_at = is_open, now()
-            return self._held(row, session.get_one(ChallengeVersion, row.version_id))
+            return self._record(row, session.get_one(ChallengeVersion, row.version_id))
 
-    def find(self, name: str) -> Held:
-        """Raises: NotFound: there is none."""
+    def find(self, name: str) -> ChallengeRecord:
+        """The challenge with this name.
+
+        Raises:
+            NotFound: there is no such challenge.
+        """
         with self.database.reading() as session:
             row = _row(session, name)
             if row is None:
                 raise NotFound(f"there is no challenge {name:.100}")
-            return self._held(row, session.get_one(ChallengeVersion, row.version_id))
+            return self._record(row, session.get_one(ChallengeVersion, row.version_id))
 
-    def with_id(self, challenge_id: int) -> Held:
-        """The challenge with this number."""
+    def with_id(self, challenge_id: int) -> ChallengeRecord:
+        """The challenge with this id, which must exist."""
         with self.database.reading() as session:
             row = session.get_one(models.Challenge, challenge_id)
-            return self._held(row, session.get_one(ChallengeVersion, row.version_id))
+            return self._record(row, session.get_one(ChallengeVersion, row.version_id))
 
-    def list(self) -> list[Held]:
-        """All challenges, by their names."""
+    def list(self) -> list[ChallengeRecord]:
+        """All challenges, ordered by name."""
         query = select(models.Challenge, ChallengeVersion).join(
             ChallengeVersion, ChallengeVersion.id == models.Challenge.version_id
         )
         with self.database.reading() as session:
-            return [self._held(row, version) for row, version in session.execute(query.order_by(models.Challenge.name))]
+            return [
+                self._record(row, version) for row, version in session.execute(query.order_by(models.Challenge.name))
+            ]
 
     def of_version(self, session: Session, version_id: int) -> Challenge:
-        """The challenge as this version of it says."""
-        if version_id not in self._read:
+        """The definition with this version id."""
+        if version_id not in self._versions:
             version = session.get_one(ChallengeVersion, version_id)
-            self._read[version_id] = self._parsed(version)
-        return self._read[version_id]
+            self._versions[version_id] = self._parse(version)
+        return self._versions[version_id]
 
     def phase_key(self, challenge: Challenge, phase: str, generation: int = 0) -> bytes:
-        """The secret from which the seeds of a phase come; none of a practice phase."""
+        """The secret from which a phase's seeds are derived. A practice phase's is public."""
         if challenge.phase(phase).kind == PRACTICE:
             return seeds.practice_key(challenge.name, phase)
         return seeds.phase_key(seeds.server_secret(self._data / "seeds"), challenge.name, phase, generation)
 
     def commitment(self, challenge: Challenge, phase: str, generation: int = 0) -> str:
-        """What is published of that secret."""
+        """The public commitment to a phase's key."""
         return seeds.commitment(self.phase_key(challenge, phase, generation))
 
-    def key_of(self, challenge_id: int, phase: Phase) -> Key:
-        """Which key a phase has, and whether everybody may know it."""
+    def key_of(self, challenge_id: int, phase: Phase) -> KeyState:
+        """The generation of a phase's key, and whether it is public. Publishes or replaces the key if that is due."""
         with self.database.reading() as session:
-            key = phase_keys.known(session, challenge_id, phase.name)
+            key = phase_keys.stored(session, challenge_id, phase.name)
             if key == phase_keys.due(session, challenge_id, phase, now()):
                 return key
         with self.database.writing() as session:
             lock(session, challenge_id)
-            present = self.present(session, challenge_id, phase)  # which may have been changed since it was read
+            present = self.present(session, challenge_id, phase)  # it may have changed since it was read
             key = phase_keys.due(session, challenge_id, present, now())
-            phase_keys.note(session, challenge_id, phase.name, key)
+            phase_keys.store(session, challenge_id, phase.name, key)
         return key
 
-    def is_shown(self, held: Held, phase: Phase) -> bool:
-        """Whether everybody may know the seeds of a phase."""
-        return phase.kind == PRACTICE or self.key_of(held.id, phase).is_shown
+    def is_shown(self, record: ChallengeRecord, phase: Phase) -> bool:
+        """Whether the seeds of a phase are public."""
+        return phase.kind == PRACTICE or self.key_of(record.id, phase).is_shown
 
     def present(self, session: Session, challenge_id: int, phase: Phase) -> Phase:
-        """A phase as its challenge defines it now; as it was, where the challenge has it no more."""
+        """The phase of the same name in the challenge's present definition, or `phase` if it was removed."""
         row = session.get_one(models.Challenge, challenge_id)
         latest = self.of_version(session, row.version_id)
         return next((each for each in latest.phases if each.name == phase.name), phase)
 
-    def describe(self, held: Held) -> dict[str, Any]:
-        """All that everybody may know of a challenge; the seeds of phases that are over as well."""
-        at, challenge = now(), held.challenge
+    def describe(self, record: ChallengeRecord) -> dict[str, Any]:
+        """The public description of a challenge, with the keys of phases that are over."""
+        at, challenge = now(), record.challenge
         phase = challenge.phase_at(at)
-        told = {"actions": challenge.actions} | challenge.to_map()
-        for each, own in zip(challenge.phases, told["phases"], strict=True):
-            key = Key(is_shown=True) if each.kind == PRACTICE else self.key_of(held.id, each)
-            own["commitment"] = self.commitment(challenge, each.name, key.generation)
-            own["is_open"] = held.is_open and each.is_open(at)
-            own["key"] = self.phase_key(challenge, each.name, key.generation).hex() if key.is_shown else None
-        told["trials"] = {"number": challenge.trials.number, "fresh": challenge.trials.fresh}  # variants are secret
-        return told | {
-            "is_open": held.may_submit(at),
-            "phase": phase.name if phase is not None and held.is_open else None,
+        description = {"actions": challenge.actions} | challenge.to_dict()
+        for each, fields in zip(challenge.phases, description["phases"], strict=True):
+            key = KeyState(is_shown=True) if each.kind == PRACTICE else self.key_of(record.id, each)
+            fields["commitment"] = self.commitment(challenge, each.name, key.generation)
+            fields["is_open"] = record.is_open and each.is_open(at)
+            fields["key"] = self.phase_key(challenge, each.name, key.generation).hex() if key.is_shown else None
+        description["trials"] = {
+            "number": challenge.trials.number,
+            "fresh": challenge.trials.fresh,
+        }  # variants are secret
+        return description | {
+            "is_open": record.may_submit(at),
+            "phase": phase.name if phase is not None and record.is_open else None,
             "digest": challenge.digest,
         }
 
-    def _held(self, row: models.Challenge, version: ChallengeVersion) -> Held:
-        if version.id not in self._read:
-            self._read[version.id] = self._parsed(version)
-        return Held(row.id, version.id, row.owner_id, row.is_open, self._read[version.id])
+    def _record(self, row: models.Challenge, version: ChallengeVersion) -> ChallengeRecord:
+        if version.id not in self._versions:
+            self._versions[version.id] = self._parse(version)
+        return ChallengeRecord(row.id, version.id, row.owner_id, row.is_open, self._versions[version.id])
 
-    def _parsed(self, version: ChallengeVersion) -> Challenge:
-        return definition.from_map(json.loads(version.definition), functions=_Any())
+    def _parse(self, version: ChallengeVersion) -> Challenge:
+        return definition.from_dict(json.loads(version.definition), functions=_AnyFunction())
 
 
-class _Any(list[str]):
-    """Functions of challenges that were accepted before."""
+class _AnyFunction(list[str]):
+    """Allows every scoring function, for definitions that were checked when they were stored."""
 
     def __contains__(self, name: object) -> bool:
         return True
 
 
 def lock(session: Session, challenge_id: int) -> None:
-    """Holds off all others who lock the same challenge, until the transaction ends."""
+    """Locks a challenge against other transactions that lock it, until this one ends."""
     session.execute(select(models.Challenge.id).where(models.Challenge.id == challenge_id).with_for_update())
 
 

@@ -1,4 +1,4 @@
-"""What entrants are called in public. An account's submissions belong to its number, and no board tells its email."""
+"""Public names of entrants. An account's submissions are stored under its id, and no board shows its email."""
 
 import re
 from collections.abc import Iterable
@@ -10,23 +10,22 @@ from sqlalchemy.orm import Session
 from gymserve.accounts.directory import key_of
 from gymserve.store.models import ACCOUNT_PREFIX, Account
 
-BATCH = 500  # accounts asked for at once
+BATCH = 500  # accounts per query
 _IS_ACCOUNT = re.compile(rf"{ACCOUNT_PREFIX}[0-9]{{1,9}}").fullmatch
 
 
-def names(session: Session, entrants: Iterable[str]) -> dict[str, str]:
-    """Entrant → what it is called: accounts by the names that they chose, all others as they are."""
-    called = {entrant: entrant for entrant in entrants}
-    numbers = iter([int(entrant.removeprefix(ACCOUNT_PREFIX)) for entrant in called if _IS_ACCOUNT(entrant)])
-    while some := list(islice(numbers, BATCH)):
-        query = select(Account.id, Account.name).where(Account.id.in_(some), Account.name.is_not(None))
-        called |= {f"{ACCOUNT_PREFIX}{number}": name for number, name in session.execute(query) if name}
-    return called
+def display_names(session: Session, entrants: Iterable[str]) -> dict[str, str]:
+    """Entrant → display name. Accounts have the names that they chose; all other names stay as they are."""
+    names = {entrant: entrant for entrant in entrants}
+    ids = iter([int(entrant.removeprefix(ACCOUNT_PREFIX)) for entrant in names if _IS_ACCOUNT(entrant)])
+    while batch := list(islice(ids, BATCH)):
+        query = select(Account.id, Account.name).where(Account.id.in_(batch), Account.name.is_not(None))
+        names |= {f"{ACCOUNT_PREFIX}{account_id}": name for account_id, name in session.execute(query) if name}
+    return names
 
 
-def entrant_named(session: Session, called: str) -> str:
-    """The entrant that is called so; or itself, where it is one's number or no account."""
-    number = (
-        session.scalar(select(Account.id).where(Account.name_key == key_of(called))) if called.isprintable() else None
-    )
-    return called if number is None else f"{ACCOUNT_PREFIX}{number}"
+def entrant_by_name(session: Session, name: str) -> str:
+    """The entrant with this display name, or `name` itself if no account has it."""
+    query = select(Account.id).where(Account.name_key == key_of(name))
+    account_id = session.scalar(query) if name.isprintable() else None
+    return name if account_id is None else f"{ACCOUNT_PREFIX}{account_id}"

@@ -1,7 +1,7 @@
-"""Which key the seeds of a phase come from, and whether it may be known.
+"""Which key a phase's seeds are derived from, and whether that key is public.
 
-Both are stored facts. A phase that was over can be open again, because its dates are changed or the clock is set back:
-then it gets a new key, of the next generation, since everybody has seen the one before.
+Both are stored. A phase that was over can be open again if its dates change or the clock is set back. It then gets a
+key of the next generation, since the previous one is public.
 """
 
 from datetime import datetime
@@ -15,31 +15,31 @@ from grader.challenges.states import ACTIVE
 from gymserve.store.models import PhaseKey, Submission, now
 
 
-class Key(NamedTuple):
-    """`is_shown`: everybody may know it."""
+class KeyState(NamedTuple):
+    """The generation of a phase's key, and whether the key is public."""
 
     generation: int = 0
     is_shown: bool = False
 
 
-def known(session: Session, challenge_id: int, phase: str) -> Key:
-    """The key that a phase had when it was last looked at."""
+def stored(session: Session, challenge_id: int, phase: str) -> KeyState:
+    """The stored state of a phase's key."""
     row = _row(session, challenge_id, phase)
-    return Key() if row is None else Key(row.generation, row.shown_at is not None)
+    return KeyState() if row is None else KeyState(row.generation, row.shown_at is not None)
 
 
-def due(session: Session, challenge_id: int, phase: Phase, at: datetime) -> Key:
-    """The key that a phase ought to have: shown once it is over and no submission of it can be played any more."""
-    key = known(session, challenge_id, phase.name)
-    if phase.kind == PRACTICE:  # whose seeds are others; one that was made so keeps the secret that it had
+def due(session: Session, challenge_id: int, phase: Phase, at: datetime) -> KeyState:
+    """The state that a phase's key should have. It is public once the phase is over and none of its submissions is active."""
+    key = stored(session, challenge_id, phase.name)
+    if phase.kind == PRACTICE:  # its seeds do not come from this key, which stays secret if the phase was another kind
         return key
     if key.is_shown:
-        return key if phase.is_over(at) else Key(key.generation + 1)
-    return Key(key.generation, phase.is_over(at) and not _is_played(session, challenge_id, phase.name))
+        return key if phase.is_over(at) else KeyState(key.generation + 1)
+    return KeyState(key.generation, phase.is_over(at) and not _is_played(session, challenge_id, phase.name))
 
 
-def note(session: Session, challenge_id: int, phase: str, key: Key) -> None:
-    """Writes down which key a phase has; the challenge must be locked, so that no submission begins meanwhile."""
+def store(session: Session, challenge_id: int, phase: str, key: KeyState) -> None:
+    """Stores the state of a phase's key. The challenge must be locked, so that no submission begins meanwhile."""
     row = _row(session, challenge_id, phase)
     if row is None:
         row = PhaseKey(challenge_id=challenge_id, phase=phase)
@@ -48,11 +48,11 @@ def note(session: Session, challenge_id: int, phase: str, key: Key) -> None:
 
 
 def for_submission(session: Session, challenge_id: int, phase: str) -> int:
-    """The generation of the key that a new submission is played with: never one that was shown. Locked as for `note`."""
-    key = known(session, challenge_id, phase)
+    """The generation of the key for a new submission, which is never public. The challenge must be locked."""
+    key = stored(session, challenge_id, phase)
     if key.is_shown:
-        key = Key(key.generation + 1)
-        note(session, challenge_id, phase, key)
+        key = KeyState(key.generation + 1)
+        store(session, challenge_id, phase, key)
     return key.generation
 
 

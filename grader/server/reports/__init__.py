@@ -1,6 +1,6 @@
-"""Where scores are reported: `embedded` is this server's own database, `crowdai` another server by crowdAI's protocol.
+"""Reporting to challenge servers: `embedded` is this server itself, `crowdai` an external one with crowdAI's protocol.
 
-The other side of that protocol, for graders on other machines, is `embedded` behind `gymserve/web/challenges/external.py`.
+This server accepts the same protocol from external graders in `gymserve/web/challenges/external.py`.
 """
 
 SUBMITTED, INITIATED, GRADED, FAILED = STATUSES = ("submitted", "initiated", "graded", "failed")

@@ -1,6 +1,6 @@
-"""A challenge server elsewhere, by the protocol of crowdAI's external graders: all parameters in the query string.
+"""An external challenge server, called by the protocol of crowdAI's graders: all parameters are in the query string.
 
-| call | answers |
+| call | response |
 |---|---|
 | GET external_graders/{participant key} | 200 participant_id; 404 |
 | POST external_graders | 202 submission_id, submissions_remaining; 400 |
@@ -16,56 +16,58 @@ from gymserve.outside.server import Answer, Server
 from gymserve.protocol.errors import InvalidRequest, Unavailable
 from gymserve.settings import Settings
 
-SECONDS = 10.0  # for each call
+SECONDS = 10.0  # per call
 MEDIA_TYPE = "application/vnd.api+json"
-MARK = "meta[submission]"  # by which a submission is found again
+MARK = "meta[submission]"  # identifies a submission of ours there
 
 
 class Refused(InvalidRequest):
-    """The challenge server says no, for good; the text is its reason."""
+    """The challenge server refuses for good. The message is its reason."""
 
 
-class Entered(NamedTuple):
-    """A submission on the challenge server; `remaining`: None where it does not say."""
+class RemoteSubmission(NamedTuple):
+    """A submission on the challenge server. `remaining` is None if the server does not report it."""
 
     remote_id: str
     remaining: int | None
 
 
 class CrowdAI:
-    """Args:
-    names: what says which challenge is meant: `{"challenge_client_name": …}`, or `challenge_id` as of 2017; with
-        neither, a challenge's own name is its client name.
+    """A client of the challenge server.
+
+    Args:
+        challenge_params: the parameters that name the challenge: `{"challenge_client_name": …}`, or `challenge_id` as in
+            2017. Without either, a challenge's own name is its client name.
     """
 
-    def __init__(self, server: Server, names: dict[str, str]) -> None:
-        self.server, self.names = server, names
+    def __init__(self, server: Server, challenge_params: dict[str, str]) -> None:
+        self.server, self.challenge_params = server, challenge_params
 
     @classmethod
     def of(cls, settings: Settings) -> "CrowdAI | None":
-        """The one that the settings name.
+        """A client of the server that the settings name, or None.
 
         Raises:
-            SettingsError: its URL is none.
+            SettingsError: its URL is invalid.
         """
         if not settings.CHALLENGE_SERVER_URL:
             return None
         url = settings.CHALLENGE_SERVER_URL.rstrip("/").removesuffix("/external_graders")
         token = f"Token token={settings.CHALLENGE_SERVER_TOKEN}"
         server = Server(url, headers={"Authorization": token, "Content-Type": MEDIA_TYPE}, seconds=SECONDS)
-        names = {
+        params = {
             "challenge_client_name": settings.CHALLENGE_CLIENT_NAME,
             "challenge_id": settings.CHALLENGE_ID,
             "challenge_round_id": settings.CHALLENGE_ROUND_ID,
         }
-        return cls(server, {name: value for name, value in names.items() if value})
+        return cls(server, {name: value for name, value in params.items() if value})
 
     def participant(self, key: str) -> str:
         """The id of the participant with this key.
 
         Raises:
-            Refused: there is none.
-            Unavailable: the server does not say.
+            Refused: there is no such participant.
+            Unavailable: the server does not answer properly.
         """
         answer = self.server.ask("GET", f"external_graders/{quote(key, safe='')}", {})
         if answer.status == 404 or (answer.status == 200 and _member(answer, "participant_id") is None):
@@ -73,27 +75,29 @@ class CrowdAI:
         _expect(answer, 200)
         return str(_member(answer, "participant_id"))
 
-    def enter(self, key: str, challenge: str, submission: str) -> Entered:
-        """Makes a submission there. Where the answer was lost, `find` tells whether it is there.
+    def enter(self, key: str, challenge: str, submission: str) -> RemoteSubmission:
+        """Creates a submission there. If the response is lost, `find` shows whether it was created.
 
         Raises:
-            Refused, Unavailable: see `participant`.
+            Refused: the server refuses the submission.
+            Unavailable: the server does not answer properly.
         """
-        query = {**self._names(challenge), "api_key": key, "grading_status": SUBMITTED, MARK: submission}
+        query = {**self._challenge(challenge), "api_key": key, "grading_status": SUBMITTED, MARK: submission}
         answer = self.server.ask("POST", "external_graders", query)
         if answer.status == 400:
             raise Refused(_message(answer))
         _expect(answer, 202)
         remaining = _member(answer, "submissions_remaining")
-        return Entered(str(_member(answer, "submission_id")), remaining if isinstance(remaining, int) else None)
+        remote_id = str(_member(answer, "submission_id"))
+        return RemoteSubmission(remote_id, remaining if isinstance(remaining, int) else None)
 
     def find(self, challenge: str, submission: str) -> str | None:
-        """The id there of a submission of ours; None: none that says so.
+        """The id that the server gave to a submission of ours, or None if it has none.
 
         Raises:
-            Unavailable: the server does not say.
+            Unavailable: the server does not answer properly.
         """
-        answer = self.server.ask("GET", "submissions", {**self._names(challenge), MARK: submission})
+        answer = self.server.ask("GET", "submissions", {**self._challenge(challenge), MARK: submission})
         _expect(answer, 200)
         for row in answer.body if isinstance(answer.body, list) else []:
             meta = row.get("meta") if isinstance(row, dict) else None
@@ -101,26 +105,28 @@ class CrowdAI:
                 return str(row.get("id", row.get("submission_id")))
         return None
 
-    def report(self, key: str, challenge: str, remote_id: str, status: str, told: dict[str, str]) -> None:
-        """Says what became of a submission; the same again changes nothing.
+    def report(self, key: str, challenge: str, remote_id: str, status: str, outcome: dict[str, str]) -> None:
+        """Reports the outcome of a submission. Repeating it changes nothing.
 
         Args:
-            status: graded or failed.
-            told: score, score_secondary, grading_message, ….
+            status: "graded" or "failed".
+            outcome: score, score_secondary, grading_message, ….
 
         Raises:
-            Refused, Unavailable: see `participant`.
+            Refused: the server refuses the report.
+            Unavailable: the server does not answer properly.
         """
         message = {"grading_message": "Graded Successfully !"} if status == GRADED else {}
-        query = {**self._names(challenge), "api_key": key, "grading_status": status, **message, **told}
+        query = {**self._challenge(challenge), "api_key": key, "grading_status": status, **message, **outcome}
         answer = self.server.ask("PATCH", f"external_graders/{quote(remote_id, safe='')}", query)
         if answer.status == 400:
             raise Refused(_message(answer))
         _expect(answer, 202)
 
-    def _names(self, challenge: str) -> dict[str, str]:
-        named = "challenge_client_name" in self.names or "challenge_id" in self.names
-        return self.names if named else {"challenge_client_name": challenge, **self.names}
+    def _challenge(self, name: str) -> dict[str, str]:
+        params = self.challenge_params
+        is_complete = "challenge_client_name" in params or "challenge_id" in params
+        return params if is_complete else {"challenge_client_name": name, **params}
 
 
 def _member(answer: Answer, name: str) -> Any:
@@ -128,10 +134,14 @@ def _member(answer: Answer, name: str) -> Any:
 
 
 def _message(answer: Answer) -> str:
-    return str(_member(answer, "message") or "the challenge server refuses, and says no reason")[:300]
+    return str(_member(answer, "message") or "the challenge server refuses without a reason")[:300]
 
 
 def _expect(answer: Answer, status: int) -> None:
-    """Raises Unavailable where the answer is another one: what is wrong there may be put right, so that waiting helps."""
+    """Checks the response's status.
+
+    Raises:
+        Unavailable: it is another status. The server may be repaired, so trying again later may help.
+    """
     if answer.status != status or (status == 202 and _member(answer, "submission_id") is None):
         raise Unavailable(f"the challenge server answered {answer.status}")

@@ -1,10 +1,11 @@
-"""The outbox: what a challenge server elsewhere is to be told, kept in the database until it has heard it.
+"""The outbox: reports to an external challenge server, stored in the database until the server has accepted them.
 
-A report is written in the transaction that changes its submission, and sent afterwards, again and again, later and later,
-until the server took or refused it. A submission's reports go out in their order; one that waits holds up no other's.
+A report is written in the transaction that changes its submission. It is sent afterwards, with growing delays between
+attempts, until the server accepts or refuses it. A submission's reports are sent in order; submissions do not wait for
+each other.
 
-Sent more than once, a report changes nothing: the server is asked first whether it has the submission already, and a score
-goes to one submission there, by its id.
+Sending a report twice is harmless: before the first report is repeated, the outbox asks the server whether it already
+has the submission, and the second one names the submission there by its id.
 """
 
 import base64
@@ -29,14 +30,16 @@ from gymserve.store.models import Challenge, RemoteEntry, Report, Submission, no
 
 WAITING, SENT, REFUSED, GIVEN_UP = "waiting", "sent", "refused", "given up"
 BEGUN, ENDED = 0, 1
-GRACE = datetime.timedelta(seconds=40)  # in which whoever sends a report has sent it, or was killed
-LONGEST_WAIT = 3600.0
+GRACE = datetime.timedelta(seconds=40)  # after this, the process that was sending a report has sent it or was killed
+MAX_DELAY_SECONDS = 3600.0
 
 
 class Outbox:
-    """Args:
-    server: where reports go; None: nowhere, and those that wait go on waiting.
-    days: after which a report is given up.
+    """The queue of reports.
+
+    Args:
+        server: the challenge server; None leaves waiting reports in the queue.
+        days: how old a report must be to be given up.
     """
 
     def __init__(self, database: Database, server: CrowdAI | None, data: Path, *, days: float = 7.0) -> None:
@@ -46,22 +49,22 @@ class Outbox:
 
     @classmethod
     def of(cls, settings: Settings, database: Database, data: Path) -> "Outbox":
-        """The outbox of a server.
+        """The outbox for a server's settings.
 
         Raises:
-            SettingsError: what they say of the challenge server cannot be.
+            SettingsError: the settings of the challenge server are invalid.
         """
         return cls(database, CrowdAI.of(settings), data, days=settings.REPORT_DAYS)
 
     # --- writing, in a transaction that changes a submission -----------------------------------------------------------
 
     def begin(self, session: Session, submission_id: int, key: str) -> None:
-        """Notes that a submission has begun, of the participant with this key on the challenge server."""
+        """Queues the report that a submission has begun, for the participant with this key on the challenge server."""
         session.add(RemoteEntry(submission_id=submission_id, sealed_key=self._seal().encrypt(key.encode()).decode()))
         session.add(Report(submission_id=submission_id, number=BEGUN, next_at=now() + GRACE))
 
     def end(self, session: Session, submission_id: int) -> None:
-        """Notes that it is known what became of a submission; nothing, where it is not to be reported."""
+        """Queues the report of a submission's outcome, if the submission is reported at all."""
         entry = select(RemoteEntry.id).where(RemoteEntry.submission_id == submission_id)
         if session.scalar(entry) is None:
             return
@@ -72,7 +75,7 @@ class Outbox:
         session.add(Report(submission_id=submission_id, number=ENDED))
 
     def drop(self, session: Session, submission_id: int) -> None:
-        """Takes back that a submission has begun, of which nobody was told."""
+        """Removes the reports of a submission that could not begin, and that the server does not know of."""
         session.execute(delete(Report).where(Report.submission_id == submission_id))
         session.execute(delete(RemoteEntry).where(RemoteEntry.submission_id == submission_id))
 
@@ -83,7 +86,7 @@ class Outbox:
         return self.server is not None and self.next_due() is not None
 
     def next_due(self) -> int | None:
-        """The id of the report that is due the longest, and none of whose submission waits before it."""
+        """The id of the report that has been due longest, or None. A submission's later reports wait for its earlier ones."""
         earlier = aliased(Report)
         before = select(earlier.id).where(
             earlier.submission_id == Report.submission_id, earlier.number < Report.number, earlier.state == WAITING
@@ -93,34 +96,34 @@ class Outbox:
             return session.scalar(select(Report.id).where(*due).order_by(Report.next_at, Report.id).limit(1))
 
     def first_of(self, submission_id: int) -> int | None:
-        """The id of the report that a submission has begun; None: there is none to make."""
+        """The id of the submission's "begun" report, or None if it isn't reported."""
         with self.database.reading() as session:
-            mine = (Report.submission_id == submission_id, Report.number == BEGUN)
-            return session.scalar(select(Report.id).where(*mine))
+            is_first = (Report.submission_id == submission_id, Report.number == BEGUN)
+            return session.scalar(select(Report.id).where(*is_first))
 
     def send(self, report_id: int) -> Report:
-        """Sends a report, and writes down what came of it.
+        """Sends a report and stores the result.
 
         Raises:
-            Unavailable: the database is away; whatever was sent is sent again later, which changes nothing.
+            Unavailable: the database does not answer. The report is sent again later, which is harmless.
         """
         with self.database.writing() as session:
             report = session.get_one(Report, report_id)
-            report.attempts += 1  # before it is sent, so that the next one knows
+            report.attempts += 1  # before sending, so that the next attempt knows of this one
             report.next_at = now() + GRACE
             attempts, age = report.attempts, now() - report.created_at
         try:
             remote_id = self._send(report, again=attempts > 1)
         except Refused as error:
-            return self._ended(report, REFUSED, str(error))
+            return self._end(report, REFUSED, str(error))
         except Unavailable as error:
             if age > self._days:
-                return self._ended(report, GIVEN_UP, f"given up after {attempts} attempts: {error}")
-            return self._note(report, reason=str(error)[:500], next_at=now() + _wait(attempts))
-        return self._ended(report, SENT, "", remote_id)
+                return self._end(report, GIVEN_UP, f"given up after {attempts} attempts: {error}")
+            return self._postpone(report, reason=str(error)[:500], next_at=now() + _delay(attempts))
+        return self._end(report, SENT, "", remote_id)
 
     def _send(self, report: Report, *, again: bool) -> str | None:
-        """Tells the challenge server; the id that it has given to a new submission."""
+        """Calls the challenge server. Returns the id that it gave to a new submission."""
         with self.database.reading() as session:
             row = session.get_one(Submission, report.submission_id)
             entry = session.scalars(select(RemoteEntry).where(RemoteEntry.submission_id == row.id)).one()
@@ -130,41 +133,42 @@ class Outbox:
         try:
             key = self._seal().decrypt(entry.sealed_key).decode()
         except InvalidToken as error:
-            raise Refused("the participant's key cannot be read any more: reporting-key is another one") from error
+            raise Refused("the participant's key cannot be decrypted: the file reporting-key has changed") from error
         if report.number == BEGUN:
-            known = self.server.find(challenge, row.name) if again else None
-            return known or self.server.enter(key, challenge, row.name).remote_id
+            remote_id = self.server.find(challenge, row.name) if again else None
+            return remote_id or self.server.enter(key, challenge, row.name).remote_id
         if first.state != SENT:
-            raise Refused(f"that it had begun was {first.state}: {first.reason}")
-        status, told = _outcome(row)
-        self.server.report(key, challenge, entry.remote_id, status, told)
+            raise Refused(f"the report of its beginning was {first.state}: {first.reason}")
+        status, outcome = _outcome(row)
+        self.server.report(key, challenge, entry.remote_id, status, outcome)
         return None
 
-    def _ended(self, report: Report, state: str, reason: str, remote_id: str | None = None) -> Report:
+    def _end(self, report: Report, state: str, reason: str, remote_id: str | None = None) -> Report:
         with self.database.writing() as session:
-            mine = RemoteEntry.submission_id == report.submission_id
+            of_submission = RemoteEntry.submission_id == report.submission_id
             if remote_id is not None:
-                session.execute(update(RemoteEntry).where(mine).values(remote_id=remote_id))
+                session.execute(update(RemoteEntry).where(of_submission).values(remote_id=remote_id))
             if report.number == ENDED or state != SENT:
-                session.execute(update(RemoteEntry).where(mine).values(sealed_key=self._seal().encrypt(b"").decode()))
-            return self._changed(session, report, state=state, reason=reason[:500], ended_at=now())
+                no_key = self._seal().encrypt(b"").decode()
+                session.execute(update(RemoteEntry).where(of_submission).values(sealed_key=no_key))
+            return self._change(session, report, state=state, reason=reason[:500], ended_at=now())
 
-    def _note(self, report: Report, **values: Any) -> Report:
+    def _postpone(self, report: Report, **values: Any) -> Report:
         with self.database.writing() as session:
-            return self._changed(session, report, **values)
+            return self._change(session, report, **values)
 
     @staticmethod
-    def _changed(session: Session, report: Report, **values: Any) -> Report:
+    def _change(session: Session, report: Report, **values: Any) -> Report:
         session.execute(update(Report).where(Report.id == report.id, Report.state == WAITING).values(**values))
         return session.get_one(Report, report.id, populate_existing=True)
 
     def _seal(self) -> Fernet:
         return Fernet(base64.urlsafe_b64encode(seeds.server_secret(self._key)))
 
-    # --- looking --------------------------------------------------------------------------------------------------------
+    # --- reading --------------------------------------------------------------------------------------------------------
 
-    def told(self, submission_id: int) -> dict[str, Any] | None:
-        """How the last report of a submission is doing; None: it is not reported to anybody."""
+    def summary(self, submission_id: int) -> dict[str, Any] | None:
+        """The state of a submission's last report, or None if the submission isn't reported."""
         query = select(Report).where(Report.submission_id == submission_id).order_by(Report.number.desc()).limit(1)
         with self.database.reading() as session:
             last = session.scalar(query)
@@ -179,36 +183,36 @@ class Outbox:
         }
 
     def waiting(self) -> int:
-        """How many reports wait."""
+        """The number of waiting reports."""
         with self.database.reading() as session:
             return session.scalar(select(func.count()).select_from(Report).where(Report.state == WAITING)) or 0
 
     def list(self) -> list[tuple[Report, str, str]]:
-        """Reports that were not sent, with their submissions' and challenges' names."""
+        """The reports that have not been sent, each with the names of its submission and challenge."""
         query = select(Report, Submission.name, Challenge.name).join(Submission, Submission.id == Report.submission_id)
         query = query.join(Challenge, Challenge.id == Submission.challenge_id).where(Report.state != SENT)
         with self.database.reading() as session:
             return [(row[0], row[1], row[2]) for row in session.execute(query.order_by(Report.id))]
 
     def hurry(self) -> int:
-        """Makes all that wait due now; how many."""
+        """Makes all waiting reports due now, and returns their number."""
         with self.database.writing() as session:
             return rows_changed(session, update(Report).where(Report.state == WAITING).values(next_at=now()))
 
 
-def _wait(attempts: int) -> datetime.timedelta:
-    return datetime.timedelta(seconds=min(LONGEST_WAIT, 2.0 ** min(attempts, 20)))
+def _delay(attempts: int) -> datetime.timedelta:
+    return datetime.timedelta(seconds=min(MAX_DELAY_SECONDS, 2.0 ** min(attempts, 20)))
 
 
 def _outcome(row: Submission) -> tuple[str, dict[str, str]]:
-    """(grading status, parameters) of a submission that has ended."""
+    """The grading status and parameters of a submission that has ended."""
     if SubmissionState(row.state).is_ranked and row.score is not None and math.isfinite(row.score):
-        told = {"score": repr(row.score)}
+        params = {"score": repr(row.score)}
         if row.secondary is not None and math.isfinite(row.secondary):
-            told["score_secondary"] = repr(row.secondary)
-        told["meta[verdict]"] = row.verdict
-        told["meta[trials]"] = str(len(json.loads(row.trials)))
+            params["score_secondary"] = repr(row.secondary)
+        params["meta[verdict]"] = row.verdict
+        params["meta[trials]"] = str(len(json.loads(row.trials)))
         if row.standard_error is not None:
-            told["meta[standard_error]"] = repr(row.standard_error)
-        return GRADED, told
+            params["meta[standard_error]"] = repr(row.standard_error)
+        return GRADED, params
     return FAILED, {"grading_message": row.reason or row.state}

@@ -1,6 +1,6 @@
 """`python -m grader.server.reports.reporter`: the background process that sends reports to a challenge server.
 
-It reads the server's settings as JSON from standard input, and ends with it: whoever started it holds the other end.
+It reads the server's settings as JSON from standard input, and exits when its parent closes that pipe.
 """
 
 import logging
@@ -16,16 +16,16 @@ log = logging.getLogger("gymserve.grader")
 
 
 def main() -> int:
-    """Works until nothing was due for a while."""
+    """Sends reports until nothing has been due for a while."""
     configuration = begin()
     data = Path(configuration.DATA).resolve()
     outbox = Outbox.of(configuration, connect(configuration.DATABASE, data), data)
-    work(lambda: look(outbox))
+    work(lambda: send_due(outbox))
     return 0
 
 
-def look(outbox: Outbox) -> bool:
-    """Sends what is due; whether there was anything."""
+def send_due(outbox: Outbox) -> bool:
+    """Sends all due reports, and returns whether there were any."""
     was_due = False
     while (due := outbox.next_due()) is not None:
         deliver(outbox, due)
@@ -34,10 +34,10 @@ def look(outbox: Outbox) -> bool:
 
 
 def deliver(outbox: Outbox, due: int) -> None:
-    """Sends a report. One that cannot even be tried waits as one that was lost on its way, and holds up no other.
+    """Sends a report. A report that raises an error is tried again later, so it does not block others.
 
     Raises:
-        Unavailable: the database is away.
+        Unavailable: the database does not answer.
     """
     try:
         report = outbox.send(due)

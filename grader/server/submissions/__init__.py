@@ -1,1 +1,1 @@
-"""Submissions from their beginning to their verification."""
+"""Submissions, from their beginning to their verification."""

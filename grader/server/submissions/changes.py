@@ -1,4 +1,4 @@
-"""When a submission changes. A leaderboard reads only what changed after it last looked, so these times must not go back."""
+"""Times of changes. Leaderboards only read submissions changed since their last update, so these times must not go back."""
 
 import datetime
 
@@ -9,7 +9,7 @@ from gymserve.store.models import Submission, now
 
 
 def change_time(session: Session, row: Submission) -> datetime.datetime:
-    """When a submission changes now: later than every change on its board, also where the clock was set back."""
+    """The time for a change made now. It is later than all changes on the same board, even if the clock was set back."""
     same = (Submission.challenge_id == row.challenge_id, Submission.phase == row.phase)
     latest, at = session.scalar(select(func.max(Submission.changed_at)).where(*same)), now()
     return at if latest is None or latest < at else latest + datetime.timedelta(microseconds=1)

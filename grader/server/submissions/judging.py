@@ -1,4 +1,4 @@
-"""Judging: submissions that were scored are replayed, their receipts signed, and their bundles given out."""
+"""Judging: scored submissions are replayed, and their receipts signed; then their bundles can be downloaded."""
 
 import json
 import logging
@@ -15,7 +15,7 @@ from grader.proofs.receipt import Receipt
 from grader.proofs.verification import Verdict
 from grader.scores import scoring
 from grader.server.competitions.competition import Competition
-from grader.server.competitions.names import names
+from grader.server.competitions.names import display_names
 from grader.server.reports.outbox import Outbox
 from grader.server.submissions.changes import change_time
 from gymserve.environments import Catalogue
@@ -29,9 +29,11 @@ log = logging.getLogger("gymserve.grader")
 
 
 class Judge:
-    """Args:
-    data: the server's data directory, where kept journals and the signing key are.
-    media: where videos are ordered; None: there are to be none.
+    """Verifies submissions and builds their bundles.
+
+    Args:
+        data: the server's data directory, which has the submissions' journals and the signing key.
+        media: requests the videos; None for a server without videos.
     """
 
     def __init__(
@@ -44,38 +46,38 @@ class Judge:
         media: Media | None = None,
     ) -> None:
         self.database, self.competition, self.catalogue, self.outbox = database, competition, catalogue, outbox
-        self.kept = data / "submissions"
+        self.journals = data / "submissions"
         self.media = media
         self._key = data / "signing-key"
 
     @property
     def public_key(self) -> str:
-        """The key that receipts are signed with."""
+        """The public key for verifying receipts."""
         return signing.public_text(signing.signing_key(self._key))
 
     def next_to_verify(self) -> Submission | None:
-        """The submission that has waited longest for its replay."""
-        waits = Submission.state == SubmissionState.VERIFYING
-        query = select(Submission).where(waits).order_by(Submission.finished_at).limit(1)
+        """The submission that has waited longest for its replay, or None."""
+        is_waiting = Submission.state == SubmissionState.VERIFYING
+        query = select(Submission).where(is_waiting).order_by(Submission.finished_at).limit(1)
         with self.database.reading() as session:
             return session.scalar(query)
 
     def verify(self, row: Submission, verdict: Verdict | None = None) -> None:
-        """Replays a submission, signs its receipt, and settles what it is.
+        """Replays a submission, signs its receipt, and stores its final state.
 
         Args:
-            verdict: where it cannot be replayed; None: it is.
+            verdict: the verdict on a submission that cannot be replayed; None to replay it.
         """
         with self.database.reading() as session:
             row = session.get_one(Submission, row.id)
             challenge = self.competition.of_version(session, row.version_id)
-            name = names(session, [row.entrant])[row.entrant]
+            name = display_names(session, [row.entrant])[row.entrant]
         try:
-            journal = (self.kept / row.name).read_bytes()
+            journal = (self.journals / row.name).read_bytes()
             records = [record for record, _, _ in scan(journal)]
-            result = scoring.of_journal(records, challenge.scoring)
+            result = scoring.score_journal(records, challenge.scoring)
         except (OSError, ValueError):
-            self._settle(row, SubmissionState.VOID, "its journal was lost by the server", score=None, verdict="")
+            self._settle(row, SubmissionState.VOID, "the server lost its journal", score=None, verdict="")
             return
         except scoring.ScoringFailed as error:
             reason = f"the organiser's scoring failed: {error}"
@@ -84,15 +86,15 @@ class Judge:
         is_intact = result.score == row.score and row.journal_head in ("", receipt.head(journal))
         if verdict is None:
             modules, tolerance = self.catalogue.modules, challenge.tolerance
-            verdict = replays.verify(self.kept / row.name, modules, tolerance=tolerance)
+            verdict = replays.verify(self.journals / row.name, modules, tolerance=tolerance)
         if not is_intact and verdict.state != VerdictState.MISMATCH:
-            verdict = Verdict(VerdictState.MISMATCH, "the journal is not what it was when the submission ended")
+            verdict = Verdict(VerdictState.MISMATCH, "the journal has changed since the submission ended")
         elif is_intact and verdict.state == VerdictState.MISMATCH and verdict.answer:
-            # It may be the environment's doing, such as state that it keeps from trial to trial.
+            # The environment may be the cause, for example if it carries state from one trial to the next.
             verdict = replace(verdict, state=VerdictState.NOT_REPLAYABLE)
-        state, reason = _judged(verdict, json.loads(row.trials))
-        signed = self._signed(row, challenge, journal, result, verdict, name)
-        self._order_video(row, challenge)  # before the submission is done with, so that a crash in between loses none
+        state, reason = _judge(verdict, json.loads(row.trials))
+        signed = self._sign(row, challenge, journal, result, verdict, name)
+        self._request_video(row, challenge)  # before the final state, so that no crash in between loses the video
         self._settle(
             row,
             state,
@@ -103,27 +105,30 @@ class Judge:
         )
 
     def decide(self, row: Submission, *, accept: bool) -> None:
-        """The organiser lets a submission that cannot be replayed count all the same, or voids it and gives its slot back.
+        """Applies the organiser's decision on a submission that is not replayable.
+
+        Args:
+            accept: True lets it count; False voids it and gives its slot back.
 
         Raises:
-            Conflict: it is no such submission, or was decided already.
+            Conflict: the submission is in another state, or the decision was already made.
         """
         with self.database.reading() as session:
             row = session.get_one(Submission, row.id)
         undecided = SubmissionState.NOT_REPLAYABLE
         if accept:
-            state, reason = _played(json.loads(row.trials))
+            state, reason = _accept(json.loads(row.trials))
             reasons, values = [reason, "accepted by the organiser"], {}
         else:
             state, reasons, values = SubmissionState.VOID, ["voided by the organiser"], {"score": None}
         if not self._settle(row, state, "; ".join(filter(None, reasons)), was=undecided, **values):
-            raise errors.Conflict(f"the submission is {row.state}: its organiser decides about one that is {undecided}")
+            raise errors.Conflict(f"the submission is {row.state}: only one that is {undecided} needs a decision")
 
-    def _order_video(self, row: Submission, challenge: Challenge) -> None:
+    def _request_video(self, row: Submission, challenge: Challenge) -> None:
         if self.media is not None:
             try:
                 self.media.request_submission_video(row.name, title=challenge.name, challenge=row.challenge_id)
-            except errors.StorageFull as error:  # no reason not to grade
+            except errors.StorageFull as error:  # which must not prevent grading
                 log.warning("submission %s will have no video: %s", row.name, error)
 
     def _settle(
@@ -135,18 +140,24 @@ class Judge:
         was: SubmissionState = SubmissionState.VERIFYING,
         **values: Any,
     ) -> bool:
-        """Writes what a submission is once: who comes second changes nothing. Whether this one did."""
+        """Moves a submission from the state `was` to another one. Returns False if it is no longer in that state."""
         with self.database.writing() as session:
-            mine = (Submission.id == row.id, Submission.state == was)
+            is_unchanged = (Submission.id == row.id, Submission.state == was)
             at = change_time(session, row)
-            changed = {"state": state, "counts": state.counts, "reason": reason[:500], "changed_at": at, **values}
-            did = rows_changed(session, update(Submission).where(*mine).values(changed)) > 0
-            if did and state.is_final:
+            columns = {"state": state, "counts": state.counts, "reason": reason[:500], "changed_at": at, **values}
+            changed = rows_changed(session, update(Submission).where(*is_unchanged).values(columns)) > 0
+            if changed and state.is_final:
                 self.outbox.end(session, row.id)
-            return did
+            return changed
 
-    def _signed(
-        self, row: Submission, challenge: Challenge, journal: bytes, result: scoring.Result, verdict: Verdict, name: str
+    def _sign(
+        self,
+        row: Submission,
+        challenge: Challenge,
+        journal: bytes,
+        result: scoring.ScoringResult,
+        verdict: Verdict,
+        name: str,
     ) -> Receipt:
         return receipt.issue(
             signing.signing_key(self._key),
@@ -164,34 +175,32 @@ class Judge:
         )
 
     def is_over(self, row: Submission) -> bool:
-        """Whether the key of its seeds may be known, or it is for practice: from then on everybody may see it."""
+        """Whether the submission is public: it was for practice, or the key of its seeds is public."""
         with self.database.reading() as session:
-            own = self.competition.of_version(session, row.version_id).phase(row.phase)
-            present = self.competition.present(session, row.challenge_id, own)
-        if own.kind == PRACTICE:
+            phase = self.competition.of_version(session, row.version_id).phase(row.phase)
+            present = self.competition.present(session, row.challenge_id, phase)
+        if phase.kind == PRACTICE:
             return True
         key = self.competition.key_of(row.challenge_id, present)
         return key.generation > row.key_generation or key.is_shown
 
     def bundle(self, row: Submission) -> bytes:
-        """All that anyone needs to verify a submission; only once its phase is over, since it tells the seeds.
+        """The file with which anyone can verify a submission. It reveals the seeds, so the phase must be over.
 
         Raises:
-            Conflict: the phase goes on, or the submission is not graded.
+            Conflict: the phase is not over, or the submission is not graded.
             NotFound: its journal was deleted.
         """
         if not self.is_over(row):
-            raise errors.Conflict("the bundle tells the seeds: it can be had when the phase is over")
+            raise errors.Conflict("the bundle reveals the seeds: it is available when the phase is over")
         if not row.receipt:
             raise errors.Conflict(f"the submission is {row.state}: there is nothing to prove yet")
         with self.database.reading() as session:
             challenge = self.competition.of_version(session, row.version_id)
         try:
-            journal = (self.kept / row.name).read_bytes()
+            journal = (self.journals / row.name).read_bytes()
         except FileNotFoundError:
-            raise errors.NotFound(
-                "its journal was deleted: those of submissions are kept for SUBMISSION_DAYS"
-            ) from None
+            raise errors.NotFound("its journal was deleted: journals are kept for SUBMISSION_DAYS") from None
         return bundle.build(
             journal=journal,
             challenge=challenge,
@@ -200,20 +209,20 @@ class Judge:
         )
 
 
-def _judged(verdict: Verdict, trials: list[dict[str, Any]]) -> tuple[SubmissionState, str]:
-    """(state, reason) of a submission that was replayed."""
+def _judge(verdict: Verdict, trials: list[dict[str, Any]]) -> tuple[SubmissionState, str]:
+    """The state of a submission after its replay, and the reason."""
     if verdict.state == VerdictState.MISMATCH:
-        return SubmissionState.FAILED, f"the replay came out differently: {verdict.reason}"
+        return SubmissionState.FAILED, f"the replay differs: {verdict.reason}"
     if verdict.state == VerdictState.NOT_REPLAYABLE:
         return (
             SubmissionState.NOT_REPLAYABLE,
-            "the run cannot be repeated, which is no fault of its agent's: the organiser decides if it counts",
+            "the run cannot be replayed, which is not the agent's fault: the organiser decides whether it counts",
         )
-    return _played(trials)
+    return _accept(trials)
 
 
-def _played(trials: list[dict[str, Any]]) -> tuple[SubmissionState, str]:
-    """(state, reason) of a submission whose score stands."""
+def _accept(trials: list[dict[str, Any]]) -> tuple[SubmissionState, str]:
+    """The state of a submission whose score counts, and the reason."""
     if unplayed := sum(trial["state"] == TrialState.UNPLAYED for trial in trials):
         return SubmissionState.ABANDONED, f"{unplayed} trials were not played"
     return SubmissionState.GRADED, ""

@@ -1,4 +1,4 @@
-"""Submissions in the database: charged, begun, finished, scored, verified; each step can be repeated after a crash."""
+"""The life of submissions: they are charged, begun, finished, scored and verified. A crash can be followed by a retry."""
 
 import contextlib
 import math
@@ -13,8 +13,8 @@ from grader.challenges.states import ACTIVE, ProgressState, SubmissionState, Ver
 from grader.proofs import receipt
 from grader.scores import scoring
 from grader.server.competitions import teams
-from grader.server.competitions.competition import Competition, Held
-from grader.server.competitions.names import names
+from grader.server.competitions.competition import ChallengeRecord, Competition
+from grader.server.competitions.names import display_names
 from grader.server.reports.crowdai import Refused
 from grader.server.reports.outbox import REFUSED, Outbox
 from grader.server.submissions import limits as slots
@@ -31,19 +31,21 @@ from gymserve.recording.media import Media
 from gymserve.store import Database, rows_changed
 from gymserve.store.models import Submission, now
 
-UNSETTLED = (*ACTIVE, SubmissionState.VERIFYING)  # the background worker has something to do for these
-BEGIN_SECONDS = 60.0  # after which a submission without an instance is void
-PATIENCE_SECONDS = 10.0  # after the last trial, for the agent to close
+UNSETTLED = (*ACTIVE, SubmissionState.VERIFYING)  # states in which the background worker has something to do
+BEGIN_SECONDS = 60.0  # after this, a submission without an instance is void
+CLOSE_SECONDS = 10.0  # for the agent to close its instance after the last trial
 
 
 class Closed(errors.NotFound):
-    """The challenge takes no submissions at this time."""
+    """The challenge does not accept submissions at this time."""
 
 
 class Submissions:
-    """Args:
-    outbox: whom else they are reported to; None: nobody.
-    media: where videos of them are ordered; None: nowhere.
+    """Begins, finds and ends submissions.
+
+    Args:
+        outbox: the queue of reports to an external challenge server; None for a server that reports to none.
+        media: requests videos of submissions; None for a server without videos.
     """
 
     def __init__(
@@ -74,7 +76,7 @@ class Submissions:
 
     def submit(
         self,
-        held: Held,
+        record: ChallengeRecord,
         *,
         account_id: int | None,
         entrant: str,
@@ -83,89 +85,91 @@ class Submissions:
         key: str | None = None,
         remote_key: str | None = None,
     ) -> tuple[Submission, int | None]:
-        """Begins a submission: (its row, whose `token` addresses the graded instance; how many more are allowed today).
+        """Begins a submission; returns its row, whose `token` addresses the instance, and how many more are allowed today.
 
-        The slot is charged before the instance is made; where that fails by our fault it is given back.
+        Its slot is charged first, and given back if its instance cannot be created.
 
         Args:
             alone: see `Instances.create`.
-            instead: of those of the same account or name that go on, which are ended as they stand.
-            key: of this submission; the entrant's same key again gives the same one, unless that could not begin.
-            remote_key: of the entrant on the challenge server elsewhere, which is told.
+            instead: whether to end the account's active submissions first, each with the score it has.
+            key: an idempotency key; the entrant's next call with it gets the same submission, unless that could not begin.
+            remote_key: the entrant's key on the external challenge server, which the submission is reported to.
 
         Raises:
-            Closed: the challenge takes none at this time.
-            TooFast, LimitReached: the challenge's limits; the text says what is under way, and where that is ended.
-            InvalidRequest, EnvironmentFailed, LimitReached: the instance cannot be made.
-            Refused: the challenge server does not take it.
+            Closed: the challenge does not accept submissions at this time.
+            TooFast, LimitReached: a limit of the challenge or server; the message says how to end active submissions.
+            InvalidRequest, EnvironmentFailed: the instance cannot be created.
+            Refused: the challenge server refuses the submission.
         """
-        phase = held.challenge.phase_at(now())
-        if not held.is_open or phase is None:
+        phase = record.challenge.phase_at(now())
+        if not record.is_open or phase is None:
             raise Closed("The challenge is not open for submissions at this time.")
-        asked = slots.Asked(account_id, entrant, key, remote_key)
+        request = slots.SubmissionRequest(account_id, entrant, key, remote_key)
         if instead:
-            self._end_those_before(held, phase, asked)
+            self._end_earlier(record, phase, request)
         try:
-            row, left = slots.charge(self.database, self.outbox, held, phase, asked)
-        except slots.UnderWay as error:
-            raise self._busy(held, asked, error.rows) from error
+            row, left = slots.charge(self.database, self.outbox, record, phase, request)
+        except slots.ConcurrencyLimitReached as error:
+            raise self._busy(record, request, error.rows) from error
         if row.token is not None or row.state != SubmissionState.CREATED:
             return row, left
         try:
             self.storage.check(account_id)
             token = submission.begin(
                 self.instances,
-                held.challenge,
+                record.challenge,
                 phase=row.phase,
-                phase_key=self.competition.phase_key(held.challenge, row.phase, row.key_generation),
+                phase_key=self.competition.phase_key(record.challenge, row.phase, row.key_generation),
                 submission=row.name,
                 account=account_id or 0,
                 alone=alone,
             )
         except errors.GymserveError as error:
-            self._give_back(row, f"its instance could not be made: {error}")
+            self._give_back(row, f"its instance could not be created: {error}")
             raise
         if not self.change(row, SubmissionState.CREATED, token=token) and self.find(row.name).token != token:
             with contextlib.suppress(errors.GymserveError):
                 self.instances.close(token)
-            raise errors.Unavailable("making the submission's instance took too long, and it is void: try again")
+            raise errors.Unavailable("the submission is void, since creating its instance took too long: try again")
         if remote_key is not None:
-            self._tell_begun(row, token)
+            self._report_begun(row, token)
         return self.find(row.name), left
 
-    def _end_those_before(self, held: Held, phase: Phase, asked: slots.Asked) -> None:
-        """Ends what an agent that starts anew has left behind; nothing, where it may not begin another one anyhow."""
+    def _end_earlier(self, record: ChallengeRecord, phase: Phase, request: slots.SubmissionRequest) -> None:
+        """Ends the account's active submissions, unless it could not begin another one afterwards."""
         with self.database.reading() as session:
-            entrant = teams.entrant_of(session, held, asked.account_id, asked.entrant)
-            slots.left(session, held, phase, entrant, beside=False)
-            rows = slots.under_way(session, held, entrant)
+            entrant = teams.entrant_of(session, record, request.account_id, request.entrant)
+            slots.left(session, record, phase, entrant, beside=False)
+            rows = slots.under_way(session, record, entrant)
         for row in rows:
-            if row.account_id == asked.account_id:  # a team's other members play on
+            if row.account_id == request.account_id:  # a team's other members play on
                 self.finish(row)
 
-    def _busy(self, held: Held, asked: slots.Asked, rows: Sequence[Submission]) -> errors.TooFast:
-        """Which submissions are under way, how they are ended, and when the first one ends by itself if it is left alone."""
-        text = f"you have {len(rows)} submissions under way already: "
-        own = [row for row in rows if row.account_id == asked.account_id and row.token is not None]
-        ends = [f"{row.name}, which POST /v1/envs/{row.token}/close/ ends as it stands" for row in own]
+    def _busy(
+        self, record: ChallengeRecord, request: slots.SubmissionRequest, rows: Sequence[Submission]
+    ) -> errors.TooFast:
+        """The error that names the active submissions, how to end them, and when the first one would end by itself."""
+        text = f"you already have {len(rows)} submissions under way: "
+        own = [row for row in rows if row.account_id == request.account_id and row.token is not None]
+        ends = [f"{row.name} (POST /v1/envs/{row.token}/close/ ends it)" for row in own]
         others = [f"{row.name} of your team" for row in rows if row not in own]
-        wait = min(self._remaining(held, row) for row in rows)
+        wait = min(self._remaining(record, row) for row in rows)
         return errors.TooFast(
-            f"{text}{'; '.join([*ends, *others])}. The next ends by itself in {wait:.0f} s at most", wait
+            f"{text}{'; '.join([*ends, *others])}. The next one ends by itself in at most {wait:.0f} s", wait
         )
 
-    def _remaining(self, held: Held, row: Submission) -> float:
-        """Seconds until a submission is ended whose agent is not heard any more."""
-        standing, limits, age = self.standing(row), held.challenge.limits, (now() - row.created_at).total_seconds()
-        if row.token is None or standing is None or standing.idle_seconds is None:
+    def _remaining(self, record: ChallengeRecord, row: Submission) -> float:
+        """The seconds until a submission ends if its agent does nothing more."""
+        progress, limits, age = self.progress(row), record.challenge.limits, (now() - row.created_at).total_seconds()
+        if row.token is None or progress is None or progress.idle_seconds is None:
             return max(1.0, BEGIN_SECONDS - age)
         idle = min(self.idle_seconds, limits.idle_seconds or math.inf)
-        most = PATIENCE_SECONDS if standing.state == ProgressState.OVER else idle
-        left = most - standing.idle_seconds
+        most = CLOSE_SECONDS if progress.state == ProgressState.OVER else idle
+        left = most - progress.idle_seconds
         return max(1.0, left if limits.submission_seconds is None else min(left, limits.submission_seconds - age))
 
     def _give_back(self, row: Submission, reason: str, token: str | None = None) -> None:
-        """Voids a submission that could not begin, and of which nobody was told; `token` is its instance's, if it has one."""
+        """Voids a submission that could not begin and was not reported. `token` is its instance's, if it has one."""
         with self.database.writing() as session:
             at = change_time(session, row)
             values = {
@@ -175,15 +179,19 @@ class Submissions:
                 "token": None,
                 "changed_at": at,
             }
-            mine = (Submission.id == row.id, Submission.state == SubmissionState.CREATED, Submission.token == token)
-            if rows_changed(session, update(Submission).where(*mine).values(values)):
+            is_created = (
+                Submission.id == row.id,
+                Submission.state == SubmissionState.CREATED,
+                Submission.token == token,
+            )
+            if rows_changed(session, update(Submission).where(*is_created).values(values)):
                 self.outbox.drop(session, row.id)
 
-    def _tell_begun(self, row: Submission, token: str) -> None:
-        """Tells the challenge server at once; where it is away, it hears of it later.
+    def _report_begun(self, row: Submission, token: str) -> None:
+        """Reports to the challenge server at once. If the server does not answer, the report is sent later.
 
         Raises:
-            Refused: it does not take the submission.
+            Refused: the server refuses the submission.
         """
         first = self.outbox.first_of(row.id)
         assert first is not None
@@ -194,20 +202,24 @@ class Submissions:
             self._give_back(row, report.reason, token)
             raise Refused(report.reason)
 
-    # --- looking ------------------------------------------------------------------------------------------------------
+    # --- reading ------------------------------------------------------------------------------------------------------
 
     def find(self, name: str) -> Submission:
-        """Raises: NotFound: there is none."""
+        """The submission with this name.
+
+        Raises:
+            NotFound: there is no such submission.
+        """
         with self.database.reading() as session:
-            found = None
+            row = None
             if name.isalnum() and name.isascii():
-                found = session.scalar(select(Submission).where(Submission.name == name))
-        if found is None:
+                row = session.scalar(select(Submission).where(Submission.name == name))
+        if row is None:
             raise errors.NotFound(f"there is no submission {name:.100}")
-        return found
+        return row
 
     def with_token(self, token: str) -> Submission | None:
-        """The submission whose instance this is; one in a shared host is no submission's, and the database is not asked."""
+        """The submission of an instance, or None. Shared hosts have no submissions, so their tokens cost no query."""
         if folders.is_shared(token):
             return None
         with self.database.reading() as session:
@@ -215,49 +227,49 @@ class Submissions:
 
     def list(
         self,
-        held: Held,
+        record: ChallengeRecord,
         *,
         account_id: int | None = None,
         state: SubmissionState | None = None,
         skip: int = 0,
         limit: int = 100,
     ) -> list[Submission]:
-        """A challenge's submissions, of one account or of all (None), in one state or in any, the newest first."""
-        query = select(Submission).where(Submission.challenge_id == held.id)
+        """A page of a challenge's submissions, newest first. None for `account_id` or `state` means any."""
+        query = select(Submission).where(Submission.challenge_id == record.id)
         if state is not None:
             query = query.where(Submission.state == state)
         with self.database.reading() as session:
             if account_id is not None:
-                query = query.where(of_account(session, held, account_id))
+                query = query.where(of_account(session, record, account_id))
             return list(session.scalars(query.order_by(Submission.id.desc()).offset(skip).limit(limit)))
 
-    def called(self, rows: Sequence[Submission]) -> dict[str, str]:
-        """Entrant → what it is called, for those of some submissions."""
+    def display_names(self, rows: Sequence[Submission]) -> dict[str, str]:
+        """Entrant → display name, for the entrants of these submissions."""
         with self.database.reading() as session:
-            return names(session, [row.entrant for row in rows])
+            return display_names(session, [row.entrant for row in rows])
 
-    def standing(self, row: Submission) -> submission.Standing | None:
-        """How far a submission that goes on is; None: nothing is known."""
+    def progress(self, row: Submission) -> submission.SubmissionProgress | None:
+        """The progress of an active submission, or None if it is not active or its instance does not answer."""
         if not SubmissionState(row.state).is_active or row.token is None:
             return None
         with contextlib.suppress(errors.GymserveError):
-            return submission.standing(self.instances, row.token)
+            return submission.progress(self.instances, row.token)
         return None
 
     # --- ending -------------------------------------------------------------------------------------------------------
 
     def finish(self, row: Submission) -> Submission:
-        """Ends a submission as it stands, and scores it from its journal. Whoever calls it again gets the same."""
+        """Ends a submission, whatever it has reached, and scores it from its journal. Repeating it changes nothing."""
         if not SubmissionState(row.state).is_active or row.token is None:
             return row
         try:
-            journal = submission.finish(self.instances, row.token, self.judge.kept / row.name)
+            journal = submission.finish(self.instances, row.token, self.judge.journals / row.name)
         except errors.UnknownInstance:
-            return self.end(row, SubmissionState.VOID, "its instance was lost by the server")
+            return self.end(row, SubmissionState.VOID, "the server lost its instance")
         with self.database.reading() as session:
             challenge = self.competition.of_version(session, row.version_id)
         try:
-            result = scoring.of_journal(read(journal), challenge.scoring)
+            result = scoring.score_journal(read(journal), challenge.scoring)
         except scoring.ScoringFailed as error:
             return self.end(row, SubmissionState.VOID, f"the organiser's scoring failed: {error}")
         values: dict[str, Any] = {
@@ -265,7 +277,7 @@ class Submissions:
             "spread": result.spread,
             "standard_error": result.standard_error,
             "steps": result.steps,
-            "trials": canonical(result.to_map()["trials"]).decode(),
+            "trials": canonical(result.to_dict()["trials"]).decode(),
             "journal_head": receipt.head(journal.read_bytes()),
         }
         if result.void:
@@ -275,7 +287,7 @@ class Submissions:
         return self.end(row, SubmissionState.VERIFYING, "", score=result.score, verdict=VerdictState.PENDING, **values)
 
     def end(self, row: Submission, state: SubmissionState, reason: str, **values: Any) -> Submission:
-        """Writes the end of a submission once: who comes second changes nothing."""
+        """Stores the end of an active submission. Does nothing if the submission has already ended."""
         with self.database.writing() as session:
             values |= {"changed_at": change_time(session, row), "finished_at": now()}
             ended = rows_changed(
@@ -289,35 +301,35 @@ class Submissions:
             return session.get_one(Submission, row.id, populate_existing=True)
 
     def leave(self, row: Submission) -> None:
-        """The agent closes the instance.
+        """Ends a submission because its agent closes the instance.
 
         Raises:
-            UnknownInstance: it has closed it before.
+            UnknownInstance: the agent closed it before.
         """
         self.finish(row)
         with self.database.writing() as session:
-            mine = (Submission.id == row.id, Submission.left.is_(False))
-            if not rows_changed(session, update(Submission).where(*mine).values(left=True)):
+            not_left = (Submission.id == row.id, Submission.left.is_(False))
+            if not rows_changed(session, update(Submission).where(*not_left).values(left=True)):
                 raise errors.UnknownInstance(f"Instance_id {row.token} unknown")
 
     def change(self, row: Submission, was: SubmissionState, **values: Any) -> bool:
-        """Changes a submission that is in the state `was`; whether it is."""
+        """Changes a submission if its state is `was`, and returns whether it is."""
         with self.database.writing() as session:
-            mine = (Submission.id == row.id, Submission.state == was)
+            is_unchanged = (Submission.id == row.id, Submission.state == was)
             at = change_time(session, row)
-            return rows_changed(session, update(Submission).where(*mine).values(changed_at=at, **values)) > 0
+            return rows_changed(session, update(Submission).where(*is_unchanged).values(changed_at=at, **values)) > 0
 
-    # --- what the background worker does ------------------------------------------------------------------------------
+    # --- for the background worker ------------------------------------------------------------------------------------
 
     def waiting(self) -> dict[str, int]:
-        """How many submissions are in each state that is not the last."""
+        """The number of submissions in each unsettled state."""
         query = select(Submission.state, func.count()).where(Submission.state.in_(UNSETTLED))
         with self.database.reading() as session:
-            found: dict[str, int] = dict(session.execute(query.group_by(Submission.state)).tuples().all())
-        return {state: found.get(state, 0) for state in UNSETTLED}
+            counts: dict[str, int] = dict(session.execute(query.group_by(Submission.state)).tuples().all())
+        return {state: counts.get(state, 0) for state in UNSETTLED}
 
     def has_work(self) -> bool:
-        """Whether some submission goes on, or waits to be verified."""
+        """Whether a submission is active or waits to be verified."""
         with self.database.reading() as session:
             waiting = select(Submission.id).where(Submission.state.in_(UNSETTLED)).limit(1)
             return session.scalar(waiting) is not None

@@ -1,4 +1,4 @@
-"""What submissions keep on the disk, their journals and videos: how much of one account, and for how long."""
+"""The journals and videos of submissions on the disk: how much an account may have, and for how long."""
 
 import contextlib
 import datetime
@@ -17,16 +17,18 @@ from gymserve.recording.media import Media
 from gymserve.store import Database
 from gymserve.store.models import Submission, now
 
-NAME = re.compile(r"[0-9a-f]{24}")  # a submission's, and of nothing else in the folders of journals and videos
+NAME = re.compile(r"[0-9a-f]{24}")  # matches names of submissions, and nothing else in the folders
 BATCH = 500
 
 
 class Storage:
-    """Args:
-    data: the server's data directory.
-    media: where videos are; None: there are none.
-    days: how long they are kept; SUBMISSION_DAYS.
-    megabytes: of one account at most; ACCOUNT_STORAGE_MB.
+    """Limits and deletes stored journals and videos.
+
+    Args:
+        data: the server's data directory.
+        media: the videos; None for a server without videos.
+        days: how long files are kept (SUBMISSION_DAYS).
+        megabytes: the most that one account may use (ACCOUNT_STORAGE_MB).
     """
 
     def __init__(
@@ -44,10 +46,10 @@ class Storage:
         self.days, self.megabytes = days, megabytes
 
     def check(self, account_id: int | None) -> None:
-        """Whether an account may have one more submission; without accounts there are no limits.
+        """Checks that an account has room for another submission. Without an account there is no limit.
 
         Raises:
-            LimitReached: its submissions take as much as the settings allow.
+            LimitReached: its submissions use all of the space that the settings allow.
         """
         if account_id is None:
             return
@@ -61,18 +63,17 @@ class Storage:
 
     def _bytes(self, name: str) -> int:
         total = 0
-        with contextlib.suppress(OSError):  # it goes on yet, or was deleted
+        with contextlib.suppress(OSError):  # the submission has not ended, or its journal was deleted
             total += (self.journals / name).stat().st_blocks * 512
-        with contextlib.suppress(OSError):  # it has no video
+        with contextlib.suppress(OSError):  # the submission has no video
             total += occupied(self.videos / name)
         return total
 
     def sweep(self) -> None:
-        """Deletes journals and videos of submissions that ended SUBMISSION_DAYS ago, if their phase was over by then; and
-        those that no row tells of."""
-        for half in self.journals.glob(".*"):  # of a process that was killed
-            if _age(half) > 3600:
-                half.unlink(missing_ok=True)
+        """Deletes journals and videos SUBMISSION_DAYS after their submission and its phase ended, and those without a row."""
+        for partial in self.journals.glob(".*"):  # left by a process that was killed
+            if _age(partial) > 3600:
+                partial.unlink(missing_ok=True)
         names = sorted({*self._old(self.journals), *self._old(self.videos)})
         for start in range(0, len(names), BATCH):
             batch = names[start : start + BATCH]
@@ -90,8 +91,8 @@ class Storage:
     def _is_past(self, session: Session, row: Submission) -> bool:
         if not SubmissionState(row.state).is_final:
             return False
-        own = self.competition.of_version(session, row.version_id).phase(row.phase)
-        closes = self.competition.present(session, row.challenge_id, own).closes
+        phase = self.competition.of_version(session, row.version_id).phase(row.phase)
+        closes = self.competition.present(session, row.challenge_id, phase).closes
         return closes is None or closes < now() - datetime.timedelta(days=self.days)
 
     def _remove(self, name: str, challenge: int) -> None:
@@ -101,7 +102,7 @@ class Storage:
 
 
 def _age(path: Path) -> float:
-    """Seconds; 0: it was replaced in the meantime."""
+    """The age of a file in seconds, or 0 if it was deleted meanwhile."""
     with contextlib.suppress(FileNotFoundError):
         return time.time() - path.stat().st_mtime
     return 0.0

@@ -1,4 +1,4 @@
-"""A submission's way through the server: its graded instance is made, watched, closed, and its journal kept."""
+"""A submission's graded instance: create, observe and close it, and keep its journal."""
 
 import contextlib
 import hmac
@@ -18,14 +18,15 @@ from gymserve.system.files import replacing
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How far a submission is.
+class SubmissionProgress:
+    """How far a submission has got.
 
     Args:
-        trial: the one under way, or the last; 0 before the first.
-        steps: in all trials; `trial_steps`: in this one.
-        idle_seconds: since the agent was heard last; None where its instance is closed.
-        reason: why it was closed; "" where that is not known.
+        trial: the number of the current or last trial; 0 before the first.
+        steps: the steps in all trials.
+        trial_steps: the steps in this trial.
+        idle_seconds: the time since the agent's last action; None if its instance is closed.
+        reason: why the instance was closed, or "".
     """
 
     state: ProgressState
@@ -38,7 +39,7 @@ class Standing:
 
 
 def allowance(challenge: Challenge) -> dict[str, float | None]:
-    """The challenge's limits on time, as `Instances.create` takes them."""
+    """The challenge's time limits, in the form that `Instances.create` takes."""
     limits = challenge.limits
     return {
         "step_seconds": limits.step_seconds,
@@ -58,14 +59,16 @@ def begin(
     account: int = 0,
     alone: bool = False,
 ) -> str:
-    """Makes the graded instance of a submission and returns its token; the same one if it is called again.
+    """Creates the graded instance of a submission and returns its token. A repeated call returns the same token.
 
     Args:
-        submission: what names it for good: where the challenge has fresh seeds they depend on it, and so does the receipt.
-        account, alone: see `Instances.create`.
+        submission: its permanent name, which the receipt has, and which fresh seeds depend on.
+        account: see `Instances.create`.
+        alone: see `Instances.create`.
 
     Raises:
-        InvalidRequest, EnvironmentFailed: the challenge's environment cannot be made.
+        InvalidRequest: the challenge's environment cannot be created.
+        EnvironmentFailed: the challenge's environment cannot be created.
         LimitReached: the server is full.
     """
     return instances.create(
@@ -81,35 +84,40 @@ def begin(
     )
 
 
-def standing(instances: Instances, token: str) -> Standing:
-    """How far the submission with this instance is.
+def progress(instances: Instances, token: str) -> SubmissionProgress:
+    """The progress of the submission with this instance.
 
     Raises:
-        UnknownInstance: nothing is left of it.
+        UnknownInstance: neither the instance nor its journal exists any more.
     """
     with contextlib.suppress(UnknownInstance):
-        told = instances.describe(token)
-        state = ProgressState.RUNNING if told["trial"] else ProgressState.CREATED
-        state = ProgressState.OVER if told["trials_over"] else state
-        return Standing(
-            state, told["trial"], told["trials"], told["steps"], told["trial_steps"], float(told["idle_seconds"])
+        description = instances.describe(token)
+        state = ProgressState.RUNNING if description["trial"] else ProgressState.CREATED
+        return SubmissionProgress(
+            ProgressState.OVER if description["trials_over"] else state,
+            description["trial"],
+            description["trials"],
+            description["steps"],
+            description["trial_steps"],
+            float(description["idle_seconds"]),
         )
     records = _records(_closed(instances, token), token)
     trials = scoring.trials_of(records)
     begun = [trial for trial in trials if trial.state != TrialState.UNPLAYED]
     reason = records[-1].reason if isinstance(records[-1], Closed) else ""
     steps = sum(trial.steps for trial in trials)
-    return Standing(ProgressState.CLOSED, len(begun), len(trials), steps, begun[-1].steps if begun else 0, None, reason)
+    trial_steps = begun[-1].steps if begun else 0
+    return SubmissionProgress(ProgressState.CLOSED, len(begun), len(trials), steps, trial_steps, None, reason)
 
 
 def finish(instances: Instances, token: str, keep: Path) -> Path:
-    """Closes the instance where it lives yet, and keeps its journal at `keep`, on the disk; again: does nothing more.
+    """Closes the instance if it is open, and copies its journal to `keep`. Repeating it changes nothing.
 
-    Closed instances' folders are deleted after JOURNAL_DAYS: what is to be proven later must be kept elsewhere.
+    The folders of closed instances are deleted after JOURNAL_DAYS, but a submission must stay verifiable.
 
     Raises:
-        UnknownInstance: nothing is left of it.
-        StorageFull: it cannot be kept.
+        UnknownInstance: neither the instance nor its journal exists any more.
+        StorageFull: the journal cannot be copied.
     """
     if keep.exists():
         return keep
@@ -122,7 +130,7 @@ def finish(instances: Instances, token: str, keep: Path) -> Path:
 
 
 def _copy(source: Path, keep: Path) -> None:
-    """Copies a file onto the disk, whole or not at all.
+    """Copies a file durably, completely or not at all.
 
     Raises:
         StorageFull: it cannot be written.
@@ -132,15 +140,15 @@ def _copy(source: Path, keep: Path) -> None:
         with replacing(keep, sync=True) as fresh:  # the agent's close and the background worker may both be here
             shutil.copyfile(source, fresh)
     except OSError as error:
-        if not keep.exists():  # or else somebody else was quicker, with the same bytes
+        if not keep.exists():  # if it does, another process has written the same bytes
             raise StorageFull(f"the submission's journal cannot be kept: {error.strerror}") from error
     finally:
-        for left in keep.parent.glob(f".*.{keep.name}"):  # also by one that was killed in between
-            left.unlink(missing_ok=True)
+        for partial in keep.parent.glob(f".*.{keep.name}"):  # also those that killed processes left
+            partial.unlink(missing_ok=True)
 
 
 def _closed(instances: Instances, token: str) -> Path:
-    """Where a closed instance's journal is."""
+    """The path of a closed instance's journal."""
     if folders.slot_of(token) is None:
         raise UnknownInstance(f"Instance_id {token:.100} unknown")
     return instances.closed / token / "journal"

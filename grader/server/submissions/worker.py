@@ -1,7 +1,6 @@
-"""`python -m grader.server.submissions.worker`: the background process that ends submissions whose agents are gone,
-and replays the others.
+"""`python -m grader.server.submissions.worker`: the background process that ends abandoned submissions and replays others.
 
-It reads the server's settings as JSON from standard input, and ends with it: whoever started it holds the other end.
+It reads the server's settings as JSON from standard input, and exits when its parent closes that pipe.
 """
 
 import logging
@@ -29,7 +28,7 @@ log = logging.getLogger("gymserve.grader")
 
 
 def submissions_of(configuration: Settings, instances: Instances) -> tuple[Competition, Submissions]:
-    """The challenges and submissions of a server."""
+    """The challenges and submissions for a server's settings."""
     data = Path(configuration.DATA).resolve()
     database = connect(configuration.DATABASE, data)
     competition = Competition(database, data, functions=configuration.SCORING_FUNCTIONS)
@@ -38,18 +37,18 @@ def submissions_of(configuration: Settings, instances: Instances) -> tuple[Compe
 
 
 def main() -> int:
-    """Works until there has been nothing to do for a while."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # so that an environment's KeyboardInterrupt is known for its own
+    """Ends and verifies submissions until there has been nothing to do for a while."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # so that a KeyboardInterrupt can only be the environment's own
     child_processes.become_subreaper()
     configuration = begin(at_end=child_processes.kill_all)
     _, submissions = submissions_of(configuration, Instances(configuration, Catalogue.of(configuration)))
-    work(lambda: look(submissions))
+    work(lambda: process(submissions))
     child_processes.kill_all()
     return 0
 
 
-def look(submissions: Submissions) -> bool:
-    """Ends and verifies what there is to; whether there was anything, or a submission goes on."""
+def process(submissions: Submissions) -> bool:
+    """Ends and verifies all due submissions. Returns whether it verified any, or whether any is unsettled."""
     settle(submissions)
     has_verified = False
     while (row := submissions.judge.next_to_verify()) is not None:
@@ -60,7 +59,7 @@ def look(submissions: Submissions) -> bool:
 
 
 def verify(submissions: Submissions, row: Submission) -> None:
-    """Replays a submission; one that cannot be read is given up with the reason."""
+    """Replays a submission. If that raises an error, the verdict is "not replayable" with the error's type."""
     try:
         submissions.judge.verify(row)
     except errors.Unavailable:

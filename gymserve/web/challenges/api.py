@@ -5,7 +5,7 @@ from typing import Any
 from flask import Response, request
 
 from grader.proofs import signing
-from grader.server.competitions.competition import Held
+from grader.server.competitions.competition import ChallengeRecord
 from gymserve.accounts.identity import Identity
 from gymserve.protocol import errors, wire
 from gymserve.store.models import ACCOUNT_PREFIX, REMOTE_PREFIX, TEAM_PREFIX, Submission, now
@@ -22,7 +22,9 @@ OTHERS = (401, 403)
 PREFIX = "challenge:"  # before a challenge's name, when v1 clients send it as an environment's id
 
 
-def submit(record: Held, who: Identity, *, entrant: str | None = None, by_key: bool = False) -> dict[str, Any]:
+def submit(
+    record: ChallengeRecord, who: Identity, *, entrant: str | None = None, by_key: bool = False
+) -> dict[str, Any]:
     """Begin a submission of `who`, and return the response's payload.
 
     Args:
@@ -62,7 +64,7 @@ def _entrant(name: str | None) -> str:
     return name
 
 
-def requested_challenge(env_id: str, *, by_key: bool) -> Held | None:
+def requested_challenge(env_id: str, *, by_key: bool) -> ChallengeRecord | None:
     """Return the challenge that a new instance is for, or None if it is an ordinary one.
 
     Clients name it as `challenge:<name>`; those of the old grader send the id of its environment.
@@ -95,7 +97,7 @@ def submission_row(row: Submission, challenge: str, entrant: str) -> dict[str, A
     Args:
         entrant: the display name of the submission's entrant.
     """
-    standing = grading().submissions.standing(row)
+    standing = grading().submissions.progress(row)
     payload: dict[str, Any] = {
         "submission_id": row.name,
         "challenge": challenge,
@@ -114,7 +116,7 @@ def submission_row(row: Submission, challenge: str, entrant: str) -> dict[str, A
         "created_at": row.created_at.isoformat(),
         "finished_at": row.finished_at and row.finished_at.isoformat(),
         "progress": None,
-        "report": grading().submissions.outbox.told(row.id),
+        "report": grading().submissions.outbox.summary(row.id),
     }
     if standing is not None:
         payload["progress"] = {
@@ -207,11 +209,13 @@ def list_submissions(name: str) -> Response:
     skip, limit = parameters.page()
     account_id = None if record.is_overseen_by(caller()) else identity().account_id
     rows = grading().submissions.list(record, account_id=account_id, skip=skip, limit=limit)
-    names = grading().submissions.called(rows)
+    names = grading().submissions.display_names(rows)
     return json_answer([submission_row(row, record.challenge.name, names[row.entrant]) for row in rows])
 
 
-def find_submission(submission_id: str, who: Identity | None, *, public: bool = False) -> tuple[Submission, Held]:
+def find_submission(
+    submission_id: str, who: Identity | None, *, public: bool = False
+) -> tuple[Submission, ChallengeRecord]:
     """Find a submission that `who` may see, with its challenge.
 
     Args:
@@ -232,13 +236,13 @@ def find_submission(submission_id: str, who: Identity | None, *, public: bool = 
 def show_submission(submission_id: str) -> Response:
     """Show a submission's progress or score."""
     row, record = find_submission(submission_id, caller())
-    payload = submission_row(row, record.challenge.name, grading().submissions.called([row])[row.entrant])
+    payload = submission_row(row, record.challenge.name, grading().submissions.display_names([row])[row.entrant])
     if row.score is not None:
         payload["rank"] = _rank(record, row)
     return json_answer(payload)
 
 
-def _rank(record: Held, row: Submission) -> int | None:
+def _rank(record: ChallengeRecord, row: Submission) -> int | None:
     """Return the rank of the submission's entrant."""
     try:
         board = grading().leaderboard.of(record, row.phase, sees_hidden=record.is_overseen_by(caller()))

@@ -2,7 +2,7 @@
 
 from flask import Response
 
-from grader.server.competitions.competition import Held
+from grader.server.competitions.competition import ChallengeRecord
 from gymserve.protocol import errors
 from gymserve.store.models import Submission
 from gymserve.web.challenges import schemas
@@ -35,10 +35,12 @@ def void(submission_id: str) -> Response:
 
 def _answer(submission_id: str, *, accept: bool) -> Response:
     row, record = decide(submission_id, accept=accept)
-    return json_answer(submission_row(row, record.challenge.name, grading().submissions.called([row])[row.entrant]))
+    return json_answer(
+        submission_row(row, record.challenge.name, grading().submissions.display_names([row])[row.entrant])
+    )
 
 
-def decide(submission_id: str, *, accept: bool) -> tuple[Submission, Held]:
+def decide(submission_id: str, *, accept: bool) -> tuple[Submission, ChallengeRecord]:
     """Record the organiser's decision, and return the submission after it.
 
     Raises:

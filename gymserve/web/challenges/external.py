@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Response, request
 
-from grader.server.boards.challenge_server import MEDIA, Said
+from grader.server.boards.challenge_server import MEDIA, StatusUpdate
 from grader.server.reports import CHALLENGE_UNKNOWN, KEY_UNKNOWN
 from gymserve.accounts.identity import Identity
 from gymserve.protocol import errors
@@ -39,7 +39,7 @@ def _participant(key: str) -> Identity:
     Raises:
         Unauthenticated: nobody has this key.
     """
-    owner: Identity = backend().accounts.entrance.identify(key)
+    owner: Identity = backend().accounts.authenticator.identify(key)
     return owner
 
 
@@ -67,12 +67,12 @@ def _number(name: str) -> float | None:
         raise errors.InvalidRequest(f"{name} must be a finite number, not {text!r:.50}") from None
 
 
-def _report() -> Said:
+def _report() -> StatusUpdate:
     """Return what the query reports about a submission."""
     meta = {
         match[1]: value for name, value in request.args.items() if (match := re.fullmatch(r"meta\[(\w{1,50})\]", name))
     }
-    return Said(
+    return StatusUpdate(
         status=request.args.get("grading_status", ""),
         score=_number("score"),
         secondary=_number("score_secondary"),

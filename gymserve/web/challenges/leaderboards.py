@@ -37,9 +37,7 @@ def show_leaderboard(name: str) -> Response:
         raise errors.InvalidRequest(f"format must be json or csv, not {format_!r:.50}")
     skip, limit = parameters.page()
     tag, rows = (
-        grading().leaderboard.shown(board)
-        if format_ == "csv"
-        else grading().leaderboard.shown(board, skip, skip + limit)
+        grading().leaderboard.rows(board) if format_ == "csv" else grading().leaderboard.rows(board, skip, skip + limit)
     )
     if request.if_none_match.contains(tag):
         answer = Response(status=304)

@@ -2,7 +2,7 @@
 
 from flask import Response
 
-from grader.server.competitions.competition import Held
+from grader.server.competitions.competition import ChallengeRecord
 from gymserve.accounts.identity import Identity
 from gymserve.protocol import errors
 from gymserve.recording.recordings import TYPES
@@ -19,7 +19,7 @@ from gymserve.web.http.openapi import documented, ranges
 blueprint = Blueprint("media", scope="submissions", tag="Media")
 
 
-def check_shown(row: Submission, record: Held, who: Identity | None) -> None:
+def check_shown(row: Submission, record: ChallengeRecord, who: Identity | None) -> None:
     """Check that `who` may see a submission's videos and images.
 
     Raises:
@@ -30,7 +30,7 @@ def check_shown(row: Submission, record: Held, who: Identity | None) -> None:
         raise errors.Conflict("videos show how the trials differ, which is secret until the phase is over")
 
 
-def _requested_submission(submission_id: str) -> tuple[Submission, Held]:
+def _requested_submission(submission_id: str) -> tuple[Submission, ChallengeRecord]:
     """Find the submission that the request is for, with its challenge.
 
     Raises:

@@ -7,8 +7,8 @@ from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from grader.challenges.states import SubmissionState
-from grader.server.boards.leaderboard import Board
-from grader.server.competitions.competition import Held
+from grader.server.boards.leaderboard import PhaseBoard
+from grader.server.competitions.competition import ChallengeRecord
 from gymserve.protocol import errors, wire
 from gymserve.store.models import Submission
 from gymserve.web.challenges import decisions
@@ -29,7 +29,7 @@ def board_page(name: str) -> str:
     """Show the leaderboard."""
     record = grading().competition.find(name)
     phase_name, entrant = request.args.get("phase") or None, request.args.get("entrant") or ""
-    board: Board | None = None
+    board: PhaseBoard | None = None
     message = entrant_name = ""
     history: list[dict[str, Any]] = []
     try:
@@ -44,7 +44,7 @@ def board_page(name: str) -> str:
     values = {
         "challenge": grading().competition.describe(record),
         "board": board,
-        "rows": grading().leaderboard.shown(board, (page - 1) * BOARD_PAGE, page * BOARD_PAGE)[1] if board else [],
+        "rows": grading().leaderboard.rows(board, (page - 1) * BOARD_PAGE, page * BOARD_PAGE)[1] if board else [],
         "page": page,
         "pages": -(-len(board.places) // BOARD_PAGE) if board else 1,
         "message": message,
@@ -58,10 +58,10 @@ def board_page(name: str) -> str:
     return render_template("board.html", **values)
 
 
-def _undecided(record: Held) -> list[tuple[Submission, str]]:
+def _undecided(record: ChallengeRecord) -> list[tuple[Submission, str]]:
     """List the submissions that await the organiser's decision, with their entrants' names."""
     rows = grading().submissions.list(record, state=SubmissionState.NOT_REPLAYABLE)
-    names = grading().submissions.called(rows)
+    names = grading().submissions.display_names(rows)
     return [(row, names[row.entrant]) for row in rows]
 
 
@@ -81,12 +81,12 @@ def submission_page(name: str, submission_id: str) -> ResponseReturnValue:
     return render_template(
         "submission.html",
         row=row,
-        entrant=grading().submissions.called([row])[row.entrant],
+        entrant=grading().submissions.display_names([row])[row.entrant],
         challenge=record.challenge,
         trials=wire.read_json(row.trials.encode()),
         media=backend().media.status(row.name),
-        standing=grading().submissions.standing(row),
-        report=grading().submissions.outbox.told(row.id),
+        standing=grading().submissions.progress(row),
+        report=grading().submissions.outbox.summary(row.id),
         decides=row.state == SubmissionState.NOT_REPLAYABLE and record.is_overseen_by(who),
         account=current(),
     )

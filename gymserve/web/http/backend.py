@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flask import current_app
 
-from grader.server.boards.challenge_server import Embedded
+from grader.server.boards.challenge_server import EmbeddedServer
 from grader.server.boards.leaderboard import Leaderboard
 from grader.server.competitions.competition import Competition
 from grader.server.competitions.teams import Teams
@@ -48,7 +48,7 @@ class GradingParts:
     competition: Competition
     submissions: Submissions
     teams: Teams
-    embedded: Embedded
+    embedded: EmbeddedServer
     leaderboard: Leaderboard
 
     @classmethod
@@ -60,7 +60,7 @@ class GradingParts:
             competition=competition,
             submissions=Submissions(database, competition, instances, data, outbox, media),
             teams=Teams(database),
-            embedded=Embedded(database, competition),
+            embedded=EmbeddedServer(database, competition),
             leaderboard=Leaderboard(database, competition),
         )
 

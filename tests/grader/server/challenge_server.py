@@ -1,4 +1,4 @@
-"""A challenge server that speaks crowdAI's protocol and, by the throw of a seeded die, is slow, fails or drops answers."""
+"""A challenge server with crowdAI's protocol that is slow, fails or drops responses at random, from a seed."""
 
 import json
 import random
@@ -13,13 +13,15 @@ SLOW_SECONDS = 0.3
 
 
 class ChallengeServer:
-    """Args:
-    faults: what may befall a call; with none, every call goes well.
-    tells_meta: whether its list of submissions shows what they were called.
+    """A challenge server that runs in a thread.
+
+    Args:
+        faults: the faults that are drawn for each call; without any, every call succeeds.
+        shows_meta: whether its list of submissions shows their `meta`.
     """
 
-    def __init__(self, *faults: str, seed: int = 0, tells_meta: bool = True) -> None:
-        self.faults, self.tells_meta, self.draw = faults or ("fine",), tells_meta, random.Random(seed)
+    def __init__(self, *faults: str, seed: int = 0, shows_meta: bool = True) -> None:
+        self.faults, self.shows_meta, self.draw = faults or ("fine",), shows_meta, random.Random(seed)
         self.lock = threading.Lock()
         self.submissions: dict[int, dict[str, Any]] = {}
         self.calls: list[tuple[str, str, dict[str, str]]] = []
@@ -85,18 +87,16 @@ class ChallengeServer:
                 return 404, {"message": "no such key", "participant_id": None}
             return 200, {"participant_id": self.keys[name], "message": "found"}
         if handler.command == "GET":
-            return 200, [
-                {**told, "meta": told["meta"] if self.tells_meta else None} for told in self.submissions.values()
-            ]
+            return 200, [{**row, "meta": row["meta"] if self.shows_meta else None} for row in self.submissions.values()]
         if self.refuse:
             return 400, {"message": self.refuse}
         if handler.command == "POST":
             number = len(self.submissions) + 1
             meta = {"submission": query.get("meta[submission]")}
-            self.submissions[number] = {"id": number, "meta": meta, "heard": [query["grading_status"]], "scores": []}
+            self.submissions[number] = {"id": number, "meta": meta, "statuses": [query["grading_status"]], "scores": []}
         else:
             number = int(name)
-            self.submissions[number]["heard"].append(query["grading_status"])
+            self.submissions[number]["statuses"].append(query["grading_status"])
             self.submissions[number]["scores"].append(query.get("score"))
             self.submissions[number]["message"] = query["grading_message"]
         return 202, {"message": "accepted", "submission_id": number, "submissions_remaining": 3, "reset_dttm": "later"}

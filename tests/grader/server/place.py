@@ -1,9 +1,9 @@
-"""A challenge and its submissions, for tests that look at them one by one."""
+"""A challenge and its submissions, for tests of single steps."""
 
 from pathlib import Path
 from typing import Any
 
-from grader.server.competitions.competition import Competition, Held
+from grader.server.competitions.competition import ChallengeRecord, Competition
 from grader.server.submissions.lifecycle import Submissions
 from gymserve.store import Database
 from gymserve.store.models import Submission
@@ -25,10 +25,10 @@ class Place:
         self.database, self.grader = database, grader
         self.competition = Competition(database, data)
         self.submissions = Submissions(database, self.competition, grader.instances, data)
-        self.held: Held = self.competition.define(TOML, owner_id=None)
+        self.record: ChallengeRecord = self.competition.define(TOML, owner_id=None)
 
     def begin(self, **more: Any) -> Submission:
-        return self.submissions.submit(self.held, account_id=None, entrant="a", **more)[0]
+        return self.submissions.submit(self.record, account_id=None, entrant="a", **more)[0]
 
     def play(self, row: Submission, trials: int = 2) -> None:
         assert row.token is not None

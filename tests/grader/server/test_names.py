@@ -1,4 +1,4 @@
-"""Rows belong to accounts by their ids, and are called by the names that accounts choose; on each kind of database."""
+"""Rows of leaderboards belong to accounts by id and show the names that accounts choose, on each kind of database."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from grader.server.boards.leaderboard import Leaderboard, to_csv
 from gymserve.accounts.audit import Actor
 from gymserve.accounts.directory import Directory
 from gymserve.accounts.passwords import Passwords
-from gymserve.accounts.watch import Watch
+from gymserve.accounts.revision import Revision
 from gymserve.protocol.errors import InvalidRequest
 from gymserve.store import connect
 from gymserve.store.models import Account, Model, now
@@ -20,12 +20,12 @@ from tests.grader.server.place import Place
 BY = Actor(None, "test")
 
 
-class Board:
+class BoardFixture:
     """The leaderboard of a challenge that accounts submit to."""
 
     def __init__(self, place: Place, data: Path) -> None:
         self.place = place
-        self.directory = Directory(place.database, Passwords(shortest=6), Watch(data / "watch"))
+        self.directory = Directory(place.database, Passwords(min_length=6), Revision(data / "revision"))
         self.leaderboard = Leaderboard(place.database, place.competition)
 
     def account(self, email: str) -> Account:
@@ -33,43 +33,43 @@ class Board:
 
     def submit(self, account: Account) -> None:
         submissions = self.place.submissions
-        row, _ = submissions.submit(self.place.held, account_id=account.id, entrant=account.email)
+        row, _ = submissions.submit(self.place.record, account_id=account.id, entrant=account.email)
         self.place.play(row)
         submissions.judge.verify(submissions.finish(row))
 
     def rows(self) -> list[tuple[str, str, int]]:
-        _, rows = self.leaderboard.shown(self.leaderboard.of(self.place.held))
+        _, rows = self.leaderboard.rows(self.leaderboard.of(self.place.record))
         return sorted((row["entrant"], row["entrant_id"], row["tries"]) for row in rows)
 
 
 @pytest.fixture
-def board(place: Place, tmp_path: Path) -> Board:
-    return Board(place, tmp_path)
+def board(place: Place, tmp_path: Path) -> BoardFixture:
+    return BoardFixture(place, tmp_path)
 
 
-def test_a_row_is_the_account_s_whatever_it_is_called(board: Board) -> None:
+def test_rows_follow_an_account_through_changes_of_its_names(board: BoardFixture) -> None:
     ann = board.account("ann@example.org")
     board.submit(ann)
     key = f"account {ann.id}"
     assert board.rows() == [(key, key, 1)]
-    tag, _ = board.leaderboard.shown(board.leaderboard.of(board.place.held))
+    tag, _ = board.leaderboard.rows(board.leaderboard.of(board.place.record))
     board.directory.change(ann.id, email="ann@elsewhere.org", name="Ann", by=BY)
     board.submit(board.directory.find(ann.id))
     assert board.rows() == [("Ann", key, 2)]
     board.directory.change(ann.id, name="Änn", by=BY)
     assert board.rows() == [("Änn", key, 2)]
-    changed, rows = board.leaderboard.shown(board.leaderboard.of(board.place.held))
+    changed, rows = board.leaderboard.rows(board.leaderboard.of(board.place.record))
     assert changed != tag and "example.org" not in to_csv(rows) and "elsewhere.org" not in to_csv(rows)
     for name in ("Änn", "änn", key):
-        called, _, history = board.leaderboard.history(board.place.held, name)
-        assert called == "Änn" and len(history) == 2
-    assert board.leaderboard.history(board.place.held, "ann@example.org")[2] == []
+        name_shown, _, history = board.leaderboard.history(board.place.record, name)
+        assert name_shown == "Änn" and len(history) == 2
+    assert board.leaderboard.history(board.place.record, "ann@example.org")[2] == []
     board.directory.change(ann.id, name="", by=BY)
     assert board.rows() == [(key, key, 2)]
 
 
 @pytest.mark.guarantee("an account changes its address, or is deleted and another one takes the address")
-def test_who_takes_a_deleted_account_s_address_has_none_of_its_rows(board: Board) -> None:
+def test_reusing_a_deleted_accounts_address_gives_none_of_its_rows(board: BoardFixture) -> None:
     first = board.account("ann@example.org")
     board.submit(first)
     board.directory.remove(first.id, by=BY)
@@ -77,21 +77,21 @@ def test_who_takes_a_deleted_account_s_address_has_none_of_its_rows(board: Board
     board.directory.change(second.id, name="Ann", by=BY)
     board.submit(second)
     assert board.rows() == [("Ann", f"account {second.id}", 1), (f"account {first.id}", f"account {first.id}", 1)]
-    held, submissions = board.place.held, board.place.submissions
-    assert [row.account_id for row in submissions.list(held, account_id=second.id)] == [second.id]
+    record, submissions = board.place.record, board.place.submissions
+    assert [row.account_id for row in submissions.list(record, account_id=second.id)] == [second.id]
 
 
-def test_a_receipt_names_the_account_by_its_number_and_its_name(board: Board) -> None:
+def test_a_receipt_has_the_accounts_id_and_name(board: BoardFixture) -> None:
     ann = board.account("ann@example.org")
     board.directory.change(ann.id, name="Ann", by=BY)
     board.submit(ann)
-    (row,) = board.place.submissions.list(board.place.held)
+    (row,) = board.place.submissions.list(board.place.record)
     assert f'"account":"account {ann.id}"' in row.receipt and '"name":"Ann"' in row.receipt
     assert "example.org" not in row.receipt
 
 
 @pytest.mark.parametrize("name", ["account 7", "ＡCCOUNT 7", "team:x", "participant 3", "a\n", " a", "x" * 61, "ANN"])
-def test_a_name_that_is_another_s_or_none_is_refused(board: Board, name: str) -> None:
+def test_a_taken_or_invalid_name_is_refused(board: BoardFixture, name: str) -> None:
     ann, bob = board.account("ann"), board.account("bob")
     board.directory.change(ann.id, name="Ann", by=BY)
     with pytest.raises(InvalidRequest, match="name"):
@@ -108,7 +108,7 @@ def migrate(engine: Engine, version: str) -> None:
         command.upgrade(settings, version)
 
 
-def test_rows_from_before_are_kept_by_number(database_url: str, tmp_path: Path) -> None:
+def test_the_migration_stores_old_rows_under_account_ids(database_url: str, tmp_path: Path) -> None:
     database = connect(database_url, tmp_path)
     migrate(database.engine, "0008")
     then = now()

@@ -1,4 +1,4 @@
-"""Reports wait until the challenge server has heard them, go out in order, and give each submission one score."""
+"""Reports wait until the challenge server has accepted them, are sent in order, and give each submission one score."""
 
 import datetime
 import os
@@ -42,12 +42,12 @@ class Post:
         assert remote is not None
         remote.server.seconds = 0.15
         self.database, self.outbox = database, Outbox(database, remote, data, **more)
-        self.held = Competition(database, data).define(TOML, owner_id=None)
+        self.record = Competition(database, data).define(TOML, owner_id=None)
 
     def begin(self, number: int) -> int:
         with self.database.writing() as session:
             row = Submission(
-                name=f"submission{number}", challenge_id=self.held.id, version_id=self.held.version_id, phase="public",
+                name=f"submission{number}", challenge_id=self.record.id, version_id=self.record.version_id, phase="public",
                 entrant=f"participant {number}", state="running",
             )  # fmt: skip
             session.add(row)
@@ -57,19 +57,19 @@ class Post:
 
     def end(self, submission: int, state: str = "graded", **values: Any) -> None:
         with self.database.writing() as session:
-            told = {"state": state, "score": float(submission), "finished_at": now(), **values}
-            session.execute(update(Submission).where(Submission.id == submission).values(told))
+            columns = {"state": state, "score": float(submission), "finished_at": now(), **values}
+            session.execute(update(Submission).where(Submission.id == submission).values(columns))
             self.outbox.end(session, submission)
 
     def deliver(self) -> None:
-        """Sends until nothing waits; nobody waits for the clock."""
+        """Sends reports until none is waiting, without waiting for their due times."""
         for _ in range(100_000):
             self.outbox.hurry()
             due = self.outbox.next_due()
             if due is None:
                 return
             self.outbox.send(due)
-        raise AssertionError("the reports do not get out")
+        raise AssertionError("the reports are not sent")
 
     def reports(self, submission: int) -> list[tuple[int, str]]:
         query = select(Report).where(Report.submission_id == submission).order_by(Report.number)
@@ -88,7 +88,7 @@ def server() -> Iterator[ChallengeServer]:
 @pytest.mark.parametrize(
     ("seed", "reported"), [(3, FEW), *(pytest.param(seed, REPORTED, marks=pytest.mark.long) for seed in range(3))]
 )
-def test_a_faulty_server_hears_each_score_once_and_in_order(tmp_path: Path, seed: int, reported: int) -> None:
+def test_a_faulty_server_receives_each_score_once_and_in_order(tmp_path: Path, seed: int, reported: int) -> None:
     server = ChallengeServer(*FAULTS, seed=seed)
     post = Post(local(tmp_path), tmp_path, server)
     rows = [post.begin(number) for number in range(reported)]
@@ -100,29 +100,31 @@ def test_a_faulty_server_hears_each_score_once_and_in_order(tmp_path: Path, seed
     post.deliver()
     server.stop()
     assert {state for row in rows for _, state in post.reports(row)} == {SENT}
-    told: dict[str, list[dict[str, Any]]] = {}
-    for heard in server.submissions.values():
-        told.setdefault(heard["meta"]["submission"], []).append(heard)
+    received: dict[str, list[dict[str, Any]]] = {}
+    for entry in server.submissions.values():
+        received.setdefault(entry["meta"]["submission"], []).append(entry)
     for number, row in enumerate(rows):
-        (once,) = told[f"submission{number}"]
-        assert once["heard"][0] == "submitted" and set(once["heard"][1:]) == {"failed" if number % 2 else "graded"}
+        (once,) = received[f"submission{number}"]
+        assert once["statuses"][0] == "submitted" and set(once["statuses"][1:]) == {
+            "failed" if number % 2 else "graded"
+        }
         assert set(once["scores"]) == {None if number % 2 else repr(float(row))}
 
 
-def test_what_became_of_a_submission_is_said_in_a_message(tmp_path: Path, server: ChallengeServer) -> None:
+def test_the_final_report_has_a_message(tmp_path: Path, server: ChallengeServer) -> None:
     post = Post(local(tmp_path), tmp_path, server)
     rows = [post.begin(number) for number in range(3)]
     post.end(rows[0])
     post.end(rows[1], state="failed", score=None, reason="it broke")
     post.end(rows[2], state="void", score=None)
     post.deliver()
-    messages = {heard["meta"]["submission"]: heard["message"] for heard in server.submissions.values()}
+    messages = {entry["meta"]["submission"]: entry["message"] for entry in server.submissions.values()}
     assert messages == {
         "submission0": "Graded Successfully !", "submission1": "it broke", "submission2": "void",
     }  # fmt: skip
 
 
-def test_an_end_that_is_refused_is_not_repeated(tmp_path: Path, server: ChallengeServer) -> None:
+def test_a_refused_final_report_is_not_repeated(tmp_path: Path, server: ChallengeServer) -> None:
     post = Post(local(tmp_path), tmp_path, server)
     row = post.begin(1)
     post.deliver()
@@ -134,21 +136,21 @@ def test_an_end_that_is_refused_is_not_repeated(tmp_path: Path, server: Challeng
     assert (report.reason, name, challenge) == ("it was graded already", "submission1", "cart")
 
 
-def test_one_score_also_where_the_server_cannot_say_what_it_has(tmp_path: Path) -> None:
-    server = ChallengeServer("fine", "dropped after", seed=1, tells_meta=False)
+def test_each_submission_has_one_score_even_if_the_server_cannot_find_submissions(tmp_path: Path) -> None:
+    server = ChallengeServer("fine", "dropped after", seed=1, shows_meta=False)
     post = Post(local(tmp_path), tmp_path, server)
     rows = [post.begin(number) for number in range(30)]
     for row in rows:
         post.end(row)
     post.deliver()
     server.stop()
-    scored = [told["meta"]["submission"] for told in server.submissions.values() if told["scores"]]
+    scored = [entry["meta"]["submission"] for entry in server.submissions.values() if entry["scores"]]
     assert sorted(scored) == sorted(f"submission{number}" for number in range(30))
-    assert len(server.submissions) > 30  # what it began twice, and cannot tell
+    assert len(server.submissions) > 30  # it created some twice, since it cannot be asked for them
 
 
 @pytest.mark.guarantee("a challenge server is down, slow, answers 500, drops answers")
-def test_a_server_that_is_down_is_asked_later_and_later(database: Database, tmp_path: Path) -> None:
+def test_a_server_that_is_down_is_retried_with_growing_delays(database: Database, tmp_path: Path) -> None:
     server = ChallengeServer()
     server.stop()
     post = Post(database, tmp_path, server)
@@ -164,11 +166,11 @@ def test_a_server_that_is_down_is_asked_later_and_later(database: Database, tmp_
         assert report.state == WAITING and "does not answer" in report.reason
     assert waits == [2, 4, 8, 16] and post.outbox.next_due() is None
     assert post.reports(row) == [(0, WAITING), (1, WAITING)] and post.outbox.waiting() == 2
-    told = post.outbox.told(row)
-    assert told is not None and (told["state"], told["what"]) == ("waiting", "what became of it")
+    summary = post.outbox.summary(row)
+    assert summary is not None and (summary["state"], summary["what"]) == ("waiting", "what became of it")
 
 
-def test_after_days_a_report_is_given_up_and_told_so(database: Database, tmp_path: Path) -> None:
+def test_a_report_is_given_up_after_days_with_the_reason(database: Database, tmp_path: Path) -> None:
     server = ChallengeServer("500")
     post = Post(database, tmp_path, server, days=7.0)
     row = post.begin(1)
@@ -178,11 +180,11 @@ def test_after_days_a_report_is_given_up_and_told_so(database: Database, tmp_pat
     post.deliver()
     server.stop()
     assert post.reports(row) == [(0, GIVEN_UP), (1, REFUSED)]
-    told = post.outbox.told(row)
-    assert told is not None and "given up" in told["reason"] and "500" in told["reason"]
+    summary = post.outbox.summary(row)
+    assert summary is not None and "given up" in summary["reason"] and "500" in summary["reason"]
 
 
-def test_what_is_refused_is_not_repeated(database: Database, tmp_path: Path, server: ChallengeServer) -> None:
+def test_a_refused_report_is_not_repeated(database: Database, tmp_path: Path, server: ChallengeServer) -> None:
     post = Post(database, tmp_path, server)
     row = post.begin(1)
     post.end(row)
@@ -192,7 +194,7 @@ def test_what_is_refused_is_not_repeated(database: Database, tmp_path: Path, ser
     assert post.outbox.waiting() == 0 and "not open" in post.outbox.list()[0][0].reason
 
 
-def test_a_report_that_waits_holds_up_no_others(database: Database, tmp_path: Path, server: ChallengeServer) -> None:
+def test_a_waiting_report_does_not_block_others(database: Database, tmp_path: Path, server: ChallengeServer) -> None:
     post = Post(database, tmp_path, server)
     stuck, other = post.begin(1), post.begin(2)
     for row in (stuck, other):
@@ -206,7 +208,7 @@ def test_a_report_that_waits_holds_up_no_others(database: Database, tmp_path: Pa
     assert post.reports(other) == [(0, SENT), (1, SENT)] and post.reports(stuck) == [(0, WAITING), (1, WAITING)]
 
 
-def test_keys_are_kept_encrypted_and_no_longer_than_needed(tmp_path: Path, server: ChallengeServer) -> None:
+def test_keys_are_stored_encrypted_and_only_while_needed(tmp_path: Path, server: ChallengeServer) -> None:
     post = Post(local(tmp_path), tmp_path, server)
     row = post.begin(7)
     with post.database.reading() as session:
@@ -220,7 +222,7 @@ def test_keys_are_kept_encrypted_and_no_longer_than_needed(tmp_path: Path, serve
     assert (tmp_path / "reporting-key").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_key_that_cannot_be_read_any_more_holds_up_no_others(tmp_path: Path, server: ChallengeServer) -> None:
+def test_a_key_that_cannot_be_decrypted_does_not_block_others(tmp_path: Path, server: ChallengeServer) -> None:
     post = Post(local(tmp_path), tmp_path, server)
     lost = post.begin(1)
     (tmp_path / "reporting-key").unlink()
@@ -232,26 +234,26 @@ def test_a_key_that_cannot_be_read_any_more_holds_up_no_others(tmp_path: Path, s
     assert "reporting-key" in str([report.reason for report, *_ in post.outbox.list()])
 
 
-def test_a_report_that_cannot_be_tried_waits_and_holds_up_no_others(
+def test_a_report_that_raises_an_error_waits_and_does_not_block_others(
     tmp_path: Path, server: ChallengeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     post = Post(local(tmp_path), tmp_path, server)
     odd, other = post.begin(1), post.begin(2)
     send = post.outbox._send
 
-    def sent(report: Report, *, again: bool) -> str | None:
+    def send_unless_odd(report: Report, *, again: bool) -> str | None:
         if report.submission_id == odd:
             raise ZeroDivisionError
         return send(report, again=again)
 
-    monkeypatch.setattr(post.outbox, "_send", sent)
+    monkeypatch.setattr(post.outbox, "_send", send_unless_odd)
     post.outbox.hurry()
     while (due := post.outbox.next_due()) is not None:
         deliver(post.outbox, due)
     assert post.reports(odd) == [(0, WAITING)] and post.reports(other) == [(0, SENT)]
 
 
-def test_nobody_is_told_of_a_submission_that_could_not_begin(
+def test_a_submission_that_could_not_begin_is_not_reported(
     database: Database, tmp_path: Path, server: ChallengeServer
 ) -> None:
     post = Post(database, tmp_path, server)
@@ -262,13 +264,13 @@ def test_nobody_is_told_of_a_submission_that_could_not_begin(
     for each in (before, row, after):
         post.end(each)
     post.deliver()
-    assert post.reports(row) == [] and post.outbox.told(row) is None
-    assert [heard["meta"]["submission"] for heard in server.submissions.values()] == ["submission0", "submission2"]
+    assert post.reports(row) == [] and post.outbox.summary(row) is None
+    assert [entry["meta"]["submission"] for entry in server.submissions.values()] == ["submission0", "submission2"]
     assert post.reports(before) == post.reports(after) == [(0, SENT), (1, SENT)]
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://x/api", "//x", "x", "http://", "http://x/api?y=1"])
-def test_only_http_is_spoken(url: str) -> None:
+def test_only_http_urls_are_accepted(url: str) -> None:
     with pytest.raises(SettingsError, match="address of a server"):
         CrowdAI.of(Settings(CHALLENGE_SERVER_URL=url))
 
@@ -285,20 +287,20 @@ def test_only_http_is_spoken(url: str) -> None:
         "[2002:a9fe:a9fe::1]",
     ],
 )
-def test_addresses_where_clouds_tell_secrets_are_never_called(address: str) -> None:
+def test_addresses_of_cloud_metadata_services_are_never_called(address: str) -> None:
     with pytest.raises(Unavailable, match="never called"):
         Server(f"http://{address}/", headers={}, seconds=1).ask("GET", "x", {})
 
 
 @pytest.mark.guarantee("a challenge server's name leads into the private network")
-def test_a_name_does_not_lead_into_the_private_network(
+def test_a_host_name_that_resolves_into_the_private_network_is_refused(
     server: ChallengeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import socket
 
     port = server.http.server_port
-    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)  # a name's owner may let it lead anywhere
+    addresses = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)  # the owner of a name may point it anywhere
     with pytest.raises(Unavailable, match="private network"):
         Server(f"http://rebound.example:{port}/api", headers={}, seconds=1).ask("GET", "submissions", {})
     assert server.calls == []
@@ -313,11 +315,11 @@ def test_a_redirect_is_not_followed(server: ChallengeServer, monkeypatch: pytest
     assert len(server.calls) == 1
 
 
-def test_the_spelling_of_2017(server: ChallengeServer) -> None:
+def test_the_protocol_of_2017(server: ChallengeServer) -> None:
     settings = Settings(
         CHALLENGE_SERVER_URL=f"{server.url}/external_graders/", CHALLENGE_SERVER_TOKEN="secret-token", CHALLENGE_ID="12"
     )
     remote = CrowdAI.of(settings)
-    assert remote is not None and remote.enter("key1", "cart", "s") == crowdai.Entered("1", 3)
+    assert remote is not None and remote.enter("key1", "cart", "s") == crowdai.RemoteSubmission("1", 3)
     (call,) = server.calls
     assert call[2]["challenge_id"] == "12" and "challenge_client_name" not in call[2]

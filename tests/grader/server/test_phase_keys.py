@@ -1,4 +1,4 @@
-"""The key of a phase's seeds: shown when nobody can play them any more, and never used again."""
+"""The key of a phase's seeds: published when no submission can use it any more, and never used again."""
 
 import datetime
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from grader.challenges import seeds
 from grader.challenges.states import SubmissionState
 from grader.server.competitions import competition, phase_keys
-from grader.server.competitions.competition import Held
+from grader.server.competitions.competition import ChallengeRecord
 from grader.server.submissions import lifecycle as submissions
 from grader.server.submissions import limits, settling
 from grader.server.submissions.settling import settle
@@ -26,7 +26,7 @@ scoring = { worst = 0 }
 
 
 class Clock:
-    """The time that the grader sees."""
+    """The clock that the grader reads."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ahead = datetime.timedelta()
@@ -39,88 +39,90 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
-def define(place: Place, closes: datetime.datetime, more: str = "") -> Held:
+def define(place: Place, closes: datetime.datetime, more: str = "") -> ChallengeRecord:
     phases = f'[[phases]]\nname = "public"\ncloses = {closes.isoformat()}\n'
-    place.held = place.competition.define(LAKE + more + phases, owner_id=None)
-    return place.held
+    place.record = place.competition.define(LAKE + more + phases, owner_id=None)
+    return place.record
 
 
-def told(place: Place) -> dict[str, Any]:
+def phase_of(place: Place) -> dict[str, Any]:
     (phase,) = place.competition.describe(place.competition.find("lake"))["phases"]
     return dict(phase)
 
 
-def graded(place: Place, row: Submission) -> Submission:
+def grade(place: Place, row: Submission) -> Submission:
     ended = place.submissions.finish(row)
     place.submissions.judge.verify(ended)
     return place.submissions.find(row.name)
 
 
 @pytest.mark.guarantee("a phase closes while submissions of it go on")
-def test_nothing_tells_the_seeds_while_a_submission_can_be_played(place: Place, clock: Clock) -> None:
+def test_seeds_stay_secret_while_a_submission_is_active(place: Place, clock: Clock) -> None:
     define(place, now() + HOUR)
     done, late = place.begin(), place.begin()
     place.play(done)
-    done = graded(place, done)
+    done = grade(place, done)
     assert done.state == SubmissionState.GRADED
     clock.ahead = HOUR
     judge = place.submissions.judge
-    assert told(place)["key"] is None and not told(place)["is_open"]
-    assert not judge.is_over(done) and not place.competition.is_shown(place.held, place.held.challenge.phases[0])
+    assert phase_of(place)["key"] is None and not phase_of(place)["is_open"]
+    assert not judge.is_over(done) and not place.competition.is_shown(place.record, place.record.challenge.phases[0])
     with pytest.raises(errors.Conflict, match="when the phase is over"):
         judge.bundle(done)
-    place.play(late)  # it goes on meanwhile
-    late = graded(place, late)
-    key = bytes.fromhex(told(place)["key"])
-    assert seeds.is_revealed(told(place)["commitment"], key) and judge.is_over(late)
+    place.play(late)  # while the phase is over
+    late = grade(place, late)
+    key = bytes.fromhex(phase_of(place)["key"])
+    assert seeds.is_revealed(phase_of(place)["commitment"], key) and judge.is_over(late)
     assert judge.bundle(done) and judge.bundle(late)
 
 
 @pytest.mark.parametrize(("more", "most"), [("", 3600), ("limits = { submission_seconds = 60 }\n", 60)])
-def test_who_does_not_end_does_not_withhold_the_key_for_ever(place: Place, clock: Clock, more: str, most: int) -> None:
+def test_an_unfinished_submission_does_not_withhold_the_key_forever(
+    place: Place, clock: Clock, more: str, most: int
+) -> None:
     define(place, now() + HOUR, more)
     row = place.begin()
     place.grader.reset(str(row.token))
     clock.ahead = HOUR + datetime.timedelta(seconds=most - 10)
-    assert settle(place.submissions) == 0 and told(place)["key"] is None
+    assert settle(place.submissions) == 0 and phase_of(place)["key"] is None
     clock.ahead = HOUR + datetime.timedelta(seconds=most + 10)
-    assert settle(place.submissions) == 1 and told(place)["key"] is not None
-    ended = graded(place, row)
+    assert settle(place.submissions) == 1 and phase_of(place)["key"] is not None
+    ended = grade(place, row)
     assert ended.state == SubmissionState.ABANDONED and len(place.submissions.judge.bundle(ended)) > 0
     with pytest.raises(errors.UnknownInstance):
         place.grader.instances.reset(str(row.token))
 
 
 @pytest.mark.parametrize("again", ["the dates", "the clock"])
-def test_a_phase_that_is_open_again_has_another_key(place: Place, clock: Clock, again: str) -> None:
+def test_a_reopened_phase_has_another_key(place: Place, clock: Clock, again: str) -> None:
     define(place, now() + HOUR)
     first = place.begin()
     place.play(first)
-    first = graded(place, first)
+    first = grade(place, first)
     clock.ahead = HOUR
-    over = told(place)
+    over = phase_of(place)
     assert seeds.is_revealed(over["commitment"], bytes.fromhex(over["key"]))
     if again == "the dates":
         define(place, now() + 3 * HOUR)
     else:
         clock.ahead = -HOUR
-    anew = told(place)
+    anew = phase_of(place)
     assert anew["key"] is None and anew["is_open"] and anew["commitment"] != over["commitment"]
     second = place.begin()
     assert (first.key_generation, second.key_generation) == (0, 1)
     place.play(second)
-    second = graded(place, second)
+    second = grade(place, second)
     assert f'"commitment":"{anew["commitment"]}"' in second.receipt and '"generation":1' in second.receipt
     judge = place.submissions.judge
-    assert judge.bundle(first)  # its key was shown
+    assert judge.bundle(first)  # its key is public
     assert not judge.is_over(second)
     clock.ahead = 4 * HOUR
     assert judge.is_over(second) and judge.bundle(second)
-    last = told(place)
+    last = phase_of(place)
     assert last["commitment"] == anew["commitment"] and last["key"] not in (None, over["key"])
 
 
-def test_who_reads_an_old_definition_shows_no_key(place: Place, clock: Clock) -> None:
+def test_an_old_definition_publishes_no_key(place: Place, clock: Clock) -> None:
     old = define(place, now() + HOUR)
     define(place, now() + 3 * HOUR)
     clock.ahead = HOUR
@@ -128,12 +130,10 @@ def test_who_reads_an_old_definition_shows_no_key(place: Place, clock: Clock) ->
     assert phase["key"] is None
 
 
-def test_a_submission_that_was_allowed_before_the_end_does_not_begin_with_a_key_that_was_shown(
-    place: Place, clock: Clock
-) -> None:
+def test_a_submission_allowed_before_the_end_does_not_begin_with_a_public_key(place: Place, clock: Clock) -> None:
     """Its request had read the definition before the organiser closed the phase."""
     old = define(place, now() + HOUR)
     define(place, now() - HOUR)
-    assert told(place)["key"] is not None
-    place.held = old
+    assert phase_of(place)["key"] is not None
+    place.record = old
     assert place.begin().key_generation == 1

@@ -1,4 +1,4 @@
-"""The grader's own processes do what there is to do, and end by themselves when there has been nothing for a while."""
+"""The grader's own processes do all due work and exit when there has been none for a while."""
 
 import subprocess
 import sys
@@ -19,8 +19,8 @@ sys.exit(process.main())
 """
 
 
-def end(module: str, settings: Settings) -> int:
-    """The exit code of a process that is told these settings, and whose standard input stays open."""
+def exit_code(module: str, settings: Settings) -> int:
+    """The exit code of a process that reads these settings and whose standard input stays open."""
     process = subprocess.Popen([sys.executable, "-c", SHORT.format(module=module)], stdin=subprocess.PIPE, text=True)
     with process:
         assert process.stdin is not None
@@ -36,16 +36,16 @@ def server() -> Iterator[ChallengeServer]:
     started.stop()
 
 
-def test_the_reporter_sends_what_is_due_and_ends(tmp_path: Path, server: ChallengeServer) -> None:
+def test_the_reporter_sends_due_reports_and_exits(tmp_path: Path, server: ChallengeServer) -> None:
     post = Post(local(tmp_path), tmp_path, server)
     row = post.begin(1)
     post.end(row)
     post.outbox.hurry()
     settings = Settings(DATA=str(tmp_path), CHALLENGE_SERVER_URL=server.url, CHALLENGE_SERVER_TOKEN="secret-token")
-    assert end("grader.server.reports.reporter", settings) == 0
+    assert exit_code("grader.server.reports.reporter", settings) == 0
     assert post.reports(row) == [(0, SENT), (1, SENT)]
 
 
-def test_the_worker_ends_where_nothing_goes_on(tmp_path: Path) -> None:
+def test_the_worker_exits_if_no_submission_is_active(tmp_path: Path) -> None:
     local(tmp_path)
-    assert end("grader.server.submissions.worker", Settings(DATA=str(tmp_path))) == 0
+    assert exit_code("grader.server.submissions.worker", Settings(DATA=str(tmp_path))) == 0

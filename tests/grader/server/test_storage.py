@@ -1,4 +1,4 @@
-"""What submissions keep on the disk: it counts against their account's limit, and ends."""
+"""Stored journals and videos count against their account's limit and are deleted in the end."""
 
 import datetime
 import os
@@ -19,15 +19,15 @@ DAY = datetime.timedelta(days=1)
 
 @pytest.fixture
 def media(place: Place, tmp_path: Path) -> Media:
-    """Videos, with a server that keeps journals and them for 30 days."""
+    """Videos, on a server that keeps journals and videos for 30 days."""
     made = Media(tmp_path)
     place.submissions.storage = Storage(place.database, place.competition, tmp_path, made, days=30.0, megabytes=1000.0)
     return made
 
 
-def ended(place: Place, media: Media, account_id: int | None = None) -> Submission:
+def end_long_ago(place: Place, media: Media, account_id: int | None = None) -> Submission:
     """A submission with a journal and a video that are 40 days old."""
-    row = place.submissions.submit(place.held, account_id=account_id, entrant="a")[0]
+    row = place.submissions.submit(place.record, account_id=account_id, entrant="a")[0]
     place.play(row)
     ended = place.submissions.finish(row)
     (media.submissions.draft(row.name) / "video.mp4").write_bytes(bytes(1 << 16))
@@ -49,25 +49,25 @@ def account(place: Place, name: str) -> int:
 
 
 @pytest.mark.guarantee("submissions, their videos and the audit log grow")
-def test_an_accounts_submissions_count_against_its_limit(place: Place, media: Media) -> None:
+def test_stored_submissions_count_against_the_accounts_limit(place: Place, media: Media) -> None:
     one, other = account(place, "one"), account(place, "other")
-    row, storage = ended(place, media, one), place.submissions.storage
+    row, storage = end_long_ago(place, media, one), place.submissions.storage
     assert storage._bytes(row.name) >= (1 << 16) + 4096
     storage.megabytes = 0
     with pytest.raises(errors.LimitReached, match="ACCOUNT_STORAGE_MB = 0.*SUBMISSION_DAYS = 30"):
-        place.submissions.submit(place.held, account_id=one, entrant="a")
-    refused = place.submissions.list(place.held)[0]
+        place.submissions.submit(place.record, account_id=one, entrant="a")
+    refused = place.submissions.list(place.record)[0]
     assert (refused.state, refused.counts) == ("void", False)  # the slot is given back
-    place.submissions.submit(place.held, account_id=other, entrant="b")
-    place.submissions.submit(place.held, account_id=None, entrant="nobody's")
+    place.submissions.submit(place.record, account_id=other, entrant="b")
+    place.submissions.submit(place.record, account_id=None, entrant="nobody's")
     for path in paths(place, row):
         media.remove_submission(row.name, 0) if path.is_dir() else path.unlink()
-    place.submissions.submit(place.held, account_id=one, entrant="a")
+    place.submissions.submit(place.record, account_id=one, entrant="a")
 
 
 @pytest.mark.guarantee("submissions, their videos and the audit log grow")
-def test_journals_and_videos_end_and_the_score_stays(place: Place, media: Media) -> None:
-    row = ended(place, media)
+def test_old_journals_and_videos_are_deleted_but_scores_stay(place: Place, media: Media) -> None:
+    row = end_long_ago(place, media)
     storage = place.submissions.storage
     states = ((SubmissionState.VERIFYING, 2), (SubmissionState.NOT_REPLAYABLE, 2), (SubmissionState.GRADED, 0))
     for state, left in states:
@@ -84,10 +84,10 @@ def test_journals_and_videos_end_and_the_score_stays(place: Place, media: Media)
 
 @pytest.mark.parametrize(("closed", "left"), [(-DAY, 2), (20 * DAY, 2), (31 * DAY, 0)])
 @pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
-def test_they_stay_while_the_phase_lasts_and_for_the_days_after_it(
+def test_files_are_kept_while_the_phase_lasts_and_for_some_days_after_it(
     place: Place, media: Media, closed: datetime.timedelta, left: int
 ) -> None:
-    row = ended(place, media)
+    row = end_long_ago(place, media)
     place.submissions.judge.verify(row)
     phase = f'[[phases]]\nname = "public"\ncloses = {(now() - closed).isoformat()}\n'
     place.competition.define(TOML + phase, owner_id=None)
@@ -96,17 +96,17 @@ def test_they_stay_while_the_phase_lasts_and_for_the_days_after_it(
 
 
 @pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
-def test_what_no_row_tells_of_ends_and_nothing_else(place: Place, media: Media) -> None:
-    young = ended(place, media)
+def test_only_old_files_without_a_row_are_deleted(place: Place, media: Media) -> None:
+    young = end_long_ago(place, media)
     for path in paths(place, young):
         os.utime(path)
     storage = place.submissions.storage
-    unknown, half, ours = "ab" * 12, f".1-2.{young.name}", media.jobs.folder
+    unknown, partial, ours = "ab" * 12, f".1-2.{young.name}", media.jobs.folder
     ours.mkdir(parents=True)
-    for path in (storage.journals / unknown, storage.journals / half):
+    for path in (storage.journals / unknown, storage.journals / partial):
         path.touch()
     (storage.videos / unknown).mkdir()
-    for path in (storage.journals / unknown, storage.journals / half, storage.videos / unknown, ours):
+    for path in (storage.journals / unknown, storage.journals / partial, storage.videos / unknown, ours):
         os.utime(path, (0, 0))
     place.submissions.judge.verify(young)
     storage.sweep()

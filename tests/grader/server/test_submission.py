@@ -1,4 +1,4 @@
-"""A submission on a real server: made once, watched, finished, scored, signed and proven."""
+"""A submission on a real server: created once, observed, finished, scored, signed and verified."""
 
 from pathlib import Path
 
@@ -25,18 +25,18 @@ limits = { submission_seconds = 600 }
 )
 
 
-def begun(grader: Grader, name: str) -> str:
+def begin(grader: Grader, name: str) -> str:
     return submission.begin(grader.instances, CHALLENGE, phase="public", phase_key=PHASE_KEY, submission=name)
 
 
 def state(grader: Grader, token: str) -> tuple[str, int, int]:
-    found = submission.standing(grader.instances, token)
-    return found.state, found.trial, found.steps
+    progress = submission.progress(grader.instances, token)
+    return progress.state, progress.trial, progress.steps
 
 
-def test_from_its_beginning_to_its_proof(grader: Grader, tmp_path: Path) -> None:
-    token = begun(grader, "s1")
-    assert begun(grader, "s1") == token and begun(grader, "s2") != token
+def test_a_submission_from_beginning_to_proof(grader: Grader, tmp_path: Path) -> None:
+    token = begin(grader, "s1")
+    assert begin(grader, "s1") == token and begin(grader, "s2") != token
     assert state(grader, token) == ("created", 0, 0)
     steps = 0
     for trial in (1, 2, 3):
@@ -48,12 +48,12 @@ def test_from_its_beginning_to_its_proof(grader: Grader, tmp_path: Path) -> None
     journal = submission.finish(grader.instances, token, tmp_path / "kept" / "s1")
     assert submission.finish(grader.instances, token, journal) == journal
     assert state(grader, token) == ("closed", 3, steps)
-    assert "closed by its agent" in submission.standing(grader.instances, token).reason
+    assert "closed by its agent" in submission.progress(grader.instances, token).reason
 
     records = list(read(journal))
     planned = [trial["seed"] for trial in seeds.plan(CHALLENGE, "public", PHASE_KEY, "s1")]
     assert [record.seed for record in records if isinstance(record, Reset)] == planned
-    result = scoring.of_journal(records, CHALLENGE.scoring)
+    result = scoring.score_journal(records, CHALLENGE.scoring)
     assert result.score == steps / 3
     verdict = verification.verify(records, CATALOGUE)
     assert verdict.state == "verified"
@@ -62,24 +62,24 @@ def test_from_its_beginning_to_its_proof(grader: Grader, tmp_path: Path) -> None
         commitment=seeds.commitment(PHASE_KEY), result=result, verdict=verdict, graded=1.0,
     )  # fmt: skip
     data = bundle.build(journal=journal.read_bytes(), challenge=CHALLENGE, phase_key=PHASE_KEY, receipt=signed)
-    assert bundle.opened(data, trusted=[PUBLIC]).receipt.statement["verdict"] == "verified"
+    assert bundle.read(data, trusted=[PUBLIC]).receipt.statement["verdict"] == "verified"
 
 
-def test_who_leaves_keeps_what_was_played_and_no_more(grader: Grader, tmp_path: Path) -> None:
-    token = begun(grader, "s3")
+def test_leaving_keeps_the_trials_played_so_far(grader: Grader, tmp_path: Path) -> None:
+    token = begin(grader, "s3")
     grader.reset(token)
     steps = grader.play(token)
     grader.reset(token)
     grader.step(token)
     grader.server.post(f"/v1/envs/{token}/close/")
     wait_for(lambda: state(grader, token) == ("closed", 2, steps + 1))
-    result = scoring.of_journal(read(submission.finish(grader.instances, token, tmp_path / "s3")), CHALLENGE.scoring)
+    result = scoring.score_journal(read(submission.finish(grader.instances, token, tmp_path / "s3")), CHALLENGE.scoring)
     assert [trial.state for trial in result.trials] == ["played", "cut", "unplayed"]
     assert result.score == pytest.approx((steps + 1) / 3)
 
 
-def test_a_submission_that_is_finished_while_its_host_is_dead_loses_nothing(grader: Grader, tmp_path: Path) -> None:
-    token = begun(grader, "s4")
+def test_finishing_while_the_host_is_dead_loses_nothing(grader: Grader, tmp_path: Path) -> None:
+    token = begin(grader, "s4")
     grader.reset(token)
     grader.step(token)
     grader.kill_hosts()
@@ -87,10 +87,10 @@ def test_a_submission_that_is_finished_while_its_host_is_dead_loses_nothing(grad
     assert [trial.steps for trial in scoring.trials_of(kept)] == [1, 0, 0]
 
 
-def test_a_submission_of_which_nothing_is_left_is_unknown(grader: Grader, tmp_path: Path) -> None:
+def test_a_submission_without_instance_and_journal_is_unknown(grader: Grader, tmp_path: Path) -> None:
     for token in ("nonsense", "../instances", "s0-" + "x" * 22):
         with pytest.raises(UnknownInstance):
-            submission.standing(grader.instances, token)
+            submission.progress(grader.instances, token)
         with pytest.raises(UnknownInstance):
             submission.finish(grader.instances, token, tmp_path / "none")
     assert not (tmp_path / "none").exists()

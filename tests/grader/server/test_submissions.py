@@ -1,4 +1,4 @@
-"""Submissions in the database, on each kind: charged once, ended once, given back where it is our fault."""
+"""Submissions on each kind of database: charged once, ended once, and given back if the server is at fault."""
 
 import datetime
 import threading
@@ -21,7 +21,7 @@ from gymserve.journal import read, records
 from gymserve.protocol import errors
 from gymserve.recording.media import Media
 from gymserve.store.models import Submission, now
-from tests.grader.journals import rewritten
+from tests.grader.journals import replace_record
 from tests.grader.server.place import Place
 
 
@@ -33,19 +33,19 @@ def test_from_charge_to_receipt(place: Place) -> None:
     waiting = place.submissions.judge.next_to_verify()
     assert waiting is not None and waiting.name == row.name
     place.submissions.judge.verify(waiting)
-    place.submissions.judge.verify(waiting)  # a worker that was killed behind it
-    found = place.submissions.find(row.name)
-    assert (found.state, found.verdict, found.counts) == (SubmissionState.GRADED, "verified", True)
+    place.submissions.judge.verify(waiting)  # as after a worker was killed here
+    settled = place.submissions.find(row.name)
+    assert (settled.state, settled.verdict, settled.counts) == (SubmissionState.GRADED, "verified", True)
     assert place.submissions.judge.next_to_verify() is None and not place.submissions.has_work()
-    place.submissions.leave(found)
+    place.submissions.leave(settled)
     with pytest.raises(errors.UnknownInstance):
-        place.submissions.leave(found)
-    (own,) = Leaderboard(place.database, place.competition).of(place.held).rows()
-    assert (own["entrant"], own["score"], own["rank"], own["verdict"]) == ("a", found.score, 1, "verified")
+        place.submissions.leave(settled)
+    (own,) = Leaderboard(place.database, place.competition).of(place.record).rows()
+    assert (own["entrant"], own["score"], own["rank"], own["verdict"]) == ("a", settled.score, 1, "verified")
 
 
-def test_a_video_is_ordered_before_the_submission_is_done_with(place: Place, tmp_path: Path) -> None:
-    """A crash between the two has it verified, and ordered, again; not forgotten."""
+def test_the_video_is_requested_before_the_final_state_is_stored(place: Place, tmp_path: Path) -> None:
+    """A crash between the two repeats both, and loses neither."""
     media = Media(tmp_path)
     place.submissions.judge.media = media
     row = place.begin()
@@ -66,12 +66,12 @@ def test_a_video_is_ordered_before_the_submission_is_done_with(place: Place, tmp
         place.submissions.judge.verify(waiting)
     place.submissions.judge.verify(waiting)
     assert seen == ["waiting", "waiting"] and place.submissions.find(row.name).state == SubmissionState.GRADED
-    order = media.jobs.find("submission", row.name)
-    assert order is not None and (order.title, order.challenge) == ("cart", row.challenge_id)
+    job = media.jobs.find("submission", row.name)
+    assert job is not None and (job.title, job.challenge) == ("cart", row.challenge_id)
 
 
 @pytest.mark.guarantee("two take the last submission's slot")
-def test_the_last_slot_is_taken_once(place: Place) -> None:
+def test_the_last_slot_is_used_once(place: Place) -> None:
     refused: list[Exception] = []
 
     def submit() -> None:
@@ -90,7 +90,7 @@ def test_the_last_slot_is_taken_once(place: Place) -> None:
     assert len(refused) == 5 and "all of your 3 submissions" in str(refused[0])
 
 
-def test_what_cannot_begin_by_our_fault_costs_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_submission_that_the_server_cannot_begin_costs_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any, **__: Any) -> str:
         raise errors.LimitReached("the server is full")
 
@@ -98,13 +98,13 @@ def test_what_cannot_begin_by_our_fault_costs_nothing(place: Place, monkeypatch:
         patched.setattr(place.grader.instances, "create", full)
         with pytest.raises(errors.LimitReached, match="the server is full"):
             place.begin()
-    (row,) = place.submissions.list(place.held)
+    (row,) = place.submissions.list(place.record)
     assert (row.state, row.counts) == (SubmissionState.VOID, False) and "the server is full" in row.reason
     assert all(place.begin().token for _ in range(3))
 
 
 @pytest.mark.guarantee("the server stops between charge and instance")
-def test_a_submission_that_was_charged_before_a_crash_goes_on_or_is_void(
+def test_a_submission_charged_before_a_crash_continues_or_is_void(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def crash(*_: Any, **__: Any) -> str:
@@ -116,36 +116,36 @@ def test_a_submission_that_was_charged_before_a_crash_goes_on_or_is_void(
             place.begin(key="k")
         with pytest.raises(SystemError):
             place.begin(key="l")
-    assert settle(place.submissions) == 0  # its agent may ask again
+    assert settle(place.submissions) == 0  # its agent may retry
     assert place.begin(key="k").token is not None
     with place.database.writing() as session:
         for row in session.scalars(select(Submission).where(Submission.token.is_(None))):
             row.created_at = row.created_at.replace(year=2020)
     assert settle(place.submissions) == 1
-    assert {row.state for row in place.submissions.list(place.held)} == {"created", SubmissionState.VOID}
+    assert {row.state for row in place.submissions.list(place.record)} == {"created", SubmissionState.VOID}
 
 
-def test_the_first_submission_is_known_to_every_worker_at_once(place: Place) -> None:
-    other = Submissions(place.database, place.competition, place.grader.instances, place.submissions.judge.kept)
+def test_a_new_submission_is_known_to_every_worker_at_once(place: Place) -> None:
+    other = Submissions(place.database, place.competition, place.grader.instances, place.submissions.judge.journals)
     plain = place.grader.instances.create("CartPole-v1")
-    assert other.with_token(plain) is None  # another worker, which has looked when there was none
+    assert other.with_token(plain) is None  # another worker, which looked when there was no submission
     row = place.begin()
-    assert row.token is not None and (found := other.with_token(row.token)) is not None and found.id == row.id
+    assert row.token is not None and (same := other.with_token(row.token)) is not None and same.id == row.id
 
 
-def test_an_instance_that_was_lost_is_void(place: Place) -> None:
+def test_a_submission_with_a_lost_instance_is_void(place: Place) -> None:
     row = place.begin()
     with place.database.writing() as session:
         session.get_one(Submission, row.id).token = row.token[:-4] + "AAAA"
     assert settle(place.submissions) == 1
-    assert (found := place.submissions.find(row.name)).state == SubmissionState.VOID and not found.counts
+    assert (ended := place.submissions.find(row.name)).state == SubmissionState.VOID and not ended.counts
 
 
-def test_closed_challenges_take_none(place: Place) -> None:
+def test_closed_challenges_accept_no_submissions(place: Place) -> None:
     place.competition.set_open("cart", False, owner_id=None, sees_all=True)
-    held = place.competition.find("cart")
+    record = place.competition.find("cart")
     with pytest.raises(Closed, match="not open for submissions"):
-        place.submissions.submit(held, account_id=None, entrant="a")
+        place.submissions.submit(record, account_id=None, entrant="a")
 
 
 def test_a_replay_that_differs_fails(place: Place) -> None:
@@ -153,9 +153,9 @@ def test_a_replay_that_differs_fails(place: Place) -> None:
     place.play(row)
     place.submissions.finish(row)
     place.submissions.judge.verify(row, Verdict(VerdictState.MISMATCH, "record 3 differs"))
-    found = place.submissions.find(row.name)
-    assert found.state == SubmissionState.FAILED and "record 3 differs" in found.reason
-    assert Leaderboard(place.database, place.competition).of(place.held).rows() == []
+    settled = place.submissions.find(row.name)
+    assert settled.state == SubmissionState.FAILED and "record 3 differs" in settled.reason
+    assert Leaderboard(place.database, place.competition).of(place.record).rows() == []
 
 
 @pytest.mark.guarantee("a run cannot be repeated, though its journal was not changed")
@@ -164,54 +164,50 @@ def test_a_replay_that_differs_fails(place: Place) -> None:
     [Verdict(VerdictState.MISMATCH, "record 3 differs", answer="c0"), Verdict(VerdictState.NOT_REPLAYABLE, "no")],
 )
 @pytest.mark.parametrize("accept", [True, False])
-def test_a_run_that_cannot_be_repeated_is_its_organisers_to_decide(
-    place: Place, verdict: Verdict, accept: bool
-) -> None:
+def test_the_organiser_decides_on_a_run_that_cannot_be_replayed(place: Place, verdict: Verdict, accept: bool) -> None:
     row = place.begin()
     place.play(row)
     place.submissions.finish(row)
     place.submissions.judge.verify(row, verdict)
-    found = place.submissions.find(row.name)
-    assert (found.state, found.verdict, found.counts) == (
+    settled = place.submissions.find(row.name)
+    assert (settled.state, settled.verdict, settled.counts) == (
         SubmissionState.NOT_REPLAYABLE,
         VerdictState.NOT_REPLAYABLE,
         True,
-    ) and "no fault" in found.reason
+    ) and "not the agent's fault" in settled.reason
     board = Leaderboard(place.database, place.competition)
-    assert not [each for each in board.of(place.held).rows() if each["rank"] is not None]
-    place.submissions.judge.decide(found, accept=accept)
-    found = place.submissions.find(row.name)
-    assert (found.state, found.counts) == (
+    assert not [each for each in board.of(place.record).rows() if each["rank"] is not None]
+    place.submissions.judge.decide(settled, accept=accept)
+    settled = place.submissions.find(row.name)
+    assert (settled.state, settled.counts) == (
         (SubmissionState.GRADED, True) if accept else (SubmissionState.VOID, False)
-    ) and "organiser" in found.reason
-    ranked = [(each["verdict"], each["rank"]) for each in board.of(place.held).rows()]
+    ) and "organiser" in settled.reason
+    ranked = [(each["verdict"], each["rank"]) for each in board.of(place.record).rows()]
     assert ranked == ([(VerdictState.NOT_REPLAYABLE, 1)] if accept else [])
-    with pytest.raises(errors.Conflict, match=found.state):
-        place.submissions.judge.decide(found, accept=True)
+    with pytest.raises(errors.Conflict, match=settled.state):
+        place.submissions.judge.decide(settled, accept=True)
 
 
-def test_a_journal_that_is_not_what_it_was_at_the_end_fails_whatever_a_replay_says(
-    place: Place, tmp_path: Path
-) -> None:
+def test_a_changed_journal_fails_whatever_the_replay_says(place: Place, tmp_path: Path) -> None:
     row = place.begin()
     place.play(row)
     place.submissions.finish(row)
     journal = tmp_path / "submissions" / row.name
     last = len(list(read(journal))) - 1
-    journal.write_bytes(rewritten(journal, last, records.encode_closed("another reason", 0.0)))
+    journal.write_bytes(replace_record(journal, last, records.encode_closed("another reason", 0.0)))
     for verdict in (Verdict(VerdictState.VERIFIED), Verdict(VerdictState.NOT_REPLAYABLE, "no")):
         place.submissions.judge.verify(row, verdict)
-        found = place.submissions.find(row.name)
-        assert (found.state, found.verdict) == (
+        settled = place.submissions.find(row.name)
+        assert (settled.state, settled.verdict) == (
             SubmissionState.FAILED,
             "mismatch",
-        ) and "is not what it was" in found.reason
+        ) and "has changed since" in settled.reason
 
 
-def test_a_large_board_is_made_once(place: Place) -> None:
+def test_a_large_board_is_built_once(place: Place) -> None:
     rows = [
         {
-            "name": f"s{number}", "challenge_id": place.held.id, "version_id": place.held.version_id, "phase": "public",
+            "name": f"s{number}", "challenge_id": place.record.id, "version_id": place.record.version_id, "phase": "public",
             "entrant": f"e{number % 500}", "state": "graded", "score": float(number * 7919 % 10_007), "reason": "",
             "counts": True, "steps": 1, "trials": "[]", "verdict": "verified", "verdict_reason": "", "receipt": "",
             "left": True, "created_at": now(), "changed_at": now(), "finished_at": now(),
@@ -221,24 +217,24 @@ def test_a_large_board_is_made_once(place: Place) -> None:
     with place.database.writing() as session:
         session.execute(insert(Submission), rows)
     leaderboard = Leaderboard(place.database, place.competition)
-    board = leaderboard.of(place.held)
-    assert leaderboard.of(place.held) is board
+    board = leaderboard.of(place.record)
+    assert leaderboard.of(place.record) is board
     assert len(board.places) == 500 and board.rows()[0]["tries"] == 6
     scores = [row["score"] for row in board.rows()]
     assert scores == sorted(scores, reverse=True)
     with place.database.writing() as session:
         top = session.scalars(select(Submission).where(Submission.name == board.rows(0, 1)[0]["submission"])).one()
         top.state, top.changed_at = SubmissionState.FAILED, now()
-    changed = leaderboard.of(place.held)
+    changed = leaderboard.of(place.record)
     assert (
         changed.tag != board.tag
-        and changed.rows() == Leaderboard(place.database, place.competition).of(place.held).rows()
+        and changed.rows() == Leaderboard(place.database, place.competition).of(place.record).rows()
     )
     assert changed.rows(0, 1)[0]["submission"] != top.name
 
 
 @pytest.mark.guarantee("the clock is set back")
-def test_a_board_follows_though_the_clock_is_set_back(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_board_is_updated_even_if_the_clock_is_set_back(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     boards = Leaderboard(place.database, place.competition)
     tags = []
     for hours in (0, 1, 2):
@@ -247,14 +243,14 @@ def test_a_board_follows_though_the_clock_is_set_back(place: Place, monkeypatch:
         row = place.begin()
         place.play(row)
         place.submissions.judge.verify(place.submissions.finish(row))
-        board = boards.of(place.held)
+        board = boards.of(place.record)
         tags.append(board.tag)
-        assert board.rows() == Leaderboard(place.database, place.competition).of(place.held).rows()
+        assert board.rows() == Leaderboard(place.database, place.competition).of(place.record).rows()
         assert (board.rows()[0]["tries"], board.rows()[0]["verdict"]) == (hours + 1, "verified")
     assert len(set(tags)) == 3
 
 
-def test_a_journal_that_was_lost_is_void_and_stands_in_nobodys_way(place: Place, tmp_path: Path) -> None:
+def test_a_submission_with_a_lost_journal_is_void_and_blocks_no_others(place: Place, tmp_path: Path) -> None:
     first, second = place.begin(), place.begin()
     for row in (first, second):
         place.play(row)
@@ -262,5 +258,8 @@ def test_a_journal_that_was_lost_is_void_and_stands_in_nobodys_way(place: Place,
     (tmp_path / "submissions" / first.name).unlink()
     while (waiting := place.submissions.judge.next_to_verify()) is not None:
         verify(place.submissions, waiting)
-    found = [place.submissions.find(row.name) for row in (first, second)]
-    assert [(one.state, one.counts) for one in found] == [(SubmissionState.VOID, False), (SubmissionState.GRADED, True)]
+    outcomes = [place.submissions.find(row.name) for row in (first, second)]
+    assert [(one.state, one.counts) for one in outcomes] == [
+        (SubmissionState.VOID, False),
+        (SubmissionState.GRADED, True),
+    ]

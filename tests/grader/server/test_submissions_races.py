@@ -1,4 +1,4 @@
-"""Several processes at the same submission, or one that is killed half-way: it ends once, with the score of all its journal."""
+"""Concurrent or killed processes: a submission ends once, with the score of its whole journal."""
 
 import shutil
 from pathlib import Path
@@ -18,7 +18,9 @@ from tests.grader.server.place import Place
 
 
 @pytest.mark.guarantee("two processes end one submission at the same moment")
-def test_two_who_finish_at_once_keep_the_whole_journal(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_processes_that_finish_at_once_keep_the_whole_journal(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     row = place.begin()
     place.play(row)
     copy: Any = shutil.copyfile
@@ -27,18 +29,18 @@ def test_two_who_finish_at_once_keep_the_whole_journal(place: Place, monkeypatch
     def interrupted(*files: Any) -> None:
         if not inside:
             inside.append(None)
-            inside[0] = place.submissions.finish(row)  # what another process does meanwhile
+            inside[0] = place.submissions.finish(row)  # as another process might do meanwhile
         copy(*files)
 
     monkeypatch.setattr(shutil, "copyfile", interrupted)
     ended = place.submissions.finish(row)
     assert (ended.state, ended.score) == (SubmissionState.VERIFYING, inside[0].score)
-    kept = place.submissions.judge.kept
+    kept = place.submissions.judge.journals
     assert [path.name for path in kept.iterdir()] == [row.name]
-    assert scoring.of_journal(read(kept / row.name), place.held.challenge.scoring).score == ended.score
+    assert scoring.score_journal(read(kept / row.name), place.record.challenge.scoring).score == ended.score
 
 
-def test_a_full_disk_ends_nothing_and_leaves_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_neither_ends_a_submission_nor_leaves_files(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     row = place.begin()
     place.play(row)
 
@@ -49,30 +51,30 @@ def test_a_full_disk_ends_nothing_and_leaves_nothing(place: Place, monkeypatch: 
         patched.setattr(shutil, "copyfile", full)
         with pytest.raises(errors.StorageFull, match="No space left"):
             place.submissions.finish(row)
-    assert list(place.submissions.judge.kept.iterdir()) == []
+    assert list(place.submissions.judge.journals.iterdir()) == []
     assert settle(place.submissions) == 1 and place.submissions.find(row.name).state == SubmissionState.VERIFYING
 
 
-def test_a_submission_that_ends_while_it_is_looked_at_stays_ended(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_submission_that_ends_while_it_is_read_stays_ended(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     row, other = place.begin(), place.begin()
     for each in (row, other):
         place.play(each, trials=1)
     describe = place.grader.instances.describe
 
-    def and_then_it_ends(token: str) -> Any:
-        told = describe(token)
+    def describe_and_end(token: str) -> Any:
+        description = describe(token)
         if token == row.token:
             place.submissions.finish(row)
-        return told
+        return description
 
-    monkeypatch.setattr(place.grader.instances, "describe", and_then_it_ends)
+    monkeypatch.setattr(place.grader.instances, "describe", describe_and_end)
     settle(place.submissions)
     assert [place.submissions.find(each.name).state for each in (row, other)] == [SubmissionState.VERIFYING, "running"]
 
 
-def test_a_key_whose_submission_could_not_begin_begins_another(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_of_a_submission_that_could_not_begin_begins_another(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def away(*_: Any, **__: Any) -> str:
         raise errors.Unavailable("the supervisor was killed")
 
@@ -83,7 +85,7 @@ def test_a_key_whose_submission_could_not_begin_begins_another(place: Place, mon
                 place.begin(key="k")
     row = place.begin(key="k")
     assert row.token is not None and place.begin(key="k").token == row.token
-    assert sorted(each.state for each in place.submissions.list(place.held)) == [
+    assert sorted(each.state for each in place.submissions.list(place.record)) == [
         "created",
         SubmissionState.VOID,
         SubmissionState.VOID,
@@ -108,18 +110,18 @@ def test_two_creations_with_one_key_do_not_void_each_other(place: Place, monkeyp
     assert (row.id, row.token, row.state, row.counts) == (first[1].id, first[1].token, "created", True)
 
 
-def test_an_instance_that_comes_too_late_is_closed_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_instance_created_too_late_is_closed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     create, made = place.grader.instances.create, []
 
     def late(*what: Any, **more: Any) -> str:
-        (row,) = place.submissions.list(place.held)
-        place.submissions.end(row, SubmissionState.VOID, "the server stopped before its instance was made")
+        (row,) = place.submissions.list(place.record)
+        place.submissions.end(row, SubmissionState.VOID, "the server stopped before its instance was created")
         made.append(create(*what, **more))
         return made[0]
 
     with monkeypatch.context() as patched:
         patched.setattr(place.grader.instances, "create", late)
-        with pytest.raises(errors.Unavailable, match="it is void: try again"):
+        with pytest.raises(errors.Unavailable, match="took too long: try again"):
             place.begin(key="k")
     with pytest.raises(errors.UnknownInstance):
         place.grader.instances.describe(made[0])
@@ -128,31 +130,34 @@ def test_an_instance_that_comes_too_late_is_closed_again(place: Place, monkeypat
 
 @pytest.mark.guarantee("a kept journal cannot be read, a scoring function is gone")
 @pytest.mark.parametrize("damage", ["emptied", "not a journal"])
-def test_a_kept_journal_that_cannot_be_read_stands_in_nobodys_way(place: Place, tmp_path: Path, damage: str) -> None:
+def test_an_unreadable_journal_does_not_block_others(place: Place, tmp_path: Path, damage: str) -> None:
     first, second = place.begin(), place.begin()
     for row in (first, second):
         place.play(row)
         place.submissions.finish(row)
     (tmp_path / "submissions" / first.name).write_bytes(b"" if damage == "emptied" else b"x" * 1000)
-    assert verified(place) == 2
-    found = [place.submissions.find(row.name) for row in (first, second)]
-    assert [(one.state, one.counts) for one in found] == [(SubmissionState.VOID, False), (SubmissionState.GRADED, True)]
+    assert verify_all(place) == 2
+    outcomes = [place.submissions.find(row.name) for row in (first, second)]
+    assert [(one.state, one.counts) for one in outcomes] == [
+        (SubmissionState.VOID, False),
+        (SubmissionState.GRADED, True),
+    ]
 
 
-def test_a_kept_journal_with_another_score_fails(place: Place, tmp_path: Path) -> None:
-    """Cut behind a record it is a journal that replays, of a run with another end."""
+def test_a_journal_with_another_score_fails(place: Place, tmp_path: Path) -> None:
+    """A journal that is cut after a record still replays, as a run that ended earlier."""
     row = place.begin()
     place.play(row)
     place.submissions.finish(row)
     kept = tmp_path / "submissions" / row.name
     kept.write_bytes(kept.read_bytes()[:-200])
-    verified(place)
-    found = place.submissions.find(row.name)
-    assert found.state == SubmissionState.FAILED and "is not what it was" in found.reason
+    verify_all(place)
+    settled = place.submissions.find(row.name)
+    assert settled.state == SubmissionState.FAILED and "has changed since" in settled.reason
 
 
 @pytest.mark.guarantee("a kept journal cannot be read, a scoring function is gone")
-def test_a_scoring_function_that_is_gone_costs_the_participant_nothing(
+def test_a_missing_scoring_function_costs_the_participant_nothing(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = place.begin()
@@ -163,29 +168,29 @@ def test_a_scoring_function_that_is_gone_costs_the_participant_nothing(
         raise scoring.ScoringFailed("the scoring function x:y cannot be found")
 
     with monkeypatch.context() as patched:
-        patched.setattr(scoring, "of_journal", gone)
-        verified(place)
-    found = place.submissions.find(row.name)
-    assert (found.state, found.counts) == (SubmissionState.VOID, False) and "x:y cannot be found" in found.reason
+        patched.setattr(scoring, "score_journal", gone)
+        verify_all(place)
+    settled = place.submissions.find(row.name)
+    assert (settled.state, settled.counts) == (SubmissionState.VOID, False) and "x:y cannot be found" in settled.reason
 
 
-def verified(place: Place) -> int:
-    """Does what the background worker does until nothing waits; for how many submissions."""
+def verify_all(place: Place) -> int:
+    """Verifies submissions like the background worker until none waits, and returns their number."""
     number = 0
     while (waiting := place.submissions.judge.next_to_verify()) is not None:
-        assert number < 10, "a submission stands in the way of the others"
+        assert number < 10, "a submission blocks the others"
         verify(place.submissions, waiting)
         number += 1
     return number
 
 
-def test_a_refused_submission_may_be_tried_again_with_its_key(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_submission_can_be_retried_with_its_key(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(row: Submission, token: str) -> None:
         place.submissions._give_back(row, "no slots", token)
         raise crowdai.Refused("no slots")
 
     with monkeypatch.context() as patched:
-        patched.setattr(place.submissions, "_tell_begun", refuse)
+        patched.setattr(place.submissions, "_report_begun", refuse)
         with pytest.raises(crowdai.Refused):
             place.begin(key="k", remote_key="theirs")
     assert place.begin(key="k").token is not None

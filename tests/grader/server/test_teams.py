@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from grader.challenges import seeds
 from grader.challenges.challenge import Phase
-from grader.server.competitions.competition import Competition, Held
+from grader.server.competitions.competition import ChallengeRecord, Competition
 from grader.server.competitions.teams import Entrant, Teams, entrant_of
 from grader.server.submissions import limits
 from gymserve.accounts.directory import checked_email
@@ -35,9 +35,11 @@ kind = "final"
 
 
 class Place:
+    """A challenge with teams, and three accounts."""
+
     def __init__(self, database: Database, data: Path) -> None:
         self.database, self.teams, self.competition = database, Teams(database), Competition(database, data)
-        self.held: Held = self.competition.define(TOML, owner_id=None)
+        self.record: ChallengeRecord = self.competition.define(TOML, owner_id=None)
         self.accounts = []
         for name in ("ann", "bob", "cid"):
             account = Account(email=name, email_key=name, password_hash="", role="participant")
@@ -46,21 +48,21 @@ class Place:
             self.accounts.append(account.id)
 
     def phase(self, name: str) -> Phase:
-        return self.held.challenge.phase(name)
+        return self.record.challenge.phase(name)
 
     def entrant(self, session: Session, who: int) -> Entrant:
-        return entrant_of(session, self.held, self.accounts[who], f"account {who}")
+        return entrant_of(session, self.record, self.accounts[who], f"account {who}")
 
     def submit(self, who: int, phase: str = "open", state: str = "graded", score: float = 1.0) -> None:
-        """What a charge and a judge leave behind."""
+        """Adds a row as if a submission had been charged and judged."""
         with self.database.writing() as session:
             entrant = self.entrant(session, who)
-            limits.left(session, self.held, self.phase(phase), entrant)
+            limits.left(session, self.record, self.phase(phase), entrant)
             row: dict[str, Any] = {"state": state, "score": score, "finished_at": now()}
             session.add(
                 Submission(
-                    name=f"{len(session.query(Submission).all())}x", challenge_id=self.held.id, phase=phase,
-                    version_id=self.held.version_id, account_id=self.accounts[who], entrant=entrant.name, **row,
+                    name=f"{len(session.query(Submission).all())}x", challenge_id=self.record.id, phase=phase,
+                    version_id=self.record.version_id, account_id=self.accounts[who], entrant=entrant.name, **row,
                 )
             )  # fmt: skip
 
@@ -70,73 +72,73 @@ def place(database: Database, tmp_path: Path) -> Place:
     return Place(database, tmp_path)
 
 
-def test_a_team_is_made_joined_and_left(place: Place) -> None:
+def test_creating_joining_and_leaving_a_team(place: Place) -> None:
     ann, bob, cid = place.accounts
-    assert place.teams.create(place.held, ann, " Poles ")[:3] == ("Poles", "team:Poles", ["account 1"])
-    code = place.teams.invite(place.held, ann)
-    assert place.teams.join(place.held, bob, code).members == ["account 1", "account 2"]
+    assert place.teams.create(place.record, ann, " Poles ")[:3] == ("Poles", "team:Poles", ["account 1"])
+    code = place.teams.invite(place.record, ann)
+    assert place.teams.join(place.record, bob, code).members == ["account 1", "account 2"]
     with pytest.raises(errors.Conflict, match="2 members"):
-        place.teams.join(place.held, cid, code)
+        place.teams.join(place.record, cid, code)
     with pytest.raises(errors.Conflict, match="in a team"):
-        place.teams.create(place.held, bob, "other")
+        place.teams.create(place.record, bob, "other")
     with pytest.raises(errors.Conflict, match="another name"):
-        place.teams.create(place.held, cid, "pOLEs")
-    place.teams.leave(place.held, bob)
-    assert place.teams.of(place.held, ann).members == ["account 1"]
-    place.teams.leave(place.held, ann)
-    for ended in (lambda: place.teams.of(place.held, ann), lambda: place.teams.join(place.held, cid, code)):
+        place.teams.create(place.record, cid, "pOLEs")
+    place.teams.leave(place.record, bob)
+    assert place.teams.of(place.record, ann).members == ["account 1"]
+    place.teams.leave(place.record, ann)
+    for ended in (lambda: place.teams.of(place.record, ann), lambda: place.teams.join(place.record, cid, code)):
         with pytest.raises(errors.NotFound):
             ended()
-    assert place.teams.create(place.held, cid, "poles").members == ["account 3"]  # the name is free again
+    assert place.teams.create(place.record, cid, "poles").members == ["account 3"]  # the name is available again
 
 
-def test_a_new_code_voids_the_one_before(place: Place) -> None:
+def test_a_new_code_replaces_the_earlier_one(place: Place) -> None:
     ann, bob, _ = place.accounts
-    place.teams.create(place.held, ann, "Poles")
-    old, new = place.teams.invite(place.held, ann), place.teams.invite(place.held, ann)
+    place.teams.create(place.record, ann, "Poles")
+    old, new = place.teams.invite(place.record, ann), place.teams.invite(place.record, ann)
     with pytest.raises(errors.NotFound, match="code"):
-        place.teams.join(place.held, bob, old)
+        place.teams.join(place.record, bob, old)
     with pytest.raises(errors.NotFound):
-        place.teams.join(place.held, bob, "")
-    assert len(place.teams.join(place.held, bob, new).members) == 2
+        place.teams.join(place.record, bob, "")
+    assert len(place.teams.join(place.record, bob, new).members) == 2
 
 
 @pytest.mark.guarantee("several accounts make a team")
-def test_a_team_shares_the_limits_and_what_its_members_used_up_alone(place: Place) -> None:
+def test_a_team_shares_limits_and_its_members_earlier_submissions_count(place: Place) -> None:
     ann, bob, _ = place.accounts
-    place.submit(0)  # alone, before there is a team
-    place.teams.create(place.held, ann, "Poles")
-    place.teams.join(place.held, bob, place.teams.invite(place.held, ann))
+    place.submit(0)  # alone, before the team exists
+    place.teams.create(place.record, ann, "Poles")
+    place.teams.join(place.record, bob, place.teams.invite(place.record, ann))
     place.submit(1)
     place.submit(0)
     for who in (0, 1):
         with pytest.raises(errors.LimitReached, match="all of your 3"):
             place.submit(who)
     place.submit(2)
-    assert place.teams.of(place.held, ann).fixed
+    assert place.teams.of(place.record, ann).fixed
     with pytest.raises(errors.Conflict, match="fixed"):
-        place.teams.leave(place.held, bob)
+        place.teams.leave(place.record, bob)
 
 
-def test_a_team_is_fixed_by_its_own_submissions_alone(place: Place) -> None:
+def test_only_its_own_submissions_fix_a_team(place: Place) -> None:
     place.submit(2)
-    assert not place.teams.create(place.held, place.accounts[0], "Poles").fixed
-    place.teams.leave(place.held, place.accounts[0])
-    place.teams.create(place.held, place.accounts[0], "Poles")
+    assert not place.teams.create(place.record, place.accounts[0], "Poles").fixed
+    place.teams.leave(place.record, place.accounts[0])
+    place.teams.create(place.record, place.accounts[0], "Poles")
     place.submit(0)
-    assert place.teams.of(place.held, place.accounts[0]).fixed
+    assert place.teams.of(place.record, place.accounts[0]).fixed
 
 
 @pytest.mark.parametrize("name", ["ＴEAM:Poles", "Participant 5"])
-def test_no_account_is_called_like_another_entrant(name: str) -> None:
+def test_no_account_may_have_a_name_like_another_entrants(name: str) -> None:
     with pytest.raises(errors.InvalidRequest, match="must not begin with"):
         checked_email(name)
 
 
-def test_a_challenge_without_teams_has_none(place: Place) -> None:
-    place.held = place.competition.define(TOML.replace("allowed = true", "allowed = false"), owner_id=None)
-    with pytest.raises(errors.Conflict, match="without teams"):
-        place.teams.create(place.held, place.accounts[0], "Poles")
+def test_a_challenge_without_teams_refuses_them(place: Place) -> None:
+    place.record = place.competition.define(TOML.replace("allowed = true", "allowed = false"), owner_id=None)
+    with pytest.raises(errors.Conflict, match="has no teams"):
+        place.teams.create(place.record, place.accounts[0], "Poles")
 
 
 def test_practice_uses_up_no_submissions(place: Place) -> None:
@@ -149,15 +151,15 @@ def test_practice_uses_up_no_submissions(place: Place) -> None:
     place.submit(0, "try")
 
 
-def test_practice_is_bounded_by_what_goes_on_at_once(place: Place) -> None:
+def test_practice_is_limited_by_concurrent_submissions(place: Place) -> None:
     for _ in range(5):
         place.submit(0, "try", state="running")
     with pytest.raises(errors.LimitReached, match="under way"):
         place.submit(0, "try", state="running")
 
 
-def test_a_final_is_for_those_who_qualified(place: Place) -> None:
-    place.submit(0, "try", score=500.0)  # practice shows nothing
+def test_a_final_phase_needs_a_qualifying_score(place: Place) -> None:
+    place.submit(0, "try", score=500.0)  # practice does not qualify
     place.submit(1, "open", score=99.0)
     place.submit(2, "open", score=100.0)
     for who in (0, 1):
@@ -172,19 +174,19 @@ def test_a_failed_submission_qualifies_nobody(place: Place) -> None:
         place.submit(0, "last")
 
 
-def test_practice_seeds_are_those_of_a_run_at_home_and_no_secret(place: Place) -> None:
-    challenge = place.held.challenge
+def test_practice_seeds_are_public_and_those_of_a_local_run(place: Place) -> None:
+    challenge = place.record.challenge
     key = place.competition.phase_key(challenge, "try")
     assert seeds.plan(challenge, "try", key, "any") == seeds.practice_plan(challenge, 2)
-    phases = {phase["name"]: phase for phase in place.competition.describe(place.held)["phases"]}
+    phases = {phase["name"]: phase for phase in place.competition.describe(place.record)["phases"]}
     assert bytes.fromhex(phases["try"]["key"]) == key
     assert phases["open"]["key"] is None and phases["last"]["key"] is None
     secret = place.competition.phase_key(challenge, "open")
     assert key != secret and seeds.plan(challenge, "open", secret) != seeds.practice_plan(challenge, 2)
 
 
-def test_a_phase_that_becomes_a_practice_does_not_tell_the_seeds_that_it_had(place: Place) -> None:
-    before = place.competition.phase_key(place.held.challenge, "open")
-    held = place.competition.define(TOML.replace('name = "open"', 'name = "open"\nkind = "practice"'), owner_id=None)
-    (told,) = (phase for phase in place.competition.describe(held)["phases"] if phase["name"] == "open")
-    assert told["key"] != before.hex() and told["commitment"] != seeds.commitment(before)
+def test_a_phase_that_becomes_practice_does_not_reveal_its_earlier_seeds(place: Place) -> None:
+    before = place.competition.phase_key(place.record.challenge, "open")
+    record = place.competition.define(TOML.replace('name = "open"', 'name = "open"\nkind = "practice"'), owner_id=None)
+    (phase,) = (phase for phase in place.competition.describe(record)["phases"] if phase["name"] == "open")
+    assert phase["key"] != before.hex() and phase["commitment"] != seeds.commitment(before)

@@ -72,7 +72,7 @@ def test_seeds_are_revealed_only_when_the_phase_is_over(secured: Secured, tmp_pa
     )  # fmt: skip
     assert secured.ask("participant", "GET", video).status != 409
     anyone = secured.server.get(f"/submissions/{submission['submission_id']}/bundle")
-    opened = bundle.opened(anyone.body, trusted=[key])
+    opened = bundle.read(anyone.body, trusted=[key])
     assert verification.verify(opened.records, Catalogue()).state == VerdictState.VERIFIED
 
 
@@ -186,7 +186,7 @@ def test_actions_are_refused_or_clipped_as_the_challenge_says(secured: Secured) 
         secured.ask("participant", "POST", f"{path}/close/")
         rows[name] = settled(secured, submission["submission_id"])
         assert rows[name]["verdict"] == "verified"
-        opened = bundle.opened(secured.server.get(f"/submissions/{submission['submission_id']}/bundle").body)
+        opened = bundle.read(secured.server.get(f"/submissions/{submission['submission_id']}/bundle").body)
         assert verification.verify(opened.records, Catalogue()).state == VerdictState.VERIFIED
     # Practice seeds depend on the challenge's name, so only the numbers of steps can be compared.
     assert [trial["steps"] for trial in rows["lenient"]["trials"]] == [3, 3] and rows["strict"]["steps"] == 6

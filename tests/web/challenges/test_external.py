@@ -238,7 +238,7 @@ def test_a_submission_from_its_entry_to_its_score(home: Secured) -> None:
         done = call(home, "PATCH", f"external_graders/{number}", **graded)
         assert done.status == 202 and done.json["reset_date"] and done.json["submission_id"] == number
     again = call(home, "PATCH", f"external_graders/{number}", grading_status="graded", score="99")
-    assert again.status == 400 and "graded already" in again.json["message"]
+    assert again.status == 400 and "already graded" in again.json["message"]
     row = call(home, "GET", f"submissions/{number}").json
     assert (row["grading_status_cd"], row["score"], row["score_secondary"]) == ("graded", 12.5, 1.0)
     listed = call(home, "GET", "submissions", challenge_client_name="proto", grading_status="graded").json

@@ -111,7 +111,7 @@ def test_limits_are_worded_as_by_the_old_grader(secured: Secured) -> None:
     first = begin(secured, "few")
     assert first["submissions_remaining"] == 1
     refused = secured.ask("participant", "POST", "/challenges/few/submissions/")
-    assert refused.status == 429 and "under way already" in refused.json["message"]
+    assert refused.status == 429 and "submissions under way" in refused.json["message"]
     assert first["submission_id"] in refused.json["message"]
     assert 3000 < int(refused.headers["Retry-After"]) <= 3600  # until the open one times out
     where = re.findall(r"POST (\S+) ends", refused.json["message"])
