@@ -50,7 +50,7 @@ def graded_of_plain(started: Server, seconds: float) -> dict[str, float]:
 
 def verified_of_local(env_id: str, number: int) -> tuple[float, float]:
     """(steps per second of a verification, of the same steps in a plain loop), each the best of three."""
-    challenge = definition.from_map({"name": "speed", "environment": env_id, "trials": {"number": number}})
+    challenge = definition.from_dict({"name": "speed", "environment": env_id, "trials": {"number": number}})
     catalogue = Catalogue()
     with tempfile.TemporaryDirectory() as folder:
         plan = seeds.practice_plan(challenge, number)

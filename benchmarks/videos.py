@@ -20,7 +20,7 @@ ENVIRONMENTS = ("CartPole-v1", "LunarLander-v3", "HalfCheetah-v5", "ALE/Pong-v5"
 
 def measure(environment: str, catalogue: Catalogue, folder: Path) -> tuple[float, float]:
     """(frames per second of processor time, frames per second of real time)."""
-    challenge = definition.from_map(
+    challenge = definition.from_dict(
         {"name": "video", "environment": environment, "max_episode_steps": 200, "trials": {"number": 4}}
     )
     plan = seeds.practice_plan(challenge, 4)

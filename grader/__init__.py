@@ -1,4 +1,4 @@
-"""Judges: what a challenge is, which seeds its trials have, what a journal is worth, and whether it is true.
+"""The grader: defines challenges and their seeds, scores journals, and verifies them by replaying.
 
-No account, database or request is known here: `gymserve.web` brings these together with what this room says.
+Only `grader.server` knows accounts and the database. Nothing here knows HTTP, which is `gymserve.web`'s.
 """

@@ -1,1 +1,1 @@
-"""Challenges: read, checked, with their seeds."""
+"""Challenges: their definitions, their seeds, and the states of submissions."""

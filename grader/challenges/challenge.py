@@ -1,4 +1,4 @@
-"""A challenge: an environment, secret trials, how they are scored and ranked, and when."""
+"""A challenge: an environment with secret trials, and the rules for scoring, ranking and dates."""
 
 import hashlib
 import json
@@ -14,15 +14,15 @@ PRACTICE, PUBLIC, FINAL = "practice", "public", "final"
 
 @dataclass(frozen=True)
 class Variant:
-    """What sets some trials apart: options of their reset, and kwargs of their environment."""
+    """The reset options and environment kwargs of some of the trials."""
 
     options: dict[str, Any] | None
     kwargs: dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Trials:
-    """Trial k has the variant k modulo their number. `fresh`: each submission has seeds of its own."""
+class TrialOptions:
+    """The trials of a submission, which take turns through the variants. With `fresh`, each submission has its own seeds."""
 
     number: int
     fresh: bool
@@ -31,14 +31,15 @@ class Trials:
 
 @dataclass(frozen=True)
 class Scoring:
-    """How trial returns become a score.
+    """How a score is computed from the returns of trials.
 
     Args:
-        function: of the trials' values: mean, sum, median, min or `module:function` of the organiser's.
-        secondary: another such, or "steps"; "" for none.
-        worst: what a trial counts that is not worth anything; None: such a submission has no score.
-        unplayed: what a trial counts that was not played: "worst" or a number.
-        cut: what a trial counts that the agent reset before its end: "stands" (what it has) or "worst".
+        function: the function of the trials' values: mean, sum, median, min, or the organiser's `module:function`.
+        better: whether "higher" or "lower" scores are better.
+        secondary: the function for the secondary score, or "steps", or "" for none.
+        worst: the value of a trial that failed; None gives the submission no score.
+        unplayed: the value of a trial that was not played: "worst" or a number.
+        cut: the value of a trial that the agent reset early: "stands" for its return, or "worst".
     """
 
     function: str
@@ -51,8 +52,8 @@ class Scoring:
 
 
 @dataclass(frozen=True)
-class Ranking:
-    """`rule`: best or last submission; `ties`: shared ranks, the earlier one first, or the secondary score decides."""
+class RankingOptions:
+    """How submissions are ranked, see `grader.scores.ranking.Rules`; the leaderboard is hidden until `hidden_until`."""
 
     rule: str
     ties: str
@@ -61,8 +62,8 @@ class Ranking:
 
 
 @dataclass(frozen=True)
-class Limits:
-    """None: no limit. An agent may take `step_seconds` a step, and `overage_seconds` more in all."""
+class ChallengeLimits:
+    """Limits, or None for no limit. An agent has `step_seconds` per step, plus `overage_seconds` in total."""
 
     submissions_per_day: int | None
     submissions: int | None
@@ -75,13 +76,14 @@ class Limits:
 
 @dataclass(frozen=True)
 class Phase:
-    """A time in which submissions are taken, with seeds and a leaderboard of its own.
+    """A period in which submissions are accepted, with its own seeds and leaderboard.
 
     Args:
-        kind: "practice" (its seeds are known to all, and it uses up no submissions), "public", or "final" (for those
-            who reached the qualifying score in a public phase, where the challenge has one).
-        opens, closes: None for always and never.
-        trials: their number in this phase.
+        kind: "practice" (with public seeds, and without limits on submissions), "public", or "final" (which needs the
+            challenge's qualifying score, if there is one, in a public phase).
+        opens: None if it has always been open.
+        closes: None if it never closes.
+        trials: the number of trials in this phase.
     """
 
     name: str
@@ -92,16 +94,17 @@ class Phase:
     hidden_until: datetime | None
 
     def is_open(self, now: datetime) -> bool:
+        """Whether submissions may begin."""
         return (self.opens is None or self.opens <= now) and (self.closes is None or now < self.closes)
 
     def is_over(self, now: datetime) -> bool:
-        """Whether it takes no submissions any more; those that began before may go on."""
+        """Whether no more submissions may begin. Earlier ones may continue."""
         return self.closes is not None and self.closes <= now
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """A score to compare with, which takes no rank."""
+    """A reference score, which is shown on the leaderboard without a rank."""
 
     name: str
     score: float
@@ -109,18 +112,20 @@ class Baseline:
 
 
 @dataclass(frozen=True)
-class Teams:
+class TeamOptions:
+    """Whether there are teams, and their size."""
+
     allowed: bool
     most_members: int
 
 
 @dataclass(frozen=True)
 class Challenge:
-    """All that an organiser says.
+    """The organiser's definition of a challenge.
 
     Args:
-        actions: what becomes of one outside of the action space: "refuse" (nothing is stepped) or "clip".
-        tolerance: by how much a replayed return may differ; 0: not at all.
+        actions: how actions outside the action space are handled: "refuse" (without a step) or "clip".
+        tolerance: by how much a replayed return may differ; 0 for not at all.
     """
 
     name: str
@@ -131,19 +136,19 @@ class Challenge:
     max_episode_steps: int | None
     actions: str
     tolerance: float
-    trials: Trials
+    trials: TrialOptions
     scoring: Scoring
-    ranking: Ranking
-    limits: Limits
+    ranking: RankingOptions
+    limits: ChallengeLimits
     phases: tuple[Phase, ...]
     baselines: tuple[Baseline, ...]
-    teams: Teams
+    teams: TeamOptions
 
     def phase(self, name: str) -> Phase:
-        """The phase of this name.
+        """The phase with this name.
 
         Raises:
-            InvalidChallenge: there is none.
+            InvalidChallenge: there is no such phase.
         """
         for phase in self.phases:
             if phase.name == name:
@@ -151,28 +156,28 @@ class Challenge:
         raise InvalidChallenge(f"{self.name} has no phase {name!r:.50}, only {', '.join(p.name for p in self.phases)}")
 
     def phase_at(self, now: datetime) -> Phase | None:
-        """The last phase in the file's order that is open; None: there is none."""
+        """The open phase, or None. If several are open, the last one in the definition."""
         return next((phase for phase in reversed(self.phases) if phase.is_open(now)), None)
 
-    def to_map(self) -> dict[str, Any]:
-        """As plain data, which `definition.from_map` reads."""
-        told = dict(_plain(asdict(self)))
+    def to_dict(self) -> dict[str, Any]:
+        """The definition as plain data, for `definition.from_dict`."""
+        fields = dict(_plain(asdict(self)))
         if self.actions == REFUSE:
-            del told["actions"]  # so that challenges from before there was a choice keep their digests
-        return told
+            del fields["actions"]  # so that definitions from before this option keep their digests
+        return fields
 
     def to_json(self) -> bytes:
-        """The same as one canonical text."""
-        return canonical(self.to_map())
+        """The definition as canonical JSON."""
+        return canonical(self.to_dict())
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all of it."""
+        """The SHA-256 of the definition."""
         return hashlib.sha256(self.to_json()).hexdigest()
 
 
 def canonical(data: Any) -> bytes:
-    """One JSON text for the same data."""
+    """Canonical JSON: equal data gives equal text."""
     return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 

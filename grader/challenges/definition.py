@@ -1,4 +1,4 @@
-"""Reads challenges: from a TOML file, from its text, or from plain data such as a request's."""
+"""Reads challenges from TOML files, from TOML text, or from plain data, for example a request's."""
 
 import tomllib
 from collections.abc import Collection
@@ -13,12 +13,12 @@ from grader.challenges.challenge import (
     REFUSE,
     Baseline,
     Challenge,
-    Limits,
+    ChallengeLimits,
     Phase,
-    Ranking,
+    RankingOptions,
     Scoring,
-    Teams,
-    Trials,
+    TeamOptions,
+    TrialOptions,
     Variant,
 )
 from grader.challenges.fields import Fields, InvalidChallenge, Source
@@ -30,15 +30,15 @@ FUNCTIONS = ("mean", "sum", "median", "min")
 DIRECTIONS = ("higher", "lower")
 KINDS = (PRACTICE, PUBLIC, FINAL)
 _NAME = r"[a-z0-9][a-z0-9_-]{0,62}"
-_NAMED = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*"
-_NAME_WANTED = "small letters, digits, - and _, 63 at most"
+_FUNCTION = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*"
+_NAME_RULE = "at most 63 lower-case letters, digits, - and _"
 
 
 def load(path: Path, *, functions: Collection[str] | None = None) -> Challenge:
     """The challenge in a TOML file, see `read`.
 
     Raises:
-        InvalidChallenge: the text names file and line.
+        InvalidChallenge: the definition is invalid; the message names the file and the line.
     """
     try:
         text = path.read_text()
@@ -48,14 +48,14 @@ def load(path: Path, *, functions: Collection[str] | None = None) -> Challenge:
 
 
 def read(text: str, name: str = "the challenge", *, functions: Collection[str] | None = None) -> Challenge:
-    """The challenge that a TOML text describes.
+    """The challenge that a TOML text defines.
 
     Args:
-        name: what errors call the text.
-        functions: the `module:function`s that it may name; None: any, since the text is the machine's owner's.
+        name: the text's name in error messages.
+        functions: the scoring functions, as `module:function`, that it may use; None allows any, for trusted text.
 
     Raises:
-        InvalidChallenge: the text names `name` and the line.
+        InvalidChallenge: the definition is invalid; the message has `name` and the line.
     """
     try:
         data = tomllib.loads(text)
@@ -67,17 +67,17 @@ def read(text: str, name: str = "the challenge", *, functions: Collection[str] |
     return _challenge(Fields(data, Source(name, lines_of(text))), functions)
 
 
-def from_map(data: Any, name: str = "the challenge", *, functions: Collection[str] = ()) -> Challenge:
-    """The challenge that plain data describes (what TOML would hold), with no functions but `functions`.
+def from_dict(data: Any, name: str = "the challenge", *, functions: Collection[str] = ()) -> Challenge:
+    """The challenge that plain data, as in TOML, defines. It may use no scoring functions but `functions`.
 
     Raises:
-        InvalidChallenge: the text names the member.
+        InvalidChallenge: the definition is invalid; the message names the field.
     """
     return _challenge(Fields(data, Source(name)), functions)
 
 
 def _challenge(fields: Fields, functions: Collection[str] | None) -> Challenge:
-    name = fields.text("name", pattern=_NAME, wanted=_NAME_WANTED)
+    name = fields.text("name", pattern=_NAME, wanted=_NAME_RULE)
     trials = _trials(fields.table("trials"))
     challenge = Challenge(
         name=name,
@@ -102,7 +102,7 @@ def _challenge(fields: Fields, functions: Collection[str] | None) -> Challenge:
     return challenge
 
 
-def _trials(fields: Fields) -> Trials:
+def _trials(fields: Fields) -> TrialOptions:
     number = fields.integer("number", 20, least=1, most=10_000)
     fresh = fields.flag("fresh", False)
     variants = []
@@ -110,12 +110,12 @@ def _trials(fields: Fields) -> Trials:
         variants.append(Variant(each.plain("options") or None, each.plain("kwargs")))
         each.end()
     fields.end()
-    return Trials(number, fresh, tuple(variants) or (Variant(None, {}),))
+    return TrialOptions(number, fresh, tuple(variants) or (Variant(None, {}),))
 
 
 def _function(fields: Fields, name: str, default: str, known: Collection[str], allowed: Collection[str] | None) -> str:
-    wanted = f"one of {', '.join(known)}, or a function as module:function"
-    value = fields.text(name, default, pattern=rf"{'|'.join(known)}|{_NAMED}|", wanted=wanted)
+    wanted = f"one of {', '.join(known)}, or module:function"
+    value = fields.text(name, default, pattern=rf"{'|'.join(known)}|{_FUNCTION}|", wanted=wanted)
     if ":" in value and allowed is not None and value not in allowed:
         raise fields.wrong(name, f"{value} is not among the functions that this server allows")
     return value
@@ -136,8 +136,8 @@ def _scoring(fields: Fields, functions: Collection[str] | None) -> Scoring:
     return scoring
 
 
-def _ranking(fields: Fields) -> Ranking:
-    ranking = Ranking(
+def _ranking(fields: Fields) -> RankingOptions:
+    ranking = RankingOptions(
         rule=fields.choice("rule", ("best", "last"), "best"),
         ties=fields.choice("ties", ("shared", "earlier", "secondary"), "shared"),
         qualifying_score=fields.number("qualifying_score", None),
@@ -147,8 +147,8 @@ def _ranking(fields: Fields) -> Ranking:
     return ranking
 
 
-def _limits(fields: Fields) -> Limits:
-    limits = Limits(
+def _limits(fields: Fields) -> ChallengeLimits:
+    limits = ChallengeLimits(
         submissions_per_day=fields.integer("submissions_per_day", None, least=1),
         submissions=fields.integer("submissions", None, least=1),
         concurrent=fields.integer("concurrent", None, least=1),
@@ -165,7 +165,7 @@ def _phases(fields: Fields, number: int) -> tuple[Phase, ...]:
     phases: list[Phase] = []
     for each in fields.tables("phases"):
         phase = Phase(
-            name=each.text("name", pattern=_NAME, wanted=_NAME_WANTED),
+            name=each.text("name", pattern=_NAME, wanted=_NAME_RULE),
             kind=each.choice("kind", KINDS, PUBLIC),
             opens=each.moment("opens"),
             closes=each.moment("closes", whole_day=True),
@@ -176,9 +176,7 @@ def _phases(fields: Fields, number: int) -> tuple[Phase, ...]:
         if phase.opens is not None and phase.closes is not None and phase.closes <= phase.opens:
             raise each.wrong("closes", "must be later than opens")
         if any(phase.name == other.name for other in phases):
-            raise each.wrong(
-                "name", f"there are two phases {phase.name}, and phases of one name would share their seeds"
-            )
+            raise each.wrong("name", f"there are two phases {phase.name}, which would share their seeds")
         phases.append(phase)
     return tuple(phases) or (Phase(PUBLIC, PUBLIC, None, None, number, None),)
 
@@ -189,7 +187,7 @@ def _baseline(fields: Fields) -> Baseline:
     return baseline
 
 
-def _teams(fields: Fields) -> Teams:
-    teams = Teams(fields.flag("allowed", False), fields.integer("most_members", 5, least=1))
+def _teams(fields: Fields) -> TeamOptions:
+    teams = TeamOptions(fields.flag("allowed", False), fields.integer("most_members", 5, least=1))
     fields.end()
     return teams

@@ -1,25 +1,25 @@
-"""The example challenges that ship with the program, by their names."""
+"""The example challenges that ship with the program."""
 
 from pathlib import Path
 
 from gymserve.environments import Catalogue
 from gymserve.protocol.errors import UnknownEnvironment
 
-FOLDER = Path(__file__).parent / "example_challenges"  # leads to examples/challenges/
+FOLDER = Path(__file__).parent / "example_challenges"  # a link to examples/challenges/
 
 
 def names() -> list[str]:
-    """All of them."""
+    """The names of all examples."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
 def path_of(name: str | Path) -> Path:
-    """Where the example of this name is; anything else is a path already."""
+    """The path of the example with this name. Anything else is returned as a path."""
     return FOLDER / f"{name}.toml" if str(name) in names() else Path(name)
 
 
 def missing(catalogue: Catalogue, environment: str) -> str:
-    """What is missing here to make an example's environment, and how it is brought; "": nothing."""
+    """Why an example's environment cannot be created here and how to install it, or ""."""
     try:
         catalogue.resolve(environment)
     except UnknownEnvironment as error:

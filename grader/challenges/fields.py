@@ -1,4 +1,4 @@
-"""Takes the members of a challenge's tables out by name, and says where one is off: file, line and path."""
+"""Reads the fields of a challenge's tables, and reports invalid ones with file, line and path."""
 
 import difflib
 import math
@@ -7,35 +7,36 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from grader.challenges.toml_lines import Path, nearest
+from grader.challenges.toml_lines import KeyPath, nearest
 from gymserve.protocol.errors import InvalidRequest
 
 _NO_DEFAULT: Any = object()
 
 
 class InvalidChallenge(InvalidRequest):
-    """A challenge's definition is off; the text names the place and the way out."""
+    """A challenge's definition is invalid. The message names the place and what is expected there."""
 
 
 class Source:
-    """Where a definition came from: a file with lines, or something without (a request, a bundle)."""
+    """The origin of a definition: a file with lines, or something without lines (a request, a bundle)."""
 
-    def __init__(self, name: str, lines: dict[Path, int] | None = None) -> None:
+    def __init__(self, name: str, lines: dict[KeyPath, int] | None = None) -> None:
         self.name, self._lines = name, lines
 
-    def wrong(self, path: Path, text: str) -> InvalidChallenge:
+    def wrong(self, path: KeyPath, text: str) -> InvalidChallenge:
+        """The error for an invalid value at a path."""
         place = self.name if self._lines is None else f"{self.name}, line {nearest(self._lines, path)}"
         dotted = ".".join(str(part + 1) if isinstance(part, int) else part for part in path)
         return InvalidChallenge(f"{place}: {dotted}: {text}" if dotted else f"{place}: {text}")
 
 
 class Fields:
-    """One table: each member is taken once; `end` refuses what nobody took.
+    """The fields of one table. Each method reads one field, and `end` refuses fields that were not read.
 
-    Every method raises InvalidChallenge where the member is missing or not what it must be.
+    Every method raises InvalidChallenge if its field is missing or invalid.
     """
 
-    def __init__(self, data: Any, source: Source, path: Path = ()) -> None:
+    def __init__(self, data: Any, source: Source, path: KeyPath = ()) -> None:
         if not isinstance(data, dict):
             raise source.wrong(path, f"must be a table, not {data!r:.50}")
         self._left = dict(data)
@@ -43,9 +44,10 @@ class Fields:
         self.source, self.path = source, path
 
     def wrong(self, name: str, text: str) -> InvalidChallenge:
+        """The error for an invalid field."""
         return self.source.wrong((*self.path, name), text)
 
-    def _taken(self, name: str, default: Any) -> Any:
+    def _pop(self, name: str, default: Any) -> Any:
         self._known.append(name)
         if (value := self._left.pop(name, None)) is not None:
             return value
@@ -53,75 +55,86 @@ class Fields:
             raise self.source.wrong(self.path, f"{name} is missing")
         return default
 
-    def _checked(self, name: str, default: Any, right: Callable[[Any], bool], wanted: str) -> Any:
-        value = self._taken(name, default)
-        if value is not default and not right(value):
+    def _get(self, name: str, default: Any, is_valid: Callable[[Any], bool], wanted: str) -> Any:
+        value = self._pop(name, default)
+        if value is not default and not is_valid(value):
             raise self.wrong(name, f"must be {wanted}, not {value!r:.50}")
         return value
 
     def text(self, name: str, default: Any = _NO_DEFAULT, *, pattern: str = r"[\s\S]*", wanted: str = "a text") -> str:
-        def right(value: Any) -> bool:
+        """A text that matches a pattern."""
+
+        def is_valid(value: Any) -> bool:
             return isinstance(value, str) and re.fullmatch(pattern, value) is not None
 
-        return str(self._checked(name, default, right, wanted))
+        return str(self._get(name, default, is_valid, wanted))
 
     def choice(self, name: str, choices: Sequence[str], default: str) -> str:
-        return str(self._checked(name, default, lambda value: value in choices, f"one of {', '.join(choices)}"))
+        """One of several texts."""
+        return str(self._get(name, default, lambda value: value in choices, f"one of {', '.join(choices)}"))
 
     def flag(self, name: str, default: bool) -> bool:
-        return bool(self._checked(name, default, lambda value: isinstance(value, bool), "true or false"))
+        """True or false."""
+        return bool(self._get(name, default, lambda value: isinstance(value, bool), "true or false"))
 
     def integer(self, name: str, default: Any, *, least: int = 0, most: int = 2**31 - 1) -> Any:
-        def right(value: Any) -> bool:
+        """An integer in a range, or the default."""
+
+        def is_valid(value: Any) -> bool:
             return type(value) is int and least <= value <= most
 
-        return self._checked(name, default, right, f"an integer from {least} to {most}")
+        return self._get(name, default, is_valid, f"an integer from {least} to {most}")
 
     def number(self, name: str, default: Any, *, least: float = -math.inf) -> Any:
-        def right(value: Any) -> bool:
+        """A finite number as a float, or the default."""
+
+        def is_valid(value: Any) -> bool:
             return type(value) in (int, float) and math.isfinite(value) and value >= least
 
         wanted = "a finite number" if least == -math.inf else f"a number of {least:g} or more"
-        value = self._checked(name, default, right, wanted)
+        value = self._get(name, default, is_valid, wanted)
         return float(value) if type(value) is int else value
 
     def number_or(self, name: str, word: str, default: float | str) -> float | str:
+        """A finite number, or one word."""
         if self._left.get(name) == word:
-            return str(self._taken(name, word))
+            return str(self._pop(name, word))
         value: float | str = self.number(name, default)
         return value
 
     def moment(self, name: str, *, whole_day: bool = False) -> datetime | None:
-        """A date, or a date with a time; UTC where no offset is given.
+        """A date, or a date with a time, which is in UTC unless it has an offset.
 
         Args:
-            whole_day: a date without a time means that day's end, not its beginning.
+            whole_day: whether a date without a time means the end of that day instead of its beginning.
         """
-        value = self._taken(name, None)
+        value = self._pop(name, None)
         try:
             return None if value is None else _moment(value, whole_day)
         except (ValueError, TypeError, OverflowError):
             raise self.wrong(name, f"must be a date such as 2030-01-31T12:00:00Z, not {value!r:.50}") from None
 
     def plain(self, name: str) -> dict[str, Any]:
-        """A table of plain data, as it is."""
-        value = self._checked(name, {}, lambda value: isinstance(value, dict), "a table")
+        """A table of any plain data."""
+        value = self._get(name, {}, lambda value: isinstance(value, dict), "a table")
         if (path := _not_plain(value)) is not None:
-            raise self.wrong(name, f"{path} must be a number, text, truth value, list or table")
+            raise self.wrong(name, f"{path} must be a number, text, boolean, list or table")
         return dict(value)
 
     def table(self, name: str) -> "Fields":
-        return Fields(self._taken(name, {}), self.source, (*self.path, name))
+        """The fields of a table, which is empty by default."""
+        return Fields(self._pop(name, {}), self.source, (*self.path, name))
 
     def tables(self, name: str) -> list["Fields"]:
-        value = self._checked(name, [], lambda value: isinstance(value, list), f"tables: write [[{name}]]")
+        """The fields of each table in an array of tables."""
+        value = self._get(name, [], lambda value: isinstance(value, list), f"tables: write [[{name}]]")
         return [Fields(each, self.source, (*self.path, name, index)) for index, each in enumerate(value)]
 
     def end(self) -> None:
-        """Refuses members that have no meaning."""
+        """Refuses fields that were not read."""
         for name in self._left:
             near = difflib.get_close_matches(name, self._known, 1, 0.5)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(self._known)}"
+            hint = f"did you mean {near[0]}?" if near else f"known fields are {', '.join(self._known)}"
             raise self.wrong(name, f"has no meaning here; {hint}")
 
 
@@ -136,13 +149,13 @@ def _moment(value: Any, whole_day: bool) -> datetime:
 
 
 def _not_plain(value: Any, path: str = "") -> str | None:
-    """Where something stands that is no plain data; None: nowhere."""
+    """The path of the first value that is not plain data, or None."""
     if isinstance(value, dict):
-        found = (_not_plain(each, f"{path}.{name}" if path else name) for name, each in value.items())
-        return next((each for each in found if each is not None), None)
+        paths = (_not_plain(each, f"{path}.{name}" if path else name) for name, each in value.items())
+        return next((each for each in paths if each is not None), None)
     if isinstance(value, list):
-        found = (_not_plain(each, f"{path}[{index}]") for index, each in enumerate(value))
-        return next((each for each in found if each is not None), None)
+        paths = (_not_plain(each, f"{path}[{index}]") for index, each in enumerate(value))
+        return next((each for each in paths if each is not None), None)
     if isinstance(value, float) and not math.isfinite(value):
         return path
     return None if isinstance(value, (str, int, float, bool)) or value is None else path

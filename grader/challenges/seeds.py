@@ -1,9 +1,9 @@
-"""The seeds of trials: secret while a phase runs, committed to at its opening, revealed at its end.
+"""The seeds of trials: the server commits to them when a phase opens, and reveals them when it is over.
 
 server's secret ─HMAC(challenge, phase[, generation])─▶ phase key ─HMAC(trial[, submission])─▶ seed
                                               └─SHA-256─▶ commitment, which is published when the phase opens
 
-Revealing the phase key shows every seed of that phase, and nothing of any other.
+The phase key reveals every seed of its phase, and no seed of any other phase.
 """
 
 import hashlib
@@ -19,51 +19,51 @@ KEY_BYTES = 32
 
 
 def server_secret(path: Path) -> bytes:
-    """The secret that is kept in `path`; made when there is none. Keep a copy: without it no phase can be revealed."""
+    """The secret in the file `path`, which is created on first use. Back it up: without it, no seeds can be revealed."""
     return bytes.fromhex(secret_file.kept(path, lambda: secrets.token_bytes(KEY_BYTES).hex()))
 
 
 def phase_key(secret: bytes, challenge: str, phase: str, generation: int = 0) -> bytes:
-    """The key of one phase of a challenge; `generation` counts those that it had before, and that were shown."""
+    """The key of a phase. `generation` is the number of earlier keys of the phase that were revealed."""
     again = f"\0{generation}" if generation else ""
     return hmac.digest(secret, f"gymserve phase\0{challenge}\0{phase}{again}".encode(), "sha256")
 
 
 def commitment(key: bytes) -> str:
-    """What is published of a phase key before it may be known."""
+    """The commitment to a phase key, which is public from the beginning."""
     return hashlib.sha256(b"gymserve seeds\0" + key).hexdigest()
 
 
 def is_revealed(published: str, key: bytes) -> bool:
-    """Whether `key` is what was committed to."""
+    """Whether `published` is the commitment to `key`."""
     return hmac.compare_digest(published, commitment(key))
 
 
 def seed(key: bytes, trial: int, submission: str = "") -> int:
-    """The seed of a trial (from 1), an odd number of 63 bits; `submission` where each has seeds of its own.
+    """The seed of a trial, whose numbers start at 1. With fresh seeds, it depends on the submission.
 
-    63 bits, so that nobody finds a seed by trying what observation each one gives.
+    A seed is an odd number of 63 bits: too many to find one by comparing first observations.
     """
     drawn = hmac.digest(key, f"trial\0{trial}\0{submission}".encode(), "sha256")
     return int.from_bytes(drawn[:8], "big") >> 1 | 1
 
 
 def practice_key(challenge: str, phase: str) -> bytes:
-    """What stands for the key of a practice phase: anyone may know it, and it tells nothing of other phases."""
+    """The key of a practice phase. It is public, and reveals nothing about other phases."""
     return hashlib.sha256(f"gymserve practice phase\0{challenge}\0{phase}".encode()).digest()
 
 
 def practice_seed(challenge: str, trial: int) -> int:
-    """A seed that anyone may know; even, so that it is never a secret one."""
+    """A public seed. It is even, so that it is never a secret one."""
     drawn = hashlib.sha256(f"gymserve practice\0{challenge}\0{trial}".encode()).digest()
     return int.from_bytes(drawn[:8], "big") >> 1 & ~1
 
 
 def plan(challenge: Challenge, phase: str, key: bytes, submission: str = "") -> list[dict[str, Any]]:
-    """The trials of a submission, as `Instances.create` takes them.
+    """The trials of a submission, in the form that `Instances.create` takes.
 
     Args:
-        submission: what names it for good; it counts where the challenge says `trials.fresh`.
+        submission: its permanent name, which the seeds depend on if the challenge has `trials.fresh`.
     """
     number = challenge.phase(phase).trials
     if challenge.phase(phase).kind == PRACTICE:
@@ -73,7 +73,7 @@ def plan(challenge: Challenge, phase: str, key: bytes, submission: str = "") -> 
 
 
 def practice_plan(challenge: Challenge, number: int) -> list[dict[str, Any]]:
-    """Trials to practise with: those of `python -m grader run`, and of a practice phase."""
+    """The public trials of `python -m grader run` and of practice phases."""
     return [_trial(challenge, index, practice_seed(challenge.name, index)) for index in range(1, number + 1)]
 
 

@@ -1,18 +1,18 @@
-"""The states of submissions, of their trials, and of verdicts on them: each word of them stands here and nowhere else."""
+"""The states of submissions, trials and verdicts. Their names are written here and nowhere else."""
 
 from enum import StrEnum
 
 
 class SubmissionState(StrEnum):
-    """What has become of a submission.
+    """The state of a submission.
 
     created ─▶ running ─▶ verifying ─▶ graded      all trials were played
-        └──────────┴────▶ abandoned                its agent left before: unplayed trials count as the challenge says
-                          failed                   there is no score, or its journal was changed
-                          not replayable           the replay showed something else; its organiser accepts or voids it
-                          void                     by our fault: the slot is given back
+        └──────────┴────▶ abandoned                the agent left early: unplayed trials count as the challenge says
+                          failed                   there is no score, or the journal was changed
+                          not replayable           the replay differs; the organiser accepts or voids the submission
+                          void                     the server is at fault: the slot is given back
 
-    One that is graded on another machine is `elsewhere` until it is graded or has failed.
+    A submission that is graded on another machine is `elsewhere` until it is graded or has failed.
     """
 
     CREATED = "created"
@@ -32,7 +32,7 @@ class SubmissionState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing will change it any more."""
+        """Whether the state cannot change any more."""
         return self in (
             SubmissionState.GRADED,
             SubmissionState.ABANDONED,
@@ -42,12 +42,12 @@ class SubmissionState(StrEnum):
 
     @property
     def counts(self) -> bool:
-        """Whether it uses up one of the submissions that its entrant may make."""
+        """Whether the submission counts against its entrant's limits."""
         return self is not SubmissionState.VOID
 
     @property
     def is_ranked(self) -> bool:
-        """Whether its score has a place on the leaderboard, which it gets before the replay."""
+        """Whether its score is on the leaderboard, where it appears before the replay."""
         return self in (SubmissionState.VERIFYING, SubmissionState.GRADED, SubmissionState.ABANDONED)
 
 
@@ -56,29 +56,29 @@ RANKED = tuple(state for state in SubmissionState if state.is_ranked)
 
 
 class VerdictState(StrEnum):
-    """What is known about whether a submission can be replayed."""
+    """The verdict on a submission's journal."""
 
-    PENDING = "pending"  # its replay is still to come
+    PENDING = "pending"  # not replayed yet
     VERIFIED = "verified"
     MISMATCH = "mismatch"  # replays agree with each other, but not with the journal
-    NOT_REPLAYABLE = "not replayable"  # the environment answers differently each time, or cannot be made
-    REPORTED = "reported"  # a grader on another machine said so; nobody here has replayed it
+    NOT_REPLAYABLE = "not replayable"  # the environment gives other results each time, or cannot be created
+    REPORTED = "reported"  # by a grader on another machine; this server has not replayed it
 
 
 class TrialState(StrEnum):
     """How a trial ended."""
 
-    PLAYED = "played"  # to its end
-    CUT = "cut"  # by a reset or by leaving
-    FAILED = "failed"  # a reward was not finite, or a call ended the environment
+    PLAYED = "played"  # to the end of the episode
+    CUT = "cut"  # by the agent's reset or leaving
+    FAILED = "failed"  # a reward was not finite, or a call crashed the environment
     LOST = "lost"  # by the server
     UNPLAYED = "unplayed"  # without a step
 
 
 class ProgressState(StrEnum):
-    """How far the graded instance of a submission is."""
+    """The progress of a submission's graded instance."""
 
     CREATED = "created"  # no trial has begun
     RUNNING = "running"
-    OVER = "over"  # all trials are
-    CLOSED = "closed"  # by its agent, for being idle, or since its time was up
+    OVER = "over"  # all trials are over
+    CLOSED = "closed"  # by the agent, or because it was idle or out of time

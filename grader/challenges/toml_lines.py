@@ -1,47 +1,50 @@
-"""On which line of a TOML text each key stands, which `tomllib` does not tell."""
+"""The line numbers of keys in a TOML text, which `tomllib` does not report."""
 
 import re
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 _PART = re.compile(r"""\s*("(?:[^"\\]|\\.)*"|'[^']*'|[A-Za-z0-9_-]+)\s*""")
 
 
-def lines_of(text: str) -> dict[Path, int]:
-    """Path of a key or table (an array's tables by number) → its line, from 1. For text that `tomllib` has read."""
-    found: dict[Path, int] = {(): 1}
-    counts: dict[Path, int] = {}
-    table: Path = ()
-    waiting = _Value()
+def lines_of(text: str) -> dict[KeyPath, int]:
+    """Path of a key or table → its line, from 1. Tables of an array have their indices in the path.
+
+    The text must be valid TOML.
+    """
+    lines: dict[KeyPath, int] = {(): 1}
+    counts: dict[KeyPath, int] = {}
+    table: KeyPath = ()
+    value = _Value()
     for number, line in enumerate(text.splitlines(), 1):
-        if waiting.open:
-            waiting.feed(line)
+        if value.open:
+            value.feed(line)
             continue
         stripped = line.strip()
         if stripped.startswith("[["):
-            table = _resolved(_keys(stripped[2:])[0], counts, whole=False)
+            table = _resolve(_keys(stripped[2:])[0], counts, whole=False)
             counts[table] = counts.get(table, -1) + 1
             table = (*table, counts[table])
-            found[table] = number
+            lines[table] = number
         elif stripped.startswith("["):
-            table = _resolved(_keys(stripped[1:])[0], counts, whole=True)
-            found[table] = number
+            table = _resolve(_keys(stripped[1:])[0], counts, whole=True)
+            lines[table] = number
         elif stripped and not stripped.startswith("#"):
             keys, rest = _keys(line)
             for size in range(1, len(keys) + 1):
-                found.setdefault((*table, *keys[:size]), number)
-            waiting.feed(rest.partition("=")[2])
-    return found
+                lines.setdefault((*table, *keys[:size]), number)
+            value.feed(rest.partition("=")[2])
+    return lines
 
 
-def nearest(lines: dict[Path, int], path: Path) -> int:
-    """The line of `path`, or of what it stands in."""
+def nearest(lines: dict[KeyPath, int], path: KeyPath) -> int:
+    """The line of `path`, or of the innermost known table around it."""
     while path not in lines:
         path = path[:-1]
     return lines[path]
 
 
 def _keys(text: str) -> tuple[tuple[str, ...], str]:
-    """(the parts of the dotted key that `text` starts with, the rest)."""
+    """The parts of the dotted key at the start of `text`, and the rest of the text."""
     parts = []
     at = 0
     while (match := _PART.match(text, at)) is not None:
@@ -53,9 +56,9 @@ def _keys(text: str) -> tuple[tuple[str, ...], str]:
     return tuple(parts), text[at:]
 
 
-def _resolved(keys: tuple[str, ...], counts: dict[Path, int], *, whole: bool) -> Path:
-    """A header's keys with the numbers of the array tables on the way."""
-    path: Path = ()
+def _resolve(keys: tuple[str, ...], counts: dict[KeyPath, int], *, whole: bool) -> KeyPath:
+    """The path of a header's keys, with the indices of array tables."""
+    path: KeyPath = ()
     for index, key in enumerate(keys):
         path = (*path, key)
         if path in counts and (whole or index < len(keys) - 1):
@@ -64,7 +67,7 @@ def _resolved(keys: tuple[str, ...], counts: dict[Path, int], *, whole: bool) ->
 
 
 class _Value:
-    """Whether a value that may stretch over several lines is still open."""
+    """Tracks whether a value continues on the next line."""
 
     def __init__(self) -> None:
         self._depth = 0
@@ -72,9 +75,11 @@ class _Value:
 
     @property
     def open(self) -> bool:
+        """Whether the value continues."""
         return bool(self._depth or self._quote)
 
     def feed(self, text: str) -> None:
+        """Reads the value's text on one line."""
         at = 0
         while at < len(text):
             character = text[at]
@@ -92,5 +97,5 @@ class _Value:
             else:
                 self._depth += (character in "[{") - (character in "]}")
             at += 1
-        if len(self._quote) == 1:  # such a string ends on its line
+        if len(self._quote) == 1:  # a simple string ends on its line
             self._quote = ""

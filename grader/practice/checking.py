@@ -1,4 +1,4 @@
-"""Checks a challenge before it opens: can it be made, does it replay, how long does it take, does anything cheap pay?"""
+"""Checks a challenge before it opens: whether it can be created and replayed, how long it takes, and if cheating pays."""
 
 import statistics
 import time
@@ -24,18 +24,19 @@ LONG_SECONDS = 3600.0
 
 @dataclass(frozen=True)
 class Findings:
-    """What a check found.
+    """The result of a check.
 
     Args:
-        verdict: of a replay of the random agent's trials.
-        result: the random agent's, over as many trials as there was time for.
-        seconds: how long the random agent took over a whole submission, most of it estimated.
-        longest_seconds: how long a submission takes whose trials all last to their horizon; None: there is none.
-        warnings: what the organiser should think about.
+        verdict: the verdict of replaying the random agent's trials.
+        result: the random agent's score, over as many trials as there was time for.
+        played: the number of those trials.
+        seconds: the estimated time that the random agent needs for a whole submission.
+        longest_seconds: the estimated time if every trial lasts to its step limit; None without a step limit.
+        warnings: problems for the organiser to consider.
     """
 
     verdict: Verdict
-    result: scoring.Result
+    result: scoring.ScoringResult
     played: int
     steps_per_second: float
     seconds: float
@@ -44,10 +45,10 @@ class Findings:
 
 
 def check(challenge: Challenge, folder: Path, catalogue: Catalogue, *, seconds: float = 20.0) -> Findings:
-    """Makes the environment, lets a random agent play for about `seconds`, and replays that.
+    """Creates the environment, lets a random agent play for about `seconds`, and replays the journal.
 
     Raises:
-        GymserveError: the environment cannot be made, or fails.
+        GymserveError: the environment cannot be created, or fails.
     """
     number = min(phase.trials for phase in challenge.phases)
     began = time.perf_counter()
@@ -64,8 +65,8 @@ def check(challenge: Challenge, folder: Path, catalogue: Catalogue, *, seconds: 
     spent = time.perf_counter() - began
     records = list(read(journal))
     played = [trial for trial in scoring.trials_of(records) if trial.state != TrialState.UNPLAYED]
-    result = scoring.scored(played, challenge.scoring)
-    verdict, depends = replays.check(journal, catalogue.modules, tolerance=challenge.tolerance)
+    result = scoring.score_trials(played, challenge.scoring)
+    verdict, warning = replays.check(journal, catalogue.modules, tolerance=challenge.tolerance)
     findings = Findings(
         verdict=verdict,
         result=result,
@@ -75,28 +76,28 @@ def check(challenge: Challenge, folder: Path, catalogue: Catalogue, *, seconds: 
         longest_seconds=_longest(challenge, catalogue, number * spent / max(1, result.steps)),
         warnings=(),
     )
-    odd = _odd_variants(challenge, catalogue)  # now, so that the agent played in a process as fresh as the replay's
-    local = (depends,) if depends else ()
+    odd = _odd_variants(challenge, catalogue)  # after the agent, which needs a process as fresh as the replay's
+    local = (warning,) if warning else ()
     return replace(findings, warnings=(*odd, *local, *_warnings(challenge, findings, records)))
 
 
 def summary(findings: Findings) -> str:
-    """What the command line prints of a check."""
+    """The command line's text for a check."""
     longest = findings.longest_seconds
     lines = [
-        f"replay: {tables.of_verdict(findings.verdict)}",
+        f"replay: {tables.verdict_text(findings.verdict)}",
         f"speed: {findings.steps_per_second:.0f} steps a second with random actions",
         f"a submission: {findings.seconds:.1f} s with a random agent"
         + ("" if longest is None else f", {longest:.1f} s if each trial lasts to its horizon"),
         "",
         f"a random agent over {findings.played} trials:",
-        tables.of_result(findings.result),
+        tables.result_table(findings.result),
     ]
     return "\n".join([*lines, *(f"warning: {warning}" for warning in findings.warnings)])
 
 
 def _odd_variants(challenge: Challenge, catalogue: Catalogue) -> list[str]:
-    """A warning for each variant whose spaces are not those of the first, which agents are told."""
+    """A warning for each variant with other spaces than the first, since agents only see the first one's."""
     plan = seeds.practice_plan(challenge, len(challenge.trials.variants))
     recipe = running.recipe(challenge, plan, catalogue)
     spaces = []
@@ -105,45 +106,45 @@ def _odd_variants(challenge: Challenge, catalogue: Catalogue) -> list[str]:
         spaces.append((env.action_space, env.observation_space))
         env.close()
     return [
-        f"variant {number} of the trials has other spaces than the first: agents are told those of the first only"
-        for number, own in enumerate(spaces, 1)
-        if own != spaces[0]
+        f"variant {number} of the trials has other spaces than the first, but agents see only the first one's"
+        for number, pair in enumerate(spaces, 1)
+        if pair != spaces[0]
     ]
 
 
 def _longest(challenge: Challenge, catalogue: Catalogue, seconds: float) -> float | None:
-    """`seconds` times the horizon."""
-    horizon = challenge.max_episode_steps or catalogue.resolve(challenge.environment).spec.max_episode_steps
-    return None if horizon is None else seconds * horizon
+    """`seconds` times the step limit of an episode, or None without a limit."""
+    limit = challenge.max_episode_steps or catalogue.resolve(challenge.environment).spec.max_episode_steps
+    return None if limit is None else seconds * limit
 
 
 def _warnings(challenge: Challenge, findings: Findings, records: list[Record]) -> Iterator[str]:
     for phase in challenge.phases:
         if phase.trials < FEW_TRIALS:
             yield (
-                f"phase {phase.name} has {phase.trials} trials: with fewer than {FEW_TRIALS} the best of many tries wins "
-                "by luck"
+                f"phase {phase.name} has {phase.trials} trials: with fewer than {FEW_TRIALS}, whoever tries most often "
+                "wins by luck"
             )
     verdict, longest, limit = findings.verdict, findings.longest_seconds, challenge.limits.submission_seconds
     if verdict.state != VerdictState.VERIFIED:
         yield (
-            "scores cannot be proven by replaying them: submissions will be called not replayable, and wait until you accept "
-            "or void each"
+            "scores cannot be verified by replaying: submissions will be not replayable, and wait until you accept or "
+            "void each"
         )
     if longest is None:
-        yield "the environment has no step limit, and a trial may never end: set max_episode_steps"
+        yield "the environment has no step limit, so a trial may never end: set max_episode_steps"
     elif limit is not None and longest > limit:
-        yield f"a submission may need {longest:.0f} s and more, and limits.submission_seconds allows {limit:g}"
+        yield f"a submission may need {longest:.0f} s or more, but limits.submission_seconds allows {limit:g}"
     elif longest > LONG_SECONDS:
         yield f"a submission may take {longest / 3600:.1f} hours on this machine"
     if any(trial.state == TrialState.FAILED for trial in findings.result.trials):
-        yield "random actions give rewards that are not finite: such trials fail"
+        yield "random actions give rewards that are not finite, which makes trials fail"
     if challenge.scoring.cut == "stands" and _cutting_pays(challenge, findings, records):
-        yield 'whoever resets at once scores more than a random agent: set scoring.cut = "worst" and scoring.worst'
+        yield 'an agent that resets at once beats a random agent: set scoring.cut = "worst" and scoring.worst'
 
 
 def _cutting_pays(challenge: Challenge, findings: Findings, records: list[Record]) -> bool:
-    """Whether trials that are reset after their first step are worth more than the random agent's."""
+    """Whether trials that are reset after the first step have better values than the random agent's."""
     firsts = [after for before, after in pairwise(records) if isinstance(before, Reset) and isinstance(after, Step)]
     totals = [trial.total for trial in findings.result.trials if trial.total is not None]
     if not firsts or not totals:

@@ -1,4 +1,4 @@
-"""Plays a challenge's trials in this process, through the same graded instance as on a server, and scores its journal."""
+"""Plays a challenge's trials in this process, with the same graded instance as on a server, and scores the journal."""
 
 import importlib
 import inspect
@@ -23,40 +23,40 @@ from gymserve.protocol.recipe import Recipe
 from gymserve.settings import Settings
 
 Policy = Callable[[Any], Any]  # observation → action
-Progress = Callable[[int, int], None]  # (trial, its steps so far)
+ProgressCallback = Callable[[int, int], None]  # (trial, its steps so far)
 
 
 def agent(name: str) -> Callable[[Any, Any], Policy]:
-    """What makes the policy that `name` stands for, given the observation space and the action space.
+    """A factory for the policy called `name`, which takes the observation space and the action space.
 
     Args:
-        name: "random", or `module:policy`: a function observation → action, or a class that is made with the two spaces
-            and whose instances have `act(observation)`, and `reset()` if they want to hear of each trial's start.
+        name: "random", or `module:policy`: either a function observation → action, or a class that is created with the
+            two spaces and has `act(observation)`, and optionally `reset()`, which is called before each trial.
 
     Raises:
-        InvalidRequest: there is no such thing.
+        InvalidRequest: the policy cannot be found.
     """
     if name == "random":
         return _random
     module, colon, attribute = name.partition(":")
     if not colon:
-        raise InvalidRequest(f"an agent is named module:policy (or is random), not {name!r:.100}")
+        raise InvalidRequest(f"an agent must be module:policy or random, not {name!r:.100}")
     try:
-        found: Any = getattr(importlib.import_module(module), attribute)
+        policy: Any = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise InvalidRequest(f"the agent {name} cannot be found: {error}") from error
-    is_class = inspect.isclass(found)
-    return found if is_class else lambda observations, actions: found
+    is_class = inspect.isclass(policy)
+    return policy if is_class else lambda observations, actions: policy
 
 
 def _random(observations: Any, actions: Any) -> Policy:
-    """The same random actions each time."""
+    """A policy with the same random actions each time."""
     actions.seed(0)
     return lambda observation: actions.sample()
 
 
 def recipe(challenge: Challenge, plan: list[dict[str, Any]], catalogue: Catalogue) -> Recipe:
-    """The recipe of a graded instance.
+    """The recipe of a graded instance with these trials.
 
     Raises:
         UnknownEnvironment: the catalogue has no such environment.
@@ -81,16 +81,16 @@ def play(
     folder: Path,
     catalogue: Catalogue,
     *,
-    progress: Progress = lambda trial, steps: None,
+    progress: ProgressCallback = lambda trial, steps: None,
     until: Callable[[], bool] = lambda: False,
 ) -> Path:
-    """Plays every trial; returns the journal, in a new folder under `folder`.
+    """Plays all trials and returns the journal, which is in a new folder under `folder`.
 
     Args:
-        until: asked before each trial but the first; stops there if it is true.
+        until: called before each trial but the first; stops playing by returning True.
 
     Raises:
-        InvalidValue: the policy's action is not in its space.
+        InvalidValue: an action is not in the action space.
         EnvironmentFailed: the environment raised an error.
     """
     token = f"s0-{time.time_ns():022d}"
@@ -135,12 +135,15 @@ def practise(
     number: int,
     folder: Path,
     catalogue: Catalogue,
-    **more: Any,
-) -> scoring.Result:
-    """The result of `number` trials with practice seeds. As on a server, but nobody is told.
+    progress: ProgressCallback = lambda trial, steps: None,
+) -> scoring.ScoringResult:
+    """Plays `number` trials with practice seeds, and scores them as a server would.
 
     Raises:
-        ScoringFailed: the organiser's function did; and what `play` raises.
+        ScoringFailed: the organiser's function failed.
+        InvalidValue: see `play`.
+        EnvironmentFailed: see `play`.
     """
-    journal = play(challenge, seeds.practice_plan(challenge, number), make_policy, folder, catalogue, **more)
-    return scoring.of_journal(read(journal), challenge.scoring)
+    plan = seeds.practice_plan(challenge, number)
+    journal = play(challenge, plan, make_policy, folder, catalogue, progress=progress)
+    return scoring.score_journal(read(journal), challenge.scoring)

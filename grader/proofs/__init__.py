@@ -1,1 +1,1 @@
-"""Receipts and bundles, and the replays that prove them."""
+"""Receipts and bundles, and the replays that verify them."""

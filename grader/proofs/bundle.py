@@ -1,10 +1,10 @@
-"""A bundle: all that anyone needs to verify a submission elsewhere, in one zip that is the same bytes each time.
+"""A bundle: a reproducible zip file with everything that anyone needs to verify a submission.
 
-receipt.json    what the server signed
-challenge.json  the challenge, canonical JSON
+receipt.json    the statement that the server signed
+challenge.json  the challenge as canonical JSON
 seeds.json      the phase's revealed key
-journal         what happened, whole records only
-chain           a link of 32 bytes for each record, so that a changed one is named
+journal         the journal's complete records
+chain           a hash of 32 bytes for each record, which shows which record was changed
 """
 
 import hashlib
@@ -30,17 +30,17 @@ from gymserve.protocol.recipe import Recipe
 from gymserve.protocol.wire import read_json
 
 MEMBERS = ("receipt.json", "challenge.json", "seeds.json", "journal", "chain")
-_TIMES = {"step_seconds", "overage_seconds"}  # which end trials; other limits may be the server's
-_HEAD_BYTES = 30  # of a member in a zip, before its name
+_TIMES = {"step_seconds", "overage_seconds"}  # the challenge's limits; the others may be the server's own
+_HEADER_BYTES = 30  # of a member's header in a zip file, before its name
 
 
 class InvalidBundle(InvalidRequest):
-    """It was changed, or is not what it says; the text names the part, and in a journal the record."""
+    """The bundle was changed or its parts do not fit. The message names the part, and in a journal the record."""
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle whose parts were found to belong together."""
+    """A bundle whose parts belong together."""
 
     receipt: Receipt
     challenge: Challenge
@@ -49,14 +49,14 @@ class Bundle:
 
 
 def build(*, journal: bytes, challenge: Challenge, phase_key: bytes, receipt: Receipt) -> bytes:
-    """The bundle of a submission; to be given out once the phase is over, since it tells the seeds."""
+    """The bundle of a submission. It reveals the seeds, so publish it only after the phase is over."""
     links, end = _chain(journal)
     revealed = canonical({"key": phase_key.hex(), "phase": receipt.statement["phase"]})
-    return _zipped([receipt.to_json(), challenge.to_json(), revealed, journal[:end], links])
+    return _zip([receipt.to_json(), challenge.to_json(), revealed, journal[:end], links])
 
 
-def _zipped(contents: list[bytes]) -> bytes:
-    """The members as a zip without compression, dates or anything else that could differ."""
+def _zip(contents: list[bytes]) -> bytes:
+    """The members as a zip file without compression, dates or anything else that could vary."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, content in zip(MEMBERS, contents, strict=True):
@@ -67,20 +67,21 @@ def _zipped(contents: list[bytes]) -> bytes:
 
 
 def is_bundle(data: bytes) -> bool:
+    """Whether the data begins like a bundle."""
     return data[:2] == b"PK"
 
 
-def opened(data: bytes, *, trusted: Iterable[str] = (), functions: Collection[str] = ()) -> Bundle:
-    """The bundle in `data`, all of whose bytes are what the server signed, or follow from it. Nothing is replayed.
+def read(data: bytes, *, trusted: Iterable[str] = (), functions: Collection[str] = ()) -> Bundle:
+    """Reads a bundle and checks that the server's signature covers all of it. Replays nothing.
 
     Args:
         trusted: see `receipt.read`.
-        functions: the organiser's scoring functions, `module:function`, that may be imported here.
+        functions: the organiser's scoring functions, as `module:function`, that may be imported here.
 
     Raises:
-        InvalidBundle: something was changed, or is of something else; the text names the part.
-        Unreadable: it is no whole bundle.
-        ScoringFailed: a scoring function is not to be found here, or failed.
+        InvalidBundle: a part was changed, or belongs to something else; the message names the part.
+        Unreadable: the data is not a complete bundle.
+        ScoringFailed: a scoring function cannot be found here, or failed.
     """
     contents = _members(data)
     try:
@@ -91,28 +92,28 @@ def opened(data: bytes, *, trusted: Iterable[str] = (), functions: Collection[st
     challenge = _challenge(contents["challenge.json"], statement["challenge_sha256"], functions)
     journal = contents["journal"]
     _check_chain(journal, contents["chain"], bytes.fromhex(statement["journal"]))
-    recipe = recipe_in(journal)  # before the other records, whose sizes follow from it
+    recipe = read_recipe(journal)  # before the other records, whose sizes depend on it
     _check_seeds(contents["seeds.json"], signed, challenge, recipe)
     _check_recipe(recipe, challenge)
-    records = records_in(journal)
+    records = read_records(journal)
     _check_score(signed, challenge, records)
-    if _zipped([contents[name] for name in MEMBERS]) != data:
+    if _zip([contents[name] for name in MEMBERS]) != data:
         raise InvalidBundle("the archive around the files was changed")
     return Bundle(signed, challenge, records, contents["journal"])
 
 
 def _members(data: bytes) -> dict[str, bytes]:
-    """The files, read where they stand, so that a changed byte in one can be told from the others."""
+    """The files by name, read from their places in the data, so that a changed byte affects one file only."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             infos = archive.infolist()
-    except Exception as error:  # the library raises whatever it stumbles over
+    except Exception as error:  # zipfile raises many kinds of errors for damaged files
         raise Unreadable(f"the archive is damaged: {error}") from error
     if tuple(info.filename for info in infos) != MEMBERS:
-        raise Unreadable(f"the archive must hold {', '.join(MEMBERS)}, in this order")
+        raise Unreadable(f"the archive must contain {', '.join(MEMBERS)}, in this order")
     contents = {}
     for info in infos:
-        start = info.header_offset + _HEAD_BYTES + len(info.filename)
+        start = info.header_offset + _HEADER_BYTES + len(info.filename)
         contents[info.filename] = data[start : start + info.file_size]
         if len(contents[info.filename]) != info.file_size:
             raise Unreadable(f"the archive is damaged: {info.filename} is cut off")
@@ -123,7 +124,7 @@ def _challenge(content: bytes, digest: str, functions: Collection[str]) -> Chall
     if hashlib.sha256(content).hexdigest() != digest:
         raise InvalidBundle("challenge.json is not the challenge that the receipt names")
     try:
-        return definition.from_map(read_json(content), "challenge.json", functions=functions)
+        return definition.from_dict(read_json(content), "challenge.json", functions=functions)
     except (InvalidRequest, ValueError, TypeError, OverflowError) as error:
         raise Unreadable(f"challenge.json cannot be read: {error}") from error
 
@@ -135,11 +136,11 @@ def _chain(journal: bytes) -> tuple[bytes, int]:
         raise Unreadable(str(error)) from error
 
 
-def recipe_in(journal: bytes) -> Recipe:
-    """What the first record of a journal's bytes makes; no other one is read.
+def read_recipe(journal: bytes) -> Recipe:
+    """The recipe in a journal's first record, which is the only one that is read.
 
     Raises:
-        Unreadable: there is none.
+        Unreadable: the journal has no recipe.
     """
     try:
         return recipe_of([record for record, _, _ in islice(scan(journal), 1)])
@@ -147,11 +148,11 @@ def recipe_in(journal: bytes) -> Recipe:
         raise Unreadable(f"journal: {error}") from error
 
 
-def records_in(journal: bytes) -> list[Record]:
-    """The records of a journal's bytes.
+def read_records(journal: bytes) -> list[Record]:
+    """All records of a journal.
 
     Raises:
-        Unreadable: one of them cannot be read.
+        Unreadable: a record cannot be read.
     """
     try:
         return [record for record, _, _ in scan(journal)]
@@ -160,7 +161,11 @@ def records_in(journal: bytes) -> list[Record]:
 
 
 def _check_chain(journal: bytes, links: bytes, head: bytes) -> None:
-    """Refuses a journal that is not the one that `head`, the chain's signed last link, stands for."""
+    """Checks a journal and its chain against `head`, the signed last link of the chain.
+
+    Raises:
+        InvalidBundle: the journal or the chain is another one.
+    """
     own, end = _chain(journal)
     if own[-LINK_BYTES:] == head and end == len(journal):
         if own != links:
@@ -185,11 +190,15 @@ def _first_difference(own: bytes, other: bytes) -> int:
 
 
 def _check_seeds(content: bytes, signed: Receipt, challenge: Challenge, recipe: Recipe) -> None:
-    """Refuses other seeds than those that were committed to, and a journal that was played with others."""
+    """Checks that the seeds are those that the server committed to, and that the journal was played with them.
+
+    Raises:
+        InvalidBundle: they are not.
+        Unreadable: the content cannot be read.
+    """
     statement = signed.statement
     try:
-        told = read_json(content)
-        key = bytes.fromhex(told["key"])
+        key = bytes.fromhex(read_json(content)["key"])
         same = canonical({"key": key.hex(), "phase": statement["phase"]}) == content
     except (InvalidRequest, ValueError, LookupError, TypeError) as error:
         raise Unreadable(f"seeds.json cannot be read: {error}") from error
@@ -204,7 +213,11 @@ def _check_seeds(content: bytes, signed: Receipt, challenge: Challenge, recipe: 
 
 
 def _check_recipe(recipe: Recipe, challenge: Challenge) -> None:
-    """Refuses a journal that was made otherwise than the challenge says."""
+    """Checks that the journal's instance was created as the challenge says.
+
+    Raises:
+        InvalidBundle: it was not.
+    """
     limits = vars(challenge.limits)
     expected = Recipe(
         env_id=challenge.environment,
@@ -218,19 +231,19 @@ def _check_recipe(recipe: Recipe, challenge: Challenge) -> None:
         created=recipe.created,
         versions=recipe.versions,
     )
-    # The server's catalogue may know a newer version by the challenge's name, and this machine's yet another one.
+    # The challenge's name may mean a newer version in the server's catalogue, and yet another one on this machine.
     if recipe != expected or not may_mean(challenge.environment, recipe.environment):
         raise InvalidBundle("journal: record 0 makes another environment than the challenge's")
 
 
 def _check_score(signed: Receipt, challenge: Challenge, records: list[Record]) -> None:
-    result = scoring.of_journal(records, challenge.scoring)
+    result = scoring.score_journal(records, challenge.scoring)
     statement = signed.statement
     if (result.score, result.secondary) != (statement["score"], statement["secondary"]):
         raise InvalidBundle(f"the receipt's score is {statement['score']}, the journal's {result.score}")
     try:
-        same = canonical(result.to_map()["trials"]) == canonical(statement["trials"])
-    except ValueError:  # a time that is no number
+        same = canonical(result.to_dict()["trials"]) == canonical(statement["trials"])
+    except ValueError:  # a time is not a number
         same = False
     if not same:
         raise InvalidBundle("the receipt's trials are not the journal's")

@@ -1,4 +1,4 @@
-"""A receipt: what a submission got, bound to its journal, challenge, seeds and account, and signed by the server."""
+"""A receipt: the server's signed statement of a submission's score, with its journal, challenge, seeds and account."""
 
 import hashlib
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from grader.challenges.challenge import Challenge, canonical
 from grader.proofs import signing
 from grader.proofs.verification import Verdict
-from grader.scores.scoring import Result
+from grader.scores.scoring import ScoringResult
 from gymserve.hosts.versions import versions
 from gymserve.journal.file import MAGIC, frames
 from gymserve.protocol.errors import InvalidRequest
@@ -23,15 +23,15 @@ LINK_BYTES = 32
 
 
 class InvalidReceipt(InvalidRequest):
-    """It is no receipt of ours, or was changed after it was signed."""
+    """The receipt was changed after it was signed, or its signer is not trusted."""
 
 
 class Unreadable(InvalidRequest):
-    """It is no whole receipt or bundle of a known version, so that nothing can be said of what it claims."""
+    """The data is not a complete receipt or bundle of a known version, so its claims cannot be checked."""
 
 
 class _Statement(TypedDict):
-    """What a statement must hold, so that the rest can be compared."""
+    """The fields of a statement that the checks need."""
 
     key: str
     submission: str
@@ -49,27 +49,31 @@ class _Statement(TypedDict):
 
 @dataclass(frozen=True)
 class Receipt:
-    """A signed statement, a map of plain data (see `docs/challenges/verification.md`)."""
+    """A signed statement, whose fields `docs/challenges/verification.md` lists."""
 
     statement: dict[str, Any]
     signature: str
 
     def to_json(self) -> bytes:
+        """The receipt as canonical JSON."""
         return canonical({"statement": self.statement, "signature": self.signature})
 
     @property
     def fingerprint(self) -> str:
-        """Of the key that signed it."""
+        """The fingerprint of the key that signed it."""
         return signing.fingerprint(self.statement["key"])
 
 
 def chain(journal: bytes) -> tuple[bytes, int]:
-    """(a link of 32 bytes for each whole record of a journal, where the last one ends).
+    """The hash chain of a journal: a link of 32 bytes for each complete record.
 
-    A link is the SHA-256 of the link before and the record's bytes, so the last one stands for the whole journal.
+    A link is the SHA-256 of the previous link and the record's bytes, so the last link covers the whole journal.
+
+    Returns:
+        The links, and the position at which the last complete record ends.
 
     Raises:
-        ValueError: that is no journal.
+        ValueError: the data is not a journal.
     """
     links = [hashlib.sha256(MAGIC).digest()]
     start = len(MAGIC)
@@ -80,7 +84,7 @@ def chain(journal: bytes) -> tuple[bytes, int]:
 
 
 def head(journal: bytes) -> str:
-    """The chain's last link, as hexadecimal digits."""
+    """The chain's last link in hex."""
     return chain(journal)[0][-LINK_BYTES:].hex()
 
 
@@ -95,17 +99,19 @@ def issue(
     submission: str,
     account: str,
     name: str = "",
-    result: Result,
+    result: ScoringResult,
     verdict: Verdict | None,
     graded: float,
 ) -> Receipt:
-    """The receipt of a graded submission. It tells no seed, so its owner may have it while the phase runs.
+    """Signs the receipt of a graded submission. It reveals no seeds, so its owner may have it while the phase is open.
 
     Args:
-        commitment: to the phase's seeds, see `seeds.commitment`; `generation`: of their key, see `seeds.phase_key`.
+        commitment: the commitment to the phase's seeds, see `seeds.commitment`.
+        generation: the generation of the phase's key, see `seeds.phase_key`.
+        account: the entrant's permanent name.
+        name: the entrant's present display name.
         verdict: None while the verification is pending.
-        account: the entrant, whose rows stay its own whatever it is called; `name`: what it is called at present.
-        graded: seconds since 1970.
+        graded: when it was graded, in seconds since 1970.
     """
     links, _ = chain(journal)
     statement = {
@@ -124,7 +130,7 @@ def issue(
         "score": result.score,
         "secondary": result.secondary,
         "reason": result.reason,
-        "trials": result.to_map()["trials"],
+        "trials": result.to_dict()["trials"],
         "verdict": None if verdict is None else verdict.state,
         "tolerance": challenge.tolerance,
         "versions": versions(),
@@ -134,14 +140,14 @@ def issue(
 
 
 def read(data: bytes, *, trusted: Iterable[str] = ()) -> Receipt:
-    """The receipt in a file, whose signature fits.
+    """Reads a receipt and checks its signature.
 
     Args:
-        trusted: public keys, one of which must have signed it; none: any key, so that its signer is unknown.
+        trusted: the public keys that may have signed it. If there are none, any key may, and the signer is unknown.
 
     Raises:
-        InvalidReceipt: the text says why it is not to be believed.
-        Unreadable: it is no whole receipt.
+        InvalidReceipt: the signature does not fit, or its key is not trusted.
+        Unreadable: the data is not a complete receipt.
     """
     try:
         content = read_json(data)

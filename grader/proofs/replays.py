@@ -1,8 +1,8 @@
-"""Replays in processes of their own: `python -m grader.proofs.replays` makes one.
+"""Replays in separate processes: `python -m grader.proofs.replays` runs one.
 
-A replay in the process that recorded a journal, or in one that has lived through others, proves little. Each begins with a
-fresh interpreter, made as hosts are (`gymserve/system/interpreters.py`), whose process id, memory addresses and
-moment are others.
+A replay proves little in the process that recorded the journal, or after other replays. Each one runs in a fresh
+interpreter, set up like a host's (`gymserve/system/interpreters.py`), with another process id, other memory addresses
+and another time.
 """
 
 import contextlib
@@ -27,42 +27,42 @@ from gymserve.system import interpreters
 from gymserve.system.background import ATTEMPTS
 
 DIRECTORY, TIME = "directory", "time"
-UNKNOWN = "none that is known: the order of a set of objects (memory addresses), datetime.now and C code are not seen"
+UNKNOWN = "no known source: the order of a set of objects (memory addresses), datetime.now and C code are not observed"
 
 
 def verify(journal: Path, modules: Iterable[str], *, tolerance: float = 0.0) -> Verdict:
-    """Replays a graded instance's journal; where it comes out differently, again in another process.
+    """Replays a graded instance's journal. If the replay differs, replays it again in another process.
 
     Args:
-        modules: those that register environments.
+        modules: the modules that register environments.
         tolerance: see `verification.verify`.
     """
-    first = _replayed(journal, modules, tolerance)
+    first = _replay(journal, modules, tolerance)
     if first.state == VerdictState.VERIFIED:
         return first
-    return _compared(first, _replayed(journal, modules, tolerance, watch=True))
+    return _combine(first, _replay(journal, modules, tolerance, watch=True))
 
 
 def check(journal: Path, modules: Iterable[str], *, tolerance: float = 0.0) -> tuple[Verdict, str]:
-    """Replays a journal that was just recorded in another directory and at another time of day.
+    """Replays a journal that was just recorded, in another directory and at another time of day.
 
     Returns:
-        The verdict, and a warning, or "".
+        The verdict, and a warning or "".
     """
-    elsewhere = _replayed(journal, modules, tolerance, vary=(DIRECTORY, TIME), watch=True)
+    elsewhere = _replay(journal, modules, tolerance, vary=(DIRECTORY, TIME), watch=True)
     if elsewhere.state == VerdictState.VERIFIED:
         return elsewhere, ""
-    here = _replayed(journal, modules, tolerance, watch=True)
+    here = _replay(journal, modules, tolerance, watch=True)
     if here.state != VerdictState.VERIFIED:
-        return _compared(elsewhere, here), ""
-    later = _replayed(journal, modules, tolerance, vary=(TIME,), watch=True)
+        return _combine(elsewhere, here), ""
+    later = _replay(journal, modules, tolerance, vary=(TIME,), watch=True)
     if later.state == VerdictState.VERIFIED:
-        return here, "answers depend on the name of the working directory: they can be replayed by this server only"
-    return _compared(later, here), ""
+        return here, "results depend on the name of the working directory: only this server can replay them"
+    return _combine(later, here), ""
 
 
-def _compared(one: Verdict, other: Verdict) -> Verdict:
-    """The verdict on a journal that did not come out again in at least one of two replays."""
+def _combine(one: Verdict, other: Verdict) -> Verdict:
+    """The verdict on a journal from two replays, at least one of which differed."""
     if one.state == other.state == VerdictState.MISMATCH and (one.record, one.answer) == (other.record, other.answer):
         return one
     shown = one if one.record is not None or other.state == VerdictState.VERIFIED else other
@@ -70,16 +70,16 @@ def _compared(one: Verdict, other: Verdict) -> Verdict:
     if not shown.record:
         return dataclasses.replace(shown, state=VerdictState.NOT_REPLAYABLE)
     reason = (
-        f"{shown.reason}; another process gave something else. The environment asks for {', '.join(sources) or UNKNOWN}"
+        f"{shown.reason}; another process gave another result. The environment uses {', '.join(sources) or UNKNOWN}"
     )
     return dataclasses.replace(shown, state=VerdictState.NOT_REPLAYABLE, reason=reason, sources=tuple(sources))
 
 
-def _replayed(
+def _replay(
     journal: Path, modules: Iterable[str], tolerance: float, *, vary: Iterable[str] = (), watch: bool = False
 ) -> Verdict:
-    """What a fresh process finds; one that ends over it is started again a few times."""
-    asked = {
+    """The verdict of a fresh process. If the process crashes, it is started again a few times."""
+    params = {
         "journal": str(journal.resolve()), "modules": list(modules), "tolerance": tolerance, "watch": watch,
         "shift_seconds": SHIFT_SECONDS if TIME in vary else 0.0, "parent": os.getpid(),
     }  # fmt: skip
@@ -87,22 +87,22 @@ def _replayed(
         with _another_directory() if DIRECTORY in vary else contextlib.nullcontext(os.getcwd()) as directory:
             done = subprocess.run(
                 interpreters.command(__name__),
-                input=json.dumps(asked).encode(),
+                input=json.dumps(params).encode(),
                 stdout=subprocess.PIPE,
                 cwd=directory,
                 env=interpreters.again(),
                 check=False,
             )
         with contextlib.suppress(ValueError, TypeError):
-            told = json.loads(done.stdout)
-            return Verdict(**{**told, "state": VerdictState(told["state"]), "sources": tuple(told["sources"])})
+            fields = json.loads(done.stdout)
+            return Verdict(**{**fields, "state": VerdictState(fields["state"]), "sources": tuple(fields["sources"])})
     how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
     return Verdict(VerdictState.NOT_REPLAYABLE, f"its replay ended the process that it ran in ({how})")
 
 
 @contextlib.contextmanager
 def _another_directory() -> Iterator[str]:
-    """A directory of another name that shows the files of this one."""
+    """A directory with another name and the same files as this one."""
     with tempfile.TemporaryDirectory(prefix="elsewhere-") as directory:
         for entry in Path.cwd().iterdir():
             Path(directory, entry.name).symlink_to(entry)
@@ -110,20 +110,20 @@ def _another_directory() -> Iterator[str]:
 
 
 def main() -> int:
-    """Replays what standard input names, and writes the verdict as JSON."""
-    told = os.dup(1)
-    os.dup2(2, 1)  # what environments print goes to the log
-    asked = json.load(sys.stdin)
-    die_with(asked["parent"])
-    sources = Sources(shift_seconds=asked["shift_seconds"]) if asked["watch"] else None
-    catalogue = Catalogue(asked["modules"])
-    records = [record for record, _, _ in scan(Path(asked["journal"]).read_bytes())]
+    """Replays the journal that standard input names, and writes the verdict as JSON."""
+    output = os.dup(1)
+    os.dup2(2, 1)  # so that the environment's prints go to the log
+    params = json.load(sys.stdin)
+    die_with(params["parent"])
+    sources = Sources(shift_seconds=params["shift_seconds"]) if params["watch"] else None
+    catalogue = Catalogue(params["modules"])
+    records = [record for record, _, _ in scan(Path(params["journal"]).read_bytes())]
     if sources is not None:
         sources.watching = True
-    verdict = verification.verify(records, catalogue, tolerance=asked["tolerance"])
-    found: dict[str, Any] = {**vars(verdict), "sources": sorted(sources.asked) if sources is not None else []}
-    os.write(told, json.dumps(found).encode())
-    os._exit(0)  # whatever threads the environment has left
+    verdict = verification.verify(records, catalogue, tolerance=params["tolerance"])
+    fields: dict[str, Any] = {**vars(verdict), "sources": sorted(sources.used) if sources is not None else []}
+    os.write(output, json.dumps(fields).encode())
+    os._exit(0)  # without waiting for threads of the environment
 
 
 if __name__ == "__main__":

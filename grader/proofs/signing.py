@@ -1,4 +1,4 @@
-"""Ed25519: the server's key, signatures, and how a public key is written."""
+"""Ed25519 signatures: the server's key, and the text form of public keys."""
 
 import base64
 import hashlib
@@ -12,27 +12,32 @@ from gymserve.system import secret_file
 
 
 def signing_key(path: Path) -> Ed25519PrivateKey:
-    """The key whose 32 bytes are kept in `path`, in hex; made when there is none."""
+    """The private key in the file `path` (32 bytes in hex), which is created on first use."""
     text = secret_file.kept(path, lambda: Ed25519PrivateKey.generate().private_bytes_raw().hex())
     return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(text))
 
 
 def public_text(key: Ed25519PrivateKey) -> str:
-    """The public key as people pass it on: base64 of its 32 bytes."""
+    """The text form of a public key: its 32 bytes in base64."""
     return base64.b64encode(key.public_key().public_bytes_raw()).decode()
 
 
 def fingerprint(public: str) -> str:
-    """What people compare: 16 hexadecimal digits of a public key's SHA-256."""
+    """A short form of a public key for people to compare: 16 hex digits of its SHA-256.
+
+    Raises:
+        InvalidRequest: the text is not a public key.
+    """
     return hashlib.sha256(_raw(public)).hexdigest()[:16]
 
 
 def signature(key: Ed25519PrivateKey, statement: bytes) -> str:
+    """The signature of a statement in base64."""
     return base64.b64encode(key.sign(statement)).decode()
 
 
 def fits(public: str, statement: bytes, signature: str) -> bool:
-    """Whether the owner of `public` signed `statement`."""
+    """Whether this is the signature of `statement` with the private key of `public`."""
     try:
         raw = base64.b64decode(signature, validate=True)
         Ed25519PublicKey.from_public_bytes(_raw(public)).verify(raw, statement)

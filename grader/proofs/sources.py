@@ -1,4 +1,4 @@
-"""What makes two processes answer differently though both are made alike, and who asks for it."""
+"""Sources of non-determinism: finds out which of them an environment uses, so that replays in two processes differ."""
 
 import os
 import random
@@ -7,9 +7,10 @@ import sysconfig
 import threading
 import time
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
-CLOCK, PID, CHANCE = "the clock (time)", "the process id (os.getpid)", "the system's random numbers (os.urandom)"
+CLOCK, PID, RANDOMNESS = "the clock (time)", "the process id (os.getpid)", "the system's random numbers (os.urandom)"
 ADDRESSES, NETWORK = "memory addresses (id)", "the network (socket)"
 THREADS, PROCESSES = "threads (threading)", "other processes (subprocess, os.fork)"
 SHIFT_SECONDS = 12_345_678.0  # to another day, month and time of day
@@ -17,53 +18,58 @@ _EVENTS = {
     "builtins.id": ADDRESSES, "socket.connect": NETWORK, "socket.getaddrinfo": NETWORK, "socket.gethostname": NETWORK,
     "subprocess.Popen": PROCESSES, "os.fork": PROCESSES,
 }  # fmt: skip
-_NO_ENVIRONMENTS = ("gymserve.hosts", "gymserve.journal", "grader", "gymnasium", "numpy", "importlib", "logging")
+_OTHER_CALLERS = ("gymserve.hosts", "gymserve.journal", "grader", "gymnasium", "numpy", "importlib", "logging")
 _LIBRARY = sysconfig.get_path("stdlib")
 
 
 class Sources:
-    """Notes who asks this process for what no other has. It cannot be undone, and is for a process of its own.
+    """Records which sources of non-determinism this process uses. Patches modules for good, so use a separate process.
 
     Args:
-        shift_seconds: how wrong the time of day is to be, for those who ask Python's `time` for it.
+        shift_seconds: added to the time of day that Python's `time` returns.
     """
 
     def __init__(self, *, shift_seconds: float = 0.0) -> None:
-        self.asked: set[str] = set()
-        self.watching = False  # only while the environment is at work
-        sys.addaudithook(self._heard)
+        self.used: set[str] = set()
+        self.watching = False  # only while the environment runs
+        sys.addaudithook(self._on_event)
         for name in ("monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time", "thread_time"):
-            setattr(time, name, self._noting(CLOCK, getattr(time, name)))
+            setattr(time, name, self._recording(CLOCK, getattr(time, name)))
         now, now_ns = time.time, time.time_ns
-        time.time = self._noting(CLOCK, lambda: now() + shift_seconds)
-        time.time_ns = self._noting(CLOCK, lambda: now_ns() + int(shift_seconds * 1e9))
+        time.time = self._recording(CLOCK, lambda: now() + shift_seconds)
+        time.time_ns = self._recording(CLOCK, lambda: now_ns() + int(shift_seconds * 1e9))
         for name in ("gmtime", "localtime"):
-            setattr(time, name, self._noting(CLOCK, self._of_now(getattr(time, name), lambda: now() + shift_seconds)))
-        threading.Thread.start = self._noting(THREADS, threading.Thread.start)  # type: ignore[method-assign]
-        os.getpid = self._noting(PID, os.getpid)
-        os.urandom = random._urandom = self._noting(CHANCE, os.urandom)  # type: ignore[attr-defined]
+            shifted = self._with_default(getattr(time, name), lambda: now() + shift_seconds)
+            setattr(time, name, self._recording(CLOCK, shifted))
+        start = self._recording(THREADS, threading.Thread.start)
+        threading.Thread.start = start  # type: ignore[method-assign]  # patched on purpose
+        os.getpid = self._recording(PID, os.getpid)
+        urandom = self._recording(RANDOMNESS, os.urandom)
+        os.urandom = random._urandom = urandom  # type: ignore[attr-defined]  # `random` keeps a private reference
 
-    def _heard(self, event: str, arguments: Any) -> None:
+    def _on_event(self, event: str, arguments: Any) -> None:
         source = _EVENTS.get(event)
-        if source is not None and self.watching and self._is_asked_by(sys._getframe(1), source):
-            self.asked.add(source)
+        if source is not None and self.watching and self._counts(sys._getframe(1), source):
+            self.used.add(source)
 
-    def _noting(self, source: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        def noting(*arguments: Any) -> Any:
-            if self.watching and self._is_asked_by(sys._getframe(1), source):
-                self.asked.add(source)
+    def _recording(self, source: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        """The function `call`, which also records that `source` is used."""
+
+        def recording(*arguments: Any) -> Any:
+            if self.watching and self._counts(sys._getframe(1), source):
+                self.used.add(source)
             return call(*arguments)
 
-        return noting
+        return recording
 
     @staticmethod
-    def _of_now(call: Callable[..., Any], now: Callable[[], float]) -> Callable[..., Any]:
+    def _with_default(call: Callable[..., Any], now: Callable[[], float]) -> Callable[..., Any]:
         return lambda seconds=None: call(now() if seconds is None else seconds)
 
     @staticmethod
-    def _is_asked_by(frame: Any, source: str) -> bool:
-        """Whether the caller counts: not we, and for an address, which copying asks for as well, not Python's library."""
+    def _counts(frame: FrameType, source: str) -> bool:
+        """Whether the caller is the environment. For addresses, the clock and the pid, Python's library does not count."""
         name = frame.f_globals.get("__name__", "")
-        if any(name == one or name.startswith(f"{one}.") for one in _NO_ENVIRONMENTS):
+        if any(name == one or name.startswith(f"{one}.") for one in _OTHER_CALLERS):
             return False
         return source not in (ADDRESSES, CLOCK, PID) or not frame.f_code.co_filename.startswith(_LIBRARY)

@@ -1,11 +1,11 @@
-"""What the command line prints: a submission's trials as a table, and whether a replay agrees."""
+"""The command line's output: a submission's trials as a table, and a replay's verdict."""
 
 from grader.proofs.verification import Verdict
-from grader.scores.scoring import Result
+from grader.scores.scoring import ScoringResult
 
 
-def of_result(result: Result) -> str:
-    """Per-trial returns, mean, spread and score."""
+def result_table(result: ScoringResult) -> str:
+    """A table of the trials, with mean, spread and score."""
     lines = [f"{'trial':>5}  {'return':>12}  {'counts':>12}  {'steps':>7}  {'seconds':>8}  state"]
     for trial in result.trials:
         lines.append(
@@ -24,11 +24,12 @@ def of_result(result: Result) -> str:
     return "\n".join(lines)
 
 
-def of_verdict(verdict: Verdict) -> str:
+def verdict_text(verdict: Verdict) -> str:
+    """A line on the verdict, and a second one with its reason."""
     speed = verdict.steps / verdict.seconds if verdict.seconds else 0.0
     text = f"{verdict.state}: {verdict.steps} steps replayed in {verdict.seconds:.2f} s ({speed:.0f} a second)"
     if verdict.tolerance:
-        text += f", returns differ by {verdict.difference:g} at most (tolerance {verdict.tolerance:g})"
+        text += f", returns differ by at most {verdict.difference:g} (tolerance {verdict.tolerance:g})"
     return f"{text}\n{verdict.reason}" if verdict.reason else text
 
 

@@ -1,4 +1,4 @@
-"""Verification: replays every trial of a journal on fresh environments, and compares what comes out with what was recorded."""
+"""Verification: replays every trial of a journal on a fresh environment, and compares the results with the records."""
 
 import math
 import time
@@ -17,22 +17,23 @@ from gymserve.protocol import errors, wire
 from gymserve.protocol.recipe import Recipe
 from gymserve.protocol.spaces import codec
 
-BREATH = 256  # steps between two calls of `alive`
+HEARTBEAT_STEPS = 256  # steps between two calls of `heartbeat`
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a replay showed.
+    """The result of a replay.
 
     Args:
-        reason: why it is not verified; "" if it is.
-        record: the journal's record, from 0, at which it came out; None: none in particular.
-        trial: in which trial, from 1.
-        steps: how many were replayed.
-        difference: the most by which a trial's replayed return differs from the recorded one.
-        tolerance: how much of that the challenge allows.
-        answer: what the replay gave at the record, as hexadecimal digits; "": no graded instance writes such a journal.
-        sources: what the environment asked for that differs between processes, where that was watched.
+        reason: why the journal is not verified, or "".
+        record: the index of the record that differs, or None.
+        trial: the number of the trial that differs, from 1, or None.
+        steps: the number of steps that were replayed.
+        seconds: how long the replay took.
+        difference: the largest difference between a trial's replayed and recorded returns.
+        tolerance: the difference that the challenge allows.
+        answer: the replay's result at the record, in hex; "" if no graded instance could have written the journal.
+        sources: the sources of non-determinism that the environment used, if the replay watched for them.
     """
 
     state: VerdictState
@@ -47,12 +48,12 @@ class Verdict:
     sources: tuple[str, ...] = ()
 
 
-class _Unmakeable(Exception):
-    """The environment cannot be made here."""
+class _CannotCreate(Exception):
+    """The environment cannot be created here."""
 
 
 class _Differs(Exception):
-    """A record says something else than the replay."""
+    """The replay's result differs from a record."""
 
     def __init__(self, record: int, text: str, answer: Any = None) -> None:
         super().__init__(text)
@@ -64,13 +65,13 @@ def verify(
     catalogue: Catalogue,
     *,
     tolerance: float = 0.0,
-    alive: Callable[[], None] = lambda: None,
+    heartbeat: Callable[[], None] = lambda: None,
 ) -> Verdict:
     """Replays a graded instance's journal.
 
     Args:
-        tolerance: by how much a trial's return may differ. Where it is not 0, observations are not compared.
-        alive: called now and then; what it raises ends the verification.
+        tolerance: by how much a trial's return may differ. Unless it is 0, observations are not compared.
+        heartbeat: called regularly; ends the verification by raising.
     """
     began, steps, worst = time.perf_counter(), 0, 0.0
 
@@ -82,28 +83,26 @@ def verify(
     except _Differs as error:
         return verdict(VerdictState.MISMATCH, str(error), error.record)
     for trial in trials:
-        if trial.ended is not None and trial.ended.kind in (LOST, CRASHED):  # it does not replay
+        if trial.ended is not None and trial.ended.kind in (LOST, CRASHED):  # such a trial cannot be replayed
             continue
         apart = 0.0
         try:
             if tolerance:
-                apart = _replay(trial, catalogue, tolerance, alive)
-            elif not _agrees(trial, catalogue, alive):
-                _replay(trial, catalogue, tolerance, alive)  # says where
-                return verdict(
-                    VerdictState.NOT_REPLAYABLE,
-                    f"trial {trial.number} came out again at a second try only",
-                    None,
-                    trial.number,
-                )
-        except _Unmakeable as error:
-            return verdict(VerdictState.NOT_REPLAYABLE, f"the environment cannot be made: {error}", None, trial.number)
+                apart = _replay(trial, catalogue, tolerance, heartbeat)
+            elif not _agrees(trial, catalogue, heartbeat):
+                _replay(trial, catalogue, tolerance, heartbeat)  # raises with the record that differs
+                reason = f"trial {trial.number} replayed identically only at the second attempt"
+                return verdict(VerdictState.NOT_REPLAYABLE, reason, None, trial.number)
+        except _CannotCreate as error:
+            reason = f"the environment cannot be created: {error}"
+            return verdict(VerdictState.NOT_REPLAYABLE, reason, None, trial.number)
         except _Differs as error:
-            if _wavers(trial, catalogue, error.record, alive):
-                reason = f"the environment answers differently each time that trial {trial.number} is replayed"
+            if _varies(trial, catalogue, error.record, heartbeat):
+                reason = f"the environment gives other results each time trial {trial.number} is replayed"
                 return verdict(VerdictState.NOT_REPLAYABLE, reason, error.record, trial.number)
-            told = verdict(VerdictState.MISMATCH, f"{error}{_other_versions(trial.recipe)}", error.record, trial.number)
-            return replace(told, answer=wire.pack(error.answer).hex())
+            reason = f"{error}{_other_versions(trial.recipe)}"
+            mismatch = verdict(VerdictState.MISMATCH, reason, error.record, trial.number)
+            return replace(mismatch, answer=wire.pack(error.answer).hex())
         steps += len(trial.steps)
         worst = max(worst, apart)
     return verdict(VerdictState.VERIFIED)
@@ -113,10 +112,10 @@ def _trials(records: Sequence[Record]) -> list[Episode]:
     """The trials in order.
 
     Raises:
-        _Differs: no graded instance writes such a journal.
+        _Differs: no graded instance could have written the journal.
     """
     if not records or not isinstance(records[0], Created) or not records[0].recipe.is_graded:
-        raise _Differs(0, "record 0 does not make a graded instance")
+        raise _Differs(0, "record 0 does not create a graded instance")
     trials = episodes_of(records)
     first = trials[0].place if trials else len(records)
     _check_order(records[1:first], 1, 0)
@@ -134,20 +133,20 @@ def _trials(records: Sequence[Record]) -> list[Episode]:
 
 
 def _check_order(records: Sequence[Record], start: int, trial: int) -> None:
-    """Checks what follows the reset of a trial.
+    """Checks the order of the records after a trial's reset.
 
     Args:
-        start: the place of the first of `records` in the journal.
-        trial: its number; 0 before the first.
+        start: the index in the journal of the first of `records`.
+        trial: the number of the trial; 0 for the records before the first.
 
     Raises:
-        _Differs: one of the records cannot stand where it does.
+        _Differs: a record cannot stand in its place.
     """
     last: Step | None = None
     over = not trial
     for index, record in enumerate(records, start):
         if isinstance(record, Created):
-            raise _Differs(index, f"record {index} makes the instance again")
+            raise _Differs(index, f"record {index} creates the instance again")
         if isinstance(record, Step):
             if over:
                 raise _Differs(index, f"record {index} is a step after the end of a trial")
@@ -160,22 +159,22 @@ def _check_order(records: Sequence[Record], start: int, trial: int) -> None:
             over = True
 
 
-def _agrees(trial: Episode, catalogue: Catalogue, alive: Callable[[], None]) -> bool:
-    """Whether a replay gives the very same; the quick way, which does not say where it differs.
+def _agrees(trial: Episode, catalogue: Catalogue, heartbeat: Callable[[], None]) -> bool:
+    """Whether a replay is identical. This is faster than `_replay`, but does not find the record that differs.
 
     Raises:
-        _Unmakeable: the environment cannot be made.
+        _CannotCreate: the environment cannot be created.
     """
-    env = _made(trial, catalogue)
+    env = _make(trial, catalogue)
     pack, unpack = codec(env.observation_space).pack, codec(env.action_space).unpack
 
     began = (trial.reset.seed, trial.reset.options, trial.reset.global_seed)
 
-    def begins_alike() -> bool:
+    def reset_agrees() -> bool:
         observation, _ = reset(env, *began)
         return not difference(trial.reset, digest(pack(observation)))
 
-    def goes_on_alike(steps: list[Step]) -> bool:
+    def steps_agree(steps: list[Step]) -> bool:
         for step in steps:
             observation, reward, terminated, truncated, _ = env.step(unpack(step.action))
             if difference(step, digest(pack(observation)), float(reward), terminated, truncated):
@@ -183,12 +182,12 @@ def _agrees(trial: Episode, catalogue: Catalogue, alive: Callable[[], None]) -> 
         return True
 
     try:
-        alive()
-        if not _without_error(begins_alike):
+        heartbeat()
+        if not _without_error(reset_agrees):
             return False
-        for start in range(0, len(trial.steps), BREATH):
-            alive()
-            if not _without_error(goes_on_alike, trial.steps[start : start + BREATH]):
+        for start in range(0, len(trial.steps), HEARTBEAT_STEPS):
+            heartbeat()
+            if not _without_error(steps_agree, trial.steps[start : start + HEARTBEAT_STEPS]):
                 return False
         return True
     finally:
@@ -196,6 +195,7 @@ def _agrees(trial: Episode, catalogue: Catalogue, alive: Callable[[], None]) -> 
 
 
 def _without_error(call: Callable[..., bool], *args: Any) -> bool:
+    """The result of a call, or False if it raises an error."""
     try:
         return call(*args)
     except BaseException as error:
@@ -203,43 +203,43 @@ def _without_error(call: Callable[..., bool], *args: Any) -> bool:
         return False
 
 
-def _made(trial: Episode, catalogue: Catalogue) -> Any:
+def _make(trial: Episode, catalogue: Catalogue) -> Any:
     """A fresh environment for the trial.
 
     Raises:
-        _Unmakeable: there is none to be had.
+        _CannotCreate: it cannot be created.
     """
     try:
         return catalogue.make(trial.recipe)
     except errors.GymserveError as error:
-        raise _Unmakeable(str(error)) from error
+        raise _CannotCreate(str(error)) from error
 
 
 def _failed(step: Step) -> bool:
     return not math.isfinite(step.reward)
 
 
-def _replay(trial: Episode, catalogue: Catalogue, tolerance: float, alive: Callable[[], None]) -> float:
-    """By how much the trial's return differs.
+def _replay(trial: Episode, catalogue: Catalogue, tolerance: float, heartbeat: Callable[[], None]) -> float:
+    """Replays a trial and returns by how much its return differs.
 
     Raises:
-        _Differs: more than the tolerance allows.
-        _Unmakeable: the environment cannot be made.
+        _Differs: the difference is larger than the tolerance.
+        _CannotCreate: the environment cannot be created.
     """
     exact = tolerance == 0
-    kept, replayed = 0.0, 0.0
-    for index, record, answer in _breathing(_answers(trial, catalogue), alive):
+    recorded, replayed = 0.0, 0.0
+    for index, record, answer in _with_heartbeat(_answers(trial, catalogue), heartbeat):
         if isinstance(answer, str):
             raise _Differs(index, f"record {index} (trial {trial.number}): {answer}", answer)
         observed, reward, terminated, truncated = answer
         what = difference(record, observed if exact else None, reward, terminated, truncated)
-        forgivable = not exact and what == REWARD and math.isfinite(record.reward) == math.isfinite(reward)
-        if what and not forgivable:
-            words = f"the {what} is another one" if what != REWARD else f"the reward is {reward}, not {record.reward}"
-            raise _Differs(index, f"record {index} (trial {trial.number}): {words}", answer)
+        is_tolerable = not exact and what == REWARD and math.isfinite(record.reward) == math.isfinite(reward)
+        if what and not is_tolerable:
+            text = f"the {what} differs" if what != REWARD else f"the reward is {reward}, not {record.reward}"
+            raise _Differs(index, f"record {index} (trial {trial.number}): {text}", answer)
         if not exact and isinstance(record, Step) and math.isfinite(reward):
-            kept, replayed = kept + record.reward, replayed + reward
-    apart = abs(kept - replayed)
+            recorded, replayed = recorded + record.reward, replayed + reward
+    apart = abs(recorded - replayed)
     if apart > tolerance:
         text = f"trial {trial.number}: its return differs by {apart:g}, more than the tolerance of {tolerance:g}"
         raise _Differs(trial.place, f"record {trial.place} ({text})", replayed)
@@ -247,11 +247,15 @@ def _replay(trial: Episode, catalogue: Catalogue, tolerance: float, alive: Calla
 
 
 def _answers(trial: Episode, catalogue: Catalogue) -> Iterator[tuple[int, Record, tuple[Any, ...] | str]]:
-    """(place, record, (digest, reward, terminated, truncated) or what went wrong) of a trial's replay."""
-    env = _made(trial, catalogue)
+    """Replays a trial record by record.
+
+    Yields:
+        The record's index, the record, and the replay's (digest, reward, terminated, truncated) or error message.
+    """
+    env = _make(trial, catalogue)
     observations, actions = codec(env.observation_space), codec(env.action_space)
 
-    def answered(record: Reset | Step) -> tuple[Any, ...]:
+    def replay(record: Reset | Step) -> tuple[Any, ...]:
         if isinstance(record, Reset):
             observation, _ = reset(env, record.seed, record.options, record.global_seed)
             return digest(observations.pack(observation)), None, None, None
@@ -263,7 +267,7 @@ def _answers(trial: Episode, catalogue: Catalogue) -> Iterator[tuple[int, Record
             if not isinstance(record, (Reset, Step)):
                 continue
             try:
-                answer = answered(record)
+                answer = replay(record)
             except errors.InvalidValue as error:
                 yield index, record, str(error)
                 return
@@ -276,29 +280,31 @@ def _answers(trial: Episode, catalogue: Catalogue) -> Iterator[tuple[int, Record
         close(env)
 
 
-def _breathing(answers: Iterator[tuple[int, Any, Any]], alive: Callable[[], None]) -> Iterator[tuple[int, Any, Any]]:
+def _with_heartbeat(
+    answers: Iterator[tuple[int, Any, Any]], heartbeat: Callable[[], None]
+) -> Iterator[tuple[int, Any, Any]]:
     for count, answer in enumerate(answers):
-        if count % BREATH == 0:
-            alive()
+        if count % HEARTBEAT_STEPS == 0:
+            heartbeat()
         yield answer
 
 
-def _wavers(trial: Episode, catalogue: Catalogue, until: int, alive: Callable[[], None]) -> bool:
-    """Whether two replays up to a record give two things."""
+def _varies(trial: Episode, catalogue: Catalogue, until: int, heartbeat: Callable[[], None]) -> bool:
+    """Whether two replays up to a record differ from each other."""
 
-    def told() -> bytes:
-        found = []
-        for index, _, answer in _breathing(_answers(trial, catalogue), alive):
-            found.append(answer)
+    def answers() -> bytes:
+        collected = []
+        for index, _, answer in _with_heartbeat(_answers(trial, catalogue), heartbeat):
+            collected.append(answer)
             if index >= until:
                 break
-        return wire.pack(found)
+        return wire.pack(collected)
 
-    return told() != told()
+    return answers() != answers()
 
 
 def _other_versions(recipe: Recipe) -> str:
-    """The packages of which this machine has other versions than the journal's."""
+    """A note on packages whose versions here are not the journal's, or ""."""
     here, there = versions(), recipe.versions
     others = [
         f"{name} {here.get(name, 'none')} instead of {there[name]}"

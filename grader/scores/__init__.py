@@ -1,1 +1,1 @@
-"""What a journal is worth, and how scores rank."""
+"""Scores: computed from journals, and ranked on leaderboards."""

@@ -1,4 +1,4 @@
-"""The order of a leaderboard, without a database: rows of submissions → standings of entrants → places."""
+"""Ranking without a database: scored submissions → standings of entrants → places on a leaderboard."""
 
 import bisect
 import math
@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 
-class Row(NamedTuple):
-    """A graded submission.
+class ScoredSubmission(NamedTuple):
+    """A graded submission, or a baseline.
 
     Args:
         entrant: the account or team.
-        time: when it was graded, in seconds.
-        began: in which order submissions began.
-        details: whatever else is to be told of it.
+        time: when it was graded, in seconds since 1970.
+        details: other values that the leaderboard shows.
+        began: a number that is larger for submissions that began later.
     """
 
     entrant: str
@@ -30,10 +30,11 @@ class Rules(NamedTuple):
 
     Args:
         better: "higher" or "lower" scores.
-        rule: the "best" submission of an entrant counts, or the one that began "last", whatever became of it.
+        rule: which of an entrant's submissions counts: the "best", or the "last" to begin, whatever its outcome.
         ties: equal scores share a rank ("shared"), the "earlier" submission comes first, or the "secondary" score
-            decides, and what is equal then shares.
-        secondary_better: None: as `better`.
+            decides (if that is equal too, they share a rank).
+        secondary_better: as `better`, for the secondary score; None for the same direction.
+        qualifying_score: the score that a final phase needs, or None.
     """
 
     better: str
@@ -42,8 +43,8 @@ class Rules(NamedTuple):
     secondary_better: str | None = None
     qualifying_score: float | None = None
 
-    def worth(self, row: Row) -> tuple[float, ...]:
-        """Smaller is better; equal is tied."""
+    def sort_key(self, row: ScoredSubmission) -> tuple[float, ...]:
+        """The key by which submissions are ranked: smaller is better, and equal keys are tied."""
         first = -_number(row.score) if self.better == "higher" else _number(row.score)
         if self.ties == "secondary":
             second = _number(row.secondary)
@@ -51,7 +52,8 @@ class Rules(NamedTuple):
             return first, second if math.isfinite(second) else math.inf
         return (first, row.time) if self.ties == "earlier" else (first,)
 
-    def qualifies(self, row: Row) -> bool:
+    def qualifies(self, row: ScoredSubmission) -> bool:
+        """Whether a submission reaches the qualifying score."""
         if self.qualifying_score is None:
             return True
         score = _number(row.score)
@@ -59,96 +61,96 @@ class Rules(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """The submission that counts for an entrant, None where none has a score; `tries`: how many there are in all."""
+    """The submission that counts for an entrant, or None if none has a score, and the number of all its submissions."""
 
-    row: Row | None
+    row: ScoredSubmission | None
     tries: int
 
 
 class Place(NamedTuple):
-    """`rank` is None for a baseline; `tries` counts all submissions of the entrant, scored or not."""
+    """A place on a leaderboard. `rank` is None for a baseline. `tries` counts the entrant's submissions, scored or not."""
 
     rank: int | None
-    row: Row
+    row: ScoredSubmission
     tries: int
     tied: bool
     qualified: bool
 
 
-def standings(rows: Iterable[Row], rules: Rules) -> dict[str, Standing]:
-    """Entrant → where it stands.
+def standings(rows: Iterable[ScoredSubmission], rules: Rules) -> dict[str, Standing]:
+    """Entrant → standing.
 
-    Submissions without a finite score never rank. Where the best one counts, they do not stand in the way of one that
-    has a score, and among equals of one entrant the earlier submission stands. Where the last one counts, they do: or else
-    a bad run would be undone by leaving a trial unplayed.
+    Submissions without a finite score never rank. If the best one counts, they are ignored, and of equal ones the earlier
+    counts. If the last one counts, a last one without a score removes the entrant's rank: otherwise, an agent could undo
+    a bad run by leaving a trial unplayed.
     """
-    by_beginning = rules.rule == "last"
-    found: dict[str, Standing] = {}
-    for row in sorted(rows, key=lambda row: (row.began if by_beginning else row.time, row.submission)):
-        before, tries = found.get(row.entrant, (None, 0))
+    last_counts = rules.rule == "last"
+    result: dict[str, Standing] = {}
+    for row in sorted(rows, key=lambda row: (row.began if last_counts else row.time, row.submission)):
+        counted, tries = result.get(row.entrant, (None, 0))
         has_score = math.isfinite(_number(row.score))
-        if by_beginning:
-            before = row if has_score else None
-        elif has_score and (before is None or rules.worth(row) < rules.worth(before)):
-            before = row
-        found[row.entrant] = Standing(before, tries + 1)
-    return found
+        if last_counts:
+            counted = row if has_score else None
+        elif has_score and (counted is None or rules.sort_key(row) < rules.sort_key(counted)):
+            counted = row
+        result[row.entrant] = Standing(counted, tries + 1)
+    return result
 
 
 class _Entry(NamedTuple):
-    """Entries sort as they are placed: by worth, ranked ones before baselines, then by time and name."""
+    """An entry of a ranking. Entries sort by key, then ranked ones before baselines, then by time and name."""
 
-    worth: tuple[float, ...]
+    key: tuple[float, ...]
     baseline: bool
     time: float
     entrant: str
-    row: Row
+    row: ScoredSubmission
     tries: int
 
 
 class Ranking:
-    """The places, best first: one an entrant, and the baselines between them. It does not change; `changed` makes another.
+    """An immutable list of places, best first: one for each entrant, with the baselines in between.
 
-    Places are made when they are asked for, so that a change of one among many entrants costs little.
+    Places are computed on access, so that updating one of many entrants is cheap.
     """
 
-    def __init__(self, standings: Iterable[Standing], rules: Rules, baselines: Iterable[Row] = ()) -> None:
+    def __init__(self, standings: Iterable[Standing], rules: Rules, baselines: Iterable[ScoredSubmission] = ()) -> None:
         self.rules = rules
         self._baselines = [self._entry(row, 0, True) for row in baselines if math.isfinite(_number(row.score))]
         ranked = [self._entry(each.row, each.tries) for each in standings if each.row is not None]
-        self._of = {entry.entrant: entry for entry in ranked}
+        self._by_entrant = {entry.entrant: entry for entry in ranked}
         self._entries = sorted(ranked + self._baselines)
 
-    def changed(self, standings: Mapping[str, Standing | None]) -> "Ranking":
-        """The same, but for the entrants given; None: one has no submissions any more."""
+    def updated(self, standings: Mapping[str, Standing | None]) -> "Ranking":
+        """A copy with new standings for some entrants. None removes an entrant."""
         new = object.__new__(Ranking)
         new.rules, new._baselines = self.rules, self._baselines
-        new._of, new._entries = dict(self._of), list(self._entries)
+        new._by_entrant, new._entries = dict(self._by_entrant), list(self._entries)
         for entrant, standing in standings.items():
-            if (before := new._of.pop(entrant, None)) is not None:
-                del new._entries[bisect.bisect_left(new._entries, before)]
+            if (old := new._by_entrant.pop(entrant, None)) is not None:
+                del new._entries[bisect.bisect_left(new._entries, old)]
             if standing is not None and standing.row is not None:
-                entry = new._of[entrant] = self._entry(standing.row, standing.tries)
+                entry = new._by_entrant[entrant] = self._entry(standing.row, standing.tries)
                 bisect.insort(new._entries, entry)
         return new
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __getitem__(self, some: slice) -> list[Place]:
-        return [self._place(index) for index in range(*some.indices(len(self)))]
+    def __getitem__(self, places: slice) -> list[Place]:
+        return [self._place(index) for index in range(*places.indices(len(self)))]
 
     def rank(self, entrant: str) -> int | None:
-        """The rank of an entrant; None: it has no score."""
-        entry = self._of.get(entrant)
-        return None if entry is None else self._rank(entry.worth)
+        """The rank of an entrant, or None if it has no score."""
+        entry = self._by_entrant.get(entrant)
+        return None if entry is None else self._rank(entry.key)
 
-    def _entry(self, row: Row, tries: int, baseline: bool = False) -> _Entry:
-        return _Entry(self.rules.worth(row), baseline, row.time, row.entrant, row, tries)
+    def _entry(self, row: ScoredSubmission, tries: int, baseline: bool = False) -> _Entry:
+        return _Entry(self.rules.sort_key(row), baseline, row.time, row.entrant, row, tries)
 
-    def _rank(self, worth: tuple[float, ...]) -> int:
-        before = bisect.bisect_left(self._entries, worth, key=lambda entry: entry.worth)
-        return before - sum(each.worth < worth for each in self._baselines) + 1
+    def _rank(self, key: tuple[float, ...]) -> int:
+        better = bisect.bisect_left(self._entries, key, key=lambda entry: entry.key)
+        return better - sum(each.key < key for each in self._baselines) + 1
 
     def _place(self, index: int) -> Place:
         entry = self._entries[index]
@@ -156,8 +158,8 @@ class Ranking:
         if entry.baseline:
             return Place(None, entry.row, 0, False, qualified)
         neighbours = self._entries[max(0, index - 1) : index] + self._entries[index + 1 : index + 2]
-        tied = any(each.worth == entry.worth and not each.baseline for each in neighbours)
-        return Place(self._rank(entry.worth), entry.row, entry.tries, tied, qualified)
+        tied = any(each.key == entry.key and not each.baseline for each in neighbours)
+        return Place(self._rank(entry.key), entry.row, entry.tries, tied, qualified)
 
 
 def _number(score: float | None) -> float:

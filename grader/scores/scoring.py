@@ -1,4 +1,4 @@
-"""What a journal is worth: the return of each trial, and the score that a challenge makes of them."""
+"""Scoring: the return of each trial in a journal, and the score that a challenge computes from them."""
 
 import importlib
 import math
@@ -17,18 +17,18 @@ from gymserve.protocol.errors import GymserveError
 
 
 class ScoringFailed(GymserveError):
-    """The organiser's scoring function cannot be found, raised an error, or gave no finite number."""
+    """The organiser's scoring function cannot be found, raised an error, or did not return a finite number."""
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One trial as the journal has it.
+class TrialResult:
+    """The result of a trial.
 
     Args:
-        number: from 1.
-        total: the sum of its rewards; None where it failed or was not played.
-        seconds: from its reset to its end, by the clock; None where that is not known.
-        value: what it counts in the score, see `scored`; None: it is worth nothing.
+        number: the trial's number, from 1.
+        total: the sum of its rewards; None if it failed or was not played.
+        seconds: the wall time from its reset to its end, or None if that is unknown.
+        value: its value in the score, see `score_trials`; None if it has none.
     """
 
     number: int
@@ -40,14 +40,14 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Result:
+class ScoringResult:
     """A submission's score.
 
     Args:
-        score: None where there is none, and `reason` says why.
-        void: something of ours lost a trial: the submission should not count, and its slot be given back.
+        score: None if there is none, for the `reason`.
+        void: whether the server lost a trial, so that the submission should not count and its slot be given back.
         spread: the standard deviation of the trials' values; None for one trial.
-        standard_error: of their mean.
+        standard_error: that of their mean.
     """
 
     score: float | None
@@ -57,31 +57,34 @@ class Result:
     spread: float | None
     standard_error: float | None
     steps: int
-    trials: tuple[Trial, ...]
+    trials: tuple[TrialResult, ...]
 
-    def to_map(self) -> dict[str, Any]:
-        """As plain data."""
-        own = {name: value for name, value in vars(self).items() if name != "trials"}
-        return own | {"trials": [vars(trial) for trial in self.trials]}
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain data."""
+        fields = {name: value for name, value in vars(self).items() if name != "trials"}
+        return fields | {"trials": [vars(trial) for trial in self.trials]}
 
 
-def trials_of(records: Iterable[Record]) -> list[Trial]:
-    """Every trial of a graded instance to whose journal nothing is added any more, in order, the unplayed ones as well."""
-    kept = list(records)
-    episodes = episodes_of(kept)
+def trials_of(records: Iterable[Record]) -> list[TrialResult]:
+    """The results of all trials in a finished journal, in order and including unplayed ones."""
+    journal = list(records)
+    episodes = episodes_of(journal)
     trials = []
     for episode, following in zip_longest(episodes, episodes[1:]):
         state, ended = _end(episode, None if following is None else following.reset.time)
         trials.append(_trial(episode, state, ended))
-    broken = {record.trial for record in kept if isinstance(record, Ended) and record.kind == BROKEN}
-    unbegun = range(len(trials) + 1, len(recipe_of(kept).trials) + 1)
-    states = {index: TrialState.LOST if index in broken else TrialState.UNPLAYED for index in unbegun}
-    return trials + [Trial(index, state, None, 0) for index, state in states.items()]
+    broken = {record.trial for record in journal if isinstance(record, Ended) and record.kind == BROKEN}
+    not_begun = range(len(trials) + 1, len(recipe_of(journal).trials) + 1)
+    states = {index: TrialState.LOST if index in broken else TrialState.UNPLAYED for index in not_begun}
+    return trials + [TrialResult(index, state, None, 0) for index, state in states.items()]
 
 
 def _end(episode: Episode, following: float | None) -> tuple[TrialState, float | None]:
-    """(state, when it was reached) of a trial: what its first step that ends it says, else a record of its end, else
-    the reset of the next trial, at `following`."""
+    """The final state of a trial, and the time at which it ended.
+
+    They follow from the first step that ends the trial, or else from a record of its end, or else from the next trial's
+    reset at the time `following`.
+    """
     for step in episode.steps:
         if not math.isfinite(step.reward):
             return TrialState.FAILED, step.time
@@ -93,7 +96,7 @@ def _end(episode: Episode, following: float | None) -> tuple[TrialState, float |
     return TrialState.CUT, following
 
 
-def _trial(episode: Episode, state: TrialState, ended: float | None) -> Trial:
+def _trial(episode: Episode, state: TrialState, ended: float | None) -> TrialResult:
     rewards = [step.reward for step in episode.steps]
     state = TrialState.UNPLAYED if state == TrialState.CUT and not rewards else state
     total: float | None = None
@@ -103,47 +106,51 @@ def _trial(episode: Episode, state: TrialState, ended: float | None) -> Trial:
         except OverflowError:
             state = TrialState.FAILED
     seconds = None if ended is None else max(0.0, ended - episode.reset.time)
-    return Trial(episode.number, state, total, len(rewards), seconds)
+    return TrialResult(episode.number, state, total, len(rewards), seconds)
 
 
-def scored(trials: Sequence[Trial], scoring: Scoring) -> Result:
+def score_trials(trials: Sequence[TrialResult], scoring: Scoring) -> ScoringResult:
     """The score of a submission whose trials are over.
 
     Raises:
-        ScoringFailed: the organiser's function did.
+        ScoringFailed: the organiser's function failed.
     """
     counted = tuple(replace(trial, value=_value(trial, scoring)) for trial in trials)
     steps = sum(trial.steps for trial in trials)
     lost = [trial for trial in counted if trial.state == TrialState.LOST]
-    worthless = [trial for trial in counted if trial.value is None]
+    without_value = [trial for trial in counted if trial.value is None]
     values = [trial.value for trial in counted if trial.value is not None]
     spread = statistics.stdev(values) if len(values) > 1 else None
     error = None if spread is None else spread / math.sqrt(len(values))
     if lost:
-        reason = f"trial {lost[0].number} was lost by the server: the submission is void"
-    elif worthless:
-        counts = Counter(trial.state for trial in worthless)
-        shown = (TrialState.UNPLAYED, TrialState.FAILED, TrialState.CUT)
-        words = ", ".join(f"{counts[state]} {state}" for state in shown if counts[state])
-        reason = f"no score: of {len(counted)} trials {words}"
+        reason = f"the server lost trial {lost[0].number}: the submission is void"
+    elif without_value:
+        counts = Counter(trial.state for trial in without_value)
+        states = (TrialState.UNPLAYED, TrialState.FAILED, TrialState.CUT)
+        words = ", ".join(f"{counts[state]} {state}" for state in states if counts[state])
+        reason = f"not scored: {words} (of {len(counted)} trials)"
     elif not values:
-        reason = "no score: there are no trials"
+        reason = "not scored: there are no trials"
     else:
         score = _apply(scoring.function, values)
         secondary = None
         if scoring.secondary:
             secondary = float(steps) if scoring.secondary == "steps" else _apply(scoring.secondary, values)
-        return Result(score, secondary, "", False, spread, error, steps, counted)
-    return Result(None, None, reason, bool(lost), spread, error, steps, counted)
+        return ScoringResult(score, secondary, "", False, spread, error, steps, counted)
+    return ScoringResult(None, None, reason, bool(lost), spread, error, steps, counted)
 
 
-def of_journal(records: Iterable[Record], scoring: Scoring) -> Result:
-    """The score of a closed graded instance's journal."""
-    return scored(trials_of(records), scoring)
+def score_journal(records: Iterable[Record], scoring: Scoring) -> ScoringResult:
+    """The score of a closed graded instance's journal.
+
+    Raises:
+        ScoringFailed: the organiser's function failed.
+    """
+    return score_trials(trials_of(records), scoring)
 
 
-def _value(trial: Trial, scoring: Scoring) -> float | None:
-    """What a trial counts; None: there is no number for it."""
+def _value(trial: TrialResult, scoring: Scoring) -> float | None:
+    """A trial's value in the score, or None if the challenge gives it none."""
     if trial.state == TrialState.PLAYED or (trial.state == TrialState.CUT and scoring.cut == "stands"):
         return trial.total
     if trial.state == TrialState.UNPLAYED and isinstance(scoring.unplayed, float):
@@ -167,12 +174,12 @@ def _apply(name: str, values: Sequence[float]) -> float:
     except Exception as error:
         raise ScoringFailed(f"{name} raised {type(error).__name__}: {error}") from error
     if not math.isfinite(score):
-        raise ScoringFailed(f"{name} gave {score}, which is no finite number")
+        raise ScoringFailed(f"{name} returned {score}, which is not a finite number")
     return score
 
 
 def function(name: str) -> Callable[[Sequence[float]], float]:
-    """The scoring function of this name: built in, or `module:function` of the organiser's.
+    """The scoring function with this name: a built-in one, or the organiser's `module:function`.
 
     Raises:
         ScoringFailed: it cannot be found.
@@ -181,7 +188,7 @@ def function(name: str) -> Callable[[Sequence[float]], float]:
         return _BUILT_IN[name]
     module, _, attribute = name.partition(":")
     try:
-        found: Callable[[Sequence[float]], float] = getattr(importlib.import_module(module), attribute)
+        imported: Callable[[Sequence[float]], float] = getattr(importlib.import_module(module), attribute)
     except Exception as error:
         raise ScoringFailed(f"the scoring function {name} cannot be found: {error}") from error
-    return found
+    return imported

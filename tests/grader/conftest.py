@@ -1,4 +1,4 @@
-"""Fixtures that tests of the grader share."""
+"""Fixtures for the tests of the grader."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.support.servers import Server
 
 @pytest.fixture(scope="session")
 def grader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grader]:
-    """One server for all: each test makes instances of its own."""
+    """A server that all tests share. Each test creates its own instances."""
     started = Grader(Server(tmp_path_factory.mktemp("data")))
     yield started
     started.leave()
@@ -22,5 +22,5 @@ def grader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grader]:
 
 @pytest.fixture
 def place(database: Database, grader: Grader, tmp_path: Path) -> Place:
-    """On each kind of database."""
+    """A challenge on each kind of database in turn."""
     return Place(database, grader, tmp_path)

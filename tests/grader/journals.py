@@ -1,4 +1,4 @@
-"""Challenges, agents and journals that tests of the grader share."""
+"""Challenges, agents and journals for the tests of the grader."""
 
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ PUBLIC = public_text(SIGNING_KEY)
 
 
 class Alternating:
-    """An agent that pushes left and right in turn, and hears of each trial's start."""
+    """An agent that pushes left and right in turn, and restarts with each trial."""
 
     def __init__(self, observations: Any, actions: Any) -> None:
         self.resets, self.action = 0, 0
@@ -45,47 +45,49 @@ class Alternating:
 
 
 def lean(observation: Any) -> int:
-    """A policy: push to where the pole leans."""
+    """A policy that pushes towards the side to which the pole leans."""
     return int(observation[2] > 0)
 
 
-def well(observation: Any) -> int:
-    """What faulty environments take without a fault."""
+def harmless(observation: Any) -> int:
+    """A policy with the action that faulty environments handle well."""
     return 0
 
 
-def challenge(environment: str, **more: Any) -> Challenge:
-    return definition.from_map({"name": "cart", "environment": environment, "trials": {"number": 3}, **more})
+def make_challenge(environment: str, **more: Any) -> Challenge:
+    """A challenge of three trials in an environment."""
+    return definition.from_dict({"name": "cart", "environment": environment, "trials": {"number": 3}, **more})
 
 
-def played(folder: Path, played: Challenge = CARTPOLE, agent: str = "tests.grader.journals:lean") -> Path:
+def play(folder: Path, challenge: Challenge = CARTPOLE, agent: str = "tests.grader.journals:lean") -> Path:
     """The journal of a submission in the public phase."""
-    plan = seeds.plan(played, "public", PHASE_KEY, "s1")
-    return running.play(played, plan, running.agent(agent), folder, CATALOGUE)
+    plan = seeds.plan(challenge, "public", PHASE_KEY, "s1")
+    return running.play(challenge, plan, running.agent(agent), folder, CATALOGUE)
 
 
-def issued(journal: Path, played: Challenge = CARTPOLE, verdict: Verdict | None = None) -> Receipt:
+def issue(journal: Path, challenge: Challenge = CARTPOLE, verdict: Verdict | None = None) -> Receipt:
+    """The receipt of a journal from `play`."""
     return receipt.issue(
         SIGNING_KEY,
         journal=journal.read_bytes(),
-        challenge=played,
+        challenge=challenge,
         phase="public",
         commitment=seeds.commitment(PHASE_KEY),
         submission="s1",
         account="ada",
-        result=scoring.of_journal(read(journal), played.scoring),
+        result=scoring.score_journal(read(journal), challenge.scoring),
         verdict=verdict,
         graded=1.5,
     )
 
 
 def bodies(data: bytes) -> list[bytes]:
-    """The records' bodies of a journal."""
+    """The bodies of a journal's records."""
     return [body for body, _, _ in frames(data)]
 
 
-def of_bodies(journal: Path, parts: list[bytes]) -> bytes:
-    """A journal of records with these bodies, with every check right; it is written beside another one."""
+def from_bodies(journal: Path, parts: list[bytes]) -> bytes:
+    """A journal of records with these bodies and valid checksums. It is written next to `journal`."""
     path = journal.with_name("rewritten")
     path.unlink(missing_ok=True)
     writing = Journal.create(path, parts[0], limit=1 << 30)
@@ -95,13 +97,13 @@ def of_bodies(journal: Path, parts: list[bytes]) -> bytes:
     return path.read_bytes()
 
 
-def rewritten(journal: Path, place: int, body: bytes | None) -> bytes:
-    """A journal whose record at `place` was replaced (None: left out), with every check made right again."""
+def replace_record(journal: Path, place: int, body: bytes | None) -> bytes:
+    """A journal whose record at `place` is replaced, or removed if `body` is None, with valid checksums."""
     parts = bodies(journal.read_bytes())
     parts[place : place + 1] = [] if body is None else [body]
-    return of_bodies(journal, parts)
+    return from_bodies(journal, parts)
 
 
-def a_step(like: Any, **changes: Any) -> bytes:
-    """The body of a step that is like another but for `changes`."""
-    return records.encode_step(*like._replace(**changes))
+def step_like(step: Any, **changes: Any) -> bytes:
+    """The body of a step like another one, with changes."""
+    return records.encode_step(*step._replace(**changes))

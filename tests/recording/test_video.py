@@ -182,10 +182,10 @@ def test_the_command_makes_a_video_of_a_journal_or_a_bundle(tmp_path: Path) -> N
     assert made.returncode == 0 and "31 frames" in made.stdout and not made.stderr
     assert len(frames(tmp_path / "run.webm")) == 31
     assert command("video", journal / "journal", "-o", tmp_path / "run.gif").returncode == 0
-    graded_journal = graded.played(tmp_path)
+    graded_journal = graded.play(tmp_path)
     packed = bundle.build(
         journal=graded_journal.read_bytes(), challenge=graded.CARTPOLE, phase_key=graded.PHASE_KEY,
-        receipt=graded.issued(graded_journal),
+        receipt=graded.issue(graded_journal),
     )  # fmt: skip
     (tmp_path / "s1.zip").write_bytes(packed)
     made = command("video", tmp_path / "s1.zip", "-o", tmp_path / "s1.mp4")

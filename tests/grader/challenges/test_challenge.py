@@ -1,4 +1,4 @@
-"""A challenge is read from TOML or plain data, and what is off is named with its file and line."""
+"""A challenge is read from TOML or plain data, and errors name the file and the line."""
 
 import contextlib
 import dataclasses
@@ -53,7 +53,7 @@ trials = 30
 '''
 
 
-def test_everything_is_read() -> None:
+def test_all_fields_are_read() -> None:
     challenge = definition.read(TEXT)
     assert (challenge.title, challenge.kwargs, challenge.trials.number) == ("cart", {"a": [1, 2]}, 10)
     assert [variant.options for variant in challenge.trials.variants] == [{"difficulty": 1}, {"difficulty": 2}]
@@ -77,10 +77,10 @@ def test_everything_is_read() -> None:
         ("[scoring]\nworst", "[scores]\nworst", 20, "did you mean scoring"),
         ('environment = "CartPole-v1"', "", 1, "environment is missing"),
         ('environment = "CartPole-v1"', 'environment = "a:b"', 2, "an id such as"),
-        ('name = "cart"', 'name = "Cart Pole"', 1, "small letters"),
+        ('name = "cart"', 'name = "Cart Pole"', 1, "lower-case letters"),
     ],
 )
-def test_what_is_off_is_named_with_its_line(tmp_path: Path, right: str, wrong: str, line: int, words: str) -> None:
+def test_errors_name_the_line(tmp_path: Path, right: str, wrong: str, line: int, words: str) -> None:
     file = tmp_path / "cart.toml"
     file.write_text(TEXT.replace(right, wrong, 1) if right != "[scoring]\nworst" else _last(right, wrong))
     with pytest.raises(InvalidChallenge) as error:
@@ -101,20 +101,20 @@ def test_broken_toml_and_missing_files_are_named(tmp_path: Path) -> None:
         definition.load(tmp_path / "nowhere.toml")
 
 
-def test_plain_data_means_the_same_as_toml() -> None:
+def test_plain_data_is_equivalent_to_toml() -> None:
     challenge = definition.read(TEXT)
-    again = definition.from_map(json.loads(challenge.to_json()))
+    again = definition.from_dict(json.loads(challenge.to_json()))
     assert again == challenge and again.digest == challenge.digest
 
 
-def test_data_from_outside_names_no_function_that_is_not_allowed() -> None:
+def test_plain_data_may_use_allowed_functions_only() -> None:
     data = {"name": "c", "environment": "CartPole-v1", "scoring": {"function": "os:getpid"}}
     with pytest.raises(InvalidChallenge, match="not among the functions"):
-        definition.from_map(data)
-    assert definition.from_map(data, functions=["os:getpid"]).scoring.function == "os:getpid"
+        definition.from_dict(data)
+    assert definition.from_dict(data, functions=["os:getpid"]).scoring.function == "os:getpid"
 
 
-def test_phases_open_and_close_by_the_time_that_is_given() -> None:
+def test_phases_open_and_close_on_their_dates() -> None:
     challenge = definition.read(TEXT)
     before, between, after = (datetime(year, 1, 1, tzinfo=UTC) for year in (2029, 2030, 2031))
     assert [phase.name for when in (before, between, after) if (phase := challenge.phase_at(when))] == [
@@ -128,7 +128,7 @@ def test_phases_open_and_close_by_the_time_that_is_given() -> None:
 @pytest.mark.parametrize(
     ("closes", "end"),
     [
-        ("2030-01-31", datetime(2030, 2, 1, tzinfo=UTC)),  # the day belongs to the phase
+        ("2030-01-31", datetime(2030, 2, 1, tzinfo=UTC)),  # the day is part of the phase
         ("2030-01-31T00:00:00", datetime(2030, 1, 31, tzinfo=UTC)),
         ("2030-01-31T12:00:00-01:00", datetime(2030, 1, 31, 13, tzinfo=UTC)),
     ],
@@ -141,20 +141,20 @@ def test_a_phase_that_closes_on_a_date_closes_at_that_days_end(closes: str, end:
 
 
 @pytest.mark.parametrize("when", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00", "9999-12-31", "12:00:00"])
-def test_a_date_out_of_the_calendar_is_refused(when: str) -> None:
+def test_an_impossible_date_is_refused(when: str) -> None:
     with pytest.raises(InvalidChallenge, match="closes"):
         definition.read(f'name = "c"\nenvironment = "CartPole-v1"\n[[phases]]\nname = "final"\ncloses = {when}')
 
 
-def test_a_choice_that_is_the_default_leaves_a_challenges_digest_as_it_was() -> None:
+def test_a_default_value_does_not_change_the_digest() -> None:
     plain = definition.read(TEXT)
     refuse, clip = (definition.read(f'actions = "{actions}"\n{TEXT}') for actions in ("refuse", "clip"))
-    assert plain.actions == "refuse" and refuse.digest == plain.digest and "actions" not in plain.to_map()
-    assert clip.digest != plain.digest and definition.from_map(clip.to_map()) == clip
+    assert plain.actions == "refuse" and refuse.digest == plain.digest and "actions" not in plain.to_dict()
+    assert clip.digest != plain.digest and definition.from_dict(clip.to_dict()) == clip
 
 
 @given(st.text(max_size=200))
-def test_any_text_is_a_challenge_or_an_error_of_ours(text: str) -> None:
+def test_any_text_is_a_challenge_or_an_invalid_challenge(text: str) -> None:
     with contextlib.suppress(InvalidChallenge):
         definition.read(text)
 
@@ -164,18 +164,18 @@ SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_
 
 
 @given(st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner)))
-def test_any_data_is_a_challenge_or_an_error_of_ours(data: object) -> None:
+def test_any_data_is_a_challenge_or_an_invalid_challenge(data: object) -> None:
     with contextlib.suppress(InvalidChallenge):
-        definition.from_map(data)
+        definition.from_dict(data)
 
 
-def test_lines_are_found_behind_strings_and_lists_over_many_lines() -> None:
+def test_lines_are_found_after_values_over_several_lines() -> None:
     lines = lines_of("a = '''\n[b]\n'''\nc = [ # [\n 1,\n]\n[d.\"e f\"]\ng.h = 'x'\n")
     assert (lines["a",], lines["c",], lines["d", "e f"], lines["d", "e f", "g", "h"]) == (1, 4, 7, 8)
     assert ("b",) not in lines
 
 
-def test_lines_are_found_behind_strings_that_are_empty_or_hold_quotes() -> None:
+def test_lines_are_found_after_strings_that_are_empty_or_contain_quotes() -> None:
     text = '''a = [""""""]
 b = [ "]", '"', """x""", # "
 ]
@@ -193,8 +193,8 @@ g = {h = "}"}
     }  # fmt: skip
 
 
-def test_a_challenge_is_a_value() -> None:
-    """Two of the same text are equal, and neither can be changed."""
+def test_challenges_are_immutable_and_compare_by_value() -> None:
+    """Challenges from the same text are equal, and none can be changed."""
     challenge, same = definition.read(TEXT), definition.read(TEXT)
     parts: list[Any] = [challenge, challenge.trials, challenge.trials.variants[0], challenge.scoring, challenge.ranking]
     for part in [*parts, challenge.limits, challenge.phases[0], challenge.teams, Baseline("random", 1.0, "")]:

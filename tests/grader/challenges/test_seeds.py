@@ -1,4 +1,4 @@
-"""Seeds are secret until they are revealed, then provably those that were committed to, and never those of practice."""
+"""Seeds are secret until revealed, match the commitment afterwards, and differ from practice seeds."""
 
 import stat
 from pathlib import Path
@@ -20,13 +20,13 @@ FRESH = definition.read(TEXT.replace("number = 50", "number = 50, fresh = true")
 @given(st.binary(min_size=1, max_size=64))
 def test_phases_challenges_and_practice_share_no_seed(secret: bytes) -> None:
     keys = [seeds.phase_key(secret, *names) for names in (("a", "b"), ("a", "c"), ("b", "b"))]
-    found = [seeds.seed(key, trial) for key in keys for trial in range(1, 21)]
-    found += [seeds.practice_seed("a", trial) for trial in range(1, 21)]
-    assert len(set(found)) == len(found) and all(0 <= seed < 2**63 for seed in found)
-    assert [seed % 2 for seed in found] == [1] * 60 + [0] * 20
+    drawn = [seeds.seed(key, trial) for key in keys for trial in range(1, 21)]
+    drawn += [seeds.practice_seed("a", trial) for trial in range(1, 21)]
+    assert len(set(drawn)) == len(drawn) and all(0 <= seed < 2**63 for seed in drawn)
+    assert [seed % 2 for seed in drawn] == [1] * 60 + [0] * 20
 
 
-def test_a_plan_is_the_same_each_time_and_has_the_phase_s_number_and_variants() -> None:
+def test_a_plan_is_reproducible_and_has_the_phases_trials_and_variants() -> None:
     key = seeds.phase_key(b"secret", "cart", "final")
     plan = seeds.plan(CHALLENGE, "final", key, "one")
     assert plan == seeds.plan(CHALLENGE, "final", key, "two") and len(plan) == 60
@@ -34,14 +34,14 @@ def test_a_plan_is_the_same_each_time_and_has_the_phase_s_number_and_variants() 
     assert plan[1]["kwargs"] == {"k": 3}
 
 
-def test_a_practice_phase_plays_the_practice_seeds_whatever_its_key() -> None:
+def test_a_practice_phase_uses_practice_seeds_whatever_its_key() -> None:
     practice = definition.read(TEXT.replace('name = "public"', 'name = "public", kind = "practice"'))
     plan = seeds.plan(practice, "public", seeds.phase_key(b"secret", "cart", "public"), "one")
     assert plan == seeds.practice_plan(practice, 50)
     assert [trial["seed"] for trial in plan] == [seeds.practice_seed("cart", trial) for trial in range(1, 51)]
 
 
-def test_practice_seeds_and_keys_are_each_challenge_s_and_phase_s_own() -> None:
+def test_practice_seeds_and_keys_differ_by_challenge_and_phase() -> None:
     assert not {seeds.practice_seed("a", trial) for trial in range(1, 21)} & {
         seeds.practice_seed("b", trial) for trial in range(1, 21)
     }
@@ -49,17 +49,17 @@ def test_practice_seeds_and_keys_are_each_challenge_s_and_phase_s_own() -> None:
 
 
 def test_seeds_use_all_of_their_63_bits() -> None:
-    """With fewer, who sees a first observation finds the seed by trying them all."""
+    """With fewer bits, an agent could find the seed of a first observation by trying all of them."""
     key = seeds.phase_key(b"secret", "cart", "public")
-    found = [seeds.seed(key, trial) for trial in range(1, 201)] + [
+    drawn = [seeds.seed(key, trial) for trial in range(1, 201)] + [
         seeds.practice_seed("cart", k) | 1 for k in range(1, 201)
     ]
-    for part in (found[:200], found[200:]):
+    for part in (drawn[:200], drawn[200:]):
         for bit in range(1, 63):
             assert 60 < sum(seed >> bit & 1 for seed in part) < 140, bit
 
 
-def test_each_generation_of_a_key_is_another() -> None:
+def test_each_generation_has_another_key() -> None:
     keys = {seeds.phase_key(b"secret", "cart", "public", generation) for generation in range(5)}
     assert len(keys) == 5 and seeds.phase_key(b"secret", "cart", "public") in keys
 
@@ -78,7 +78,7 @@ def test_no_other_key_fits_a_commitment(key: bytes, bit: int) -> None:
     assert not seeds.is_revealed(published, other)
 
 
-def test_the_server_s_secret_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
+def test_the_servers_secret_is_created_once_and_readable_by_its_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "secret"
     secret = seeds.server_secret(path)
     assert len(secret) == seeds.KEY_BYTES and seeds.server_secret(path) == secret

@@ -1,4 +1,4 @@
-"""What people did to get a score without playing well: none of it beats random actions."""
+"""Known attempts to score without playing well: none beats random actions."""
 
 import functools
 import itertools
@@ -36,7 +36,7 @@ COUNT = itertools.count()
 
 
 class Opponent:
-    """Plays a graded instance in this process, call by call."""
+    """An agent that plays a graded instance in this process, call by call."""
 
     def __init__(self, challenge: Challenge, folder: Path) -> None:
         self.challenge = challenge
@@ -44,9 +44,8 @@ class Opponent:
         plan = seeds.plan(challenge, challenge.phases[0].name, b"key")
         recipe = running.recipe(challenge, plan, CATALOGUE)
         self.folder = folder / token
-        made = revival.begin(token, self.folder, recipe, CATALOGUE, limit=1 << 30, pulse=Pulse().page)
-        self.instance = made
-        self.space = made.recorded.env.action_space
+        self.instance = revival.begin(token, self.folder, recipe, CATALOGUE, limit=1 << 30, pulse=Pulse().page)
+        self.space = self.instance.recorded.env.action_space
         self.space.seed(1)
 
     def reset(self) -> bool:
@@ -54,15 +53,15 @@ class Opponent:
         return self.instance.reset(None, None, None).observation is not None
 
     def step(self, action: Any = None) -> bool:
-        """Acts, at random if not told how; whether the trial goes on."""
+        """Acts, at random if `action` is None, and returns whether the trial continues."""
         instance = self.instance
         packed = instance.recorded.actions.pack(self.space.sample() if action is None else action)
         instance.step(instance.recorded.actions.unpack(packed), packed, None)
         return instance.recorded.state == "running"
 
-    def result(self) -> scoring.Result:
+    def result(self) -> scoring.ScoringResult:
         self.instance.close("the run is over")
-        return scoring.of_journal(read(self.folder / "journal"), self.challenge.scoring)
+        return scoring.score_journal(read(self.folder / "journal"), self.challenge.scoring)
 
 
 def honest(opponent: Opponent) -> None:
@@ -90,7 +89,7 @@ def resets_after_the_first_step(opponent: Opponent) -> None:
 
 
 def keeps_good_trials_only(opponent: Opponent) -> None:
-    """Resets as soon as a trial looks bad, in the hope that it does not count."""
+    """Resets as soon as a trial goes badly, hoping that it will not count."""
     while opponent.reset():
         for _ in range(1000):
             if not opponent.step() or opponent.instance.last_call.time_step.reward < -5:
@@ -107,7 +106,7 @@ def never_plays(opponent: Opponent) -> None:
     pass
 
 
-def sends_what_is_no_number(opponent: Opponent) -> None:
+def sends_invalid_actions(opponent: Opponent) -> None:
     while opponent.reset():
         for action in (math.nan, [math.nan], [math.inf], [1e30], "x", None, 99, -1, [[0.0]], 2**70):
             with pytest.raises(errors.InvalidValue):
@@ -118,7 +117,7 @@ def sends_what_is_no_number(opponent: Opponent) -> None:
 
 CHEATS = [
     constant, resets_at_once, resets_after_the_first_step, keeps_good_trials_only, leaves_after_one_trial, never_plays,
-    sends_what_is_no_number,
+    sends_invalid_actions,
 ]  # fmt: skip
 
 
@@ -126,16 +125,16 @@ CASES = [
     pytest.param(cheat, name, id=f"{cheat.__name__}-{name}")
     for cheat in CHEATS
     for name in CHALLENGES
-    if (cheat, name) != (constant, "lunar-lander")  # falling with its engines off is a way to play, not a cheat
+    if (cheat, name) != (constant, "lunar-lander")  # falling with the engines off is legitimate play, not a cheat
 ]
 
 
 @pytest.fixture(scope="module")
-def honest_result(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], scoring.Result]:
-    """What random actions score in a challenge, played once."""
+def honest_result(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], scoring.ScoringResult]:
+    """The result of random actions in a challenge, which is computed once."""
 
     @functools.cache
-    def result(name: str) -> scoring.Result:
+    def result(name: str) -> scoring.ScoringResult:
         opponent = Opponent(CHALLENGES[name], tmp_path_factory.mktemp("honest"))
         honest(opponent)
         return opponent.result()
@@ -146,7 +145,7 @@ def honest_result(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], s
 @pytest.mark.guarantee("an agent leaves before a bad score, resets to better seeds, steps after the end, closes twice")
 @pytest.mark.parametrize(("cheat", "name"), CASES)
 def test_no_cheat_beats_random_actions(
-    tmp_path: Path, honest_result: Callable[[str], scoring.Result], name: str, cheat: Callable[[Opponent], None]
+    tmp_path: Path, honest_result: Callable[[str], scoring.ScoringResult], name: str, cheat: Callable[[Opponent], None]
 ) -> None:
     opponent = Opponent(CHALLENGES[name], tmp_path)
     cheat(opponent)
@@ -158,7 +157,7 @@ def test_no_cheat_beats_random_actions(
 
 
 @pytest.mark.guarantee("an agent leaves before a bad score, resets to better seeds, steps after the end, closes twice")
-def test_steps_after_a_trial_and_after_all_of_them_score_nothing(tmp_path: Path) -> None:
+def test_steps_after_the_end_of_a_trial_do_not_score(tmp_path: Path) -> None:
     opponent = Opponent(EXAMPLES["cartpole"], tmp_path)
     played = 0
     while opponent.reset():

@@ -1,4 +1,4 @@
-"""A check plays a challenge with a random agent, as long as it may, and tells how long a submission takes."""
+"""A check plays a challenge with a random agent for a limited time, and estimates how long a submission takes."""
 
 from pathlib import Path
 

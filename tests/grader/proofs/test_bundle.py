@@ -1,4 +1,4 @@
-"""A bundle proves itself: whatever byte is changed is found, and in a journal the record is named."""
+"""A bundle reveals every changed byte, and in its journal the changed record."""
 
 import json
 import random
@@ -10,7 +10,7 @@ import pytest
 
 from grader.challenges import seeds
 from grader.challenges.challenge import canonical
-from grader.proofs import bundle, proving, receipt, signing
+from grader.proofs import bundle, offline_check, receipt, signing
 from grader.proofs.bundle import InvalidBundle
 from grader.proofs.receipt import InvalidReceipt, Receipt, Unreadable
 from gymserve.journal import Step, read, records
@@ -22,48 +22,48 @@ from tests.grader.journals import (
     PHASE_KEY,
     PUBLIC,
     SIGNING_KEY,
-    a_step,
-    issued,
-    played,
-    rewritten,
+    issue,
+    play,
+    replace_record,
+    step_like,
 )
 
 
-def built(folder: Path) -> bytes:
-    journal = played(folder)
-    return bundle.build(journal=journal.read_bytes(), challenge=CARTPOLE, phase_key=PHASE_KEY, receipt=issued(journal))
+def build(folder: Path) -> bytes:
+    journal = play(folder)
+    return bundle.build(journal=journal.read_bytes(), challenge=CARTPOLE, phase_key=PHASE_KEY, receipt=issue(journal))
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return built(tmp_path_factory.mktemp("bundle"))
+    return build(tmp_path_factory.mktemp("bundle"))
 
 
-def test_a_bundle_opens_and_holds_what_was_put_in(whole: bytes) -> None:
-    opened = bundle.opened(whole, trusted=[PUBLIC])
-    assert opened.challenge == CARTPOLE and opened.receipt.statement["account"] == "ada"
-    assert sum(isinstance(record, Step) for record in opened.records) == 80
+def test_a_bundle_contains_what_was_put_in(whole: bytes) -> None:
+    content = bundle.read(whole, trusted=[PUBLIC])
+    assert content.challenge == CARTPOLE and content.receipt.statement["account"] == "ada"
+    assert sum(isinstance(record, Step) for record in content.records) == 80
 
 
 @pytest.mark.guarantee("a bundle or receipt is changed")
 @pytest.mark.parametrize("every", [60, pytest.param(3, marks=pytest.mark.long)])
-def test_flipped_bytes_are_found(whole: bytes, every: int) -> None:
+def test_flipped_bytes_are_detected(whole: bytes, every: int) -> None:
     chance = random.Random(0)
     for place in range(chance.randrange(every), len(whole), every):
         changed = bytearray(whole)
         changed[place] ^= 1 << chance.randrange(8)
         with pytest.raises((InvalidBundle, Unreadable)):
-            bundle.opened(bytes(changed))
+            bundle.read(bytes(changed))
 
 
-def test_cut_and_lengthened_bundles_are_found(whole: bytes) -> None:
+def test_cut_and_extended_bundles_are_detected(whole: bytes) -> None:
     for size in (0, 1, 30, len(whole) // 2, len(whole) - 1):
         with pytest.raises((InvalidBundle, Unreadable)):
-            bundle.opened(whole[:size])
+            bundle.read(whole[:size])
     with pytest.raises(InvalidBundle):
-        bundle.opened(whole + b"\0")
+        bundle.read(whole + b"\0")
     with pytest.raises(InvalidBundle):
-        bundle.opened(b"\0" + whole)
+        bundle.read(b"\0" + whole)
 
 
 @pytest.mark.guarantee("a bundle or receipt is changed")
@@ -76,36 +76,36 @@ def test_a_flipped_byte_in_a_journal_names_its_record(whole: bytes) -> None:
             changed = bytearray(whole)
             changed[at + place] ^= 0x10
             with pytest.raises(InvalidBundle, match=rf"journal: record {number} was changed"):
-                bundle.opened(bytes(changed))
+                bundle.read(bytes(changed))
         start = end
 
 
-def test_a_record_that_was_written_anew_with_right_checks_is_named(tmp_path: Path) -> None:
-    journal = played(tmp_path)
+def test_a_replaced_record_with_valid_checksums_is_named(tmp_path: Path) -> None:
+    journal = play(tmp_path)
     index, step = next((index, each) for index, each in enumerate(read(journal)) if isinstance(each, Step))
-    forged = rewritten(journal, index, a_step(step, reward=99.0))
+    forged = replace_record(journal, index, step_like(step, reward=99.0))
     links, _ = receipt.chain(journal.read_bytes())
-    parts = [issued(journal).to_json(), CARTPOLE.to_json(), _revealed(PHASE_KEY), forged, links]
+    parts = [issue(journal).to_json(), CARTPOLE.to_json(), _revealed(PHASE_KEY), forged, links]
     with pytest.raises(InvalidBundle, match=f"record {index} was changed"):
-        bundle.opened(bundle._zipped(parts))
+        bundle.read(bundle._zip(parts))
     parts[4] = receipt.chain(forged)[0]
     with pytest.raises(InvalidBundle, match="not those that the receipt names"):
-        bundle.opened(bundle._zipped(parts))
+        bundle.read(bundle._zip(parts))
 
 
 def _revealed(key: bytes) -> bytes:
     return canonical({"key": key.hex(), "phase": "public"})
 
 
-def test_other_seeds_another_challenge_or_score_are_found(tmp_path: Path) -> None:
-    journal = played(tmp_path)
+def test_other_seeds_challenges_or_scores_are_detected(tmp_path: Path) -> None:
+    journal = play(tmp_path)
     links, end = receipt.chain(journal.read_bytes())
-    receipted = issued(journal)
+    receipted = issue(journal)
     parts = [receipted.to_json(), CARTPOLE.to_json(), _revealed(PHASE_KEY), journal.read_bytes()[:end], links]
 
     def refused(place: int, content: bytes, words: str) -> None:
         with pytest.raises(InvalidBundle, match=words):
-            bundle.opened(bundle._zipped([*parts[:place], content, *parts[place + 1 :]]))
+            bundle.read(bundle._zip([*parts[:place], content, *parts[place + 1 :]]))
 
     refused(2, _revealed(seeds.phase_key(b"other", "cart", "public")), "not what was committed to")
     refused(1, CARTPOLE.to_json().replace(b'"title":"cart"', b'"title":"Cart"'), "not the challenge")
@@ -132,7 +132,7 @@ def test_other_seeds_another_challenge_or_score_are_found(tmp_path: Path) -> Non
     [
         {"env_id": "Acrobot-v1"},
         {"environment": "Acrobot-v1"},
-        {"environment": "CartPole-v0"},  # an older one than the challenge's
+        {"environment": "CartPole-v0"},  # an older version than the challenge's
         {"allowance": {"step_seconds": 9.0}},
         {"kwargs": {"sutton_barto_reward": True}},
         {"max_episode_steps": 21},
@@ -142,43 +142,43 @@ def test_other_seeds_another_challenge_or_score_are_found(tmp_path: Path) -> Non
     ],
     ids=str,
 )
-def test_a_journal_of_another_environment_is_found_even_if_signed(tmp_path: Path, changes: dict[str, Any]) -> None:
-    journal = played(tmp_path)
+def test_a_journal_of_another_environment_is_detected_even_if_signed(tmp_path: Path, changes: dict[str, Any]) -> None:
+    journal = play(tmp_path)
     recipe = next(iter(read(journal))).recipe.replace(**changes)
-    journal.write_bytes(rewritten(journal, 0, records.encode_created(recipe)))
-    data = bundle.build(journal=journal.read_bytes(), challenge=CARTPOLE, phase_key=PHASE_KEY, receipt=issued(journal))
+    journal.write_bytes(replace_record(journal, 0, records.encode_created(recipe)))
+    data = bundle.build(journal=journal.read_bytes(), challenge=CARTPOLE, phase_key=PHASE_KEY, receipt=issue(journal))
     with pytest.raises(InvalidBundle, match="another environment than the challenge's"):
-        bundle.opened(data)
+        bundle.read(data)
 
 
 @pytest.mark.guarantee("a bundle or receipt is changed")
-def test_a_receipt_is_checked_without_anything_else(tmp_path: Path) -> None:
-    told = issued(played(tmp_path)).to_json()
-    assert receipt.read(told, trusted=[PUBLIC]).statement["score"] == 20.0
-    assert not any(str(seeds.seed(PHASE_KEY, trial)).encode() in told for trial in range(1, 5))
-    for place in range(len(told)):
-        changed = bytearray(told)
+def test_a_receipt_alone_can_be_checked(tmp_path: Path) -> None:
+    data = issue(play(tmp_path)).to_json()
+    assert receipt.read(data, trusted=[PUBLIC]).statement["score"] == 20.0
+    assert not any(str(seeds.seed(PHASE_KEY, trial)).encode() in data for trial in range(1, 5))
+    for place in range(len(data)):
+        changed = bytearray(data)
         changed[place] ^= 0x01
         with pytest.raises((InvalidReceipt, Unreadable)):
             receipt.read(bytes(changed))
     stranger = signing.Ed25519PrivateKey.generate()
-    statement = {**json.loads(told)["statement"], "key": signing.public_text(stranger), "score": 500.0}
+    statement = {**json.loads(data)["statement"], "key": signing.public_text(stranger), "score": 500.0}
     forged = Receipt(statement, signing.signature(stranger, canonical(statement))).to_json()
-    assert receipt.read(forged).fingerprint != receipt.read(told).fingerprint
+    assert receipt.read(forged).fingerprint != receipt.read(data).fingerprint
     with pytest.raises(InvalidReceipt, match="not the one to trust"):
         receipt.read(forged, trusted=[PUBLIC])
 
 
-def test_a_receipt_of_another_format_is_none_of_ours(tmp_path: Path) -> None:
-    statement = issued(played(tmp_path)).statement
+def test_a_receipt_with_another_format_is_unreadable(tmp_path: Path) -> None:
+    statement = issue(play(tmp_path)).statement
     for other in ("", "gymserve", statement["format"] + "0", "~", 1, None):
         changed = {**statement, "format": other}
         with pytest.raises(Unreadable, match="format"):
             receipt.read(Receipt(changed, signing.signature(SIGNING_KEY, canonical(changed))).to_json())
 
 
-def test_a_signature_is_written_in_one_way() -> None:
-    """The last four bits of its base64 stand for nothing: another spelling of the same bytes is another text."""
+def test_a_signature_has_one_spelling() -> None:
+    """The last four bits of its base64 are unused, so the same bytes have several spellings; only one is valid."""
     letters = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"
     for number in range(30):
         statement = str(number).encode()
@@ -188,7 +188,7 @@ def test_a_signature_is_written_in_one_way() -> None:
             assert not signing.fits(PUBLIC, statement, f"{right[:-3]}{letter}==")
 
 
-def test_the_signing_key_is_kept(tmp_path: Path) -> None:
+def test_the_signing_key_is_stored(tmp_path: Path) -> None:
     key = signing.signing_key(tmp_path / "key")
     assert signing.public_text(key) == signing.public_text(signing.signing_key(tmp_path / "key"))
     assert len(signing.fingerprint(signing.public_text(key))) == 16
@@ -196,31 +196,31 @@ def test_the_signing_key_is_kept(tmp_path: Path) -> None:
         signing.fingerprint("nonsense")
 
 
-def test_a_bundle_s_challenge_imports_nothing_that_was_not_allowed(tmp_path: Path) -> None:
+def test_a_bundles_challenge_imports_allowed_functions_only(tmp_path: Path) -> None:
     from dataclasses import replace
 
     own = "tests.grader.scores.test_scoring:worst_two"
     challenge = replace(CARTPOLE, scoring=replace(CARTPOLE.scoring, function=own))
-    journal = played(tmp_path, challenge)
+    journal = play(tmp_path, challenge)
     data = bundle.build(
-        journal=journal.read_bytes(), challenge=challenge, phase_key=PHASE_KEY, receipt=issued(journal, challenge)
+        journal=journal.read_bytes(), challenge=challenge, phase_key=PHASE_KEY, receipt=issue(journal, challenge)
     )
     with pytest.raises(Unreadable, match="not among the functions"):
-        bundle.opened(data)
-    assert bundle.opened(data, functions=[own]).receipt.statement["score"] == 40.0
+        bundle.read(data)
+    assert bundle.read(data, functions=[own]).receipt.statement["score"] == 40.0
 
 
-def test_files_are_proven_by_what_they_are(tmp_path: Path, whole: bytes) -> None:
-    file, journal = tmp_path / "file", played(tmp_path)
+def test_files_are_checked_by_their_kind(tmp_path: Path, whole: bytes) -> None:
+    file, journal = tmp_path / "file", play(tmp_path)
     file.write_bytes(whole)
-    proof = proving.prove(file, CATALOGUE)
-    assert proof.good and "verified: 80 steps" in proof.text and "score 20.0" in proof.text
+    result = offline_check.check(file, CATALOGUE)
+    assert result.good and "verified: 80 steps" in result.text and "score 20.0" in result.text
     file.write_bytes(whole[:-1])
     with pytest.raises(Unreadable):
-        proving.prove(file, CATALOGUE)
-    file.write_bytes(issued(journal).to_json())
-    assert proving.prove(file, CATALOGUE).good
-    assert proving.prove(journal, CATALOGUE).good and proving.prove(journal.parent, CATALOGUE).good
+        offline_check.check(file, CATALOGUE)
+    file.write_bytes(issue(journal).to_json())
+    assert offline_check.check(file, CATALOGUE).good
+    assert offline_check.check(journal, CATALOGUE).good and offline_check.check(journal.parent, CATALOGUE).good
     file.write_bytes(b"something else")
     with pytest.raises(InvalidRequest):
-        proving.prove(file, CATALOGUE)
+        offline_check.check(file, CATALOGUE)

@@ -1,4 +1,4 @@
-"""A journal is replayed in processes of its own: what differs between two of them is found, and told by name."""
+"""A journal is replayed in separate processes, and differences between them are traced to their source."""
 
 import itertools
 import json
@@ -19,7 +19,7 @@ from grader.proofs import replays, sources
 from gymserve.environments import Catalogue
 from gymserve.journal import Step, read
 from tests import ROOT
-from tests.grader.journals import a_step, challenge, played, rewritten
+from tests.grader.journals import make_challenge, play, replace_record, step_like
 from tests.support.environments.faulty import EXIT, SEGFAULT
 from tests.support.environments.habitual import REPLAYED, Habitual
 
@@ -28,7 +28,7 @@ FAULTY, HABITUAL = ["tests.support.environments.faulty"], ["tests.support.enviro
 
 @pytest.fixture
 def counter(tmp_path: Path) -> Iterator[Path]:
-    """A file with the port of a server in this process that says another number each time."""
+    """A file with the port of a server in this process that sends another number each time."""
     numbers = itertools.count(1)
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -49,7 +49,7 @@ def counter(tmp_path: Path) -> Iterator[Path]:
 
 
 def check(folder: Path, habits: Sequence[str], file: object) -> str:
-    """What `python -m grader check` says of an environment with these habits."""
+    """The output of `python -m grader check` for an environment with these habits."""
     toml = folder / "habitual.toml"
     toml.write_text(
         f"""name = "habitual"
@@ -66,29 +66,29 @@ variants = [{{ options = {{ level = 3 }} }}, {{ kwargs = {{ }} }}]
     work.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "grader", "--modules", HABITUAL[0], "check", str(toml)]
     variables = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=work, env=variables, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    process = subprocess.run(command, cwd=work, env=variables, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    return process.stdout
 
 
 @pytest.mark.guarantee("an environment has habits that a fresh process repeats")
-def test_what_can_be_repeated_is_verified(tmp_path: Path) -> None:
-    said = check(tmp_path, REPLAYED, tmp_path)
-    assert "replay: verified" in said, said
-    assert "name of the working directory" in said  # which a server fixes, and others have another
+def test_reproducible_habits_are_verified(tmp_path: Path) -> None:
+    output = check(tmp_path, REPLAYED, tmp_path)
+    assert "replay: verified" in output, output
+    assert "name of the working directory" in output  # it is the same on one server, but not elsewhere
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("number", range(12))
-def test_any_mixture_of_habits_that_can_be_repeated_is_verified(tmp_path: Path, number: int) -> None:
-    drawn = random.Random(number)
-    habits = drawn.sample(REPLAYED, drawn.randint(1, len(REPLAYED)))
+def test_any_mixture_of_reproducible_habits_is_verified(tmp_path: Path, number: int) -> None:
+    chance = random.Random(number)
+    habits = chance.sample(REPLAYED, chance.randint(1, len(REPLAYED)))
     assert "replay: verified" in check(tmp_path, habits, tmp_path), habits
 
 
 NOT_REPLAYED = {
     "pid": sources.PID, "address": sources.ADDRESSES, "clock": sources.CLOCK, "date": sources.CLOCK,
-    "network": sources.NETWORK, "threads": sources.THREADS, "chance": sources.CHANCE, "order": "a set of objects",
+    "network": sources.NETWORK, "threads": sources.THREADS, "chance": sources.RANDOMNESS, "order": "a set of objects",
 }  # fmt: skip
 
 
@@ -96,23 +96,23 @@ NOT_REPLAYED = {
 @pytest.mark.parametrize(
     "habit", ["pid", *(pytest.param(habit, marks=pytest.mark.long) for habit in NOT_REPLAYED if habit != "pid")]
 )
-def test_what_cannot_be_repeated_is_told_by_name(tmp_path: Path, counter: Path, habit: str) -> None:
+def test_a_source_of_non_determinism_is_named(tmp_path: Path, counter: Path, habit: str) -> None:
     mixed = random.Random(habit).sample([each for each in REPLAYED if each != "directory"], 2)
-    said = check(tmp_path, [*mixed, habit], counter)
-    assert "replay: not replayable" in said and NOT_REPLAYED[habit] in said, said
+    output = check(tmp_path, [*mixed, habit], counter)
+    assert "replay: not replayable" in output and NOT_REPLAYED[habit] in output, output
 
 
-def test_an_honest_journal_is_verified_and_a_changed_one_named(tmp_path: Path) -> None:
-    journal = played(tmp_path)
+def test_an_honest_journal_is_verified_and_a_changed_record_is_named(tmp_path: Path) -> None:
+    journal = play(tmp_path)
     assert replays.verify(journal, []).state == "verified"
     index, step = next((index, each) for index, each in enumerate(read(journal)) if isinstance(each, Step))
-    journal.write_bytes(rewritten(journal, index, a_step(step, reward=2.0)))
+    journal.write_bytes(replace_record(journal, index, step_like(step, reward=2.0)))
     verdict = replays.verify(journal, [])
     assert (verdict.state, verdict.record) == ("mismatch", index) and "not 2.0" in verdict.reason
 
 
 class Crashing:
-    """An agent between whose trials the host is lost, and with it what the environment keeps from trial to trial."""
+    """An agent whose host is lost between trials, and with it the state that the environment keeps between them."""
 
     def __init__(self, observations: object, actions: object) -> None:
         self.trials = Habitual.trials = 0
@@ -125,8 +125,8 @@ class Crashing:
         return 0
 
 
-def test_state_that_a_crash_took_away_is_not_the_participants_fault(tmp_path: Path) -> None:
-    lost = challenge("Habitual-v0", kwargs={"habits": ["trials"]})
+def test_state_that_is_lost_in_a_crash_is_not_the_participants_fault(tmp_path: Path) -> None:
+    lost = make_challenge("Habitual-v0", kwargs={"habits": ["trials"]})
     plan = seeds.practice_plan(lost, 3)
     journal = running.play(lost, plan, Crashing, tmp_path, Catalogue(HABITUAL))
     verdict = replays.verify(journal, HABITUAL)
@@ -135,9 +135,9 @@ def test_state_that_a_crash_took_away_is_not_the_participants_fault(tmp_path: Pa
 
 @pytest.mark.guarantee("a replay ends its process")
 @pytest.mark.parametrize(("action", "how"), [(EXIT, "exit code 7"), (SEGFAULT, "signal 11")])
-def test_a_replay_that_ends_its_process_is_told(tmp_path: Path, action: int, how: str) -> None:
-    journal = played(tmp_path, challenge("Faulty-v0", max_episode_steps=5), "tests.grader.journals:well")
+def test_a_replay_that_ends_its_process_is_reported(tmp_path: Path, action: int, how: str) -> None:
+    journal = play(tmp_path, make_challenge("Faulty-v0", max_episode_steps=5), "tests.grader.journals:harmless")
     index, step = next((index, each) for index, each in enumerate(read(journal)) if isinstance(each, Step))
-    journal.write_bytes(rewritten(journal, index, a_step(step, action=action)))
+    journal.write_bytes(replace_record(journal, index, step_like(step, action=action)))
     verdict = replays.verify(journal, FAULTY)
     assert verdict.state == "not replayable" and "ended the process" in verdict.reason and how in verdict.reason

@@ -1,4 +1,4 @@
-"""A score counts every trial: played, cut, failed or never played."""
+"""A score counts every trial, whether it was played, cut, failed or never begun."""
 
 import math
 from typing import Any
@@ -9,16 +9,15 @@ from hypothesis import strategies as st
 
 from grader.challenges import definition
 from grader.scores import scoring
-from grader.scores.scoring import Trial
+from grader.scores.scoring import TrialResult
 from gymserve.journal import Created, Ended, Record, Reset, Step
-from gymserve.protocol.recipe import Recipe
-from gymserve.protocol.recipe import Trial as RecipeTrial
+from gymserve.protocol.recipe import Recipe, Trial
 
 NUMBER = 4
 
 
-def rule(**given: Any) -> Any:
-    return definition.from_map({"name": "c", "environment": "CartPole-v1", "scoring": given}, functions=[
+def rules(**scoring: Any) -> Any:
+    return definition.from_dict({"name": "c", "environment": "CartPole-v1", "scoring": scoring}, functions=[
         "tests.grader.scores.test_scoring:worst_two", "tests.grader.scores.test_scoring:nothing",
         "tests.grader.scores.test_scoring:endless", "no:where",
     ]).scoring  # fmt: skip
@@ -37,7 +36,7 @@ def endless(values: list[float]) -> float:
 
 
 def created(number: int = NUMBER) -> Created:
-    trials = tuple(RecipeTrial(seed) for seed in range(number))
+    trials = tuple(Trial(seed) for seed in range(number))
     return Created(Recipe(env_id="CartPole-v1", environment="CartPole-v1", trials=trials))
 
 
@@ -55,10 +54,10 @@ JOURNAL: list[Record] = [
 ]  # fmt: skip
 
 
-def test_trials_are_read_off_a_journal() -> None:
+def test_trials_are_read_from_a_journal() -> None:
     assert scoring.trials_of(JOURNAL) == [
-        Trial(1, "played", 3.0, 2, 2.0), Trial(2, "cut", 5.0, 1, 2.0), Trial(3, "failed", None, 2),
-        Trial(4, "unplayed", None, 0),
+        TrialResult(1, "played", 3.0, 2, 2.0), TrialResult(2, "cut", 5.0, 1, 2.0), TrialResult(3, "failed", None, 2),
+        TrialResult(4, "unplayed", None, 0),
     ]  # fmt: skip
 
 
@@ -66,81 +65,83 @@ def test_a_trial_without_a_step_is_unplayed() -> None:
     assert [trial.state for trial in scoring.trials_of([created(2), reset(), reset()])] == ["unplayed", "unplayed"]
 
 
-def test_a_trial_that_is_truncated_is_played() -> None:
+def test_a_truncated_trial_is_played() -> None:
     journal = [created(1), reset(1.0), Step(None, 0, 0, 2.0, False, True, 3.0)]
-    assert scoring.trials_of(journal) == [Trial(1, "played", 2.0, 1, 2.0)]
+    assert scoring.trials_of(journal) == [TrialResult(1, "played", 2.0, 1, 2.0)]
 
 
-def test_a_clock_that_was_set_back_makes_no_trial_shorter_than_nothing() -> None:
+def test_a_clock_that_is_set_back_makes_no_duration_negative() -> None:
     (trial,) = scoring.trials_of([created(1), reset(9.0), step(1.0, end=3.0)])
     assert trial.seconds == 0.0
 
 
-def test_a_trial_whose_environment_would_not_begin_is_lost_and_those_after_it_are_unplayed() -> None:
+def test_a_trial_that_cannot_begin_is_lost_and_later_ones_are_unplayed() -> None:
     journal = [created(3), reset(), step(1.0, end=1.0), Ended(2, "broken: x", None, 2.0)]
     assert [trial.state for trial in scoring.trials_of(journal)] == ["played", "lost", "unplayed"]
-    assert scoring.of_journal(journal, rule(worst=0)).void
+    assert scoring.score_journal(journal, rules(worst=0)).void
 
 
 @pytest.mark.parametrize(
     ("kind", "state"), [("lost", "lost"), ("crashed", "failed"), ("late", "cut"), ("failed", "failed")]
 )
-def test_a_trial_is_what_its_end_says(kind: str, state: str) -> None:
+def test_a_trials_state_follows_from_its_end(kind: str, state: str) -> None:
     (trial,) = scoring.trials_of([created(1), reset(), step(1.0), Ended(1, f"{kind}: x", None, 2.0)])
     assert trial.state == state
 
 
-def test_a_trial_that_was_left_is_cut() -> None:
+def test_a_trial_that_the_agent_leaves_is_cut() -> None:
     journal = [created(2), reset(), step(1.0)]
-    assert scoring.trials_of(journal) == [Trial(1, "cut", 1.0, 1, None), Trial(2, "unplayed", None, 0)]
+    assert scoring.trials_of(journal) == [TrialResult(1, "cut", 1.0, 1, None), TrialResult(2, "unplayed", None, 0)]
 
 
-def test_what_is_worth_nothing_leaves_no_score_unless_the_worst_is_known() -> None:
-    result = scoring.of_journal(JOURNAL, rule())
+def test_a_trial_without_value_needs_a_worst_value() -> None:
+    result = scoring.score_journal(JOURNAL, rules())
     assert result.score is None and "1 unplayed, 1 failed" in result.reason and not result.void
-    assert scoring.of_journal(JOURNAL, rule(worst=-10)).score == (3 + 5 - 10 - 10) / 4
-    assert scoring.of_journal(JOURNAL, rule(worst=-10, cut="worst")).score == (3 - 30) / 4
-    assert scoring.of_journal(JOURNAL, rule(worst=-10, unplayed=0)).score == (3 + 5 - 10 + 0) / 4
+    assert scoring.score_journal(JOURNAL, rules(worst=-10)).score == (3 + 5 - 10 - 10) / 4
+    assert scoring.score_journal(JOURNAL, rules(worst=-10, cut="worst")).score == (3 - 30) / 4
+    assert scoring.score_journal(JOURNAL, rules(worst=-10, unplayed=0)).score == (3 + 5 - 10 + 0) / 4
 
 
 def test_a_lost_trial_makes_a_submission_void() -> None:
-    result = scoring.of_journal([created(1), reset(), step(1.0), Ended(1, "lost: x", None, 2.0)], rule(worst=0))
+    result = scoring.score_journal([created(1), reset(), step(1.0), Ended(1, "lost: x", None, 2.0)], rules(worst=0))
     assert result.void and result.score is None
 
 
-def test_functions() -> None:
-    trials = [Trial(k, "played", value, 10) for k, value in enumerate([1.0, 2.0, 6.0, 3.0], 1)]
-    found = {name: scoring.scored(trials, rule(function=name)).score for name in ("mean", "sum", "median", "min")}
-    assert found == {"mean": 3.0, "sum": 12.0, "median": 2.5, "min": 1.0}
-    own = scoring.scored(trials, rule(function="tests.grader.scores.test_scoring:worst_two", secondary="steps"))
+def test_scoring_functions() -> None:
+    trials = [TrialResult(k, "played", value, 10) for k, value in enumerate([1.0, 2.0, 6.0, 3.0], 1)]
+    scores = {
+        name: scoring.score_trials(trials, rules(function=name)).score for name in ("mean", "sum", "median", "min")
+    }
+    assert scores == {"mean": 3.0, "sum": 12.0, "median": 2.5, "min": 1.0}
+    own = scoring.score_trials(trials, rules(function="tests.grader.scores.test_scoring:worst_two", secondary="steps"))
     assert (own.score, own.secondary) == (3.0, 40.0)
     assert own.spread == pytest.approx(2.1602469) and own.standard_error == pytest.approx(1.0801234)
-    both = scoring.scored(trials, rule(function="sum", secondary="min"))
+    both = scoring.score_trials(trials, rules(function="sum", secondary="min"))
     assert (both.score, both.secondary) == (12.0, 1.0)
     for wrong in ("nothing", "endless"):
-        with pytest.raises(scoring.ScoringFailed, match="no finite number"):
-            scoring.scored(trials, rule(function=f"tests.grader.scores.test_scoring:{wrong}"))
+        with pytest.raises(scoring.ScoringFailed, match="not a finite number"):
+            scoring.score_trials(trials, rules(function=f"tests.grader.scores.test_scoring:{wrong}"))
     with pytest.raises(scoring.ScoringFailed, match="cannot be found"):
-        scoring.scored(trials, rule(function="no:where"))
+        scoring.score_trials(trials, rules(function="no:where"))
 
 
-def test_one_trial_has_no_spread_and_none_has_no_score() -> None:
-    one = scoring.scored([Trial(1, "played", 3.0, 10)], rule())
+def test_one_trial_has_no_spread_and_no_trial_has_no_score() -> None:
+    one = scoring.score_trials([TrialResult(1, "played", 3.0, 10)], rules())
     assert (one.score, one.spread, one.standard_error, one.reason) == (3.0, None, None, "")
-    two = scoring.scored([Trial(k, "played", 3.0, 10) for k in (1, 2)], rule())
+    two = scoring.score_trials([TrialResult(k, "played", 3.0, 10) for k in (1, 2)], rules())
     assert (two.score, two.spread, two.standard_error) == (3.0, 0.0, 0.0)
-    none = scoring.scored([], rule())
-    assert (none.score, none.spread, none.void, none.reason) == (None, None, False, "no score: there are no trials")
-    assert one.to_map() == {
+    none = scoring.score_trials([], rules())
+    assert (none.score, none.spread, none.void, none.reason) == (None, None, False, "not scored: there are no trials")
+    assert one.to_dict() == {
         "score": 3.0, "secondary": None, "reason": "", "void": False, "spread": None, "standard_error": None, "steps": 10,
         "trials": [{"number": 1, "state": "played", "total": 3.0, "steps": 10, "seconds": None, "value": 3.0}],
     }  # fmt: skip
 
 
-def test_why_there_is_no_score_counts_each_kind_once() -> None:
+def test_the_reason_for_no_score_counts_each_state() -> None:
     states = ["unplayed", "cut", "cut", "failed", "failed", "failed", "played"]
-    trials = [Trial(k, state, 1.0 if state == "played" else None, 0) for k, state in enumerate(states, 1)]
-    assert scoring.scored(trials, rule()).reason == "no score: of 7 trials 1 unplayed, 3 failed, 2 cut"
+    trials = [TrialResult(k, state, 1.0 if state == "played" else None, 0) for k, state in enumerate(states, 1)]
+    assert scoring.score_trials(trials, rules()).reason == "not scored: 1 unplayed, 3 failed, 2 cut (of 7 trials)"
 
 
 def test_rewards_that_overflow_fail_the_trial() -> None:
@@ -161,7 +162,7 @@ def test_every_trial_counts_once_whatever_happens(events: list[str], cut: str) -
         elif event != "reset" and running:
             journal.append({"step": step(1.0), "end": step(1.0, end=1.0), "nan": step(math.nan)}[event])
             running = event == "step"
-    result = scoring.of_journal(journal, rule(worst=0, cut=cut))
+    result = scoring.score_journal(journal, rules(worst=0, cut=cut))
     assert [trial.number for trial in result.trials] == [1, 2, 3, 4]
     assert result.score == sum(trial.value or 0.0 for trial in result.trials) / NUMBER
     finite = [record.reward for record in journal if isinstance(record, Step) and math.isfinite(record.reward)]

@@ -125,7 +125,7 @@ def test_a_keyboard_interrupt_ends_a_verification(folder: Path, monkeypatch: pyt
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        verify(list(read(folder / "journal")), CATALOGUE, alive=interrupt)
+        verify(list(read(folder / "journal")), CATALOGUE, heartbeat=interrupt)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     monkeypatch.setattr(Foreign, "reset", lambda env, **kwargs: interrupt())
     with pytest.raises(KeyboardInterrupt):

@@ -17,7 +17,7 @@ from gymserve.journal import Closed, Ended, Reset, episodes_of, read, records
 from gymserve.protocol import errors, wire
 from gymserve.protocol.recipe import Recipe, Trial
 from gymserve.settings import Settings
-from tests.grader.journals import bodies, of_bodies
+from tests.grader.journals import bodies, from_bodies
 from tests.support.environments.faulty import Telltale
 
 CATALOGUE = Catalogue(["tests.support.environments.faulty"])
@@ -159,7 +159,7 @@ def test_an_episode_without_a_seed_is_replayed_without_the_episodes_before(tmp_p
     parts = bodies((life.folder / "journal").read_bytes())
     first = life.records[1]
     parts[1] = records.encode_reset(first._replace(digest=first.digest ^ 1))
-    (life.folder / "journal").write_bytes(of_bodies(tmp_path / "x", parts))
+    (life.folder / "journal").write_bytes(from_bodies(tmp_path / "x", parts))
     life.revive()
     assert not life.instance.recorded.lost and life.step(1, 1) == moved
 
@@ -241,7 +241,7 @@ def test_a_failed_trial_is_over_after_a_revival(tmp_path: Path, recorded: bool) 
     life.instance.unload()
     if not recorded:
         parts = bodies((life.folder / "journal").read_bytes())
-        (life.folder / "journal").write_bytes(of_bodies(tmp_path / "x", parts[:-1]))
+        (life.folder / "journal").write_bytes(from_bodies(tmp_path / "x", parts[:-1]))
     life.revive()
     again = life.step(Telltale.NAN, 1)
     assert again.truncated and wire.unpack(again.info) == wire.unpack(moved.info)
@@ -297,8 +297,8 @@ def test_a_damaged_or_closed_journal_is_an_unknown_instance(tmp_path: Path) -> N
     journal = life.folder / "journal"
     whole = journal.read_bytes()
     created, reset, *_ = bodies(whole)
-    closed = of_bodies(journal, [created, reset, records.encode_closed("idle", 1.0)])
-    for content in (b"", b"something else", whole[:30], of_bodies(journal, [reset]), closed):
+    closed = from_bodies(journal, [created, reset, records.encode_closed("idle", 1.0)])
+    for content in (b"", b"something else", whole[:30], from_bodies(journal, [reset]), closed):
         journal.write_bytes(content)
         with pytest.raises(errors.UnknownInstance, match=f"{TOKEN} unknown"):
             life.revive()

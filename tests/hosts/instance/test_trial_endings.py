@@ -15,7 +15,7 @@ from tests.hosts.instance.graders import PLAN, SEEDS, Grader
 from tests.support.environments.faulty import EXIT, RAISE, SEGFAULT, Telltale
 from tests.support.servers import Answer
 
-WORST = definition.from_map({"name": "c", "environment": "CartPole-v1", "scoring": {"worst": 0}}).scoring
+WORST = definition.from_dict({"name": "c", "environment": "CartPole-v1", "scoring": {"worst": 0}}).scoring
 
 
 @pytest.mark.parametrize("action", [Telltale.NAN, Telltale.INFINITE])
@@ -71,7 +71,7 @@ def test_a_trial_that_cannot_be_revived_is_recorded_as_lost(grader: Grader) -> N
 END = ["reset", "step", "close", "nothing"]
 
 
-def end(grader: Grader, token: str, how: str) -> list[scoring.Trial]:
+def end(grader: Grader, token: str, how: str) -> list[scoring.TrialResult]:
     """Makes the agent's next request after the host has ended, and returns the instance's trials."""
     if how == "close":
         assert grader.server.post(f"/v1/envs/{token}/close/").status == 204
@@ -92,7 +92,7 @@ def test_a_trial_that_the_server_lost_is_lost_whatever_the_agent_requests_next(g
     grader.kill_hosts()
     trials = end(grader, token, how)
     assert trials[0].state == "lost"
-    assert scoring.scored(trials, WORST).void
+    assert scoring.score_trials(trials, WORST).void
 
 
 @pytest.mark.guarantee("a trial is lost with its host, and does not replay")
@@ -106,7 +106,7 @@ def test_a_loss_that_the_agent_caused_counts_as_a_failure(grader: Grader, how: s
     assert grader.step(token, action).status in (409, 500)
     trials = end(grader, token, how)
     assert trials[0].state == "failed", trials
-    assert not scoring.scored(trials, WORST).void
+    assert not scoring.score_trials(trials, WORST).void
     verdict = verification.verify(grader.records(token), Catalogue(["tests.support.environments.faulty"]))
     assert verdict.state == "verified", verdict
 
