@@ -185,7 +185,7 @@ class Experiments:
             return session.scalar(select(func.count()).where(Experiment.id != row.id, running | earlier)) or 0
 
     def has_work(self) -> bool:
-        """Tell whether the scheduler has anything to do."""
+        """Return whether the scheduler has anything to do."""
         query = select(Experiment.id).where(Experiment.state.in_(ACTIVE)).limit(1)
         with self.database.reading() as session:
             return session.scalar(query) is not None

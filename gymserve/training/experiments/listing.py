@@ -43,5 +43,5 @@ def tags_of(row: Experiment) -> list[str]:
 
 
 def has_diverged(row: Experiment) -> bool:
-    """Tell whether it failed because its numbers became NaN or infinite."""
+    """Return whether it failed because its numbers became NaN or infinite."""
     return row.state == ExperimentState.FAILED and row.reason.startswith(DIVERGED)

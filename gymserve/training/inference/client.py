@@ -31,7 +31,7 @@ class Inference:
         self._local = threading.local()
 
     def has_work(self) -> bool:
-        """Tell whether there were queries recently."""
+        """Return whether there were queries recently."""
         with contextlib.suppress(OSError):
             return time.time() - self.wanted.stat().st_mtime < WANTED_SECONDS
         return False

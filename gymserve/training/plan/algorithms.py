@@ -83,7 +83,7 @@ class Algorithm:
 
 
 def is_picture(space: Space[Any]) -> bool:
-    """Tell whether the library's convolutions can read observations of a space."""
+    """Return whether the library's convolutions can read observations of a space."""
     picture = isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) == 3
     return picture and min(sorted(space.shape or ())[1:]) >= LEAST_PIXELS
 

@@ -135,7 +135,7 @@ class TrainingCallback(BaseCallback):
             self._flush_sometimes()
 
     def _due(self, steps: int) -> bool:
-        """Tell whether a checkpoint is due: every so many timesteps, or rarely enough to cost little."""
+        """Return whether a checkpoint is due: every so many timesteps, or rarely enough to cost little."""
         if self.plan.checkpoint_every is None:
             return time.monotonic() >= self._next_moment
         return self.plan.checkpoint_every > 0 and steps >= self._next_checkpoint

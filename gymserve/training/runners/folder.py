@@ -49,7 +49,7 @@ class ProcessIdentity(NamedTuple):
         return cls(pid, int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]))
 
     def is_there(self) -> bool:
-        """Tell whether the process still exists."""
+        """Return whether the process still exists."""
         try:
             return ProcessIdentity.of(self.pid) == self
         except OSError:
@@ -115,7 +115,7 @@ class Folder:
         return descriptor
 
     def is_locked(self) -> bool:
-        """Tell whether the experiment's process is alive."""
+        """Return whether the experiment's process is alive."""
         return locks.is_locked(self.path / "alive")
 
     def note_process(self, pid: int) -> None:

@@ -105,11 +105,11 @@ class Warm:
         self._codes: dict[int, int] = {}
 
     def is_alive(self) -> bool:
-        """Tell whether the warm process is running."""
+        """Return whether the warm process is running."""
         return self._process is not None and self._process.poll() is None
 
     def is_settled(self) -> bool:
-        """Tell whether a runner can start now, since libraries are imported or cannot be; start the warm process if needed."""
+        """Return whether a runner can start now, with imported libraries or without; start the warm process if needed."""
         if self._process is None:
             self._start()
         return self._is_ready or not self.is_alive() or self._look_ready()

@@ -44,10 +44,10 @@ def conclude(row: Experiment, folder: Folder, code: int | None) -> None:
         _end(row, ExperimentState.FAILED, f"its process ended with {code}: {_last_words(folder)}")
     elif request == "pause":
         row.state = ExperimentState.PAUSED
-        row.reason = "its process was killed; it will go on from its last checkpoint"
+        row.reason = "its process was killed; it will resume from its last checkpoint"
     elif row.attempts < ATTEMPTS:
         row.state = ExperimentState.QUEUED
-        row.reason = "its process was killed; it goes on from its last checkpoint"
+        row.reason = "its process was killed; it resumes from its last checkpoint"
     else:
         last = f" (last by signal {-code})" if code else ""
         _end(row, ExperimentState.FAILED, f"its process was killed {ATTEMPTS} times{last}")

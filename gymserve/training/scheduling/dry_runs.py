@@ -55,7 +55,7 @@ class DryRuns:
         self._turns = threading.BoundedSemaphore(8)  # each occupies a thread of the worker
 
     def has_work(self) -> bool:
-        """Tell whether any dry run is waiting or running."""
+        """Return whether any dry run is waiting or running."""
         return next(waiting(self.folder), None) is not None
 
     def check(self, plan: TrainingPlan, spaces: tuple[Mapping[str, Any], Mapping[str, Any]]) -> None:

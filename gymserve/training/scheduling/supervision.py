@@ -298,12 +298,12 @@ class ExperimentSupervision:
             while metrics.load(session, fresh, watched.folder.metrics):
                 pass
             conclude(fresh, watched.folder, code)
-            self._order_video(fresh)  # before the end is recorded, so that a crash in between repeats the request
+            self._request_video(fresh)  # before the end is recorded, so that a crash in between repeats the request
             level = logging.ERROR if fresh.state == ExperimentState.FAILED else logging.INFO
             log.log(level, "experiment %s is %s: %s", fresh.name, fresh.state, fresh.reason)
         del self._watched[row.id]
 
-    def _order_video(self, row: Experiment) -> None:
+    def _request_video(self, row: Experiment) -> None:
         if row.state == ExperimentState.COMPLETED and (self.folder / row.name / BEST).exists():
             try:
                 self.media.request_experiment_video(row.name, title=f"{row.title} · best evaluation episode")

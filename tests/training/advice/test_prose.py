@@ -16,7 +16,7 @@ from tests.support.servers import wait_for
 from tests.training.advice.endpoint import PIECES, Endpoint
 from tests.training.conftest import Trainer
 
-ROW = "the assistant's endpoint is down, silent, answers garbage or redirects, breaks off"
+ROW = "the assistant's endpoint is down or silent, answers garbage or redirects, or breaks off"
 KEY = "sk-planted-in-the-tests"
 SUBJECT = Subject("<my> title", "PPO", "CartPole-v1")
 FINDINGS = assistant.findings("PPO", {"learning_rate": 0.05}, {}, total_timesteps=1000)

@@ -93,7 +93,7 @@ def test_a_program_that_fails_says_why(tju: Trainer) -> None:
     assert (row["exit_code"], row["reason"]) == (3, "the program ended with 3: ValueError: no such mixer")
 
 
-@pytest.mark.guarantee("a parameter holds a shell's words, a path, an option")
+@pytest.mark.guarantee("a parameter contains shell syntax, a path or an option")
 @pytest.mark.parametrize(
     "value",
     [

@@ -13,7 +13,7 @@ from tests.support.buckets import SECRET
 from tests.training.conftest import AwayBucket, Trainer
 
 
-@pytest.mark.guarantee("the bucket is away when a model is pushed")
+@pytest.mark.guarantee("the bucket is unavailable when a model is pushed")
 def test_a_model_is_pushed_whole_and_survives_a_bucket_that_is_away(
     trainer: Trainer, model: str, bucket: AwayBucket
 ) -> None:

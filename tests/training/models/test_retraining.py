@@ -30,7 +30,7 @@ def retrained(trainer: Trainer, model: str, **settings: Any) -> dict[str, Any]:
     return trainer.until(made.json["id"], "completed")
 
 
-GONE = "a model is deleted before an experiment that goes on from it starts"
+GONE = "a model is deleted before an experiment that retrains it starts"
 
 
 @pytest.mark.guarantee(GONE)

@@ -61,7 +61,7 @@ def test_a_model_is_trained_played_graded_and_verified_here(trainer: Trainer, mo
     wait_for(lambda: not os.listdir(trainer.data / "playing"))
 
 
-@pytest.mark.guarantee("whoever plays a submission with a model is killed")
+@pytest.mark.guarantee("the process that plays a submission with a model is killed")
 def test_a_killed_player_is_replaced_by_one_that_continues(trainer: Trainer, model: str) -> None:
     define(trainer, name="long", trials={"number": 40})
     answer = trainer.post(f"/models/{model}/submit", {"challenge": "long"}).json

@@ -13,7 +13,7 @@ from tests.training.runners.runs import Run
 CONTRIB = {"package": "sb3_contrib"}
 SHORT = ("PPO, to its last episode",)  # the others need their length
 PAUSED = "an experiment is paused and resumed"
-EPISODES = "an experiment that is to end after so many episodes is paused and resumed"
+EPISODES = "an experiment with a number of episodes is paused and resumed"
 RUNS: dict[str, dict[str, Any]] = {
     "PPO, normalised, two copies": {
         "algorithm": "PPO", "environment": "CartPole-v1", "total_timesteps": 8192, "n_envs": 2, "normalize": {},

@@ -21,7 +21,7 @@ from gymserve.training.uploads import foreign
 from tests.support.servers import Answer
 from tests.training.conftest import Trainer
 
-ROW = "an uploaded model holds code, a bomb, a path, other weights"
+ROW = "an uploaded model contains code, a zip bomb, a path or other weights"
 PLACE = "/models/upload?title=mine&algorithm={}&environment={}"
 
 
