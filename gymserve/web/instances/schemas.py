@@ -136,7 +136,7 @@ class SubmissionResult(Struct):
     reason: str
 
 
-class UploadRequest(Struct):
+class ResultsUpload(Struct):
     training_dir: Annotated[str, Meta(min_length=1, description="the directory with which monitoring was started")]
     api_key: Annotated[str, Meta(min_length=1)]
     algorithm_id: str | None = None

@@ -190,10 +190,10 @@ def close(instance_id: str) -> Response:
 
 @blueprint.post("/upload/")
 @key_in_body("api_key")
-@documented(status=204, body=schemas.UploadRequest)
+@documented(status=204, body=schemas.ResultsUpload)
 def upload() -> Response:
     """Store the results of a monitored run."""
-    params = parse(schemas.UploadRequest)
+    params = parse(schemas.ResultsUpload)
     directory = monitor.label(params.training_dir)
     account = 0 if identity().sees_all else identity().account_id
     owner = identity().account_id
