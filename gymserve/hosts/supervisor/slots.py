@@ -105,11 +105,10 @@ class Slots:
 
     def compare(self, tokens: Iterable[str]) -> None:
         """Frees the places of instances that are not live in two successive calls; in one, they may still be in creation."""
-        live = set(tokens)
-        for slot in self._placed:
-            self._placed[slot] &= live | self._doubtful
-        self._doubtful = set(self.tokens) - live
-        self._placed = {slot: tokens for slot, tokens in self._placed.items() if tokens}
+        missing = set(self.tokens) - set(tokens)
+        gone = missing & self._doubtful
+        self._doubtful = missing - gone
+        self._placed = {slot: left for slot, placed in self._placed.items() if (left := placed - gone)}
 
 
 def _fingerprint(kind: str) -> bytes:
