@@ -15,16 +15,16 @@ from gymserve.system import interpreters
 from gymserve.system.locks import try_lock
 
 LOOK_SECONDS = 2.0
-CHORE_SECONDS = 3600.0
+TASK_SECONDS = 3600.0
 LONGEST_PAUSE = 60.0  # before a process that crashes repeatedly is restarted
 log = logging.getLogger("gymserve.system.keeper")
 
 
-class Background:
-    """A thread of each worker, which starts the processes and does the chores whose lease it holds."""
+class BackgroundThread:
+    """A thread of each worker, which starts the processes and does the tasks whose lease it holds."""
 
-    def __init__(self, *duties: "Process | Chore") -> None:
-        self.duties = duties
+    def __init__(self, *parts: "BackgroundProcess | HourlyTask") -> None:
+        self.parts = parts
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -43,13 +43,13 @@ class Background:
         while True:
             self._wake.wait(LOOK_SECONDS)
             self._wake.clear()
-            for duty in self.duties:
+            for part in self.parts:
                 try:
-                    duty.see_to()
+                    part.check()
                 except (GymserveError, OSError) as error:
-                    log.info("%s cannot be started or checked: %s", duty.module, error)
+                    log.info("%s cannot be started or checked: %s", part.name, error)
                 except Exception:  # if this thread ended, it would still hold the lease, and no other worker could help
-                    log.exception("%s cannot be started or checked", duty.module)
+                    log.exception("%s cannot be started or checked", part.name)
 
 
 class Lease:
@@ -66,26 +66,26 @@ class Lease:
         return self._lock is not None
 
 
-class Chore:
+class HourlyTask:
     """A short task that is done every hour.
 
     Args:
-        module: its name in the log.
-        lease: a file; the process that holds its lock does the chore.
+        name: what the log calls it.
+        lease: a file; the process that holds its lock does the task.
     """
 
-    def __init__(self, module: str, act: Callable[[], None], *, lease: Path) -> None:
-        self.module, self.act, self._lease = module, act, Lease(lease)
+    def __init__(self, name: str, act: Callable[[], None], *, lease: Path) -> None:
+        self.name, self.act, self._lease = name, act, Lease(lease)
         self._next = 0.0
 
-    def see_to(self) -> None:
-        """Does the chore, if it is due and this worker holds the lease."""
+    def check(self) -> None:
+        """Does the task, if it is due and this worker holds the lease."""
         if time.monotonic() >= self._next and self._lease.holds():
-            self._next = time.monotonic() + CHORE_SECONDS
+            self._next = time.monotonic() + TASK_SECONDS
             self.act()
 
 
-class Process:
+class BackgroundProcess:
     """A module that runs in a process of its own while there is work for it.
 
     The process reads the settings as a line of JSON from its standard input, and ends when that is closed, or when it finds
@@ -99,14 +99,15 @@ class Process:
     """
 
     def __init__(self, module: str, *, lease: str, has_work: Callable[[], bool], settings: Settings) -> None:
-        self.module, self.has_work = module, has_work
+        self.name = self.module = module
+        self.has_work = has_work
         self.settings = dataclasses.replace(settings, DATA=str(Path(settings.DATA).resolve()))
         self._running: subprocess.Popen[str] | None = None
         self._lease = Lease(Path(self.settings.DATA) / lease)
         self._crashes = 0
         self._next_start = 0.0
 
-    def see_to(self) -> None:
+    def check(self) -> None:
         """Starts the process, if there is work, it is not running, and this worker holds the lease."""
         if self._lease.holds() and not self._is_running() and self.has_work():
             self._start()

@@ -86,7 +86,7 @@ def started_modules() -> Iterator[str]:
         text = file.read_text()
         yield from re.findall(rf"-m ({OURS}(?:\.\w+)*)", text)
         yield from re.findall(rf"\"-m\",\s*\"({OURS}(?:\.\w+)*)\"", text)
-        yield from re.findall(rf"\b(?:Process|interpreters\.command)\(\s*\"({OURS}(?:\.\w+)*)\"", text)
+        yield from re.findall(rf"\b(?:BackgroundProcess|interpreters\.command)\(\s*\"({OURS}(?:\.\w+)*)\"", text)
 
 
 def test_every_module_that_is_started_is_a_program() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gymserve.settings import Settings
-from gymserve.system.keeper import Background, Chore, Process
+from gymserve.system.keeper import BackgroundProcess, BackgroundThread, HourlyTask
 from tests.support.servers import Server, wait_for
 
 
@@ -22,8 +22,8 @@ def test_a_failed_check_is_not_the_last(tmp_path: Path) -> None:
         looks.append(next(raised))
         raise looks[-1]
 
-    background = Background(
-        Process(
+    background = BackgroundThread(
+        BackgroundProcess(
             "grader.server.reports.reporter", lease="testing", has_work=has_work, settings=Settings(DATA=str(tmp_path))
         )
     )
@@ -32,11 +32,11 @@ def test_a_failed_check_is_not_the_last(tmp_path: Path) -> None:
         wait_for(lambda number=number: len(looks) >= number)
 
 
-def test_a_chore_is_done_by_one_worker_and_not_at_each_check(tmp_path: Path) -> None:
+def test_an_hourly_task_is_done_by_one_worker_and_not_at_each_check(tmp_path: Path) -> None:
     done: list[int] = []
-    one, other = (Chore("chore", lambda n=n: done.append(n), lease=tmp_path / "lease") for n in (1, 2))
-    for chore in (one, other, one, other):
-        chore.see_to()
+    one, other = (HourlyTask("task", lambda n=n: done.append(n), lease=tmp_path / "lease") for n in (1, 2))
+    for task in (one, other, one, other):
+        task.check()
     assert done == [1]
 
 

@@ -20,7 +20,7 @@ from gymserve.hosts.pool.instances import Instances
 from gymserve.protocol.errors import InvalidRequest
 from gymserve.recording.media import Media
 from gymserve.settings import SECRET, Settings
-from gymserve.system.keeper import Background, Chore, Process
+from gymserve.system.keeper import BackgroundProcess, BackgroundThread, HourlyTask
 from gymserve.training.advice.prose import Writer
 from gymserve.training.experiments.lifecycle import Experiments
 from gymserve.training.experiments.metrics import Metrics
@@ -156,19 +156,19 @@ class Backend:
     media: Media
     grading: GradingParts
     training: TrainingParts
-    background: Background
+    background: BackgroundThread
     counts: Counts
 
     @classmethod
     def of(cls, settings: Settings) -> "Backend":
         """Make the parts; background processes start when the first one is needed."""
-        background = Background()
+        background = BackgroundThread()
         instances = Instances(settings, environments.Catalogue.of(settings))
         accounts = Accounts(settings)
         media = Media.of(settings, instances.pool.data)
         grading = GradingParts.of(settings, accounts, instances, media)
         training = TrainingParts.of(settings, accounts, instances, media, background.wake)
-        background.duties = (
+        background.parts = (
             *_processes(instances.pool.settings, grading, training, media),
             _cleanup(instances.pool.settings, accounts, grading),
         )
@@ -184,7 +184,9 @@ class Backend:
         )
 
 
-def _processes(settings: Settings, grading: GradingParts, training: TrainingParts, media: Media) -> tuple[Process, ...]:
+def _processes(
+    settings: Settings, grading: GradingParts, training: TrainingParts, media: Media
+) -> tuple[BackgroundProcess, ...]:
     """List the background processes. Those that run environments get no more secrets than they need."""
     without_most_secrets, without_secrets = (
         dataclasses.replace(settings, **{name: type(getattr(settings, name))() for name in names})
@@ -192,21 +194,25 @@ def _processes(settings: Settings, grading: GradingParts, training: TrainingPart
     )
     submissions = grading.submissions
     return (
-        Process("grader.server.submissions.worker", lease="grading", has_work=submissions.has_work, settings=settings),
-        Process(
+        BackgroundProcess(
+            "grader.server.submissions.worker", lease="grading", has_work=submissions.has_work, settings=settings
+        ),
+        BackgroundProcess(
             "grader.server.reports.reporter", lease="reporting", has_work=submissions.outbox.has_work, settings=settings
         ),
-        Process(
+        BackgroundProcess(
             "gymserve.training.scheduling.scheduler", lease="training", has_work=training.has_work, settings=settings
         ),
-        Process("gymserve.recording.worker", lease="filming", has_work=media.has_work, settings=without_most_secrets),
-        Process(
+        BackgroundProcess(
+            "gymserve.recording.worker", lease="filming", has_work=media.has_work, settings=without_most_secrets
+        ),
+        BackgroundProcess(
             "gymserve.training.inference.server",
             lease="answering",
             has_work=training.inference.has_work,
             settings=without_secrets,
         ),
-        Process(
+        BackgroundProcess(
             "gymserve.training.playing.player",
             lease="playing-lease",
             has_work=training.assignments.has_work,
@@ -215,14 +221,14 @@ def _processes(settings: Settings, grading: GradingParts, training: TrainingPart
     )
 
 
-def _cleanup(settings: Settings, accounts: Accounts, grading: GradingParts) -> Chore:
-    """Make the chore that removes old records, which no other process does."""
+def _cleanup(settings: Settings, accounts: Accounts, grading: GradingParts) -> HourlyTask:
+    """Make the task that removes old records, which no other process does."""
 
     def clean_up() -> None:
         audit.remove_old(accounts.database, settings.AUDIT_DAYS)
         grading.submissions.storage.sweep()
 
-    return Chore("what is too old", clean_up, lease=Path(settings.DATA) / "sweeping")
+    return HourlyTask("the cleanup", clean_up, lease=Path(settings.DATA) / "sweeping")
 
 
 def backend() -> Backend:
