@@ -196,7 +196,7 @@ def test_bombs_are_refused_at_once_in_any_thread(number: int) -> None:
 def test_a_call_has_a_budget() -> None:
     loops = "def f(p):\n for i in range({0}):\n  for j in range({0}):\n   x = i * j\n return 1"
     assert read(loops.format(10))(True, [1.0] * 5, 0.0, 15.0) == 1
-    with pytest.raises(InvalidRequest, match="line 4: it takes too many steps: loop less"):
+    with pytest.raises(InvalidRequest, match="line 4: it takes too many steps: use shorter loops"):
         read(loops.format(64))
 
 

@@ -35,7 +35,7 @@ class Frame:
     def spend(self, nodes: int) -> None:
         self.budget -= nodes
         if self.budget < 0:
-            raise RewardError("it takes too many steps: loop less")
+            raise RewardError("it takes too many steps: use shorter loops")
 
 
 class Names:
