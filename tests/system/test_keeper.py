@@ -30,6 +30,8 @@ def test_a_failed_check_is_not_the_last(tmp_path: Path) -> None:
     for number in range(1, 4):
         background.wake()
         wait_for(lambda number=number: len(looks) >= number)
+    assert background._thread is not None
+    background._thread.join(60)  # or pytest would report its SystemExit in a later test
 
 
 def test_an_hourly_task_is_done_by_one_worker_and_not_at_each_check(tmp_path: Path) -> None:
