@@ -40,7 +40,7 @@ def restore(state: list[Any]) -> None:
 
 
 @contextlib.contextmanager
-def kept() -> Iterator[None]:
+def preserved() -> Iterator[None]:
     """Restores the state of all global generators after the block; too slow for use in each step."""
     before = state()
     try:

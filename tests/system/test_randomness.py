@@ -90,7 +90,7 @@ def test_the_generators_state_is_restored() -> None:
 
     randomness.seed(3)
     draw()
-    with randomness.kept():
+    with randomness.preserved():
         first = draw()
     assert draw() == first
     randomness.seed(3)

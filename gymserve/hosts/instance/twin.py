@@ -30,7 +30,7 @@ def picture(instance: Instance, catalogue: environments.Catalogue) -> np.ndarray
         raise errors.Conflict("reset the instance before it is rendered")
     recorded = instance.recorded
     episodes = episodes_of(read(instance.folder / "journal"))
-    with recorded.watched(), randomness.kept():
+    with recorded.watched(), randomness.preserved():
         twin = catalogue.make(instance.current_recipe, render_mode="rgb_array")
         try:
             alive = with_heartbeat(recorded, within(TWIN_SECONDS))
