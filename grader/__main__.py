@@ -14,7 +14,7 @@ from pathlib import Path
 from gymserve.system import imports, interpreters
 
 if __name__ == "__main__":
-    interpreters.become_alike()  # before any other import
+    interpreters.reexecute_alike()  # before any other import
 
 from grader.challenges import definition, examples
 from grader.practice import checking, running

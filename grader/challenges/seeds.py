@@ -20,7 +20,7 @@ KEY_BYTES = 32
 
 def server_secret(path: Path) -> bytes:
     """The secret in the file `path`, which is created on first use. Back it up: without it, no seeds can be revealed."""
-    return bytes.fromhex(secret_file.kept(path, lambda: secrets.token_bytes(KEY_BYTES).hex()))
+    return bytes.fromhex(secret_file.read_or_create(path, lambda: secrets.token_bytes(KEY_BYTES).hex()))
 
 
 def phase_key(secret: bytes, challenge: str, phase: str, generation: int = 0) -> bytes:

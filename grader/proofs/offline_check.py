@@ -14,7 +14,7 @@ from grader.scores import scoring
 from gymserve.environments import Catalogue
 from gymserve.environments.foreign import one_line
 from gymserve.journal.file import MAGIC
-from gymserve.outside.server import Server
+from gymserve.outside.server import RemoteServer
 from gymserve.protocol.errors import InvalidRequest, Unavailable
 
 
@@ -167,7 +167,7 @@ def published_key(url: str) -> str:
         SettingsError: the URL is not the address of a server.
         Unavailable: the server does not answer, or publishes no key.
     """
-    answer = Server(url, headers={}, seconds=10).ask("GET", "signing-key", {})
+    answer = RemoteServer(url, headers={}, seconds=10).call("GET", "signing-key", {})
     key = answer.body.get("key") if isinstance(answer.body, dict) else None
     if answer.status != 200 or not isinstance(key, str):
         raise Unavailable(f"{url} publishes no signing key (it answers {answer.status})")

@@ -90,7 +90,7 @@ def _replay(
                 input=json.dumps(params).encode(),
                 stdout=subprocess.PIPE,
                 cwd=directory,
-                env=interpreters.again(),
+                env=interpreters.variables_like_this(),
                 check=False,
             )
         with contextlib.suppress(ValueError, TypeError):

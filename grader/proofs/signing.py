@@ -13,7 +13,7 @@ from gymserve.system import secret_file
 
 def signing_key(path: Path) -> Ed25519PrivateKey:
     """The private key in the file `path` (32 bytes in hex), which is created on first use."""
-    text = secret_file.kept(path, lambda: Ed25519PrivateKey.generate().private_bytes_raw().hex())
+    text = secret_file.read_or_create(path, lambda: Ed25519PrivateKey.generate().private_bytes_raw().hex())
     return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(text))
 
 

@@ -69,7 +69,7 @@ def signing_secrets(configured: list[str], data: Path) -> list[str]:
     Raises:
         SettingsError: a secret is too short.
     """
-    signing = configured or secret_file.kept(data / "secrets", lambda: secrets.token_urlsafe(48)).split()
+    signing = configured or secret_file.read_or_create(data / "secrets", lambda: secrets.token_urlsafe(48)).split()
     if not signing or any(len(secret) < MIN_SECRET_LENGTH for secret in signing):
         raise SettingsError(
             f"each of SECRETS (or RL_API_SECRET_KEY) must have at least {MIN_SECRET_LENGTH} characters; "

@@ -16,14 +16,14 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 PIECE = 65_536  # bytes of a stream to read at once
 
 
-class Answer(NamedTuple):
+class RemoteResponse(NamedTuple):
     """A response; `body` is its JSON, or {} if it is not JSON."""
 
     status: int
     body: Any
 
 
-class Server:
+class RemoteServer:
     """Another server, at the base URL `url`.
 
     Its host name must not resolve to this machine, a private network or a link-local address (where clouds serve secrets);
@@ -42,7 +42,7 @@ class Server:
         self.headers = {"Host": parts.netloc.rpartition("@")[2], **headers}
         self.seconds = seconds
 
-    def ask(self, method: str, path: str, query: dict[str, str]) -> Answer:
+    def call(self, method: str, path: str, query: dict[str, str]) -> RemoteResponse:
         """Makes a call with all its parameters in the query.
 
         Raises:
@@ -51,17 +51,17 @@ class Server:
         target = f"{self.path}/{path}" + (f"?{urlencode(query)}" if query else "")
         try:
             with self._pool() as pool:
-                answer = pool.urlopen(
+                response = pool.urlopen(
                     method, target, headers=self.headers, timeout=self.seconds, retries=False, redirect=False
                 )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             # The error's message may contain the path, and so a key.
             raise Unavailable(f"{self.host} does not answer ({type(error).__name__})") from None
         try:
-            body = json.loads(answer.data)
+            body = json.loads(response.data)
         except ValueError:
             body = {}
-        return Answer(answer.status, body)
+        return RemoteResponse(response.status, body)
 
     def stream(self, path: str, body: Any, *, whole_seconds: float) -> Iterator[bytes]:
         """Posts `body` as JSON, and yields the response's bytes as they arrive.
@@ -75,19 +75,19 @@ class Server:
         headers = {**self.headers, "Content-Type": "application/json", "Accept-Encoding": "identity"}
         try:
             with self._pool() as pool:
-                answer = pool.urlopen(
+                response = pool.urlopen(
                     "POST", f"{self.path}/{path}", body=json.dumps(body).encode(), headers=headers,
                     timeout=self.seconds, retries=False, redirect=False, preload_content=False,
                 )  # fmt: skip
                 try:
-                    if answer.status != 200:
-                        raise Unavailable(f"{self.host} answers {answer.status}")
-                    while piece := answer.read1(PIECE, decode_content=False):
+                    if response.status != 200:
+                        raise Unavailable(f"{self.host} answers {response.status}")
+                    while piece := response.read1(PIECE, decode_content=False):
                         yield piece
                         if time.monotonic() > deadline:
                             raise Unavailable(f"{self.host} does not finish its answer")
                 finally:
-                    answer.close()
+                    response.close()
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise Unavailable(f"{self.host} does not answer ({type(error).__name__})") from None
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from gymserve.system import imports, interpreters
 
 if __name__ == "__main__":
-    interpreters.become_alike()  # must precede all other imports
+    interpreters.reexecute_alike()  # must precede all other imports
 from gymserve.environments import Catalogue
 from gymserve.journal import episodes_of, recipe_of
 from gymserve.protocol.errors import GymserveError, InvalidRequest

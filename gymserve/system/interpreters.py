@@ -48,7 +48,7 @@ def command(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-P", "-m", module, *arguments]
 
 
-def again() -> dict[str, str]:
+def variables_like_this() -> dict[str, str]:
     """The environment variables for another interpreter like this one."""
     return {**os.environ, **FIXED, "PYTHONPATH": _path()}
 
@@ -72,7 +72,7 @@ def directory(data: Path) -> Path:
     return path
 
 
-def become_alike() -> None:
+def reexecute_alike() -> None:
     """Restarts this command in such an interpreter, unless it runs in one; the user's other variables stay."""
     wanted = {**drawing(), **os.environ, **FIXED}
     if any(os.environ.get(name) != value for name, value in wanted.items()):

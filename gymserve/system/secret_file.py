@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def kept(path: Path, make: Callable[[], str]) -> str:
+def read_or_create(path: Path, make: Callable[[], str]) -> str:
     """Reads the text in `path`; if there is none, writes the result of `make` there first.
 
     Raises:

@@ -62,7 +62,7 @@ def test_invalid_variables_in_the_settings_are_refused(value: str) -> None:
 
 def test_commands_restart_in_such_an_interpreter_and_keep_the_users_variables(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
-    program.write_text(f"from gymserve.system import interpreters\ninterpreters.become_alike()\n{PRINT_FACTS}\n")
+    program.write_text(f"from gymserve.system import interpreters\ninterpreters.reexecute_alike()\n{PRINT_FACTS}\n")
     facts = []
     for seed in ("1", "2"):
         variables = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed, "SUMO_HOME": "/opt/sumo"}

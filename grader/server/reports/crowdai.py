@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from grader.server.reports import GRADED, SUBMITTED
-from gymserve.outside.server import Answer, Server
+from gymserve.outside.server import RemoteResponse, RemoteServer
 from gymserve.protocol.errors import InvalidRequest, Unavailable
 from gymserve.settings import Settings
 
@@ -40,7 +40,7 @@ class CrowdAI:
             2017. Without either, a challenge's own name is its client name.
     """
 
-    def __init__(self, server: Server, challenge_params: dict[str, str]) -> None:
+    def __init__(self, server: RemoteServer, challenge_params: dict[str, str]) -> None:
         self.server, self.challenge_params = server, challenge_params
 
     @classmethod
@@ -54,7 +54,7 @@ class CrowdAI:
             return None
         url = settings.CHALLENGE_SERVER_URL.rstrip("/").removesuffix("/external_graders")
         token = f"Token token={settings.CHALLENGE_SERVER_TOKEN}"
-        server = Server(url, headers={"Authorization": token, "Content-Type": MEDIA_TYPE}, seconds=SECONDS)
+        server = RemoteServer(url, headers={"Authorization": token, "Content-Type": MEDIA_TYPE}, seconds=SECONDS)
         params = {
             "challenge_client_name": settings.CHALLENGE_CLIENT_NAME,
             "challenge_id": settings.CHALLENGE_ID,
@@ -69,7 +69,7 @@ class CrowdAI:
             Refused: there is no such participant.
             Unavailable: the server does not answer properly.
         """
-        answer = self.server.ask("GET", f"external_graders/{quote(key, safe='')}", {})
+        answer = self.server.call("GET", f"external_graders/{quote(key, safe='')}", {})
         if answer.status == 404 or (answer.status == 200 and _member(answer, "participant_id") is None):
             raise Refused(_message(answer))
         _expect(answer, 200)
@@ -83,7 +83,7 @@ class CrowdAI:
             Unavailable: the server does not answer properly.
         """
         query = {**self._challenge(challenge), "api_key": key, "grading_status": SUBMITTED, MARK: submission}
-        answer = self.server.ask("POST", "external_graders", query)
+        answer = self.server.call("POST", "external_graders", query)
         if answer.status == 400:
             raise Refused(_message(answer))
         _expect(answer, 202)
@@ -97,7 +97,7 @@ class CrowdAI:
         Raises:
             Unavailable: the server does not answer properly.
         """
-        answer = self.server.ask("GET", "submissions", {**self._challenge(challenge), MARK: submission})
+        answer = self.server.call("GET", "submissions", {**self._challenge(challenge), MARK: submission})
         _expect(answer, 200)
         for row in answer.body if isinstance(answer.body, list) else []:
             meta = row.get("meta") if isinstance(row, dict) else None
@@ -118,7 +118,7 @@ class CrowdAI:
         """
         message = {"grading_message": "Graded Successfully !"} if status == GRADED else {}
         query = {**self._challenge(challenge), "api_key": key, "grading_status": status, **message, **outcome}
-        answer = self.server.ask("PATCH", f"external_graders/{quote(remote_id, safe='')}", query)
+        answer = self.server.call("PATCH", f"external_graders/{quote(remote_id, safe='')}", query)
         if answer.status == 400:
             raise Refused(_message(answer))
         _expect(answer, 202)
@@ -129,15 +129,15 @@ class CrowdAI:
         return params if is_complete else {"challenge_client_name": name, **params}
 
 
-def _member(answer: Answer, name: str) -> Any:
+def _member(answer: RemoteResponse, name: str) -> Any:
     return answer.body.get(name) if isinstance(answer.body, dict) else None
 
 
-def _message(answer: Answer) -> str:
+def _message(answer: RemoteResponse) -> str:
     return str(_member(answer, "message") or "the challenge server refuses without a reason")[:300]
 
 
-def _expect(answer: Answer, status: int) -> None:
+def _expect(answer: RemoteResponse, status: int) -> None:
     """Checks the response's status.
 
     Raises:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from gymserve.outside.server import Server
+from gymserve.outside.server import RemoteServer
 from gymserve.protocol.errors import Unavailable
 from gymserve.settings import Settings
 from gymserve.training.advice import assistant
@@ -54,7 +54,7 @@ class Writer:
         model: the model to use.
     """
 
-    def __init__(self, server: Server, model: str) -> None:
+    def __init__(self, server: RemoteServer, model: str) -> None:
         self.server, self.model = server, model
         self._slots = threading.BoundedSemaphore(AT_A_TIME)
 
@@ -69,7 +69,7 @@ class Writer:
             return None
         headers = {"Authorization": f"Bearer {settings.ASSISTANT_KEY}"} if settings.ASSISTANT_KEY else {}
         return cls(
-            Server(settings.ASSISTANT_URL, headers=headers, seconds=settings.ASSISTANT_SECONDS),
+            RemoteServer(settings.ASSISTANT_URL, headers=headers, seconds=settings.ASSISTANT_SECONDS),
             settings.ASSISTANT_MODEL,
         )
 

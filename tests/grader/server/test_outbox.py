@@ -14,7 +14,7 @@ from grader.server.reports import crowdai
 from grader.server.reports.crowdai import CrowdAI
 from grader.server.reports.outbox import GIVEN_UP, REFUSED, SENT, WAITING, Outbox
 from grader.server.reports.reporter import deliver
-from gymserve.outside.server import Server
+from gymserve.outside.server import RemoteServer
 from gymserve.protocol.errors import SettingsError, Unavailable
 from gymserve.settings import Settings
 from gymserve.store import Database, connect, schema
@@ -289,7 +289,7 @@ def test_only_http_urls_are_accepted(url: str) -> None:
 )
 def test_addresses_of_cloud_metadata_services_are_never_called(address: str) -> None:
     with pytest.raises(Unavailable, match="never called"):
-        Server(f"http://{address}/", headers={}, seconds=1).ask("GET", "x", {})
+        RemoteServer(f"http://{address}/", headers={}, seconds=1).call("GET", "x", {})
 
 
 @pytest.mark.guarantee("a challenge server's name leads into the private network")
@@ -302,7 +302,7 @@ def test_a_host_name_that_resolves_into_the_private_network_is_refused(
     addresses = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)  # the owner of a name may point it anywhere
     with pytest.raises(Unavailable, match="private network"):
-        Server(f"http://rebound.example:{port}/api", headers={}, seconds=1).ask("GET", "submissions", {})
+        RemoteServer(f"http://rebound.example:{port}/api", headers={}, seconds=1).call("GET", "submissions", {})
     assert server.calls == []
 
 
