@@ -132,7 +132,7 @@ def test_a_supervisor_without_a_free_descriptor_goes_on(start: Start) -> None:
     resource.prlimit(supervisor, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{supervisor}/fd")), most[1]))
     asking = Connection((server.data / "supervisor").read_text() + "/supervisor", timeout=60)
     wait_for(lambda: "cannot be accepted" in "".join(server.output))
-    wait_for(lambda: len(server.hosts()) == 3 or "can be made ahead" in "".join(server.output))
+    wait_for(lambda: len(server.hosts()) == 3 or "cannot start a warm host" in "".join(server.output))
     refused = server.post("/v1/envs/", {"env_id": "HalfCheetah-v5"})
     assert refused.status == 503 and reset(server, token).status == 200
     resource.prlimit(supervisor, resource.RLIMIT_NOFILE, most)
