@@ -97,7 +97,7 @@ def submission_row(row: Submission, challenge: str, entrant: str) -> dict[str, A
     Args:
         entrant: the display name of the submission's entrant.
     """
-    standing = grading().submissions.progress(row)
+    progress = grading().submissions.progress(row)
     payload: dict[str, Any] = {
         "submission_id": row.name,
         "challenge": challenge,
@@ -118,15 +118,15 @@ def submission_row(row: Submission, challenge: str, entrant: str) -> dict[str, A
         "progress": None,
         "report": grading().submissions.outbox.summary(row.id),
     }
-    if standing is not None:
+    if progress is not None:
         payload["progress"] = {
-            "state": standing.state,
-            "trial": standing.trial,
-            "trials": standing.trials,
-            "steps": standing.steps,
-            "idle_seconds": standing.idle_seconds,
+            "state": progress.state,
+            "trial": progress.trial,
+            "trials": progress.trials,
+            "steps": progress.steps,
+            "idle_seconds": progress.idle_seconds,
         }
-        payload["steps"] = standing.steps
+        payload["steps"] = progress.steps
     return payload
 
 

@@ -85,7 +85,7 @@ def submission_page(name: str, submission_id: str) -> ResponseReturnValue:
         challenge=record.challenge,
         trials=wire.read_json(row.trials.encode()),
         media=backend().media.status(row.name),
-        standing=grading().submissions.progress(row),
+        progress=grading().submissions.progress(row),
         report=grading().submissions.outbox.summary(row.id),
         decides=row.state == SubmissionState.NOT_REPLAYABLE and record.is_overseen_by(who),
         account=current(),

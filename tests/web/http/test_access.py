@@ -239,7 +239,7 @@ def test_routes_admit_the_roles_in_the_table(secured: Secured, submission: str, 
             assert answer.status in REFUSALS, (role, answer.status, answer.body)
             assert (answer.status == 401) == (role == "nobody"), (role, answer.status, answer.body)
         else:
-            not_found = ("is no", "is invalid", "did not match")
+            not_found = ("is no", "in no team", "is invalid", "did not match")
             missing = answer.status == 404 and (
                 any(words in str(answer.body) for words in not_found) or "/setup/" in path or "/static/" in path
             )
