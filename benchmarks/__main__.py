@@ -46,7 +46,7 @@ def one_agent(running: Server, seconds: float, rounds: int) -> list[list[str]]:
             except ImportError:
                 print("ray is not installed: left out")
             ways["TCP echo"] = (peers.enter_context(steps.echo(cpu)), lambda: None)
-            ways[STEPPED] = (peers.enter_context(steps.echo(cpu, reply=steps.stepped())), lambda: None)
+            ways[STEPPED] = (peers.enter_context(steps.echo(cpu, reply=steps.stepping_reply())), lambda: None)
             measures |= {name: functools.partial(steps.timed, ask, reset) for name, (ask, reset) in ways.items()}
             for _ in range(rounds):
                 for name, measure in measures.items():

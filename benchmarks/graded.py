@@ -58,7 +58,7 @@ def verified_of_local(env_id: str, number: int) -> tuple[float, float]:
     count = sum(isinstance(record, Step) for record in records)
     ways: list[Callable[[], object]] = [
         lambda: verification.verify(records, catalogue),
-        lambda: stepped(env_id, records),
+        lambda: step_all(env_id, records),
     ]
     rates = []
     for way in ways:
@@ -71,7 +71,7 @@ def verified_of_local(env_id: str, number: int) -> tuple[float, float]:
     return rates[0], rates[1]
 
 
-def stepped(env_id: str, records: list[Record]) -> None:
+def step_all(env_id: str, records: list[Record]) -> None:
     """Plays the same trials, each in an environment of its own, without comparing anything."""
     env = gymnasium.make(env_id, disable_env_checker=True)
     actions = codec(env.action_space)

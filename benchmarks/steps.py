@@ -39,7 +39,7 @@ def _answer(listener: socket.socket, cpu: int, reply: Callable[[], bytes]) -> No
         connection.sendall(reply())
 
 
-def stepped() -> Callable[[], bytes]:
+def stepping_reply() -> Callable[[], bytes]:
     """A function that steps a CartPole at each call, and returns the observation's 16 bytes."""
     env, actions = gymnasium.make("CartPole-v1", disable_env_checker=True), itertools.cycle((0, 1))
     env.reset(seed=0)

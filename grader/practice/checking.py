@@ -53,7 +53,7 @@ def check(challenge: Challenge, folder: Path, catalogue: Catalogue, *, seconds: 
     number = min(phase.trials for phase in challenge.phases)
     began = time.perf_counter()
     plan = seeds.practice_plan(challenge, number)
-    with interpreters.unchanged():
+    with interpreters.environment_preserved():
         journal = running.play(
             challenge,
             plan,

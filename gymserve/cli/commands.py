@@ -183,27 +183,27 @@ def reset_password(accounts: Accounts, options: argparse.Namespace) -> None:
 
 
 def create_key(accounts: Accounts, options: argparse.Namespace) -> None:
-    account = _named(accounts, options.email)
+    account = _account_named(accounts, options.email)
     order = params.parse({name: getattr(options, name) for name in ("name", "scopes", "days")}, KeyRequest)
     key, secret = accounts.keys.create(account.id, order, by=COMMAND_LINE)
     print(f"key {key.id} {key.name}, shown only once: {secret}")
 
 
 def list_keys(accounts: Accounts, options: argparse.Namespace) -> None:
-    for key in accounts.keys.list(_named(accounts, options.email).id):
+    for key in accounts.keys.list(_account_named(accounts, options.email).id):
         expires = key.expires_at.date().isoformat() if key.expires_at else "never expires"
         print(f"{key.id:6} {key.hint}… {expires:13} {key.scopes or 'everything':30} {key.name}")
 
 
 def revoke_key(accounts: Accounts, options: argparse.Namespace) -> None:
-    accounts.keys.revoke(_named(accounts, options.email).id, options.id, by=COMMAND_LINE)
+    accounts.keys.revoke(_account_named(accounts, options.email).id, options.id, by=COMMAND_LINE)
     print(f"key {options.id} is revoked")
 
 
 def challenge(accounts: Accounts, options: argparse.Namespace) -> None:
     from gymserve.cli import challenge as commands  # deferred, since other sub-commands need no environments
 
-    owner = _named(accounts, options.owner).id if getattr(options, "owner", None) else None
+    owner = _account_named(accounts, options.owner).id if getattr(options, "owner", None) else None
     commands.VERBS[options.verb](accounts, options, owner)
 
 
@@ -214,12 +214,12 @@ def train(accounts: Accounts, options: argparse.Namespace) -> None:
 
 
 def show_audit(accounts: Accounts, options: argparse.Namespace) -> None:
-    account_id = _named(accounts, options.account).id if options.account else None
+    account_id = _account_named(accounts, options.account).id if options.account else None
     for entry in audit.entries(accounts.database, days=options.days, account_id=account_id, limit=options.limit):
         print(f"{entry.at:%Y-%m-%d %H:%M:%S} {entry.actor} {entry.address} {entry.action}: {entry.subject}")
 
 
-def _named(accounts: Accounts, email: str) -> Account:
+def _account_named(accounts: Accounts, email: str) -> Account:
     account = accounts.directory.find_by_email(email)
     if account is None:
         raise errors.NotFound(f"there is no account {email}")
@@ -227,4 +227,4 @@ def _named(accounts: Accounts, email: str) -> Account:
 
 
 def _change(accounts: Accounts, email: str, **values: Any) -> None:
-    accounts.directory.change(_named(accounts, email).id, by=COMMAND_LINE, **values)
+    accounts.directory.change(_account_named(accounts, email).id, by=COMMAND_LINE, **values)

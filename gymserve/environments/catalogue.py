@@ -134,14 +134,14 @@ class Catalogue:
             UnknownEnvironment: there is no such environment, or something is missing to make it.
         """
         if not isinstance(env_id, str) or len(env_id) > 100 or not _ID.fullmatch(env_id) or ".." in env_id:
-            raise _malformed(env_id, "an id looks like CartPole-v1")
+            raise _unknown_environment(env_id, "an id looks like CartPole-v1")
         resolved = self._newest(env_id)
         if resolved is None:
-            raise _malformed(env_id, self._hint(env_id))
+            raise _unknown_environment(env_id, self._hint(env_id))
         spec = gymnasium.registry[resolved]
         if (missing := requirements.missing(spec)) is not None:
             install = requirements.install(spec)
-            raise _malformed(env_id, f"{missing} is missing here" + (f": {install}" if install else ""))
+            raise _unknown_environment(env_id, f"{missing} is missing here" + (f": {install}" if install else ""))
         return Environment(resolved, env_id, self._kind(spec))
 
     def _newest(self, env_id: str) -> str | None:
@@ -300,6 +300,6 @@ def may_mean(env_id: str, environment: str) -> bool:
     return int(requested[2] or 0) <= int(known[2] or 0)
 
 
-def _malformed(env_id: Any, hint: str) -> UnknownEnvironment:
+def _unknown_environment(env_id: Any, hint: str) -> UnknownEnvironment:
     shown = env_id[:100] if isinstance(env_id, str) else env_id
     return UnknownEnvironment(f"Attempted to look up malformed environment ID '{shown!s:.100}': {hint}")

@@ -41,8 +41,8 @@ class Listing:
 
     def rows(self) -> list[dict[str, Any]]:
         """All rows; only environments of `Catalogue.quick` have spaces, `row` gives those of any other."""
-        cached = self._described(self.catalogue.quick())
-        return [row | _described_in(cached, row["id"]) for row in self.catalogue.rows(self.catalogue.ids())]
+        cached = self._complete_cache(self.catalogue.quick())
+        return [row | _spaces_of(cached, row["id"]) for row in self.catalogue.rows(self.catalogue.ids())]
 
     def row(self, env_id: str) -> dict[str, Any]:
         """The row of one environment.
@@ -51,25 +51,25 @@ class Listing:
             UnknownEnvironment: there is no such id, or something is missing to make it.
         """
         resolved = self.catalogue.resolve(env_id).id
-        cached = self._cached()
+        cached = self._read_cache()
         if resolved not in cached:
             cached[resolved] = self._describe(resolved)
         (row,) = self.catalogue.rows([resolved])
-        return row | _described_in(cached, resolved)
+        return row | _spaces_of(cached, resolved)
 
-    def _described(self, env_ids: Sequence[str]) -> _Cached:
+    def _complete_cache(self, env_ids: Sequence[str]) -> _Cached:
         """The cached environments, after one request has completed them while the others wait for it."""
         deadline = time.monotonic() + self._seconds
-        cached = self._cached()
+        cached = self._read_cache()
         if cached.keys() >= set(env_ids):
             return cached
         with self._lock(deadline) as is_locked:
-            cached = self._cached()
+            cached = self._read_cache()
             if is_locked:
-                self._complete(cached, env_ids, deadline)
+                self._fill(cached, env_ids, deadline)
         return cached
 
-    def _complete(self, cached: _Cached, env_ids: Sequence[str], deadline: float) -> None:
+    def _fill(self, cached: _Cached, env_ids: Sequence[str], deadline: float) -> None:
         try:
             for env_id in env_ids:
                 if env_id not in cached and time.monotonic() < deadline:
@@ -84,7 +84,7 @@ class Listing:
         except (EnvironmentFailed, InvalidRequest) as error:
             return {"missing": str(error)}, self._clock() + RETRY_SECONDS
 
-    def _cached(self) -> _Cached:
+    def _read_cache(self) -> _Cached:
         with contextlib.suppress(
             OSError, ValueError, LookupError, TypeError, AttributeError
         ):  # no file, or a damaged one
@@ -108,5 +108,5 @@ class Listing:
             os.close(lock)
 
 
-def _described_in(cached: _Cached, env_id: str) -> dict[str, Any]:
+def _spaces_of(cached: _Cached, env_id: str) -> dict[str, Any]:
     return cached[env_id][0] if env_id in cached else {}

@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode
 
 from gymserve.environments import arguments, old_api
 from gymserve.environments.foreign import error_text, pass_on_interrupt
-from gymserve.environments.wrappers import functions, wrapped
+from gymserve.environments.wrappers import functions, wrap
 from gymserve.protocol.errors import EnvironmentFailed, InvalidRequest
 from gymserve.protocol.recipe import Wrapper
 from gymserve.system import interpreters
@@ -71,9 +71,9 @@ def make(
             if is_vector:
                 env: Any = _make_vector(environment.id, num_envs, autoreset, parameters, wrappers)
             else:
-                env = wrapped(gymnasium.make(environment.id, disable_env_checker=True, **parameters), wrappers)
+                env = wrap(gymnasium.make(environment.id, disable_env_checker=True, **parameters), wrappers)
             old_api.adapt(env, render_mode)
-            return _checked(env, render_mode)
+            return _check_render_mode(env, render_mode)
         except InvalidRequest:
             raise
         except BaseException as error:
@@ -111,7 +111,7 @@ def _make_vector(
     )
 
 
-def _checked(env: Any, render_mode: str | None) -> Any:
+def _check_render_mode(env: Any, render_mode: str | None) -> Any:
     """Refuses an environment that accepted a render mode which it does not support."""
     modes = env.metadata.get("render_modes", [])
     if render_mode is not None and render_mode not in modes:
@@ -127,7 +127,7 @@ def warm() -> None:
         RuntimeError: an import started a thread, which a fork would lose.
     """
     # Some simulators set environment variables, which other environments would otherwise see only in a host.
-    with interpreters.unchanged():
+    with interpreters.environment_preserved():
         for module in WARM:
             if importlib.util.find_spec(module.partition(".")[0]) is not None:
                 try:

@@ -42,7 +42,7 @@ def check(wrappers: Sequence[Wrapper]) -> None:
         check_size(wrapper.kwargs)
 
 
-def wrapped(env: Any, wrappers: Sequence[Wrapper]) -> Any:
+def wrap(env: Any, wrappers: Sequence[Wrapper]) -> Any:
     """Wraps an environment.
 
     Raises:
@@ -60,7 +60,7 @@ def wrapped(env: Any, wrappers: Sequence[Wrapper]) -> Any:
 
 def functions(wrappers: Sequence[Wrapper]) -> list[Callable[[Any], Any]]:
     """The wrappers in the form that `gymnasium.make_vec` takes."""
-    return [partial(wrapped, wrappers=[wrapper]) for wrapper in wrappers]
+    return [partial(wrap, wrappers=[wrapper]) for wrapper in wrappers]
 
 
 def _class(wrapper: Wrapper) -> Any:

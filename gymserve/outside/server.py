@@ -103,7 +103,7 @@ class RemoteServer:
         """The server's address; looked up once, so that the address that is checked is the one that is called."""
         addresses = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
         address = str(addresses[0][4][0])
-        parsed = _embedded(ipaddress.ip_address(address.partition("%")[0]))
+        parsed = _embedded_ipv4(ipaddress.ip_address(address.partition("%")[0]))
         if parsed.is_link_local or parsed.is_multicast or parsed.is_unspecified:
             raise Unavailable(f"{self.host} resolves to {address}, which is never called")
         if not parsed.is_global and self.host not in ("localhost", address):
@@ -111,7 +111,9 @@ class RemoteServer:
         return address
 
 
-def _embedded(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+def _embedded_ipv4(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
+) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     """The IPv4 address that an IPv6 address embeds, to which its packets go; else `address` itself."""
     if isinstance(address, ipaddress.IPv4Address):
         return address

@@ -153,7 +153,7 @@ def _buffer(episode: Episode, catalogue: Catalogue, minari: Any) -> tuple[Any, t
                     f"episode {episode.number} does not replay identically from step {step.number} on: "
                     "its observations are lost, and cannot be exported"
                 )
-            observations.append(_copied(step.observation))
+            observations.append(_copy(step.observation))
         unpack = codec(env.action_space).unpack
         actions = [unpack(step.action) for step in episode.steps]
         truncations = [bool(step.truncated) for step in episode.steps]
@@ -162,8 +162,8 @@ def _buffer(episode: Episode, catalogue: Catalogue, minari: Any) -> tuple[Any, t
         buffer = minari.data_collector.EpisodeBuffer(
             seed=seed if isinstance(seed, int) else None,
             options=episode.reset.options or None,
-            observations=_stacked(env.observation_space, observations),
-            actions=_stacked(env.action_space, actions),
+            observations=_stack(env.observation_space, observations),
+            actions=_stack(env.action_space, actions),
             rewards=[float(step.reward) for step in episode.steps],
             terminations=[bool(step.terminated) for step in episode.steps],
             truncations=truncations,
@@ -173,19 +173,19 @@ def _buffer(episode: Episode, catalogue: Catalogue, minari: Any) -> tuple[Any, t
         close(env)
 
 
-def _copied(value: Any) -> Any:
+def _copy(value: Any) -> Any:
     """A copy of an observation, since the environment may overwrite its arrays."""
     if isinstance(value, dict):
-        return {name: _copied(each) for name, each in value.items()}
+        return {name: _copy(each) for name, each in value.items()}
     if isinstance(value, tuple):
-        return tuple(_copied(each) for each in value)
+        return tuple(_copy(each) for each in value)
     return np.array(value) if isinstance(value, np.ndarray) else value
 
 
-def _stacked(space: gymnasium.Space[Any], values: Sequence[Any]) -> Any:
+def _stack(space: gymnasium.Space[Any], values: Sequence[Any]) -> Any:
     """A sequence of values in Minari's form: a dictionary or tuple of lists instead of a list of them."""
     if isinstance(space, spaces.Dict):
-        return {name: _stacked(each, [value[name] for value in values]) for name, each in space.spaces.items()}
+        return {name: _stack(each, [value[name] for value in values]) for name, each in space.spaces.items()}
     if isinstance(space, spaces.Tuple):
-        return tuple(_stacked(each, [value[index] for value in values]) for index, each in enumerate(space.spaces))
+        return tuple(_stack(each, [value[index] for value in values]) for index, each in enumerate(space.spaces))
     return list(values)

@@ -35,18 +35,18 @@ def load(file: str | None, environ: Mapping[str, str], overrides: Mapping[str, A
     path = Path(file or environ.get(PREFIX + "SETTINGS") or "localsettings.py")
     if path.exists() or file or PREFIX + "SETTINGS" in environ:
         from_file, notes = old_grader.translate(_from_file(path), str(path))
-        values |= {name: _checked(name, value, str(path)) for name, value in from_file.items()}
+        values |= {name: _check_value(name, value, str(path)) for name, value in from_file.items()}
         _print_notes(notes)
     from_environment, notes = old_grader.from_environment(dict(environ))
-    values |= {name: _checked(name, value, "the environment") for name, value in from_environment.items()}
+    values |= {name: _check_value(name, value, "the environment") for name, value in from_environment.items()}
     _print_notes(notes)
     collected, notes = variables.collect(environ, Path(".env"))
     _print_notes(notes)
     for variable, (text, original) in collected.items():
         name = variable.removeprefix(PREFIX)
         if variable.startswith(PREFIX) and name not in NOT_SETTINGS:
-            values[name] = _checked(name, _parsed(name, text, original), f"the environment variable {original}")
-    values |= {name: _checked(name, value, "the command line") for name, value in overrides.items()}
+            values[name] = _check_value(name, _parse(name, text, original), f"the environment variable {original}")
+    values |= {name: _check_value(name, value, "the command line") for name, value in overrides.items()}
     if values.get("LOG_DIR"):  # the server's processes have other working directories
         values["LOG_DIR"] = str(Path(values["LOG_DIR"]).absolute())
     return Settings(**values)
@@ -79,7 +79,7 @@ def _check_name(name: str, source: str) -> None:
         raise SettingsError(f"{source}: there is no setting {name}" + (f"; did you mean {near[0]}?" if near else ""))
 
 
-def _parsed(name: str, text: str, source: str) -> Any:
+def _parse(name: str, text: str, source: str) -> Any:
     """Parses the text of an environment variable."""
     _check_name(name, source)
     kind = _kind(name)
@@ -90,7 +90,7 @@ def _parsed(name: str, text: str, source: str) -> Any:
     try:
         return json.loads(text.lower() if kind is bool else text)
     except ValueError:
-        return text  # `_checked` refuses its type
+        return text  # `_check_value` refuses its type
 
 
 def _kind(name: str) -> type:
@@ -98,7 +98,7 @@ def _kind(name: str) -> type:
     return type(default)
 
 
-def _checked(name: str, value: Any, source: str) -> Any:
+def _check_value(name: str, value: Any, source: str) -> Any:
     """The value with the type of its setting; refuses one with another type, or out of its range."""
     _check_name(name, source)
     kind, limits = _kind(name), FIELDS[name].metadata

@@ -36,7 +36,7 @@ def variables(own: Mapping[str, str]) -> dict[str, str]:
         own: the setting ENVIRONMENT_VARIABLES, which overrides all others.
     """
     inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    return {**drawing(), **inherited, **FIXED, "PYTHONPATH": _path(), **own}
+    return {**rendering_variables(), **inherited, **FIXED, "PYTHONPATH": _path(), **own}
 
 
 def _path() -> str:
@@ -53,7 +53,7 @@ def variables_like_this() -> dict[str, str]:
     return {**os.environ, **FIXED, "PYTHONPATH": _path()}
 
 
-def drawing(library: str = EGL) -> dict[str, str]:
+def rendering_variables(library: str = EGL) -> dict[str, str]:
     """The variable for MuJoCo to render without a screen; none if `library` cannot be loaded, since steps would then fail."""
     try:
         ctypes.CDLL(library)
@@ -74,14 +74,14 @@ def directory(data: Path) -> Path:
 
 def reexecute_alike() -> None:
     """Restarts this command in such an interpreter, unless it runs in one; the user's other variables stay."""
-    wanted = {**drawing(), **os.environ, **FIXED}
+    wanted = {**rendering_variables(), **os.environ, **FIXED}
     if any(os.environ.get(name) != value for name, value in wanted.items()):
         sys.stdout.flush()
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**wanted, "PYTHONPATH": _path()})
 
 
 @contextlib.contextmanager
-def unchanged() -> Iterator[None]:
+def environment_preserved() -> Iterator[None]:
     """Restores the environment variables and the working directory of this process after the block."""
     before, directory = dict(os.environ), os.getcwd()
     try:

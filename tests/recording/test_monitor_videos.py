@@ -19,7 +19,7 @@ def recorder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     assert started.stop() == 0
 
 
-def monitored(server: Server, token: str, episodes: int, **options: Any) -> Path:
+def play_monitored(server: Server, token: str, episodes: int, **options: Any) -> Path:
     """Plays episodes while a monitor is open, and closes it; returns the monitor's folder."""
     begun = server.post(f"/v1/envs/{token}/monitor/start/", {"directory": "tmp", "force": True, **options})
     assert begun.status == 204, begun.body
@@ -52,7 +52,7 @@ def videos(server: Server, folder: Path) -> list[list[str]]:
 def test_every_nth_episode_has_a_video(recorder: Server, rule: Any, wanted: list[int]) -> None:
     token = recorder.create("CartPole-v1", max_episode_steps=6)
     recorder.post(f"/v1/envs/{token}/reset/")  # before the monitor: not one of its episodes
-    folder = monitored(recorder, token, 4, video_callable=rule)
+    folder = play_monitored(recorder, token, 4, video_callable=rule)
     assert manifest(folder)["videos"] == []  # closing does not wait for videos
     listed = videos(recorder, folder)
     stem = manifest(folder)["stats"].replace("episode_batch", "video").removesuffix(".stats.json")
@@ -66,14 +66,14 @@ def test_every_nth_episode_has_a_video(recorder: Server, rule: Any, wanted: list
 
 def test_without_video_callable_there_are_no_videos(recorder: Server) -> None:
     token = recorder.create("CartPole-v1", max_episode_steps=3)
-    folder = monitored(recorder, token, 2)
+    folder = play_monitored(recorder, token, 2)
     assert not [*(recorder.data / "media").glob("orders/*")] and manifest(folder)["videos"] == []
 
 
 @pytest.mark.long
 def test_a_closed_instance_still_gets_its_videos(recorder: Server) -> None:
     token = recorder.create("FrozenLake-v1", max_episode_steps=5)
-    monitored(recorder, token, 1, video_callable=True)
+    play_monitored(recorder, token, 1, video_callable=True)
     assert recorder.post(f"/v1/envs/{token}/close/").status == 204
     wait_for(lambda: not [*(recorder.data / "media" / "orders").glob("2-*")], 300)
     assert len(manifest(recorder.data / "closed" / token / "monitor" / "tmp")["videos"]) == 1
@@ -82,7 +82,7 @@ def test_a_closed_instance_still_gets_its_videos(recorder: Server) -> None:
 @pytest.mark.long
 def test_closing_the_instance_later_keeps_the_manifests_videos(recorder: Server) -> None:
     token = recorder.create("CartPole-v1", max_episode_steps=4)
-    before = videos(recorder, monitored(recorder, token, 2, video_callable=True))
+    before = videos(recorder, play_monitored(recorder, token, 2, video_callable=True))
     assert recorder.post(f"/v1/envs/{token}/close/").status == 204
     after = videos(recorder, recorder.data / "closed" / token / "monitor" / "tmp")
     assert after == before and len(after) == 2
@@ -91,7 +91,7 @@ def test_closing_the_instance_later_keeps_the_manifests_videos(recorder: Server)
 @pytest.mark.guarantee("an environment crashes, leaks or fails while it is rendered")
 def test_a_video_that_cannot_be_made_says_why_beside_the_others(recorder: Server) -> None:
     token = recorder.create("Hidden-v0")
-    folder = monitored(recorder, token, 1, video_callable=True)
+    folder = play_monitored(recorder, token, 1, video_callable=True)
     assert videos(recorder, folder) == []
     (meta,) = folder.glob("*.meta.json")
     assert json.loads(meta.read_text())["failed"] == "Hidden-v0 makes no pictures"
@@ -100,8 +100,8 @@ def test_a_video_that_cannot_be_made_says_why_beside_the_others(recorder: Server
 @pytest.mark.long
 @pytest.mark.guarantee("an environment crashes, leaks or fails while it is rendered")
 def test_a_video_that_crashes_the_worker_is_given_up_and_others_are_made(recorder: Server) -> None:
-    crashing = monitored(recorder, recorder.create("Crashing-v0"), 1, video_callable=True)
-    well = monitored(recorder, recorder.create("Painting-v0"), 1, video_callable=True)
+    crashing = play_monitored(recorder, recorder.create("Crashing-v0"), 1, video_callable=True)
+    well = play_monitored(recorder, recorder.create("Painting-v0"), 1, video_callable=True)
     assert videos(recorder, crashing) == [] and len(videos(recorder, well)) == 1
     (meta,) = crashing.glob("*.meta.json")
     assert "rendering ended the process" in json.loads(meta.read_text())["failed"]
@@ -110,9 +110,9 @@ def test_a_video_that_crashes_the_worker_is_given_up_and_others_are_made(recorde
 @pytest.mark.long
 def test_force_deletes_earlier_videos(recorder: Server) -> None:
     token = recorder.create("CartPole-v1", max_episode_steps=4)
-    folder = monitored(recorder, token, 1, video_callable=True)
+    folder = play_monitored(recorder, token, 1, video_callable=True)
     assert len(videos(recorder, folder)) == 1
-    folder = monitored(recorder, token, 1, video_callable=False)
+    folder = play_monitored(recorder, token, 1, video_callable=False)
     assert not [*folder.glob("*.mp4")] and videos(recorder, folder) == []
 
 

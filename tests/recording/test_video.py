@@ -31,7 +31,7 @@ def frames(path: Path) -> list[np.ndarray]:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 
-def rendered(journal: Path, folder: Path, **more: Any) -> VideoMetadata:
+def render(journal: Path, folder: Path, **more: Any) -> VideoMetadata:
     folder.mkdir(exist_ok=True)
     return render_video(VideoSpec("a title", episodes_of(records_of(journal)), **more), CATALOGUE, folder)
 
@@ -47,7 +47,7 @@ LONG = [pytest.param(name, marks=pytest.mark.long) for name in ("FrozenLake-v1",
 
 @pytest.mark.parametrize("environment", ["CartPole-v1", *LONG])
 def test_every_file_is_playable_and_shows_all_episodes(environment: str, tmp_path: Path) -> None:
-    about = rendered(play(tmp_path / "run", environment), tmp_path / "out")
+    about = render(play(tmp_path / "run", environment), tmp_path / "out")
     assert about["shown"] == [1, 2] and about["complete"] and about["agrees"] and about["speed"] == 1
     for name in (rendering.WEBM, rendering.MP4):
         shown = frames(tmp_path / "out" / name)
@@ -67,7 +67,7 @@ def test_every_file_is_playable_and_shows_all_episodes(environment: str, tmp_pat
 def test_a_video_shows_what_the_environment_renders(tmp_path: Path) -> None:
     """Compares each picture with a run in this process; the caption below differs each time."""
     journal = play(tmp_path / "run", "Painting-v0", seeds=(3,), action=2)
-    rendered(journal, tmp_path / "out")
+    render(journal, tmp_path / "out")
     (episode,) = episodes_of(records_of(journal))
     env = make_environment(episode, CATALOGUE, render=True)
     env.reset(seed=3)
@@ -88,12 +88,12 @@ def test_a_video_shows_what_the_environment_renders(tmp_path: Path) -> None:
 
 def test_a_graded_trial_starts_on_a_fresh_environment(tmp_path: Path) -> None:
     journal = play(tmp_path / "run", "LunarLander-v3", seeds=(SEED, SEED + 1), graded=True)
-    assert rendered(journal, tmp_path / "out")["agrees"]
+    assert render(journal, tmp_path / "out")["agrees"]
 
 
 @pytest.mark.guarantee("a video's replay is not the graded run")
 def test_frames_that_differ_from_the_recorded_run_say_so(tmp_path: Path) -> None:
-    about = rendered(play(tmp_path / "run", "Vain-v0", seeds=(1,)), tmp_path / "out")
+    about = render(play(tmp_path / "run", "Vain-v0", seeds=(1,)), tmp_path / "out")
     alarmed = [is_alarmed(frame) for frame in frames(tmp_path / "out" / rendering.MP4)]
     assert not about["agrees"] and alarmed[:3] == [False] * 3 and all(alarmed[3:])
     red = frames(tmp_path / "out" / rendering.SMALL_MP4)[-1][:3, 100:160].reshape(-1, 3).mean(0)
@@ -103,7 +103,7 @@ def test_frames_that_differ_from_the_recorded_run_say_so(tmp_path: Path) -> None
 @pytest.mark.guarantee("videos are searched for seeds and dates")
 def test_files_contain_no_seeds_and_no_dates(tmp_path: Path) -> None:
     seeds = (SEED, SEED + 12_345)
-    rendered(play(tmp_path / "run", "CartPole-v1", seeds=seeds, graded=True), tmp_path / "out")
+    render(play(tmp_path / "run", "CartPole-v1", seeds=seeds, graded=True), tmp_path / "out")
     needles = [form for seed in seeds for form in (str(seed).encode(), f"{seed:x}".encode(), seed.to_bytes(8, "little"),
                                                    seed.to_bytes(8, "big"))]  # fmt: skip
     for path in (tmp_path / "out").iterdir():
@@ -112,7 +112,7 @@ def test_files_contain_no_seeds_and_no_dates(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "out" / rendering.MP4)) as container:
         assert "creation_time" not in container.metadata | container.streams[0].metadata
     first = (tmp_path / "out" / rendering.MP4).read_bytes()
-    rendered(tmp_path / "run", tmp_path / "again")
+    render(tmp_path / "run", tmp_path / "again")
     assert first == (tmp_path / "again" / rendering.MP4).read_bytes()  # so it contains nothing but the pictures
 
 
@@ -131,14 +131,14 @@ def test_a_cut_is_no_longer_than_allowed_and_shows_all_that_fits(fps: float | No
 def test_long_runs_are_sped_up_before_they_are_cut(tmp_path: Path) -> None:
     assert cut([1000], 20, 60.0).speed == 1 and cut([4000], 20, 60.0).speed == 4
     journal = play(tmp_path / "run", "Pendulum-v1", seeds=(1,), max_episode_steps=200)
-    about = rendered(journal, tmp_path / "out", seconds=2.0)
+    about = render(journal, tmp_path / "out", seconds=2.0)
     assert about["speed"] == 8 and about["seconds"] <= 2.0 and about["complete"]
-    short = rendered(journal, tmp_path / "short", seconds=1.2)
+    short = render(journal, tmp_path / "short", seconds=1.2)
     assert short["seconds"] <= 1.2 and not short["complete"] and short["shown"] == [1]
 
 
 def test_a_video_ends_when_its_processor_time_is_used_up(tmp_path: Path) -> None:
-    about = rendered(play(tmp_path / "run", "Painting-v0", seeds=(1, 2, 3)), tmp_path / "out", work_seconds=0.0)
+    about = render(play(tmp_path / "run", "Painting-v0", seeds=(1, 2, 3)), tmp_path / "out", work_seconds=0.0)
     assert (
         about["shown"] == [1]
         and not about["complete"]
@@ -148,14 +148,14 @@ def test_a_video_ends_when_its_processor_time_is_used_up(tmp_path: Path) -> None
 
 def test_videos_that_cannot_be_made_say_why(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match="Hidden-v0 makes no pictures"):
-        rendered(play(tmp_path / "hidden", "Hidden-v0"), tmp_path / "out")
+        render(play(tmp_path / "hidden", "Hidden-v0"), tmp_path / "out")
     with pytest.raises(EnvironmentFailed, match="cannot be rendered: RuntimeError") as raised:
-        rendered(play(tmp_path / "raising", "Raising-v0", graded=True), tmp_path / "out")
+        render(play(tmp_path / "raising", "Raising-v0", graded=True), tmp_path / "out")
     assert "state" not in str(raised.value)
     with pytest.raises(InvalidRequest, match="vector instance"):
-        rendered(play(tmp_path / "vector", "CartPole-v1", seeds=(1,), num_envs=2, steps=0), tmp_path / "out")
+        render(play(tmp_path / "vector", "CartPole-v1", seeds=(1,), num_envs=2, steps=0), tmp_path / "out")
     with pytest.raises(InvalidRequest, match="no episode"):
-        rendered(play(tmp_path / "empty", "CartPole-v1", seeds=()), tmp_path / "out")
+        render(play(tmp_path / "empty", "CartPole-v1", seeds=()), tmp_path / "out")
 
 
 def command(*arguments: Any) -> subprocess.CompletedProcess[str]:

@@ -25,7 +25,7 @@ def floors(arrows: Mapping[str, set[str]]) -> list[list[str]]:
     return [sorted(each for each in arrows if numbers[each] == floor) for floor in range(1, highest + 1)]
 
 
-def drawing(arrows: Mapping[str, set[str]]) -> str:
+def draw(arrows: Mapping[str, set[str]]) -> str:
     """The floors as text, the highest first, without the prefix `gymserve/`."""
     lines = []
     for number, folders in reversed([*enumerate(floors(arrows), 1)]):
@@ -40,4 +40,4 @@ def drawing(arrows: Mapping[str, set[str]]) -> str:
 
 
 if __name__ == "__main__":
-    print(drawing(table()))
+    print(draw(table()))

@@ -82,4 +82,4 @@ def test_every_folder_is_in_the_architecture_page() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
     for folder in ARROWS:
         assert f"`{folder}`" in text or f"`{folder}/`" in text, folder
-    assert floors.drawing(ARROWS) in text, "python -m tests.shape.floors draws other floors than the page's"
+    assert floors.draw(ARROWS) in text, "python -m tests.shape.floors draws other floors than the page's"

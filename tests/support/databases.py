@@ -29,12 +29,12 @@ def empty(kind: str, folder: Path) -> Iterator[str]:
     if kind == "sqlite":
         yield f"sqlite:///{folder / 'test.db'}"
     else:
-        with _created(kind, folder) as url:
+        with _create(kind, folder) as url:
             yield url
 
 
 @contextlib.contextmanager
-def _created(kind: str, folder: Path, template: str = "") -> Iterator[str]:
+def _create(kind: str, folder: Path, template: str = "") -> Iterator[str]:
     url, name = server_url(kind), f"gymserve_{os.getpid()}_{time.monotonic_ns()}"
     server = connect(url, folder)
     engine = server.engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -76,12 +76,12 @@ class Migrated:
             shutil.copy(template.removeprefix("sqlite:///"), folder / "test.db")
             yield f"sqlite:///{folder / 'test.db'}"
         elif kind == "postgresql":
-            template = self._template(kind, lambda: _created(kind, self.folder))
-            with _created(kind, folder, template.rpartition("/")[2]) as url:
+            template = self._template(kind, lambda: _create(kind, self.folder))
+            with _create(kind, folder, template.rpartition("/")[2]) as url:
                 yield url
         else:
-            yield (url := self._template(kind, lambda: _created(kind, self.folder)))
-            if not _emptied(url, self.folder):
+            yield (url := self._template(kind, lambda: _create(kind, self.folder)))
+            if not _truncate(url, self.folder):
                 del self._urls[kind]  # the next test gets a new one
 
     def _template(self, kind: str, made: Callable[[], contextlib.AbstractContextManager[str]]) -> str:
@@ -92,7 +92,7 @@ class Migrated:
         return self._urls[kind]
 
 
-def _emptied(url: str, folder: Path) -> bool:
+def _truncate(url: str, folder: Path) -> bool:
     """Deletes all rows of the MariaDB database, so that ids begin at 1; returns whether that was possible."""
     with contextlib.closing(connect(url, folder)) as database:
         if schema.current(database) != schema.newest():

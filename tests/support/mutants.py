@@ -123,7 +123,7 @@ def mutants(file: str) -> Iterator[Mutant]:
             yield Mutant(file, start, ASTQuery(node).get_definition_name() or "", name, occurrence)
 
 
-def drawn(path: str, count: int) -> list[Mutant]:
+def draw_sample(path: str, count: int) -> list[Mutant]:
     """A random sample of a file's or folder's mutants; always the same."""
     files = (
         [path] if path.endswith(".py") else sorted(str(each.relative_to(ROOT)) for each in (ROOT / path).rglob("*.py"))
@@ -237,7 +237,7 @@ def run(options: argparse.Namespace, folder: Path) -> int:
         for each in tomllib.loads(EQUIVALENT.read_text()).get("equivalent", [])
     }
     counts = Counter(killed=0, alive=0, equivalent=0)
-    sample = drawn(options.path, options.count)
+    sample = draw_sample(options.path, options.count)
     for number, mutant in enumerate(sample, 1):
         if options.numbers and number not in options.numbers:
             continue

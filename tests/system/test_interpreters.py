@@ -48,8 +48,8 @@ def test_their_working_directory_has_no_database_and_no_secret(tmp_path: Path) -
 
 
 def test_mujoco_renders_with_egl_only_if_it_can_be_loaded() -> None:
-    assert interpreters.drawing("libnone-such.so.1") == {}
-    assert interpreters.drawing("libc.so.6") == {"MUJOCO_GL": "egl"}
+    assert interpreters.rendering_variables("libnone-such.so.1") == {}
+    assert interpreters.rendering_variables("libc.so.6") == {"MUJOCO_GL": "egl"}
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ class Names:
         self.slots: dict[str, int] = {}
         self.loops = 0  # number of loops around the statement that is being compiled
 
-    def assigned(self, name: str, line: int) -> int:
+    def slot_for(self, name: str, line: int) -> int:
         """The slot of a variable that is assigned to.
 
         Raises:
@@ -209,7 +209,7 @@ ORDERS: dict[type[ast.AST], Callable[[Any, Any], bool]] = {
 EQUALITIES: dict[type[ast.AST], Callable[[Any, Any], bool]] = {ast.Eq: operator.eq, ast.NotEq: operator.ne}
 
 
-def _compared(kind: ast.cmpop, line: int) -> Callable[[Any, Any], bool]:
+def _comparison_operator(kind: ast.cmpop, line: int) -> Callable[[Any, Any], bool]:
     if type(kind) in ORDERS:
         order = ORDERS[type(kind)]
         return lambda left, right: order(number(left), number(right))
@@ -224,7 +224,7 @@ def _compared(kind: ast.cmpop, line: int) -> Callable[[Any, Any], bool]:
 def _comparison(node: ast.Compare, names: Names) -> Closure:
     first = expression(node.left, names)
     rest = [
-        (_compared(kind, node.lineno), expression(each, names))
+        (_comparison_operator(kind, node.lineno), expression(each, names))
         for kind, each in zip(node.ops, node.comparators, strict=True)
     ]
 

@@ -75,7 +75,7 @@ def read(source: Any) -> Reward:
 @lru_cache(256)
 def _read(source: str) -> Reward:
     try:
-        tree = _parsed(textwrap.dedent(source))
+        tree = _parse(textwrap.dedent(source))
         names = Names()
         reward = Reward(_function(tree, names), names)
         for sample in SAMPLES:
@@ -87,7 +87,7 @@ def _read(source: str) -> Reward:
     return reward
 
 
-def _parsed(source: str) -> ast.Module:
+def _parse(source: str) -> ast.Module:
     """Parses the source.
 
     Raises:
@@ -142,5 +142,5 @@ def _function(tree: ast.Module, names: Names) -> Any:
     names.slots = {f"props.{name}": index for index, name in enumerate(PROPS)}
     for node in ast.walk(function):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.assigned(node.id, node.lineno)
+            names.slot_for(node.id, node.lineno)
     return body(function.body, names)

@@ -67,7 +67,7 @@ def _store(target: ast.expr, names: Names) -> Callable[[Frame, Any], None]:
         return _unpack(target, names)
     if not isinstance(target, ast.Name):
         raise RewardSyntaxError(target.lineno, f"{shown(target)} cannot be assigned to: only variables can")
-    slot = names.assigned(target.id, target.lineno)
+    slot = names.slot_for(target.id, target.lineno)
 
     def store(frame: Frame, value: Any) -> None:
         frame.values[slot] = value

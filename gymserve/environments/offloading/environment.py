@@ -87,7 +87,7 @@ class Offloading(gymnasium.Env[NDArray[np.float32], Any]):
             ValueError: that is not a valid observation.
         """
         super().reset(seed=seed)
-        self.tasks = self._arriving()
+        self.tasks = self._draw_tasks()
         self.backlogs = np.zeros(self.users)  # seconds
         self.vehicle = np.array([0.0, 0.0, LOWEST])
         self.busy: list[tuple[float, float]] = []  # (capacity, seconds) of the server's tasks
@@ -104,8 +104,8 @@ class Offloading(gymnasium.Env[NDArray[np.float32], Any]):
         self.vehicle = self._low + rest[:3] * (self._high - self._low)
         self.busy = [((1 - rest[3]) * self.server, SLOT)]
 
-    def _arriving(self) -> Tasks:
-        return Tasks.arriving(self.averages, self.rate, self.users, self.np_random)
+    def _draw_tasks(self) -> Tasks:
+        return Tasks.draw(self.averages, self.rate, self.users, self.np_random)
 
     @property
     def free(self) -> float:
@@ -174,7 +174,7 @@ class Offloading(gymnasium.Env[NDArray[np.float32], Any]):
     def _next_slot(self) -> None:
         self.backlogs = np.maximum(self.backlogs - SLOT, 0.0)
         self.busy = [(capacity, seconds - SLOT) for capacity, seconds in self.busy if seconds > SLOT]
-        self.tasks = self._arriving()
+        self.tasks = self._draw_tasks()
 
 
 def _positive(name: str, value: Any, *, most: float = 1e9) -> float:

@@ -26,7 +26,7 @@ class Tasks(NamedTuple):
     limits: Array
 
     @classmethod
-    def arriving(cls, averages: Averages, rate: float, users: int, random: np.random.Generator) -> "Tasks":
+    def draw(cls, averages: Averages, rate: float, users: int, random: np.random.Generator) -> "Tasks":
         """Draws the tasks of one slot: each user gets one with probability `rate`, with normally distributed values."""
         arrives = random.random(users) < rate
         parts = np.clip(random.normal(1.0, SPREAD, (3, users)), LEAST, MOST) * arrives

@@ -14,7 +14,7 @@ from gymserve.environments.opensim.drawing.canvas import Canvas
 from gymserve.environments.opensim.footsteps import Footsteps
 from gymserve.environments.opensim.musculoskeletal import Musculoskeletal, unbounded
 from gymserve.environments.opensim.physics import models
-from gymserve.environments.opensim.physics.simulation import Simulation, rotated
+from gymserve.environments.opensim.physics.simulation import Simulation, rotate
 from gymserve.environments.opensim.target_field import PER_METRE, SHAPE, TARGET_RADIUS, TargetField
 
 WEIGHT = 75.1646 * 9.80665  # N, of the 3D model; osim-rl uses it for the 2D model too
@@ -153,7 +153,7 @@ class LearnToMove(Musculoskeletal):
     def _pelvis_entries(self, state: Any) -> list[float]:
         """Height, pitch, roll; velocity forward, left, up; angular velocity in pitch, roll, yaw."""
         x, y, z = self.velocity
-        forward, right = rotated(x, z, self._yaw)
+        forward, right = rotate(x, z, self._yaw)
         tilt, roll, yaw = self._pelvis[:3]
         return [
             self.height, -tilt.getValue(state), roll.getValue(state), forward, -right, y,
@@ -163,7 +163,7 @@ class LearnToMove(Musculoskeletal):
     def _leg_entries(self, state: Any, leg: int) -> list[float]:
         """Ground reaction forward, outward, up, in body weights; joints; their speeds; force, length, speed of each muscle."""
         x, y, z = _pressure(self._feet[leg], state)
-        forward, right = rotated(x, z, self._yaw)
+        forward, right = rotate(x, z, self._yaw)
         flexion, adduction, knee, ankle = self._legs[leg]
         entries = [
             forward, -right if leg else right, y,

@@ -9,7 +9,7 @@ from gymnasium import spaces
 from gymserve.environments.opensim.drawing.canvas import Camera, Canvas
 from gymserve.environments.opensim.drawing.figure import Figure
 from gymserve.environments.opensim.physics import snapshots
-from gymserve.environments.opensim.physics.simulation import STEP_SECONDS, Simulation, SimulationFailed, checked
+from gymserve.environments.opensim.physics.simulation import STEP_SECONDS, Simulation, SimulationFailed, to_excitations
 from gymserve.protocol.spaces.clipped import ClippedBox
 
 FORMS = ("vector", "dict")
@@ -113,7 +113,7 @@ class Musculoskeletal(gymnasium.Env[Any, np.ndarray]):
             ValueError: the action has another shape, or contains NaN; nothing has changed.
             SimulationFailed: OpenSim could not continue; the environment must be reset.
         """
-        excitations = self._excitations(checked(action, len(self.simulation.muscles)))
+        excitations = self._excitations(to_excitations(action, len(self.simulation.muscles)))
         if self._over:
             raise SimulationFailed("the simulation has failed or was never reset: reset the environment")
         self._over = True  # until this step has succeeded

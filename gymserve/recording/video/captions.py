@@ -53,7 +53,7 @@ class Layout:
     def draw(self, picture: Image.Image, caption: Caption) -> Image.Image:
         """Draws the picture above its caption."""
         frame = Image.new("RGB", (self.width, self.height), PAPER)
-        fitted = _fitted(picture, self._inner)
+        fitted = _fit(picture, self._inner)
         frame.paste(fitted, ((self.width - fitted.width) // 2, (self._inner[1] - fitted.height) // 2))
         draw = ImageDraw.Draw(frame)
         top = self._inner[1]
@@ -71,14 +71,14 @@ class Layout:
 def thumbnail(picture: Image.Image, *, alarm: bool) -> Image.Image:
     """The picture alone in 268×200, with a red border if the replay differs from the graded run."""
     small = Image.new("RGB", THUMBNAIL, PAPER)
-    fitted = _fitted(picture, THUMBNAIL)
+    fitted = _fit(picture, THUMBNAIL)
     small.paste(fitted, ((THUMBNAIL[0] - fitted.width) // 2, (THUMBNAIL[1] - fitted.height) // 2))
     if alarm:
         ImageDraw.Draw(small).rectangle((0, 0, THUMBNAIL[0] - 1, THUMBNAIL[1] - 1), outline=ALARM, width=4)
     return small
 
 
-def _fitted(picture: Image.Image, room: tuple[int, int]) -> Image.Image:
+def _fit(picture: Image.Image, room: tuple[int, int]) -> Image.Image:
     """The picture, scaled to fit into `room` with its aspect ratio; enlarged without blur."""
     scale = min(room[0] / picture.width, room[1] / picture.height)
     size = (min(room[0], max(1, round(picture.width * scale))), min(room[1], max(1, round(picture.height * scale))))

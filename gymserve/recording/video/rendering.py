@@ -155,7 +155,7 @@ class _FrameSource:
                     ends_here = not is_last and self._must_end()
                     self.agrees = self.agrees and step.agrees
                     text = self._text(episode, step.number, step.total) + (" · cut here" if ends_here else "")
-                    frame = VideoFrame(_rendered(env), self._caption(text, step.agrees), step.agrees)
+                    frame = VideoFrame(_render(env), self._caption(text, step.agrees), step.agrees)
                     for _ in range(1 + self.cut.hold if is_last or ends_here else 1):
                         self.yielded += 1
                         yield frame
@@ -186,7 +186,7 @@ def _use_tracking_camera(env: Any) -> None:
             renderer.camera_id = env.unwrapped.model.camera("track").id
 
 
-def _rendered(env: Any) -> Image.Image:
+def _render(env: Any) -> Image.Image:
     try:
         return pixels(env.render())
     except BaseException as error:

@@ -180,7 +180,7 @@ def elements(collection: Any) -> list[Any]:
     return [collection.get(i) for i in range(collection.getSize())]
 
 
-def checked(action: Any, size: int) -> np.ndarray:
+def to_excitations(action: Any, size: int) -> np.ndarray:
     """Converts an action to excitations: (size,) float64, clipped to [0, 1].
 
     Raises:
@@ -194,7 +194,7 @@ def checked(action: Any, size: int) -> np.ndarray:
     return excitations.clip(0.0, 1.0)
 
 
-def rotated(x: float, y: float, angle: float) -> tuple[float, float]:
+def rotate(x: float, y: float, angle: float) -> tuple[float, float]:
     """A vector in the plane, rotated counter-clockwise by `angle` rad."""
     cosine, sine = math.cos(angle), math.sin(angle)
     return cosine * x - sine * y, sine * x + cosine * y
