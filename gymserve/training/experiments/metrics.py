@@ -15,12 +15,14 @@ BATCH_BYTES = 4 * 2**20  # read from a metrics file at a time
 NAME = 100  # characters
 MOST_POINTS = 10_000  # in a response
 RETURN, LENGTH = "reward", "episode_length"  # of each episode
-MEANS = (
-    "rollout/ep_rew_mean",
-    "return_mean",
-    "test_return_mean",
-    "reward",
-)  # the return, for runners that report no episodes
+EPISODE_RETURNS = (RETURN, "undiscounted_reward")  # the second is PTF's
+MEANS = ("rollout/ep_rew_mean", "return_mean", "test_return_mean")  # for runners that report no episodes
+RETURNS = (*EPISODE_RETURNS, *MEANS)  # the first that an experiment has is its learning curve
+EXPECTED = {
+    "ptf": "undiscounted_reward",
+    "pymarl": "return_mean",
+    "epymarl": "return_mean",
+}  # by runner, before any value
 _decode = msgspec.json.Decoder(tuple[int, dict[str, float | int | None]]).decode
 
 
@@ -168,11 +170,16 @@ class Metrics:
             rows = session.execute(query.order_by(Metric.timestep, Metric.id).limit(most))
             return [(timestep, value) for timestep, value in rows]
 
+    def return_name(self, row: Experiment) -> str:
+        """Return the name of the metric with the returns; if it has no value yet, the name that its runner will use."""
+        with self.database.reading() as session:
+            names = (each for each in RETURNS if session.scalar(_any(row.id, each)) is not None)
+            return next(names, EXPECTED.get(row.runner, RETURN))
+
     def summary(self, row: Experiment) -> dict[str, Any]:
         """Summarize the episodes' returns, or the mean returns of a runner that reports no episodes."""
+        name = self.return_name(row)
         with self.database.reading() as session:
-            names = (RETURN, *MEANS)
-            name = next((each for each in names if session.scalar(_any(row.id, each)) is not None), RETURN)
             own = (Metric.experiment_id == row.id, Metric.name == name)
             count, best = session.execute(select(func.count(), func.max(Metric.value)).where(*own)).one()
             recent = select(Metric.value).where(*own).order_by(Metric.timestep.desc(), Metric.id.desc()).limit(100)
@@ -181,7 +188,7 @@ class Metrics:
             "avg_reward_last_100": sum(values) / len(values) if values else None,
             "total_timesteps": row.timesteps,
             "best_reward": best,
-            "total_episodes": count if name == RETURN else None,
+            "total_episodes": count if name in EPISODE_RETURNS else None,
         }
 
 

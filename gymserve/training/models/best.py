@@ -7,7 +7,7 @@ from typing import Any
 from gymserve.store import Database
 from gymserve.store.models import Experiment
 from gymserve.training.experiments import curve
-from gymserve.training.experiments.metrics import MEANS, RETURN, Metrics
+from gymserve.training.experiments.metrics import RETURN, RETURNS, Metrics
 
 EVALUATION = "evaluation/mean_reward"
 POINTS = 100  # in the picture
@@ -31,8 +31,8 @@ def dates(experiment: Experiment) -> dict[str, str | None]:
 
 def draw(database: Database, experiment: Experiment, folder: Path) -> None:
     """Write the picture of the learning curve into the folder, if there is a curve."""
-    points = Metrics(database).points(experiment.id, names=(RETURN, *MEANS), points=POINTS)
-    for name in (RETURN, *MEANS):
+    points = Metrics(database).points(experiment.id, names=RETURNS, points=POINTS)
+    for name in RETURNS:
         curve_points = [(point.timestep, value) for point in points if (value := point.values.get(name)) is not None]
         if curve_points:
             timesteps, values = zip(*curve_points, strict=True)

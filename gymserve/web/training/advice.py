@@ -95,7 +95,7 @@ def _events(results: Sequence[Finding], pieces: Iterator[Author | str]) -> Itera
     "image/svg+xml",
     media=("image/png",),
     errors=(401, 403),
-    query={"metric": "reward by default", "format": "svg or png"},
+    query={"metric": "by default the returns: reward, or what its program calls them", "format": "svg or png"},
 )
 def draw(experiment_id: str) -> Response:
     """Draw an experiment's learning curve."""
@@ -108,7 +108,8 @@ def drawn(row: Experiment) -> Response:
     Raises:
         InvalidRequest: the format is unknown.
     """
-    name, form = request.args.get("metric") or "reward", request.args.get("format", "svg")
+    form = request.args.get("format", "svg")
+    name = request.args.get("metric") or training().metrics.return_name(row)
     if form not in ("svg", "png"):
         raise errors.InvalidRequest("format must be svg or png")
     timesteps, values = curves_of(row, (name,)).get(name, ([], []))

@@ -9,7 +9,6 @@ from gymserve.protocol import errors, wire
 from gymserve.store.models import Experiment
 from gymserve.training.advice.assistant import Finding
 from gymserve.training.experiments.listing import has_diverged
-from gymserve.training.experiments.metrics import RETURN
 from gymserve.training.plan import algorithms
 from gymserve.training.plan.states import ACTIVE, FINAL, ExperimentState
 from gymserve.training.plan.training_plan import SB3
@@ -133,7 +132,8 @@ def show(experiment_id: str) -> str:
 
 def _page_of(row: Experiment, **more: Any) -> str:
     names = training().metrics.names(row.id)
-    name = request.args.get("metric") or (RETURN if RETURN in names or not names else names[0])
+    returns = training().metrics.return_name(row)
+    name = request.args.get("metric") or (returns if returns in names or not names else names[0])
     return render_template(
         "experiment.html",
         account=current(),

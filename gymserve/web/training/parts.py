@@ -5,7 +5,6 @@ from typing import Any
 from flask import Response, request
 
 from gymserve.training.experiments import curve
-from gymserve.training.experiments.metrics import RETURN
 from gymserve.training.plan.states import ExperimentState
 from gymserve.web.http.answers import json_answer
 from gymserve.web.http.backend import training
@@ -30,15 +29,18 @@ def draw(experiment_id: str) -> Response:
 @for_accounts
 def sparkline(experiment_id: str) -> Response:
     """Draw the learning curve as a small picture, for lists."""
-    timesteps, values = curves_of(own_experiment(experiment_id), (RETURN,)).get(RETURN, ([], []))
-    return picture(curve.small(RETURN, timesteps, values))
+    row = own_experiment(experiment_id)
+    name = training().metrics.return_name(row)
+    timesteps, values = curves_of(row, (name,)).get(name, ([], []))
+    return picture(curve.small(name, timesteps, values))
 
 
 @blueprint.get("/metrics")
 @for_accounts
 def show_metrics(experiment_id: str) -> Response:
     """Return one metric's curve, and the event after which live metrics continue it."""
-    row, name = own_experiment(experiment_id), request.args.get("metric") or RETURN
+    row = own_experiment(experiment_id)
+    name = request.args.get("metric") or training().metrics.return_name(row)
     last = training().metrics.newest(row.id)
     points: list[Any] = training().metrics.points(row.id, names=[name], points=POINTS)
     timesteps, values = [point.timestep for point in points], [point.values.get(name) for point in points]

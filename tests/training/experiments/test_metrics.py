@@ -217,6 +217,26 @@ def test_without_episodes_a_summary_uses_the_first_known_mean(
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("runner", "early", "values", "name"),
+    [
+        ("ptf", "undiscounted_reward", {"reward_mean": 1, "undiscounted_reward": 2}, "undiscounted_reward"),
+        ("pymarl", "return_mean", {"loss": 1, "test_return_mean": 2}, "test_return_mean"),
+        ("pymarl", "return_mean", {"return_mean": 1, "test_return_mean": 2}, "return_mean"),
+        ("sb3", "reward", {"rollout/ep_rew_mean": 1}, "rollout/ep_rew_mean"),
+        ("mine", "reward", {"loss": 1}, "reward"),
+    ],
+)
+def test_each_runners_returns_have_their_name(
+    database: Database, row: Experiment, tmp_path: Path, runner: str, early: str, values: dict[str, float], name: str
+) -> None:
+    table, row.runner = Metrics(database), runner
+    assert table.return_name(row) == early
+    write(file := tmp_path / "metrics.jsonl", [1, values])
+    load(database, row, file)
+    assert table.return_name(row) == name
+
+
 def test_timesteps_and_names_fit_the_database(database: Database, row: Experiment, tmp_path: Path) -> None:
     steps = [-1, 0, 1, 2**62 - 1, 2**62, 2**62 + 1]
     write(file := tmp_path / "metrics.jsonl", *([step, {"n" * 100 + str(step): 1}] for step in steps))
