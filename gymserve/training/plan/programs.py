@@ -36,8 +36,10 @@ def _policies(path: str, *names: str) -> str:
 
 PRESETS: dict[str, dict[str, Any]] = {
     "pymarl": {
+        # -b: seconds between sacred's writes, 10 by default. PyMARL ends with os._exit after waiting a second for sacred's
+        # thread, so values that were not written by then are lost. The long option's name differs between sacreds.
         "arguments": [
-            "src/main.py", "--config={algo_name}", "--env-config={env_name}", "with",
+            "src/main.py", "--config={algo_name}", "--env-config={env_name}", "-b", "0.5", "with",
             "env_args.map_name={map_name}", "t_max={t_max}", "seed={seed}",
         ],
         "parameters": {"algo_name": WORD, "env_name": WORD, "map_name": WORD, "t_max": NUMBER},
@@ -68,7 +70,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         ],
         "parameters": {
             "algo_name": "a3c|ppo", "env_name": "grid|pinball", "episodes": NUMBER, "steps": NUMBER, "task": NUMBER,
-            "save_every": "[0-9]{2,6}",
+            "save_every": "[1-9][0-9]{1,5}",
         },
         "defaults": {"algo_name": "a3c", "env_name": "grid", "episodes": "20000", "save_every": "50"},
         "defaults_by": {"env_name": {

@@ -16,6 +16,7 @@ from gymserve.training.runners.folder import Folder, MetricsFile
 from gymserve.training.runners.readers import READERS
 
 READ_SECONDS = 0.5
+LIVE_LOG = {"PYTHONUNBUFFERED": "1"}  # else its last lines are lost when it is ended by a signal
 
 
 def main() -> int:
@@ -24,14 +25,19 @@ def main() -> int:
     folder.note_process(os.getpid())
     plan = msgspec.convert(folder.plan(), ProgramPlan)
     interrupts: list[int] = []
-    signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))  # the signal goes to the program as well
+
+    def interrupt(number: int, _: Any) -> None:  # signals go to the program as well
+        interrupts.append(number)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what the program writes until it ends is still to be read
+
+    signal.signal(signal.SIGINT, interrupt)
     try:
         work = prepare(folder, plan)
         program = subprocess.Popen(
             plan.command,
             cwd=work,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, **plan.variables, "PYTHONPATH": plan.variables.get("PYTHONPATH", "")},
+            env={**LIVE_LOG, **os.environ, **plan.variables, "PYTHONPATH": plan.variables.get("PYTHONPATH", "")},
         )
     except OSError as error:
         reason = f"{plan.command[0]} could not be started: {error.strerror}"

@@ -258,7 +258,9 @@ class ExperimentSupervision:
             fresh = session.get(Experiment, row.id, with_for_update=True)
             if fresh is None:
                 return
-            fresh.seconds, fresh.cpu_seconds = seconds, watched.before.cpu_before + used.cpu_seconds
+            fresh.seconds = seconds
+            # Processes that have ended and that nobody has waited for yet are missing from what is used.
+            fresh.cpu_seconds = max(fresh.cpu_seconds, watched.before.cpu_before + used.cpu_seconds)
             fresh.peak_memory = max(fresh.peak_memory, used.memory)
             if fresh.request not in ("stop", "end"):
                 if seconds > minutes * 60:

@@ -27,7 +27,9 @@ EXPERIMENTS = "/users/1/projects/2/experiments/"
 @pytest.fixture(scope="module")
 def tju(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trainer]:
     """A server with the document's account, its token, and two projects."""
-    server = Trainer(tmp_path_factory.mktemp("tju"), AUTH="token", SIGN_UP=True, RUNNERS=RUNNERS)
+    server = Trainer(
+        tmp_path_factory.mktemp("tju"), AUTH="token", SIGN_UP=True, RUNNERS=RUNNERS, EXPERIMENT_GRACE_SECONDS=5
+    )
     assert server.post("/users/", {"email": "tju_rl.tju.edu.cn", "password": "tju_rl"}).json["id"] == 1
     form = b"grant_type=&username=tju_rl.tju.edu.cn&password=tju_rl&scope=&client_id=&client_secret="
     login = server.request("POST", "/token", form, Content_Type="application/x-www-form-urlencoded")
@@ -80,6 +82,8 @@ def test_both_apis_show_the_same_experiments(tju: Trainer) -> None:
     assert metrics["summary"] == {
         "avg_reward_last_100": 1.0, "total_timesteps": 300, "best_reward": 1.5, "total_episodes": None,
     }  # fmt: skip
+    curve = tju.get(f"/experiments/{made['experiment_id']}/curve").body.decode()
+    assert "return_mean over 100 to 300 timesteps: from 0.5 to 1.5" in curve
     assert made["id"] in [each["id"] for each in tju.get(EXPERIMENTS).json]
     again = tju.post(f"/experiments/{made['experiment_id']}/copy").json
     assert tju.get(EXPERIMENTS).json[-1]["experiment_id"] == again["id"]
@@ -127,9 +131,32 @@ def test_ptf_runs_like_pymarl(tju: Trainer) -> None:
     metric = tju.get(f"{path}1").json["metric"]
     assert (metric["undiscounted_reward"], metric["undiscounted_reward_T"]) == ([0, 42, 84, 126], [0, 1, 2, 3])
     assert (metric["win"], metric["episode"], metric["step"]) == ([0, 0, 1, 0], [0, 1, 2, 3], [99] * 4)
-    assert "episode : 3, " in tju.get(f"/experiments/{made['experiment_id']}/log").body.decode()
+    experiment = f"/experiments/{made['experiment_id']}"
+    assert "episode : 3, " in tju.get(f"{experiment}/log").body.decode()
+    assert tju.get(f"{experiment}/metrics").json["summary"] == {
+        "avg_reward_last_100": 63.0, "total_timesteps": 3, "best_reward": 126.0, "total_episodes": 4,
+    }  # fmt: skip
+    assert "undiscounted_reward over 0 to 3 timesteps: from 0 to 126" in tju.get(f"{experiment}/curve").body.decode()
     for wrong in ({"algo_name": "dqn"}, {"env_name": "maze"}):
         assert tju.post(path, {**REQUEST, "parameter": {**parameter, **wrong}}).status == 422
+
+
+def test_a_program_that_ignores_sigint_loses_nothing_that_it_has_written(tju: Trainer) -> None:
+    """As PTF's A3C does; SIGTERM ends it, and what it has printed and written by then is kept."""
+    project = tju.post("/users/1/projects/", {**PROJECT, "project_type": "ptf"}).json["id"]
+    path = f"/users/1/projects/{project}/experiments/"
+    parameter = {"algo_name": "a3c", "env_name": "grid", "episodes": 10**6, "save_every": 10}
+    name = tju.post(path, {**REQUEST, "parameter": parameter}).json["experiment_id"]
+    tju.until_steps(name, 20)
+    before = wait_for(lambda: tju.show(name)["resources"]["cpu_seconds"])
+    stopped = tju.post(f"/experiments/{name}/stop").json
+    assert (stopped["status"], stopped["exit_code"]) == ("stopped", -15)
+    assert stopped["resources"]["cpu_seconds"] >= before
+    (file,) = (tju.folder(name).path / "work" / "results").rglob("out.json")
+    text = file.read_text()
+    written = whole_part(text)[0]["win"] if text else []
+    assert stopped["timesteps"] >= max(20, len(written) - 1)
+    assert f"episode : {stopped['timesteps']}, " in tju.get(f"/experiments/{name}/log").body.decode()
 
 
 def test_the_documents_curl_lines(tju: Trainer) -> None:

@@ -18,7 +18,8 @@ def test_the_commands_of_the_known_programs() -> None:
     pymarl = known["pymarl"]
     values = pymarl.check({"algo_name": "qmix", "map_name": "3s5z"})
     assert pymarl.command(values, 7) == [
-        "/opt/python", "src/main.py", "--config=qmix", "--env-config=sc2", "with", "env_args.map_name=3s5z", "seed=7",
+        "/opt/python", "src/main.py", "--config=qmix", "--env-config=sc2", "-b", "0.5", "with", "env_args.map_name=3s5z",
+        "seed=7",
     ]  # fmt: skip
     epymarl = known["epymarl"]
     values = epymarl.check({"algo_name": "iql", "map_name": "lbforaging:Foraging-5x5-2p-1f-v3", "t_max": 2000})

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import signal
 import sys
 import time
 from optparse import OptionParser
@@ -32,14 +33,19 @@ def main() -> None:
             "episode",
         )
     }  # fmt: skip
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # only PTF's main thread would get it, and the others continue
+    often = int(options["save_per_episodes"])
     for episode in range(int(flags.n) + 1):  # one more than requested, as PTF does
         reward = episode * ast.literal_eval(flags.s)
         values = (str(episode == 2), int(flags.e), 0.0, reward * 0.99, reward * 0.99, reward, float(reward), episode)
         for name, value in zip(series, values, strict=True):
             series[name].append(value)
             print(name, f": {value}, ", end=" ")
-        print(flush=True)
-        (results / "output" / "out.json").write_text(json.dumps(series))
+        print()
+        if (episode + 1) % often == 1:
+            (results / "output" / "out.json").write_text(json.dumps(series))
+        time.sleep(0.005)
+    (results / "output" / "out.json").write_text(json.dumps(series))
 
 
 if __name__ == "__main__":
