@@ -16,9 +16,9 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from gymserve.protocol import errors
 from gymserve.protocol.spaces import Codec, codec
 from gymserve.training.inference.client import EXPERIMENT
-from gymserve.training.inference.exporting import export
+from gymserve.training.inference.onnx_export import export
 from gymserve.training.plan.view import View
-from gymserve.training.runners import making
+from gymserve.training.runners import vector_env
 from gymserve.training.runners.folder import SPACES, Folder
 
 MOST_OBSERVATIONS = 100_000
@@ -69,7 +69,7 @@ class Loaded:
         if file.exists():
             return load_from_pkl(file)
         try:  # a model saved by an older version
-            return making.spaces_of(self.env, self.plan)
+            return vector_env.spaces_of(self.env, self.plan)
         except Exception:  # an environment that no longer exists here may raise anything
             return self.model.observation_space, self.model.action_space
 
@@ -86,7 +86,7 @@ class Loaded:
         return self.actions.to_json(self.view.action(chosen))
 
     def export(self, folder: Path) -> str:
-        """Write an ONNX file (see `exporting.export`) and return its name."""
+        """Write an ONNX file (see `onnx_export.export`) and return its name."""
         metadata = {"algorithm": self.plan.algorithm, "environment": self.plan.env_id}
         export(self.model, self.normal, self.view, folder / "model.onnx", metadata=metadata)
         return "model.onnx"
@@ -94,7 +94,7 @@ class Loaded:
     @functools.cached_property
     def env(self) -> VecEnv:
         """One copy of the training environment, without normalized observations."""
-        return making.make(self.plan.replace(normalize=None), training=False)
+        return vector_env.make(self.plan.replace(normalize=None), training=False)
 
     def close(self) -> None:
         """Close the environment, if it was made."""
@@ -222,7 +222,9 @@ def _rollout(loaded: Loaded, query: dict[str, Any]) -> dict[str, Any]:
     observation: Any = env.reset()
     result: dict[str, Any] = {"observations": [], "actions": [], "rewards": [], "done": False}
     while len(result["rewards"]) < steps and not result["done"]:
-        result["observations"].append(loaded.observations.to_json(making.observation_of(env, loaded.plan, observation)))
+        result["observations"].append(
+            loaded.observations.to_json(vector_env.observation_of(env, loaded.plan, observation))
+        )
         shown = observation if loaded.normal is None else loaded.normal.normalize_obs(observation)
         action, _ = loaded.model.predict(shown, deterministic=query["deterministic"])
         observation, rewards, dones, _ = env.step(action)

@@ -18,7 +18,7 @@ from gymserve.environments import Catalogue
 from gymserve.hosts.pool.instances import Instances
 from gymserve.protocol import errors
 from gymserve.system.background import ATTEMPTS, begin, work
-from gymserve.training.playing.submitting import Assignment, Assignments
+from gymserve.training.playing.assignments import Assignment, Assignments
 
 LOOK_SECONDS = 0.2
 log = logging.getLogger("gymserve.training")
@@ -88,14 +88,14 @@ def play(instances: Instances, token: str, model: Path) -> None:
 
     from gymserve.training.inference.model_server import Loaded
     from gymserve.training.playing.graded import GradedTrials, Over
-    from gymserve.training.runners import making
+    from gymserve.training.runners import vector_env
 
     torch.set_num_threads(1)
     loaded = Loaded(model, model / "model.zip")
     state: Any = None
     starts = np.ones(1, bool)
     with contextlib.suppress(Over):
-        env = making.around(GradedTrials(instances, token), loaded.plan)
+        env = vector_env.around(GradedTrials(instances, token), loaded.plan)
         observation: Any = env.reset()
         while True:
             shown = observation if loaded.normal is None else loaded.normal.normalize_obs(observation)

@@ -49,12 +49,12 @@ def attempt(plan: TrainingPlan, observations: Space[Any], actions: Space[Any]) -
     """
     import torch
 
-    from gymserve.training.runners import making
+    from gymserve.training.runners import vector_env
     from gymserve.training.runners.sb3 import arguments
 
     torch.set_num_threads(1)
     kind = getattr(importlib.import_module(plan.package), plan.algorithm)
-    env = making.blank(observations, actions, plan)
+    env = vector_env.blank(observations, actions, plan)
     exact = arguments(plan, env)
     if plan.hyperparameters.get("replay_buffer_class"):
         exact["buffer_size"] = SMALL["buffer_size"]  # HerReplayBuffer allocates a million objects at once
@@ -62,7 +62,7 @@ def attempt(plan: TrainingPlan, observations: Space[Any], actions: Space[Any]) -
     small = _small(plan, kind)
     more: dict[str, Any] = {"use_masking": False} if plan.algorithm == "MaskablePPO" else {}
     with warnings.catch_warnings(action="ignore"):  # the library warns about such a small model
-        model = kind(env=making.blank(observations, actions, small), seed=plan.seed, **arguments(small, env))
+        model = kind(env=vector_env.blank(observations, actions, small), seed=plan.seed, **arguments(small, env))
         model.learn(STEPS * plan.n_envs, **more)
 
 

@@ -61,14 +61,14 @@ def train(folder: Folder, plan: TrainingPlan) -> None:
     from stable_baselines3.common.logger import Logger
     from stable_baselines3.common.save_util import save_to_pkl
 
-    from gymserve.training.runners import making
+    from gymserve.training.runners import vector_env
     from gymserve.training.runners.checkpoint import Restored
 
     torch.set_num_threads(1)
     kind = getattr(importlib.import_module(plan.package), plan.algorithm)
     imports.freeze()
-    env = making.make(plan, training=True)
-    save_to_pkl(folder.path / SPACES, making.spaces_of(env, plan))
+    env = vector_env.make(plan, training=True)
+    save_to_pkl(folder.path / SPACES, vector_env.spaces_of(env, plan))
     newest = folder.checkpoint()
     restored = Restored(kind, newest, env, plan) if newest else None
     model = restored.model if restored else _new(kind, folder, plan, env)
@@ -82,7 +82,7 @@ def train(folder: Folder, plan: TrainingPlan) -> None:
         folder,
         metrics,
         interrupts,
-        evaluation=lambda: making.make(plan, training=False, records_best=True),
+        evaluation=lambda: vector_env.make(plan, training=False, records_best=True),
         restored=restored,
     )
     more: dict[str, Any] = {"use_masking": _masks(env)} if plan.algorithm == "MaskablePPO" else {}
@@ -104,9 +104,9 @@ def _new(kind: Any, folder: Folder, plan: TrainingPlan, env: Any) -> Any:
     """Create a model, from scratch or from its parent."""
     model = kind(env=env, seed=plan.seed, **arguments(plan, env))
     if plan.parent_model:
-        from gymserve.training.runners import inheriting
+        from gymserve.training.runners import parent_model
 
-        inheriting.take_over(model, folder.path / "parent")
+        parent_model.load(model, folder.path / "parent")
     return model
 
 

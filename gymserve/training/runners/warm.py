@@ -25,7 +25,7 @@ LIBRARIES = (
     "torch._dynamo",  # imported by optimizers when they are created
     "sb3_contrib",
     "gymserve.training.runners.checkpoint",
-    "gymserve.training.runners.making",
+    "gymserve.training.runners.vector_env",
     "gymserve.training.runners.plain",
     "gymserve.training.runners.callback",
 )

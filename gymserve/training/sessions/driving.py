@@ -60,7 +60,7 @@ def trial(track: int, drive: Drive) -> Iterator[bytes]:
 
 
 def episode(track: int, recording: Mapping[str, Any]) -> Iterator[bytes]:
-    """Render an episode that a runner has saved, see `runners.making.EpisodeRecorder`."""
+    """Render an episode that a runner has saved, see `runners.vector_env.EpisodeRecorder`."""
     car = CarRace(track, render_mode="rgb_array")
     car.reset(seed=recording["seed"])
     if recording["random"] is not None:

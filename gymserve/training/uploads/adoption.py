@@ -73,13 +73,13 @@ def _built(folder: Folder) -> Any:
     """Build a new model from the plan, and save the spaces in which it is queried."""
     from stable_baselines3.common.save_util import save_to_pkl
 
-    from gymserve.training.runners import making
+    from gymserve.training.runners import vector_env
     from gymserve.training.runners.sb3 import arguments
 
     plan = folder.training_plan()
     kind = getattr(importlib.import_module(plan.package), plan.algorithm)
-    env = making.make(plan, training=False)
-    save_to_pkl(folder.path / SPACES, making.spaces_of(env, plan))
+    env = vector_env.make(plan, training=False)
+    save_to_pkl(folder.path / SPACES, vector_env.spaces_of(env, plan))
     hyperparameters = arguments(plan, env)
     if "buffer_size" in hyperparameters:
         hyperparameters["buffer_size"] = 1  # it only acts; an experiment that retrains it sets the size

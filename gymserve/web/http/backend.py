@@ -31,11 +31,11 @@ from gymserve.training.models.registry import Models
 from gymserve.training.plan import programs
 from gymserve.training.plan.checker import Checker
 from gymserve.training.plan.training_plan import SB3
-from gymserve.training.playing.submitting import Assignments
+from gymserve.training.playing.assignments import Assignments
 from gymserve.training.scheduling.dry_runs import DRY_RUNS, DryRuns
 from gymserve.training.sessions.lifecycle import TrainingSessions
 from gymserve.training.sessions.records import Records
-from gymserve.training.uploads.receiving import Uploads
+from gymserve.training.uploads.upload import Uploads
 from gymserve.web.http.counts import Counts
 
 KEY = "gymserve"  # in the application's extensions

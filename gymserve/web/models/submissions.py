@@ -2,8 +2,8 @@
 
 from flask import Response
 
-from gymserve.training.playing import submitting
-from gymserve.training.playing.submitting import Assignment
+from gymserve.training.playing import assignments
+from gymserve.training.playing.assignments import Assignment
 from gymserve.web.challenges.api import submit as begin
 from gymserve.web.http import parameters
 from gymserve.web.http.access import check_scope, identity
@@ -26,7 +26,7 @@ def submit(model_id: str) -> Response:
     check_scope(identity(), "submissions")
     row, params = own_model(model_id), parameters.parse(schemas.SubmitRequest)
     entry = grading().competition.find(params.challenge)
-    submitting.check(
+    assignments.check(
         training().models.parent(row),
         training().checker,
         entry.challenge.environment,

@@ -11,7 +11,7 @@ from gymserve.store.models import Account, Experiment, Policy, Project
 from gymserve.training.experiments.projects import Projects
 from gymserve.training.experiments.quota import Quota
 from gymserve.training.models.registry import Models, sweep
-from gymserve.training.playing.submitting import Assignment, Assignments
+from gymserve.training.playing.assignments import Assignment, Assignments
 
 
 def account(database: Database, name: str) -> int:

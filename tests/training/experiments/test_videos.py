@@ -15,7 +15,7 @@ from gymserve.journal.records import decode
 from gymserve.recording.video.episodes import make_environment, records_of, replay
 from gymserve.training.experiments import curve
 from gymserve.training.plan.training_plan import TrainingPlan
-from gymserve.training.runners import best_episode, making
+from gymserve.training.runners import best_episode, vector_env
 from tests.support.servers import wait_for
 from tests.training.conftest import Trainer
 
@@ -24,7 +24,7 @@ PLAN = TrainingPlan(package="stable_baselines3", algorithm="PPO", environment="C
 
 @pytest.mark.guarantee("an experiment's evaluation is made into a video")
 def test_the_best_episode_is_saved_and_replays_exactly(tmp_path: Path) -> None:
-    env = making.make(PLAN, training=False, records_best=True)
+    env = vector_env.make(PLAN, training=False, records_best=True)
     env.seed(3)
     env.reset()
     env.env_method("forget")
@@ -51,13 +51,13 @@ def test_an_episode_is_saved_with_its_resets_options() -> None:
     import_module("tests.support.environments.faulty")
     bare = gymnasium.make("Grabbing-v0")
     bare_spaces = (bare.observation_space, bare.action_space)
-    env = making.EpisodeRecorder(best_episode.BestEpisode(bare), bare_spaces)
+    env = vector_env.EpisodeRecorder(best_episode.BestEpisode(bare), bare_spaces)
     options = {"size": 3, "nested": {"a": 1}}
     env.reset(seed=1, options=options)
     env.step(np.array([2.0]))
     (recorded,) = (decode(body, 0) for body in env.env.best()[:1])
     assert recorded.options == env.snapshot()["options"] == options == {"size": 3, "nested": {"a": 1}}
-    again = making.EpisodeRecorder(gymnasium.make("Grabbing-v0"), bare_spaces)
+    again = vector_env.EpisodeRecorder(gymnasium.make("Grabbing-v0"), bare_spaces)
     assert again.restore(env.snapshot())
 
 

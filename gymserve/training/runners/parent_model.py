@@ -7,7 +7,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.save_util import load_from_pkl, load_from_zip_file, recursive_setattr
 
 
-def take_over(model: BaseAlgorithm, folder: Path) -> None:
+def load(model: BaseAlgorithm, folder: Path) -> None:
     """Load the weights, optimizers and averages in `folder` into a new model.
 
     Its counters, buffers and schedules remain its own.
