@@ -158,7 +158,7 @@ class RemoteEnv(Copyable, gymnasium.Env[Any, Any]):
         self.connection.close()
 
     def __getattr__(self, name: str) -> Any:
-        """What wrappers use of the environment itself, if it has that: `get_action_meanings`, `ale`, `compute_reward` …"""
+        """Looks up attributes of the environment itself that wrappers use, for example `get_action_meanings` or `ale`."""
         connection: SyncConnection | None = self.__dict__.get("connection")
         offers = connection.instance.offers if connection is not None else []
         if connection is not None and name in offers:

@@ -26,13 +26,13 @@ class Result:
 
     Attributes:
         state: "graded", "abandoned", "failed" or "void"; "verifying" if the wait for the verdict was too short.
-        score: None if there is none, for the `reason`.
+        score: the score, or None; then `reason` says why.
         spread: the standard deviation of the trials' values.
-        standard_error: that of their mean.
-        rank: on the leaderboard; None if that is hidden, or there is no score.
-        verdict: of the replay: "verified", "not replayable", "mismatch" or "pending".
-        trials: the number, state, total, steps, seconds and value (what it counts for) of each.
-        address: of the submission's page.
+        standard_error: the standard error of their mean.
+        rank: the place on the leaderboard, or None if that is hidden or there is no score.
+        verdict: the verdict of the replay: "verified", "not replayable", "mismatch" or "pending".
+        trials: the number, state, total, steps, seconds and value (what it counts for) of each trial.
+        address: the URL of the submission's page.
     """
 
     submission_id: str
@@ -81,7 +81,7 @@ def submit(
         agent: a function observation → action, or an object with `act(observation)` and perhaps `reset()`, which is
             called before each trial; a class is instantiated with (observation space, action space).
         server, token, limits: as for `client.make`.
-        progress: whether to show a line on standard error; None: on a terminal.
+        progress: whether to show a line on standard error; None shows it only on a terminal.
         wait: seconds to wait for the verdict.
 
     Raises:

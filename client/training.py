@@ -61,7 +61,7 @@ class Experiments:
         """The experiment with this id.
 
         Raises:
-            NotFound: there is none, or it belongs to another account.
+            NotFound: the experiment does not exist, or belongs to another account.
         """
         return Experiment(self.http, self.http.call("GET", _experiment_path(experiment_id), patience=PATIENCE))
 
@@ -133,7 +133,7 @@ class Experiment:
         """Waits until the experiment is neither queued nor running.
 
         Args:
-            progress: whether to show a bar on standard error; None: on a terminal.
+            progress: whether to show a bar on standard error; None shows it only on a terminal.
             timeout: seconds.
 
         Raises:

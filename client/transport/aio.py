@@ -113,7 +113,7 @@ class AsyncStream(asyncio.Protocol):
         """The reply to `message`.
 
         Raises:
-            ConnectionLost, TimedOut: there is none; the stream can no longer be used.
+            ConnectionLost, TimedOut: no reply came; the stream can no longer be used.
         """
         if self._ended or self._transport is None:
             raise ConnectionLost(f"{self.address} ended the connection")

@@ -76,7 +76,7 @@ class Connection(ABC, Generic[S]):
         """
 
     def _flow(self, failure: BaseException | None = None) -> Flow[S]:
-        """What to do until the current request is answered, after `failure` or else from the start."""
+        """The commands that carry out the current request, from the start or after `failure`."""
         return self._conversation.carry_out(Patience(self.limits.patience), failure)
 
     def _close_instance(self) -> None:

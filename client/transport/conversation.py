@@ -1,4 +1,4 @@
-"""What an agent and its instance say to each other, without I/O.
+"""The conversation between an agent and its instance, without I/O.
 
 `Conversation` numbers requests, reads replies, and decides what to do when none comes. Its decisions are a generator of
 commands (`Connect`, `Exchange`, `Call`, `Sleep`), which the sync and the async connection carry out alike.
@@ -71,8 +71,8 @@ class Conversation(Generic[S]):
     """An agent's side of one instance, where each request is carried out once however often it is sent.
 
     Attributes:
-        turn: is held while a request is under way.
-        stream: the open stream, on which nothing is under way but the current request; None if there is none.
+        turn: held while a request is under way.
+        stream: the open stream, which carries only the current request, or None.
         seq: the last number that a reset or a step has used up, by being answered.
         request: the current request, or else the last one.
         unresolved: a request that was sent and may or may not have been carried out. Sent again, it has the same `seq`;
@@ -154,7 +154,7 @@ class Conversation(Generic[S]):
         """Sends the current request until there is a reply: yields commands, and returns the result.
 
         Args:
-            failure: what went wrong when it was sent on the open stream; None: it has not been sent.
+            failure: the error when it was sent on the open stream, or None if it was not sent yet.
 
         Raises:
             ServerError: the server refused, or did not come back within the patience.

@@ -73,7 +73,7 @@ class Forbidden(ServerError):
 
 
 class NotFound(ServerError):
-    """What was requested does not exist, or belongs to somebody else."""
+    """The requested thing does not exist, or belongs to another account."""
 
 
 class UnknownInstance(NotFound):

@@ -1,4 +1,4 @@
-"""How the same requests and results look over HTTP, without I/O: JSON, for networks that let no stream through."""
+"""The HTTP format of requests and results, without I/O: JSON, for networks that block streams."""
 
 from typing import Any, NamedTuple
 

@@ -1,4 +1,4 @@
-"""What an instance is: the request that makes it, and what the server says about it."""
+"""Instances: the request that creates one, and the server's description of it."""
 
 import uuid
 from dataclasses import dataclass, fields
@@ -17,7 +17,7 @@ from gymserve.protocol.spaces import from_description, jsonable
 
 @dataclass(frozen=True, kw_only=True)
 class InstanceRequest:
-    """What `client.make` and `client.make_vec` ask a server to make; without `num_envs` a plain instance."""
+    """The request of `client.make` and `client.make_vec` to create an instance; without `num_envs` a plain one."""
 
     env_id: str
     num_envs: int | None = None

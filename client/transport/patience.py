@@ -1,4 +1,4 @@
-"""How long, and how often, to try again."""
+"""Time limits of requests, and pauses between repeated attempts."""
 
 import random
 import time

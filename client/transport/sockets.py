@@ -13,7 +13,7 @@ def connect(address: Address, *, timeout: float) -> socket.socket:
     """A connection to the server, before any TLS.
 
     Raises:
-        NotReachable: there is none.
+        NotReachable: no connection could be made.
         CannotUpgrade: the proxy lets nothing but HTTP through.
     """
     proxy = address.proxy()

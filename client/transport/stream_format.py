@@ -1,4 +1,4 @@
-"""How requests and replies look on a stream, without I/O: msgpack arrays, see `docs/agents/stream.md`."""
+"""The stream format of requests and replies, without I/O: msgpack arrays, see `docs/agents/stream.md`."""
 
 from collections.abc import Callable
 from functools import partial
@@ -23,7 +23,7 @@ Request = tuple[Any, ...]
 
 MISMATCH = "the server replied to another request than was sent"
 _DAMAGE = (msgspec.MsgspecError, errors.GymserveError, ValueError, TypeError, LookupError, AttributeError)
-"""What reading a damaged reply raises."""
+"""The errors that decoding a damaged reply can raise."""
 
 
 class StreamFormat:

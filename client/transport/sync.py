@@ -57,7 +57,7 @@ class SyncStream:
         """The reply to `message`, in a buffer of its own.
 
         Raises:
-            ConnectionLost, TimedOut: there is none; the stream can no longer be used.
+            ConnectionLost, TimedOut: no reply came; the stream can no longer be used.
         """
         try:
             self._sock.sendall(wire.frame(wire.BINARY, message, mask=True))

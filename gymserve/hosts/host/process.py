@@ -119,8 +119,8 @@ class Host:
     def _track_processes(self, *closed: str) -> None:
         """Finds the processes that environments have started, and the instances they belong to."""
         if self._warm_environment is None:  # else new processes may be its own
-            lately = [token for token, one in self.instances.items() if one.used >= self._tracked_at]
-            self.child_processes.update({*closed, *self.instances}, {*closed, *lately})
+            called = [token for token, instance in self.instances.items() if instance.used >= self._tracked_at]
+            self.child_processes.update({*closed, *self.instances}, {*closed, *called})
             self._tracked_at = self.loop.now
 
     # --- instances ------------------------------------------------------------------------------------------------
