@@ -58,7 +58,7 @@ class Media:
         if again:
             self.submissions.discard(submission)
         if self.is_on and self.submissions.metadata(submission) is None:
-            self.jobs.place(VideoJob(SUBMISSION, submission, title, challenge))
+            self.jobs.put(VideoJob(SUBMISSION, submission, title, challenge))
 
     def request_experiment_video(self, experiment: str, *, title: str) -> None:
         """Queues a video of an experiment's best episode, unless it has one.
@@ -67,7 +67,7 @@ class Media:
             StorageFull: the disk is full.
         """
         if self.is_on and self.experiments.metadata(experiment) is None:
-            self.jobs.place(VideoJob(EXPERIMENT, experiment, title))
+            self.jobs.put(VideoJob(EXPERIMENT, experiment, title))
 
     def request_monitor_videos(self, token: str, *, title: str, directory: str, monitor: int, every: int) -> None:
         """Queues videos of every Nth episode of a monitor.
@@ -76,16 +76,16 @@ class Media:
             StorageFull: the disk is full.
         """
         if self.is_on and every:
-            self.jobs.place(VideoJob(MONITOR, token, title, 0, directory, monitor, every))
+            self.jobs.put(VideoJob(MONITOR, token, title, 0, directory, monitor, every))
 
     def remove_experiment(self, experiment: str) -> None:
         """Deletes an experiment's video and its job, because the experiment was deleted or starts from scratch."""
-        self.jobs.done(VideoJob(EXPERIMENT, experiment))
+        self.jobs.remove(VideoJob(EXPERIMENT, experiment))
         self.experiments.remove(experiment)
 
     def remove_submission(self, submission: str, challenge: int) -> None:
         """Deletes a submission's video and its job, because they were kept long enough."""
-        self.jobs.done(VideoJob(SUBMISSION, submission))
+        self.jobs.remove(VideoJob(SUBMISSION, submission))
         self.submissions.remove(submission, challenge)
 
     def sweep_experiments(self, known: Container[str], days: float) -> None:

@@ -107,7 +107,7 @@ class VideoWorker:
             self._postpone(job, f"waiting to be stored: {error}", wait)
 
     def _postpone(self, job: VideoJob, reason: str, seconds: float) -> None:
-        self.media.jobs.place(replace(job, attempts=0, reason=reason), wait_seconds=seconds)
+        self.media.jobs.put(replace(job, attempts=0, reason=reason), wait_seconds=seconds)
 
     def _make_recordings(self, job: VideoJob) -> None:
         """Makes and uploads the recordings of one journal: a submission's trials, or an experiment's best episode."""
@@ -119,7 +119,7 @@ class VideoWorker:
                 self._render(self.media.jobs.begin(job, reason=CRASHED))
         recordings.upload(job.subject, job.challenge)
         self._waits.pop(job.file, None)
-        self.media.jobs.done(job)
+        self.media.jobs.remove(job)
 
     def _render(self, job: VideoJob) -> None:
         draft = self.media.recordings(job.kind).draft(job.subject)
@@ -177,7 +177,7 @@ class VideoWorker:
         if has_more:
             self._postpone(job, "", 0.0)
         else:
-            self.media.jobs.done(job)
+            self.media.jobs.remove(job)
 
     @contextlib.contextmanager
     def _limited(self, job: VideoJob) -> Iterator[Progress]:
@@ -196,7 +196,7 @@ class VideoWorker:
             while not over.wait(MEMORY_CHECK_SECONDS):
                 if (used := _memory_mb()) > most:
                     log.warning("the video of %s takes %d MB of memory", job.subject, used)
-                    self.media.jobs.place(replace(job, reason=f"it took more than MEDIA_MEMORY_MB = {most:g} MB"))
+                    self.media.jobs.put(replace(job, reason=f"it took more than MEDIA_MEMORY_MB = {most:g} MB"))
                     os._exit(1)
 
         beat()

@@ -38,7 +38,7 @@ class Spool(Generic[J]):
     def __init__(self, folder: Path, kind: type[J], noun: str) -> None:
         self.folder, self.kind, self.noun = folder, kind, noun
 
-    def place(self, job: J, *, wait_seconds: float = 0.0) -> None:
+    def put(self, job: J, *, wait_seconds: float = 0.0) -> None:
         """Writes or replaces the job's file; its modification time says when it is due: in `wait_seconds`.
 
         Raises:
@@ -56,10 +56,10 @@ class Spool(Generic[J]):
     def begin(self, job: J, **changes: Any) -> J:
         """Counts an attempt before it is made, since the attempt may end the process."""
         begun = replace(job, attempts=job.attempts + 1, **changes)
-        self.place(begun)
+        self.put(begun)
         return begun
 
-    def done(self, job: J) -> None:
+    def remove(self, job: J) -> None:
         """Deletes the job's file, because the job is finished or no longer needed."""
         (self.folder / job.file).unlink(missing_ok=True)
 

@@ -15,17 +15,17 @@ def test_submissions_go_first_then_the_longest_waiting(tmp_path: Path) -> None:
         (VideoJob(SUBMISSION, "b"), 5.0),
         (VideoJob(SUBMISSION, "a"), 1.0),
     ):
-        jobs.place(job, wait_seconds=-age)
+        jobs.put(job, wait_seconds=-age)
     subjects = []
     while (due := jobs.next()) is not None:
         subjects.append(due.subject)
-        jobs.done(due)
+        jobs.remove(due)
     assert subjects == ["b", "a", "m"]
 
 
 def test_a_postponed_job_is_kept_but_not_due(tmp_path: Path) -> None:
     jobs = VideoJobs(tmp_path)
-    jobs.place(VideoJob(SUBMISSION, "a", reason="later"), wait_seconds=60)
+    jobs.put(VideoJob(SUBMISSION, "a", reason="later"), wait_seconds=60)
     assert not jobs.has_work() and jobs.next() is None
     job = jobs.find(SUBMISSION, "a")
     assert job is not None and job.reason == "later"
@@ -33,7 +33,7 @@ def test_a_postponed_job_is_kept_but_not_due(tmp_path: Path) -> None:
 
 def test_an_attempt_is_counted_before_it_is_made(tmp_path: Path) -> None:
     jobs = VideoJobs(tmp_path)
-    jobs.place(VideoJob(SUBMISSION, "a"))
+    jobs.put(VideoJob(SUBMISSION, "a"))
     for attempt in (1, 2):
         job = jobs.next()
         assert job is not None
@@ -44,7 +44,7 @@ def test_an_attempt_is_counted_before_it_is_made(tmp_path: Path) -> None:
 
 def test_files_that_are_not_jobs_are_ignored(tmp_path: Path) -> None:
     jobs = VideoJobs(tmp_path)
-    jobs.place(VideoJob(SUBMISSION, "b"))
+    jobs.put(VideoJob(SUBMISSION, "b"))
     (tmp_path / "1-a").write_text("{torn")
     os.utime(tmp_path / "1-a", (time.time() - 60,) * 2)
     job = jobs.next()

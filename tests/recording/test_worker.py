@@ -129,7 +129,7 @@ def test_a_video_waits_for_space_on_a_full_disk(disk: Path, work: Start, left: i
     filler.unlink()
     job = data.media.jobs.find("submission", "waiting")
     assert job is not None
-    data.media.jobs.place(job)  # make it due now instead of in a minute
+    data.media.jobs.put(job)  # make it due now instead of in a minute
     wait_for(lambda: data.state("waiting") == MADE, 300)
 
 

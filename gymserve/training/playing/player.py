@@ -72,7 +72,7 @@ class Players:
             log.warning("submission %s cannot be played on: %s: %s", assignment.submission, type(error).__name__, error)
         with contextlib.suppress(errors.GymserveError):
             self.instances.close(assignment.token)
-        self.assignments.done(assignment)
+        self.assignments.remove(assignment)
 
 
 def play(instances: Instances, token: str, model: Path) -> None:
