@@ -1,5 +1,6 @@
 """Plays a challenge's trials in this process, with the same graded instance as on a server, and scores the journal."""
 
+import functools
 import importlib
 import inspect
 import time
@@ -111,7 +112,7 @@ def play(
             if trial > 1 and until():
                 break
             begin()
-            _play_trial(instance, act, lambda steps, trial=trial: progress(trial, steps))  # type: ignore[misc]
+            _play_trial(instance, act, functools.partial(progress, trial))
     finally:
         instance.close("the run is over")
     return folder / token / "journal"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 
-class ScoredSubmission(NamedTuple):
+class RankingRow(NamedTuple):
     """A graded submission, or a baseline.
 
     Args:
@@ -21,7 +21,7 @@ class ScoredSubmission(NamedTuple):
     score: float | None
     secondary: float | None = None
     time: float = 0.0
-    details: Any = None
+    details: tuple[Any, ...] | None = None
     began: int = 0
 
 
@@ -43,7 +43,7 @@ class Rules(NamedTuple):
     secondary_better: str | None = None
     qualifying_score: float | None = None
 
-    def sort_key(self, row: ScoredSubmission) -> tuple[float, ...]:
+    def sort_key(self, row: RankingRow) -> tuple[float, ...]:
         """The key by which submissions are ranked: smaller is better, and equal keys are tied."""
         first = -_number(row.score) if self.better == "higher" else _number(row.score)
         if self.ties == "secondary":
@@ -52,7 +52,7 @@ class Rules(NamedTuple):
             return first, second if math.isfinite(second) else math.inf
         return (first, row.time) if self.ties == "earlier" else (first,)
 
-    def qualifies(self, row: ScoredSubmission) -> bool:
+    def qualifies(self, row: RankingRow) -> bool:
         """Whether a submission reaches the qualifying score."""
         if self.qualifying_score is None:
             return True
@@ -63,7 +63,7 @@ class Rules(NamedTuple):
 class Standing(NamedTuple):
     """The submission that counts for an entrant, or None if none has a score, and the number of all its submissions."""
 
-    row: ScoredSubmission | None
+    row: RankingRow | None
     tries: int
 
 
@@ -71,13 +71,13 @@ class Place(NamedTuple):
     """A place on a leaderboard. `rank` is None for a baseline. `tries` counts the entrant's submissions, scored or not."""
 
     rank: int | None
-    row: ScoredSubmission
+    row: RankingRow
     tries: int
     tied: bool
     qualified: bool
 
 
-def standings(rows: Iterable[ScoredSubmission], rules: Rules) -> dict[str, Standing]:
+def standings(rows: Iterable[RankingRow], rules: Rules) -> dict[str, Standing]:
     """Entrant → standing.
 
     Submissions without a finite score never rank. If the best one counts, they are ignored, and of equal ones the earlier
@@ -104,7 +104,7 @@ class _Entry(NamedTuple):
     baseline: bool
     time: float
     entrant: str
-    row: ScoredSubmission
+    row: RankingRow
     tries: int
 
 
@@ -114,7 +114,7 @@ class Ranking:
     Places are computed on access, so that updating one of many entrants is cheap.
     """
 
-    def __init__(self, standings: Iterable[Standing], rules: Rules, baselines: Iterable[ScoredSubmission] = ()) -> None:
+    def __init__(self, standings: Iterable[Standing], rules: Rules, baselines: Iterable[RankingRow] = ()) -> None:
         self.rules = rules
         self._baselines = [self._entry(row, 0, True) for row in baselines if math.isfinite(_number(row.score))]
         ranked = [self._entry(each.row, each.tries) for each in standings if each.row is not None]
@@ -145,7 +145,7 @@ class Ranking:
         entry = self._by_entrant.get(entrant)
         return None if entry is None else self._rank(entry.key)
 
-    def _entry(self, row: ScoredSubmission, tries: int, baseline: bool = False) -> _Entry:
+    def _entry(self, row: RankingRow, tries: int, baseline: bool = False) -> _Entry:
         return _Entry(self.rules.sort_key(row), baseline, row.time, row.entrant, row, tries)
 
     def _rank(self, key: tuple[float, ...]) -> int:

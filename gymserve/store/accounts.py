@@ -5,7 +5,7 @@ import datetime
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from gymserve.store.columns import Model, Moment, now
+from gymserve.store.columns import Moment, TableModel, now
 
 ROLES = ("participant", "organiser", "admin")
 # How names of challenge entrants begin: accounts without a display name, teams, and names without an account.
@@ -13,7 +13,7 @@ ROLES = ("participant", "organiser", "admin")
 ACCOUNT_PREFIX, TEAM_PREFIX, REMOTE_PREFIX = "account ", "team:", "participant "
 
 
-class Account(Model):
+class Account(TableModel):
     """A user."""
 
     __tablename__ = "accounts"
@@ -35,7 +35,7 @@ class Account(Model):
         return self.name or f"{ACCOUNT_PREFIX}{self.id}"
 
 
-class ApiKey(Model):
+class ApiKey(TableModel):
     """A key with which an account's programs authenticate. Only its hash is stored."""
 
     __tablename__ = "api_keys"
@@ -49,7 +49,7 @@ class ApiKey(Model):
     expires_at: Mapped[datetime.datetime | None] = mapped_column(Moment)
 
 
-class Invitation(Model):
+class Invitation(TableModel):
     """A one-time link that creates an account, for example the first administrator's. Only its hash is stored."""
 
     __tablename__ = "invitations"
@@ -59,7 +59,7 @@ class Invitation(Model):
     expires_at: Mapped[datetime.datetime] = mapped_column(Moment)
 
 
-class AuditEntry(Model):
+class AuditEntry(TableModel):
     """An entry of the audit log. Entries outlive the accounts that they name."""
 
     __tablename__ = "audit"

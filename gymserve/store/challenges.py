@@ -5,10 +5,10 @@ import datetime
 from sqlalchemy import Double, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from gymserve.store.columns import Long, Model, Moment, now
+from gymserve.store.columns import Long, Moment, TableModel, now
 
 
-class Challenge(Model):
+class ChallengeRow(TableModel):
     """A challenge, with a reference to its present definition."""
 
     __tablename__ = "challenges"
@@ -20,7 +20,7 @@ class Challenge(Model):
     changed_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
 
 
-class ChallengeVersion(Model):
+class ChallengeVersion(TableModel):
     """A present or past definition of a challenge. A submission is scored by the version it was made under."""
 
     __tablename__ = "challenge_versions"
@@ -31,11 +31,11 @@ class ChallengeVersion(Model):
     created_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
 
 
-class PhaseKey(Model):
+class PhaseKey(TableModel):
     """The generation of a phase's key, and when the key was published. Without a row: generation 0, not published."""
 
     __tablename__ = "phase_keys"
-    __table_args__ = (UniqueConstraint("challenge_id", "phase"), Model.__table_args__)
+    __table_args__ = (UniqueConstraint("challenge_id", "phase"), TableModel.__table_args__)
 
     challenge_id: Mapped[int] = mapped_column(ForeignKey("challenges.id", ondelete="CASCADE"))
     phase: Mapped[str] = mapped_column(String(63))
@@ -43,14 +43,14 @@ class PhaseKey(Model):
     shown_at: Mapped[datetime.datetime | None] = mapped_column(Moment)
 
 
-class Submission(Model):
+class Submission(TableModel):
     """One account's graded instance in a challenge, and its outcome."""
 
     __tablename__ = "submissions"
     __table_args__ = (
         Index("ix_submissions_board", "challenge_id", "phase", "changed_at"),
         Index("ix_submissions_entrant", "challenge_id", "entrant", "created_at"),
-        Model.__table_args__,
+        TableModel.__table_args__,
     )
 
     name: Mapped[str] = mapped_column(String(40), unique=True)  # its permanent identifier
@@ -81,11 +81,11 @@ class Submission(Model):
     finished_at: Mapped[datetime.datetime | None] = mapped_column(Moment)
 
 
-class Team(Model):
+class Team(TableModel):
     """Accounts that submit to a challenge as one entrant."""
 
     __tablename__ = "teams"
-    __table_args__ = (UniqueConstraint("challenge_id", "name_key"), Model.__table_args__)
+    __table_args__ = (UniqueConstraint("challenge_id", "name_key"), TableModel.__table_args__)
 
     challenge_id: Mapped[int] = mapped_column(ForeignKey("challenges.id", ondelete="CASCADE"))
     name: Mapped[str] = mapped_column(String(60))
@@ -94,18 +94,18 @@ class Team(Model):
     created_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
 
 
-class TeamMember(Model):
+class TeamMember(TableModel):
     """An account's membership of a team. An account is in at most one team per challenge."""
 
     __tablename__ = "team_members"
-    __table_args__ = (UniqueConstraint("challenge_id", "account_id"), Model.__table_args__)
+    __table_args__ = (UniqueConstraint("challenge_id", "account_id"), TableModel.__table_args__)
 
     team_id: Mapped[int] = mapped_column(ForeignKey("teams.id", ondelete="CASCADE"), index=True)
     challenge_id: Mapped[int] = mapped_column(ForeignKey("challenges.id", ondelete="CASCADE"))
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
 
 
-class RemoteEntry(Model):
+class RemoteEntry(TableModel):
     """A submission that is reported to an external challenge server."""
 
     __tablename__ = "remote_entries"
@@ -115,14 +115,14 @@ class RemoteEntry(Model):
     remote_id: Mapped[str] = mapped_column(String(100), default="")  # the submission's id there
 
 
-class Report(Model):
+class Report(TableModel):
     """A report on a submission to an external challenge server. A submission's reports are sent in order, once each."""
 
     __tablename__ = "reports"
     __table_args__ = (
         UniqueConstraint("submission_id", "number"),
         Index("ix_reports_state", "state", "next_at"),
-        Model.__table_args__,
+        TableModel.__table_args__,
     )
 
     submission_id: Mapped[int] = mapped_column(ForeignKey("submissions.id", ondelete="CASCADE"))
@@ -135,7 +135,7 @@ class Report(Model):
     ended_at: Mapped[datetime.datetime | None] = mapped_column(Moment)
 
 
-class ExternalEntry(Model):
+class ExternalEntry(TableModel):
     """A submission that is graded on another machine and reported to this server."""
 
     __tablename__ = "external_entries"

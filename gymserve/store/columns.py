@@ -38,7 +38,7 @@ Count = BigInteger().with_variant(Integer(), "sqlite")
 """A 64-bit integer."""
 
 
-class Model(DeclarativeBase):
+class TableModel(DeclarativeBase):
     """The base class of all tables."""
 
     metadata = MetaData(

@@ -11,7 +11,7 @@ from gymserve.store.accounts import (
     Invitation,
 )
 from gymserve.store.challenges import (
-    Challenge,
+    ChallengeRow,
     ChallengeVersion,
     ExternalEntry,
     PhaseKey,
@@ -21,7 +21,7 @@ from gymserve.store.challenges import (
     Team,
     TeamMember,
 )
-from gymserve.store.columns import Count, Long, Model, Moment, now
+from gymserve.store.columns import Count, Long, Moment, TableModel, now
 from gymserve.store.training import Experiment, Metric, Policy, Project, TrainingSession
 
 __all__ = [
@@ -32,7 +32,7 @@ __all__ = [
     "Account",
     "ApiKey",
     "AuditEntry",
-    "Challenge",
+    "ChallengeRow",
     "ChallengeVersion",
     "Count",
     "Experiment",
@@ -40,7 +40,6 @@ __all__ = [
     "Invitation",
     "Long",
     "Metric",
-    "Model",
     "Moment",
     "PhaseKey",
     "Policy",
@@ -48,6 +47,7 @@ __all__ = [
     "RemoteEntry",
     "Report",
     "Submission",
+    "TableModel",
     "Team",
     "TeamMember",
     "TrainingSession",

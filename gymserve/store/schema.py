@@ -8,7 +8,7 @@ from sqlalchemy import func, insert, inspect, select
 
 from gymserve.protocol.errors import SettingsError
 from gymserve.store.database import Database, connect, sqlite_url, translate_errors
-from gymserve.store.models import Model
+from gymserve.store.models import TableModel
 from gymserve.system.locks import locked
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -92,7 +92,9 @@ def restore(database: Database, file: Path) -> int:
         upgrade(source)
         upgrade(database)
         with database.reading() as session:
-            if any(session.scalar(select(func.count()).select_from(table)) for table in Model.metadata.sorted_tables):
+            if any(
+                session.scalar(select(func.count()).select_from(table)) for table in TableModel.metadata.sorted_tables
+            ):
                 raise SettingsError("the database is not empty: restore into a new one")
         return _copy(source, database)
 
@@ -100,13 +102,13 @@ def restore(database: Database, file: Path) -> int:
 def _copy(source: Database, target: Database) -> int:
     copied = 0
     with source.reading() as reading, target.writing() as writing:
-        for table in Model.metadata.sorted_tables:
+        for table in TableModel.metadata.sorted_tables:
             rows = reading.execute(select(table).order_by(table.c.id)).mappings()
             while batch := [dict(row) for row in rows.fetchmany(BATCH)]:
                 writing.execute(insert(table), batch)
                 copied += len(batch)
         if target.engine.dialect.name == "postgresql":
-            for table in Model.metadata.sorted_tables:
+            for table in TableModel.metadata.sorted_tables:
                 last = select(func.coalesce(func.max(table.c.id), 0) + 1).scalar_subquery()
                 writing.execute(select(func.setval(func.pg_get_serial_sequence(table.name, "id"), last, False)))
     return copied

@@ -5,14 +5,14 @@ import datetime
 from sqlalchemy import Double, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from gymserve.store.columns import Count, Long, Model, Moment, now
+from gymserve.store.columns import Count, Long, Moment, TableModel, now
 
 
-class Project(Model):
+class Project(TableModel):
     """A group of experiments. `number` counts within its account."""
 
     __tablename__ = "projects"
-    __table_args__ = (UniqueConstraint("account_id", "number"), Model.__table_args__)
+    __table_args__ = (UniqueConstraint("account_id", "number"), TableModel.__table_args__)
 
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
     number: Mapped[int]
@@ -23,14 +23,14 @@ class Project(Model):
     created_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
 
 
-class Experiment(Model):
+class Experiment(TableModel):
     """One training run. `number` counts within its project, if it has one."""
 
     __tablename__ = "experiments"
     __table_args__ = (
         UniqueConstraint("project_id", "number"),
         Index("ix_experiments_queue", "state", "queued_at"),
-        Model.__table_args__,
+        TableModel.__table_args__,
     )
 
     name: Mapped[str] = mapped_column(String(36), unique=True)  # a UUID, which addresses it
@@ -64,14 +64,14 @@ class Experiment(Model):
     completed_at: Mapped[datetime.datetime | None] = mapped_column(Moment)
 
 
-class Metric(Model):
+class Metric(TableModel):
     """One value of an experiment at a timestep. `position` is the byte offset of its line in the runner's file."""
 
     __tablename__ = "metrics"
     __table_args__ = (
         Index("ix_metrics_series", "experiment_id", "name", "timestep"),
         Index("ix_metrics_position", "experiment_id", "position"),
-        Model.__table_args__,
+        TableModel.__table_args__,
     )
 
     id: Mapped[int] = mapped_column(Count, primary_key=True)
@@ -82,11 +82,11 @@ class Metric(Model):
     value: Mapped[float | None] = mapped_column(Double)  # null if it was not finite
 
 
-class Policy(Model):
+class Policy(TableModel):
     """A trained model that can be queried. `version` counts per account and title; one version per title is promoted."""
 
     __tablename__ = "models"
-    __table_args__ = (Index("ix_models_account_id", "account_id", "title"), Model.__table_args__)
+    __table_args__ = (Index("ix_models_account_id", "account_id", "title"), TableModel.__table_args__)
 
     name: Mapped[str] = mapped_column(String(36), unique=True)  # a UUID, which addresses it
     account_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
@@ -100,11 +100,11 @@ class Policy(Model):
     created_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
 
 
-class TrainingSession(Model):
+class TrainingSession(TableModel):
     """A session of rewards-api: an account's named set of parameters, with its training and evaluation."""
 
     __tablename__ = "sessions"
-    __table_args__ = (Index("ix_sessions_score", "score"), Model.__table_args__)
+    __table_args__ = (Index("ix_sessions_score", "score"), TableModel.__table_args__)
 
     key: Mapped[str] = mapped_column(String(64), unique=True)  # SHA-256 of its account and name
     account_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), index=True)

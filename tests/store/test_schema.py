@@ -9,13 +9,13 @@ from sqlalchemy import select
 
 from gymserve.protocol.errors import SettingsError
 from gymserve.store import Database, connect, schema
-from gymserve.store.models import Account, ApiKey, Model, now
+from gymserve.store.models import Account, ApiKey, TableModel, now
 from tests.store.test_database import account
 
 
 def test_the_migrations_produce_the_models(database: Database) -> None:
     with database.engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), Model.metadata) == []
+        assert compare_metadata(MigrationContext.configure(connection), TableModel.metadata) == []
 
 
 def test_an_empty_database_is_set_up_once(database_url: str, tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_an_empty_database_is_set_up_once(database_url: str, tmp_path: Path) -> 
     schema.ensure(empty, tmp_path)
     schema.ensure(empty, tmp_path)
     assert schema.current(empty) == schema.newest()
-    assert {*schema.tables(empty)} == {*Model.metadata.tables, "alembic_version"}
+    assert {*schema.tables(empty)} == {*TableModel.metadata.tables, "alembic_version"}
     empty.close()
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from grader.challenges.challenge import Phase, canonical
 from grader.challenges.states import RANKED
-from grader.scores.ranking import Place, Ranking, Rules, ScoredSubmission, standings
+from grader.scores.ranking import Place, Ranking, RankingRow, Rules, standings
 from grader.server.competitions.competition import ChallengeRecord, Competition
 from grader.server.competitions.names import display_names, entrant_by_name
 from gymserve.protocol import errors
@@ -167,7 +167,7 @@ class _Phase:
                 ranking = self._updated(session, self._board.places)
             if ranking is None:
                 rules = _rules(record)
-                baselines = [ScoredSubmission(each.name, "", each.score) for each in record.challenge.baselines]
+                baselines = [RankingRow(each.name, "", each.score) for each in record.challenge.baselines]
                 ranking = Ranking(standings(self._read(session), rules).values(), rules, baselines)
             self._version, self._latest = record.version_id, latest
             self._board = PhaseBoard(self.name, tag, ranking)
@@ -182,7 +182,7 @@ class _Phase:
         fresh = standings(self._read(session, Submission.entrant.in_(changed)), ranking.rules)
         return ranking.updated({entrant: fresh.get(entrant) for entrant in changed})
 
-    def _read(self, session: Session, *conditions: ColumnElement[bool]) -> Iterator[ScoredSubmission]:
+    def _read(self, session: Session, *conditions: ColumnElement[bool]) -> Iterator[RankingRow]:
         details = [getattr(Submission, name) for name in DETAILS]
         columns = (
             Submission.entrant, Submission.name, Submission.score, Submission.secondary, Submission.finished_at,
@@ -195,7 +195,7 @@ class _Phase:
         for entrant, name, score, secondary, finished_at, state, phase, began, *more in session.execute(query):
             if phase == self.name:
                 counted = score if state in RANKED else None
-                yield ScoredSubmission(
+                yield RankingRow(
                     entrant, name, counted, secondary, finished_at.timestamp(), (finished_at, *more), began
                 )
 

@@ -16,8 +16,8 @@ from grader.server.competitions import phase_keys
 from grader.server.competitions.phase_keys import KeyState
 from gymserve.accounts.identity import Identity
 from gymserve.protocol.errors import Forbidden, InvalidRequest, NotFound
-from gymserve.store import Database, models
-from gymserve.store.models import ChallengeVersion, now
+from gymserve.store import Database
+from gymserve.store.models import ChallengeRow, ChallengeVersion, now
 
 
 class ChallengeRecord(NamedTuple):
@@ -80,7 +80,7 @@ class Competition:
             with self.database.writing() as session:
                 row = _row(session, challenge.name)
                 if row is None:
-                    row = models.Challenge(name=challenge.name, owner_id=owner_id)
+                    row = ChallengeRow(name=challenge.name, owner_id=owner_id)
                     session.add(row)
                     session.flush()
                 elif row.owner_id != owner_id and not sees_all:
@@ -127,18 +127,16 @@ class Competition:
     def with_id(self, challenge_id: int) -> ChallengeRecord:
         """The challenge with this id, which must exist."""
         with self.database.reading() as session:
-            row = session.get_one(models.Challenge, challenge_id)
+            row = session.get_one(ChallengeRow, challenge_id)
             return self._record(row, session.get_one(ChallengeVersion, row.version_id))
 
     def list(self) -> list[ChallengeRecord]:
         """All challenges, ordered by name."""
-        query = select(models.Challenge, ChallengeVersion).join(
-            ChallengeVersion, ChallengeVersion.id == models.Challenge.version_id
+        query = select(ChallengeRow, ChallengeVersion).join(
+            ChallengeVersion, ChallengeVersion.id == ChallengeRow.version_id
         )
         with self.database.reading() as session:
-            return [
-                self._record(row, version) for row, version in session.execute(query.order_by(models.Challenge.name))
-            ]
+            return [self._record(row, version) for row, version in session.execute(query.order_by(ChallengeRow.name))]
 
     def of_version(self, session: Session, version_id: int) -> Challenge:
         """The definition with this version id."""
@@ -176,7 +174,7 @@ class Competition:
 
     def present(self, session: Session, challenge_id: int, phase: Phase) -> Phase:
         """The phase of the same name in the challenge's present definition, or `phase` if it was removed."""
-        row = session.get_one(models.Challenge, challenge_id)
+        row = session.get_one(ChallengeRow, challenge_id)
         latest = self.of_version(session, row.version_id)
         return next((each for each in latest.phases if each.name == phase.name), phase)
 
@@ -200,7 +198,7 @@ class Competition:
             "digest": challenge.digest,
         }
 
-    def _record(self, row: models.Challenge, version: ChallengeVersion) -> ChallengeRecord:
+    def _record(self, row: ChallengeRow, version: ChallengeVersion) -> ChallengeRecord:
         if version.id not in self._versions:
             self._versions[version.id] = self._parse(version)
         return ChallengeRecord(row.id, version.id, row.owner_id, row.is_open, self._versions[version.id])
@@ -218,10 +216,10 @@ class _AnyFunction(list[str]):
 
 def lock(session: Session, challenge_id: int) -> None:
     """Locks a challenge against other transactions that lock it, until this one ends."""
-    session.execute(select(models.Challenge.id).where(models.Challenge.id == challenge_id).with_for_update())
+    session.execute(select(ChallengeRow.id).where(ChallengeRow.id == challenge_id).with_for_update())
 
 
-def _row(session: Session, name: str) -> models.Challenge | None:
+def _row(session: Session, name: str) -> ChallengeRow | None:
     if not name.isprintable():
         return None
-    return session.scalar(select(models.Challenge).where(models.Challenge.name == name))
+    return session.scalar(select(ChallengeRow).where(ChallengeRow.name == name))

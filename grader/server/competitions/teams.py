@@ -5,7 +5,7 @@ import secrets
 import unicodedata
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, delete, func, or_, select
+from sqlalchemy import ColumnElement, Select, delete, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -126,7 +126,7 @@ class Teams:
             team = _own_team(session, record, account_id)
             if _view(session, record, team).fixed:
                 raise errors.Conflict("the team has submitted: its members are fixed")
-            session.execute(_of_account(delete(TeamMember), record, account_id))
+            session.execute(delete(TeamMember).where(*_is_member(record, account_id)))
             if not session.scalar(_members(team, func.count())):
                 session.delete(team)
 
@@ -156,7 +156,8 @@ class Teams:
 def _team(session: Session, record: ChallengeRecord, account_id: int | None) -> Team | None:
     if account_id is None or not record.challenge.teams.allowed:
         return None
-    return session.scalar(_of_account(select(Team).join(TeamMember, TeamMember.team_id == Team.id), record, account_id))
+    query = select(Team).join(TeamMember, TeamMember.team_id == Team.id)
+    return session.scalar(query.where(*_is_member(record, account_id)))
 
 
 def _own_team(session: Session, record: ChallengeRecord, account_id: int | None) -> Team:
@@ -174,12 +175,13 @@ def _view(session: Session, record: ChallengeRecord, team: Team) -> TeamView:
     return TeamView(team.name, entrant, [each.display_name for each in session.scalars(members)], fixed)
 
 
-def _members(team: Team, what: Any) -> Any:
+def _members(team: Team, what: Any) -> Select[Any]:
     return select(what).select_from(TeamMember).where(TeamMember.team_id == team.id)
 
 
-def _of_account(query: Any, record: ChallengeRecord, account_id: int | None) -> Any:
-    return query.where(TeamMember.challenge_id == record.id, TeamMember.account_id == account_id)
+def _is_member(record: ChallengeRecord, account_id: int | None) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """The SQL conditions that a membership is the account's in this challenge."""
+    return TeamMember.challenge_id == record.id, TeamMember.account_id == account_id
 
 
 def _digest(code: str) -> str:

@@ -26,7 +26,7 @@ from grader.server.reports.crowdai import CrowdAI, Refused
 from gymserve.protocol.errors import Unavailable
 from gymserve.settings import Settings
 from gymserve.store import Database, rows_changed
-from gymserve.store.models import Challenge, RemoteEntry, Report, Submission, now
+from gymserve.store.models import ChallengeRow, RemoteEntry, Report, Submission, now
 
 WAITING, SENT, REFUSED, GIVEN_UP = "waiting", "sent", "refused", "given up"
 BEGUN, ENDED = 0, 1
@@ -127,7 +127,7 @@ class Outbox:
         with self.database.reading() as session:
             row = session.get_one(Submission, report.submission_id)
             entry = session.scalars(select(RemoteEntry).where(RemoteEntry.submission_id == row.id)).one()
-            challenge = session.get_one(Challenge, row.challenge_id).name
+            challenge = session.get_one(ChallengeRow, row.challenge_id).name
             first = session.scalars(select(Report).where(Report.submission_id == row.id, Report.number == BEGUN)).one()
         assert self.server is not None
         try:
@@ -189,8 +189,10 @@ class Outbox:
 
     def list(self) -> list[tuple[Report, str, str]]:
         """The reports that have not been sent, each with the names of its submission and challenge."""
-        query = select(Report, Submission.name, Challenge.name).join(Submission, Submission.id == Report.submission_id)
-        query = query.join(Challenge, Challenge.id == Submission.challenge_id).where(Report.state != SENT)
+        query = select(Report, Submission.name, ChallengeRow.name).join(
+            Submission, Submission.id == Report.submission_id
+        )
+        query = query.join(ChallengeRow, ChallengeRow.id == Submission.challenge_id).where(Report.state != SENT)
         with self.database.reading() as session:
             return [(row[0], row[1], row[2]) for row in session.execute(query.order_by(Report.id))]
 

@@ -2,10 +2,10 @@
 
 from alembic import context
 
-from gymserve.store.models import Model
+from gymserve.store.models import TableModel
 
 context.configure(
-    connection=context.config.attributes["connection"], target_metadata=Model.metadata, render_as_batch=True
+    connection=context.config.attributes["connection"], target_metadata=TableModel.metadata, render_as_batch=True
 )
 with context.begin_transaction():
     context.run_migrations()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grader.scores.ranking import Place, Ranking, Rules, standings
-from grader.scores.ranking import ScoredSubmission as Row
+from grader.scores.ranking import RankingRow as Row
 
 PLAIN: dict[str, Any] = {"better": "higher", "rule": "best", "ties": "shared"}
 ROWS = st.lists(

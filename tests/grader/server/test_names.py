@@ -13,7 +13,7 @@ from gymserve.accounts.passwords import Passwords
 from gymserve.accounts.revision import Revision
 from gymserve.protocol.errors import InvalidRequest
 from gymserve.store import connect
-from gymserve.store.models import Account, Model, now
+from gymserve.store.models import Account, TableModel, now
 from gymserve.store.schema import MIGRATIONS
 from tests.grader.server.place import Place
 
@@ -125,7 +125,7 @@ def test_the_migration_stores_old_rows_under_account_ids(database_url: str, tmp_
         "challenge_id": 1, "version_id": 1, "phase": "", "key_generation": 0, "state": "", "reason": "", "counts": True,
         "steps": 0, "trials": "", "verdict": "", "verdict_reason": "", "receipt": "", "left": True, "changed_at": then,
     }  # fmt: skip
-    tables = Model.metadata.tables
+    tables = TableModel.metadata.tables
     with database.engine.begin() as connection:
         for name, values in (
             ("accounts", {"id": 5, "generation": 0, "projects_made": 0, "created_at": then, **account}),
