@@ -15,7 +15,7 @@ from tests.conftest import Secured
 from tests.support.buckets import Moto
 from tests.support.description import Description
 from tests.support.servers import PASSWORD, Answer, wait_for
-from tests.training.experiments.test_project_experiments import CHECKOUT, ORDER
+from tests.training.experiments.test_project_experiments import CHECKOUT, REQUEST
 from tests.web.dialects.racers import Racer
 
 ROW = "every operation of `/openapi.json` is used as it is meant to be"
@@ -186,7 +186,7 @@ def begin_training(server: Recorder) -> tuple[str, dict[str, Any]]:
 
     projects = f"/users/{server.id}/projects"
     project = f"{projects}/{server.post(projects, {'title': 'maps', 'project_type': 'pymarl'}).json['id']}"
-    server.post(f"{project}/experiments", ORDER)
+    server.post(f"{project}/experiments", REQUEST)
     server.post(f"{project}/experiments/1/stop")
     for path in (f"{project}/experiments", f"{project}/experiments/1", projects, project):
         server.get(path)
