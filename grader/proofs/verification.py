@@ -150,11 +150,11 @@ def _check_order(records: Sequence[Record], start: int, trial: int) -> None:
         if isinstance(record, Step):
             if over:
                 raise _Differs(index, f"record {index} is a step after the end of a trial")
-            last, over = record, bool(record.terminated or record.truncated or _failed(record))
+            last, over = record, bool(record.terminated or record.truncated or _is_failed(record))
         elif isinstance(record, Ended) and record.kind != BROKEN:
             if not trial or record.trial != trial:
                 raise _Differs(index, f"record {index} ends trial {record.trial}, which is not under way")
-            if record.kind == FAILED and (last is None or not _failed(last)):
+            if record.kind == FAILED and (last is None or not _is_failed(last)):
                 raise _Differs(index, f"record {index} fails trial {record.trial}, whose rewards are finite")
             over = True
 
@@ -215,7 +215,7 @@ def _make(trial: Episode, catalogue: Catalogue) -> Any:
         raise _CannotCreate(str(error)) from error
 
 
-def _failed(step: Step) -> bool:
+def _is_failed(step: Step) -> bool:
     return not math.isfinite(step.reward)
 
 

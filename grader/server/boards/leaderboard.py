@@ -164,7 +164,7 @@ class _Phase:
                 return self._board  # another thread has updated it meanwhile
             ranking = None
             if self._board is not None and self._version == record.version_id:
-                ranking = self._updated(session, self._board.places)
+                ranking = self._update(session, self._board.places)
             if ranking is None:
                 rules = _rules(record)
                 baselines = [RankingRow(each.name, "", each.score) for each in record.challenge.baselines]
@@ -173,7 +173,7 @@ class _Phase:
             self._board = PhaseBoard(self.name, tag, ranking)
             return self._board
 
-    def _updated(self, session: Session, ranking: Ranking) -> Ranking | None:
+    def _update(self, session: Session, ranking: Ranking) -> Ranking | None:
         """The ranking with the changed entrants read again, or None if they are too many."""
         since = () if self._latest is None else (Submission.changed_at >= self._latest - OVERLAP,)
         changed = list(session.scalars(select(Submission.entrant).where(*self._all, *since).distinct()))

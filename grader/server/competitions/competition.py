@@ -158,13 +158,13 @@ class Competition:
     def key_of(self, challenge_id: int, phase: Phase) -> KeyState:
         """The generation of a phase's key, and whether it is public. Publishes or replaces the key if that is due."""
         with self.database.reading() as session:
-            key = phase_keys.stored(session, challenge_id, phase.name)
-            if key == phase_keys.due(session, challenge_id, phase, now()):
+            key = phase_keys.load(session, challenge_id, phase.name)
+            if key == phase_keys.expected(session, challenge_id, phase, now()):
                 return key
         with self.database.writing() as session:
             lock(session, challenge_id)
             present = self.present(session, challenge_id, phase)  # it may have changed since it was read
-            key = phase_keys.due(session, challenge_id, present, now())
+            key = phase_keys.expected(session, challenge_id, present, now())
             phase_keys.store(session, challenge_id, phase.name, key)
         return key
 

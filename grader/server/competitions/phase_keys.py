@@ -22,15 +22,15 @@ class KeyState(NamedTuple):
     is_shown: bool = False
 
 
-def stored(session: Session, challenge_id: int, phase: str) -> KeyState:
+def load(session: Session, challenge_id: int, phase: str) -> KeyState:
     """The stored state of a phase's key."""
     row = _row(session, challenge_id, phase)
     return KeyState() if row is None else KeyState(row.generation, row.shown_at is not None)
 
 
-def due(session: Session, challenge_id: int, phase: Phase, at: datetime) -> KeyState:
+def expected(session: Session, challenge_id: int, phase: Phase, at: datetime) -> KeyState:
     """The state that a phase's key should have. It is public once the phase is over and none of its submissions is active."""
-    key = stored(session, challenge_id, phase.name)
+    key = load(session, challenge_id, phase.name)
     if phase.kind == PRACTICE:  # its seeds do not come from this key, which stays secret if the phase was another kind
         return key
     if key.is_shown:
@@ -49,7 +49,7 @@ def store(session: Session, challenge_id: int, phase: str, key: KeyState) -> Non
 
 def for_submission(session: Session, challenge_id: int, phase: str) -> int:
     """The generation of the key for a new submission, which is never public. The challenge must be locked."""
-    key = stored(session, challenge_id, phase)
+    key = load(session, challenge_id, phase)
     if key.is_shown:
         key = KeyState(key.generation + 1)
         store(session, challenge_id, phase, key)

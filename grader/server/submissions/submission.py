@@ -101,7 +101,7 @@ def progress(instances: Instances, token: str) -> SubmissionProgress:
             description["trial_steps"],
             float(description["idle_seconds"]),
         )
-    records = _records(_closed(instances, token), token)
+    records = _records(_closed_journal(instances, token), token)
     trials = scoring.trials_of(records)
     begun = [trial for trial in trials if trial.state != TrialState.UNPLAYED]
     reason = records[-1].reason if isinstance(records[-1], Closed) else ""
@@ -123,7 +123,7 @@ def finish(instances: Instances, token: str, keep: Path) -> Path:
         return keep
     with contextlib.suppress(UnknownInstance):
         instances.close(token)
-    source = _closed(instances, token)
+    source = _closed_journal(instances, token)
     _records(source, token)
     _copy(source, keep)
     return keep
@@ -147,7 +147,7 @@ def _copy(source: Path, keep: Path) -> None:
             partial.unlink(missing_ok=True)
 
 
-def _closed(instances: Instances, token: str) -> Path:
+def _closed_journal(instances: Instances, token: str) -> Path:
     """The path of a closed instance's journal."""
     if folders.slot_of(token) is None:
         raise UnknownInstance(f"Instance_id {token:.100} unknown")
