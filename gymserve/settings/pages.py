@@ -5,7 +5,9 @@ from gymserve.settings.table import FIELDS, Settings
 
 def _default(name: str) -> str:
     """The default as a Python expression; for defaults that depend on the machine, the expression itself."""
-    if name in ("WORKERS", "SHARED_HOSTS"):
+    if name == "WORKERS":
+        return "max(2, os.cpu_count())"
+    if name == "SHARED_HOSTS":
         return "os.cpu_count()"
     return repr(getattr(Settings(), name))
 
@@ -35,9 +37,9 @@ def table() -> str:
         "4. the command line.",
         "",
         "An unknown name is an error that suggests the nearest known one. Environment variables may also be",
-        "in a file `.env` in the working directory (`cp .env.example .env`).",
+        "in a `.env` file in the working directory (`cp .env.example .env`).",
         "",
-        "The RL Agent Training API's variables are accepted: `RL_API_HOST`, `_PORT`, `_DEBUG`,",
+        "The RL Agent Training API's variables are also accepted: `RL_API_HOST`, `_PORT`, `_DEBUG`,",
         "`_CORS_ORIGINS`, `_LOG_LEVEL`, `_LOG_DIR`, `_MAX_CONCURRENT_EXPERIMENTS`,",
         "`_DEFAULT_TIMEOUT_MINUTES`, `_SECRET_KEY` (as `SECRETS`) and `_WORKERS`. `_RELOAD` and",
         "`_LOG_FORMAT` have no effect; the server says so when it starts. Instead of",

@@ -26,9 +26,11 @@ class Settings:
 
     HOST: str = _setting("127.0.0.1", "address to listen on")
     PORT: int = _setting(5000, "port to listen on; 0 picks a free one", 0, 65535)
-    WORKERS: int = _setting(max(2, os.cpu_count() or 1), "number of gunicorn workers, one per core", 1, 256)
+    WORKERS: int = _setting(
+        max(2, os.cpu_count() or 1), "number of gunicorn workers; by default one per core, at least two", 1, 256
+    )
     THREADS: int = _setting(64, "threads per worker", 2, 4096)
-    DATA: str = _setting("gymserve-data", "data directory: journals and everything else that the server keeps")
+    DATA: str = _setting("gymserve-data", "data directory: journals and everything else that the server stores")
     DATABASE: str = _setting(
         "", "URL of a PostgreSQL or MariaDB/MySQL database; if empty, an SQLite file in DATA", secret=True
     )
@@ -58,7 +60,7 @@ class Settings:
     )
     LOG_FILE_MB: int = _setting(100, "start a new log file when one reaches this size in MB", 1)
     LOG_DAYS: int = _setting(30, "days to keep log files", 1)
-    ENVIRONMENT_MODULES: list[str] = _setting([], "modules to import at startup, which register environments")
+    ENVIRONMENT_MODULES: list[str] = _setting([], "modules that register environments, to import at startup")
     ENVIRONMENT_KWARGS: dict[str, list[str]] = _setting(
         {}, "environment id → names of the kwargs that agents may pass, in addition to the built-in ones"
     )
@@ -81,10 +83,12 @@ class Settings:
     CHALLENGE_CLIENT_NAME: str = _setting(
         "", "name of all challenges on the challenge server; if empty, each challenge's own name"
     )
-    CHALLENGE_ID: str = _setting("", "number of the challenge there, for challenge servers without client names")
-    CHALLENGE_ROUND_ID: str = _setting("", "round of the challenge there")
+    CHALLENGE_ID: str = _setting(
+        "", "number of the challenge on the challenge server, if that server has no client names"
+    )
+    CHALLENGE_ROUND_ID: str = _setting("", "round of the challenge on the challenge server")
     REPORT_DAYS: float = _setting(
-        7.0, "days until a report that the challenge server does not accept is given up", 0.01
+        7.0, "days before giving up on a report that the challenge server does not accept", 0.01
     )
     SHARED_HOSTS: int = _setting(os.cpu_count() or 1, "number of host processes for light environments", 1, 1024)
     MAX_INSTANCES: int = _setting(10_000, "maximum number of instances", 1)
@@ -94,7 +98,7 @@ class Settings:
     )
     PREPARED_HOSTS: int = _setting(
         1,
-        "number of warm hosts, which hold an environment of a recently requested kind that needs a host of its own",
+        "number of warm hosts, each with an environment of a recently requested kind that needs its own host",
         0,
         100,
     )
@@ -107,31 +111,35 @@ class Settings:
         "and models, and to submissions",
         0,
     )
-    ACCOUNT_KEPT: int = _setting(1000, "maximum number of projects, of experiments and of models per account", 0)
+    ACCOUNT_KEPT: int = _setting(
+        1000, "maximum number of projects per account; the same limit applies to experiments and to models", 0
+    )
     REQUESTS_PER_MINUTE: int = _setting(
         6000,
-        "requests per minute, except steps, per account, or per address for requests without an account; 0: unlimited",
+        "maximum requests per minute, not counting steps, per account (per address without an account); 0: unlimited",
         0,
     )
     STEPS_PER_SECOND: int = _setting(
-        0, "steps per second and account; each copy in a vector instance counts; 0: unlimited", 0
+        0, "maximum steps per second per account; each copy in a vector instance counts; 0: unlimited", 0
     )
     LOGIN_ATTEMPTS: int = _setting(5, "wrong passwords allowed in a row; after that, one every 30 seconds", 1)
-    SIGN_UPS_PER_HOUR: int = _setting(10, "new accounts per hour from one address", 1)
+    SIGN_UPS_PER_HOUR: int = _setting(10, "maximum number of new accounts per hour from one address", 1)
     MAX_NUM_ENVS: int = _setting(4096, "maximum number of copies in a vector instance", 1)
     HOST_MEMORY_MB: int = _setting(4096, "memory limit of a host process in MB; a host that exceeds it is ended", 64)
-    IDLE_SECONDS: float = _setting(3600.0, "close an instance that was not used for this long", 0.1)
+    IDLE_SECONDS: float = _setting(3600.0, "close an instance that has not been used for this many seconds", 0.1)
     PHASE_GRACE_SECONDS: float = _setting(
         3600.0,
-        "how long a submission may continue after its phase has ended, if its challenge sets no submission_seconds",
+        "seconds that a submission may continue after its phase has ended, if its challenge sets no submission_seconds",
         0,
     )
-    STEP_SECONDS: float = _setting(30.0, "time limit of one call of an environment", 0.1)
-    REVIVE_SECONDS: float = _setting(60.0, "time limit for replaying an episode after a crash", 0.1)
-    RESTART_SECONDS: float = _setting(10.0, "longest delay before a host that crashes repeatedly is restarted")
+    STEP_SECONDS: float = _setting(30.0, "time limit in seconds for one call to an environment", 0.1)
+    REVIVE_SECONDS: float = _setting(60.0, "time limit in seconds for replaying an episode after a crash", 0.1)
+    RESTART_SECONDS: float = _setting(
+        10.0, "longest delay in seconds before a host that crashes repeatedly is restarted"
+    )
     MAX_BODY_BYTES: int = _setting(16 * 2**20, "maximum size of a request body in bytes", 1024)
     MAX_HEADER_BYTES: int = _setting(8190, "maximum size of the request line and of each header in bytes", 256, 65_536)
-    MAX_FRAME_BYTES: int = _setting(16 * 2**20, "maximum size of a stream's message in bytes", 1024)
+    MAX_FRAME_BYTES: int = _setting(16 * 2**20, "maximum size of a message on a stream in bytes", 1024)
     JOURNAL_BYTES: int = _setting(2**30, "maximum size of an instance's journal in bytes", 4096)
     JOURNAL_DAYS: float = _setting(7.0, "days to keep the journal of a closed instance")
     SUBMISSION_DAYS: float = _setting(
@@ -139,9 +147,9 @@ class Settings:
     )
     AUDIT_DAYS: float = _setting(365.0, "days to keep entries of the audit log")
     MEDIA: bool = _setting(True, 'make videos of submissions and of monitored episodes (requires the extra "media")')
-    MEDIA_SECONDS: float = _setting(60.0, "maximum length of a video", 1, 3600)
+    MEDIA_SECONDS: float = _setting(60.0, "maximum length of a video in seconds", 1, 3600)
     MEDIA_WORK_SECONDS: float = _setting(
-        600.0, "processor time for making one video; when it is used up, the video ends there", 1
+        600.0, "CPU time in seconds for making one video; a video that uses it up ends there", 1
     )
     MEDIA_MEMORY_MB: int = _setting(4096, "memory limit of the process that makes videos, in MB", 64)
     S3_BUCKET: str = _setting("", "S3-compatible bucket for videos and for pushed models; if empty, they stay in DATA")
@@ -152,10 +160,10 @@ class Settings:
     S3_ACCESS_KEY: str = _setting("", "access key of the bucket", secret=True)
     S3_SECRET_KEY: str = _setting("", "secret key of the bucket", secret=True)
     STREAM_PING_SECONDS: float = _setting(
-        20.0, "ping a stream that was idle for this many seconds; drop it after three times as long", 0.1
+        20.0, "ping a stream that has been idle for this many seconds; drop it after three times as long", 0.1
     )
-    SHUTDOWN_SECONDS: float = _setting(30.0, "time limit for stopping the server", 1)
-    TRAINING_ROLE: str = _setting("participant", "role required to run experiments; higher roles may, too")
+    SHUTDOWN_SECONDS: float = _setting(30.0, "time limit in seconds for stopping the server", 1)
+    TRAINING_ROLE: str = _setting("participant", "lowest role that may run experiments")
     MAX_CONCURRENT_EXPERIMENTS: int = _setting(
         3, "maximum number of experiments that run at the same time; others are queued", 0, 1000
     )
@@ -170,7 +178,7 @@ class Settings:
         4096, "memory limit of an experiment in MB; an experiment that exceeds it is ended", 64
     )
     EXPERIMENT_GRACE_SECONDS: float = _setting(
-        10.0, "delay between SIGINT, SIGTERM and SIGKILL when an experiment is stopped", 0.1
+        10.0, "seconds between SIGINT, SIGTERM and SIGKILL when an experiment is stopped", 0.1
     )
     RUNNERS: dict[str, dict[str, Any]] = _setting(
         {},
@@ -188,9 +196,7 @@ class Settings:
     )
     ASSISTANT_KEY: str = _setting("", "API key for ASSISTANT_URL", secret=True)
     ASSISTANT_MODEL: str = _setting("", "model to use at ASSISTANT_URL")
-    ASSISTANT_SECONDS: float = _setting(
-        30.0, "how long to wait for ASSISTANT_URL before the built-in text is used", 0.1
-    )
+    ASSISTANT_SECONDS: float = _setting(30.0, "seconds to wait for ASSISTANT_URL before using the built-in text", 0.1)
     PRELOAD: bool = _setting(
         True,
         "import simulators before hosts are forked: instances are created faster, but the idle server "

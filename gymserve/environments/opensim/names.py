@@ -40,7 +40,7 @@ def _rows(names: Sequence[str]) -> Iterator[tuple[str, str]]:
     fields = [name for name in names if _is_field(name)]
     if fields:
         what = fields[0].partition(" ")[0]
-        yield f"0–{len(fields) - 1}", f"{what} [component][ahead][left], the last index runs first"
+        yield f"0–{len(fields) - 1}", f"{what} [component][ahead][left], the last index varies fastest"
     for index, name in enumerate(names):
         if not _is_field(name):
             yield str(index), name
