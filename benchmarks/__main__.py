@@ -16,7 +16,7 @@ from benchmarks.rivals import peers as rivals
 DOCS = ROOT / "docs"
 WAYS: dict[str, Callable[[Server], Any]] = {
     "stream, bare socket": steps.raw_stream,
-    "stream, `client.make`": steps.our_client,
+    "stream, `client.make`": steps.python_client,
     "HTTP, bare socket": steps.raw_http,
     "HTTP, `requests`": steps.with_requests,
 }
@@ -47,7 +47,9 @@ def one_agent(running: Server, seconds: float, rounds: int) -> list[list[str]]:
                 print("ray is not installed: left out")
             ways["TCP echo"] = (peers.enter_context(steps.echo(cpu)), lambda: None)
             ways[STEPPED] = (peers.enter_context(steps.echo(cpu, reply=steps.stepping_reply())), lambda: None)
-            measures |= {name: functools.partial(steps.timed, ask, reset) for name, (ask, reset) in ways.items()}
+            measures |= {
+                name: functools.partial(steps.time_per_step, ask, reset) for name, (ask, reset) in ways.items()
+            }
             for _ in range(rounds):
                 for name, measure in measures.items():
                     took = measure(seconds)
@@ -84,14 +86,20 @@ def many(running: Server, seconds: float, count: int) -> list[list[str]]:
         figure = f"{remote / local:.2f} ({remote / 1e3:,.0f} k/s of {local / 1e3:,.0f} k/s)"
         row(f"vector stream, {num_envs} CartPoles ({mode}), of local", figure, target)
     ask, close = rivals.async_vector(64)
-    row("local AsyncVectorEnv of 64, env-steps/s", f"{64e6 / steps.timed(ask, lambda: None, seconds) / 1e3:,.0f} k", "")
+    row(
+        "local AsyncVectorEnv of 64, env-steps/s",
+        f"{64e6 / steps.time_per_step(ask, lambda: None, seconds) / 1e3:,.0f} k",
+        "",
+    )
     close()
     rate, median, p99 = load.agents(running, 256, 4 * seconds)
     row("256 agents on streams, steps/s", f"{rate / 1e3:,.1f} k", "≥ 50 k")
     row("… median and 99th percentile of a step", f"{median:.1f} ms, {p99:.1f} ms", "p99 ≤ 12 ms")
     picture = steps.raw_stream(running, "Pictures-v0")
     with steps.echo(1, 210 * 160 * 3) as ask:
-        pairs = [(steps.timed(*picture, seconds), steps.timed(ask, lambda: None, seconds)) for _ in range(3)]
+        pairs = [
+            (steps.time_per_step(*picture, seconds), steps.time_per_step(ask, lambda: None, seconds)) for _ in range(3)
+        ]
     ours, plain = (statistics.median(times) for times in zip(*pairs, strict=True))
     row("210×160×3 observation, of echoing its bytes", f"{ours / plain:.2f} ({ours:.0f} µs of {plain:.0f} µs)", "≤ 2")
     row("a dedicated host, until its instance is there", f"{load.dedicated(running):.0f} ms", "< 150 ms")

@@ -43,7 +43,7 @@ def graded_of_plain(started: Server, seconds: float) -> dict[str, float]:
     times: dict[str, list[float]] = {name: [] for name in asks}
     for _ in range(ROUNDS):
         for name, (ask, reset) in asks.items():
-            times[name].append(steps.timed(ask, reset, seconds))
+            times[name].append(steps.time_per_step(ask, reset, seconds))
     os.sched_setaffinity(0, range(os.cpu_count() or 1))
     return {name: statistics.median(each) for name, each in times.items()}
 

@@ -1,4 +1,4 @@
-"""Measures one agent with one CartPole: µs per step over each transport, compared with a TCP echo of as many bytes."""
+"""Measures µs per step of one agent in one CartPole over each transport, compared with a TCP echo of the same size."""
 
 import base64
 import itertools
@@ -17,21 +17,21 @@ import client
 from benchmarks.processes import Server
 from gymserve.protocol import wire
 
-Ask = Callable[[int], bool]  # acts once; returns whether the episode ended
+Act = Callable[[int], bool]  # acts once; returns whether the episode ended
 
 
-def timed(ask: Ask, reset: Callable[[], object], seconds: float) -> float:
-    """µs per step; the time of resets is included, but they do not count as steps."""
+def time_per_step(act: Act, reset: Callable[[], object], seconds: float) -> float:
+    """Returns µs per step. Resets take part of the time, but do not count as steps."""
     count, began = 0, time.perf_counter()
     while time.perf_counter() - began < seconds:
         for _ in range(50):
             count += 1
-            if ask(count & 1):
+            if act(count & 1):
                 reset()
     return (time.perf_counter() - began) / count * 1e6
 
 
-def _answer(listener: socket.socket, cpu: int, reply: Callable[[], bytes]) -> None:
+def _serve_echo(listener: socket.socket, cpu: int, reply: Callable[[], bytes]) -> None:
     os.sched_setaffinity(0, {cpu})
     connection, _ = listener.accept()
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -40,7 +40,7 @@ def _answer(listener: socket.socket, cpu: int, reply: Callable[[], bytes]) -> No
 
 
 def stepping_reply() -> Callable[[], bytes]:
-    """A function that steps a CartPole at each call, and returns the observation's 16 bytes."""
+    """Returns a function that steps a CartPole and returns the 16 bytes of its observation."""
     env, actions = gymnasium.make("CartPole-v1", disable_env_checker=True), itertools.cycle((0, 1))
     env.reset(seed=0)
 
@@ -54,41 +54,41 @@ def stepping_reply() -> Callable[[], bytes]:
 
 
 @contextmanager
-def echo(cpu: int, size: int = 16, reply: Callable[[], bytes] | None = None) -> Iterator[Ask]:
-    """A Python process that answers every message with `size` bytes: always the same, or the result of `reply`."""
-    same = os.urandom(size)
+def echo(cpu: int, size: int = 16, reply: Callable[[], bytes] | None = None) -> Iterator[Act]:
+    """Runs a Python process that answers every message with `size` bytes: always the same ones, or those from `reply`."""
+    payload = os.urandom(size)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         context = multiprocessing.get_context("fork")
-        process = context.Process(target=_answer, args=(listener, cpu, reply or (lambda: same)))
+        process = context.Process(target=_serve_echo, args=(listener, cpu, reply or (lambda: payload)))
         process.start()
         with socket.create_connection(listener.getsockname()) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             buffer = bytearray(size)
 
-            def ask(action: int) -> bool:
+            def act(action: int) -> bool:
                 connection.sendall(b"0123456789abcdef")
-                got = 0
-                while got < size:
-                    got += connection.recv_into(memoryview(buffer)[got:])
+                received = 0
+                while received < size:
+                    received += connection.recv_into(memoryview(buffer)[received:])
                 return False
 
-            yield ask
+            yield act
         process.join()
 
 
-def local() -> tuple[Ask, Callable[[], object]]:
+def local() -> tuple[Act, Callable[[], object]]:
     env = gymnasium.make("CartPole-v1", disable_env_checker=True)
     env.reset(seed=0)
 
-    def ask(action: int) -> bool:
+    def act(action: int) -> bool:
         _, _, terminated, truncated, _ = env.step(action)
         return bool(terminated or truncated)
 
-    return ask, env.reset
+    return act, env.reset
 
 
-def raw_stream(server: Server, env_id: str = "CartPole-v1", token: str = "") -> tuple[Ask, Callable[[], object]]:
-    """A plain socket that uses the stream protocol with a new instance, or with that of `token`."""
+def raw_stream(server: Server, env_id: str = "CartPole-v1", token: str = "") -> tuple[Act, Callable[[], object]]:
+    """Speaks the stream protocol over a plain socket, with the instance of `token` or a new one."""
     token = token or server.create(env_id)
     connection = socket.create_connection(("127.0.0.1", server.port))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -102,14 +102,14 @@ def raw_stream(server: Server, env_id: str = "CartPole-v1", token: str = "") -> 
     buffer = memoryview(bytearray(1 << 18))
 
     def receive() -> memoryview:
-        got, first = connection.recv_into(buffer), None
-        while first is None or got < first[1] + first[3]:
-            first = wire.header(buffer[:got])
-            if first is None or got < first[1] + first[3]:
-                got += connection.recv_into(buffer[got:])
-        return buffer[first[3] : got]
+        received, header = connection.recv_into(buffer), None
+        while header is None or received < header[1] + header[3]:
+            header = wire.header(buffer[:received])
+            if header is None or received < header[1] + header[3]:
+                received += connection.recv_into(buffer[received:])
+        return buffer[header[3] : received]
 
-    def ask(action: int) -> bool:
+    def act(action: int) -> bool:
         connection.sendall(steps[action])
         answer = wire.unpack(receive())
         return bool(answer[4] or answer[5])
@@ -119,22 +119,22 @@ def raw_stream(server: Server, env_id: str = "CartPole-v1", token: str = "") -> 
         receive()
 
     reset()
-    return ask, reset
+    return act, reset
 
 
-def our_client(server: Server) -> tuple[Ask, Callable[[], object]]:
+def python_client(server: Server) -> tuple[Act, Callable[[], object]]:
     env = client.make("CartPole-v1", server=server.url)
     env.reset(seed=0)
 
-    def ask(action: int) -> bool:
+    def act(action: int) -> bool:
         _, _, terminated, truncated, _ = env.step(action)
         return bool(terminated or truncated)
 
-    return ask, env.reset
+    return act, env.reset
 
 
-def raw_http(server: Server) -> tuple[Ask, Callable[[], object]]:
-    """A plain socket with a persistent HTTP connection."""
+def raw_http(server: Server) -> tuple[Act, Callable[[], object]]:
+    """Speaks HTTP over a plain socket that stays open."""
     token = server.create("CartPole-v1")
     connection = socket.create_connection(("127.0.0.1", server.port))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -146,7 +146,7 @@ def raw_http(server: Server) -> tuple[Ask, Callable[[], object]]:
 
     steps, start = [request("step", {"action": action}) for action in (0, 1)], request("reset", {})
 
-    def ask(action: int) -> bool:
+    def act(action: int) -> bool:
         connection.sendall(steps[action])
         return b'"done":true' in connection.recv(65536)
 
@@ -155,18 +155,18 @@ def raw_http(server: Server) -> tuple[Ask, Callable[[], object]]:
         connection.recv(65536)
 
     reset()
-    return ask, reset
+    return act, reset
 
 
-def with_requests(server: Server) -> tuple[Ask, Callable[[], object]]:
-    """A `requests` session, as in most Python scripts."""
+def with_requests(server: Server) -> tuple[Act, Callable[[], object]]:
+    """Uses a `requests` session, as most Python scripts do."""
     session, base = requests.Session(), f"{server.url}/v1/envs/{server.create('CartPole-v1')}"
 
     def reset() -> None:
         session.post(f"{base}/reset/", json={})
 
-    def ask(action: int) -> bool:
+    def act(action: int) -> bool:
         return bool(session.post(f"{base}/step/", json={"action": action}).json()["done"])
 
     reset()
-    return ask, reset
+    return act, reset

@@ -1,10 +1,10 @@
-"""Ids of environments that a server with every simulator has, but that Gymnasium does not register by itself."""
+"""The ids of environments that a server with every simulator offers, beyond those that Gymnasium itself registers."""
 
-_OURS = (
+_SIMULATORS = (
     "osim/Arm2D-v0", "osim/L2M2019-v0", "osim/Prosthetics-v0", "osim/Run-v0", "rewards/CarRace-v0",
     "runt/Offloading-v0", "runt/OffloadingDiscrete-v0",
 )  # fmt: skip
-_ATARI = (  # these have ids of versions 0 and 4 as well
+_ATARI = (  # games that also have ids of versions 0 and 4
     "Adventure", "AirRaid", "Alien", "Amidar", "Assault", "Asterix", "Asteroids", "Atlantis", "BankHeist",
     "BattleZone", "BeamRider", "Berzerk", "Bowling", "Boxing", "Breakout", "Carnival", "Centipede",
     "ChopperCommand", "CrazyClimber", "Defender", "DemonAttack", "DoubleDunk", "ElevatorAction", "Enduro",
@@ -24,7 +24,7 @@ _NEWER_ATARI = (
 )  # fmt: skip
 
 IDS = (
-    *_OURS,
+    *_SIMULATORS,
     *(f"ALE/{game}-v5" for game in (*_ATARI, *_NEWER_ATARI)),
-    *(f"{game}{form}-v{version}" for game in _ATARI for form in ("", "NoFrameskip") for version in (0, 4)),
+    *(f"{game}{suffix}-v{version}" for game in _ATARI for suffix in ("", "NoFrameskip") for version in (0, 4)),
 )

@@ -72,7 +72,9 @@ def act(port: int) -> None:
     env, _ = dm_env_adaptor.create_and_join_world(link, {}, {})
     env.reset()
     for line in sys.stdin:
-        took = steps.timed(lambda action: bool(env.step({"action": action}).last()), lambda: env.step({}), float(line))
+        took = steps.time_per_step(
+            lambda action: bool(env.step({"action": action}).last()), lambda: env.step({}), float(line)
+        )
         print(took, flush=True)
 
 

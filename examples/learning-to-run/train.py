@@ -1,7 +1,8 @@
-"""Trains `controller.py` by an evolution strategy: python train.py [generations] [--resume]
+"""Trains `controller.py` with an evolution strategy: python train.py [generations] [--resume]
 
-Each generation tries ten variations of the mean of the best, and keeps the best three and the best ever. Half an hour is enough
-for a few steps; a run takes days. It trains on GYMSERVE_SERVER's environment, if that is set, else on one in this process.
+Each generation tries ten random variations of a mean; the next mean is the average of the best three and the best ever. The
+first few steps take half an hour to learn, and running takes days. The environment is on the server GYMSERVE_SERVER, if that
+is set, or else in this process.
 """
 
 import json
@@ -31,18 +32,18 @@ def environment() -> Any:
 
 
 def fitness(env: Any, weights: np.ndarray) -> tuple[float, float]:
-    """(fitness, distance in m): the fitness also rewards staying up longer."""
+    """Returns (fitness, distance in m); the fitness is the distance plus a small reward for staying upright."""
     controller = Controller(weights=weights)
     observation, _ = env.reset(seed=0)
-    way, over = 0.0, False
-    while not over:
+    distance, done = 0.0, False
+    while not done:
         observation, reward, terminated, truncated, _ = env.step(controller.act(observation))
-        way, over = way + float(reward), terminated or truncated
-    return way + 0.002 * controller.steps, way
+        distance, done = distance + float(reward), terminated or truncated
+    return distance + 0.002 * controller.steps, distance
 
 
 def start(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """(mean, scale of each weight) for the first generation."""
+    """Returns (mean, scale of each weight) for the first generation."""
     mean, scale = np.zeros(SIZE), np.ones(SIZE)
     terms, scales = mean[:-1].reshape(MUSCLES, TERMS), scale[:-1].reshape(MUSCLES, TERMS)
     terms[:, :2] = 0.15
@@ -52,7 +53,7 @@ def start(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 def main(generations: int, *, resume: bool) -> None:
-    """Prints the distance of each better controller, and writes it to weights.json."""
+    """Writes each new best controller to weights.json, and prints its distance."""
     rng = np.random.default_rng(1)
     env = environment()
     mean, scale = start(rng)
@@ -62,21 +63,21 @@ def main(generations: int, *, resume: bool) -> None:
         mean = best_weights = np.array(json.loads(WEIGHTS.read_text()))
         best, spread = fitness(env, mean)[0], 0.15
     for generation in range(generations):
-        tried = []
+        candidates = []
         for _ in range(CANDIDATES):
             weights = mean + spread * scale * rng.standard_normal(SIZE)
-            value, way = fitness(env, weights)
-            tried.append((value, weights))
+            value, distance = fitness(env, weights)
+            candidates.append((value, weights))
             if value > best:
                 best, best_weights = value, weights
                 WEIGHTS.write_text(json.dumps(np.round(weights, 4).tolist()) + "\n")
-                print(f"generation {generation}: {way:.2f} m", flush=True)
-        tried.sort(key=lambda each: -each[0])
-        mean = np.mean([weights for _, weights in tried[:PARENTS]] + [best_weights], axis=0)
+                print(f"generation {generation}: {distance:.2f} m", flush=True)
+        candidates.sort(key=lambda candidate: -candidate[0])
+        mean = np.mean([weights for _, weights in candidates[:PARENTS]] + [best_weights], axis=0)
         spread = max(0.08, 0.97 * spread)
     env.close()
 
 
 if __name__ == "__main__":
-    numbers = [int(word) for word in sys.argv[1:] if word.isdecimal()]
+    numbers = [int(argument) for argument in sys.argv[1:] if argument.isdecimal()]
     main(numbers[0] if numbers else 100, resume="--resume" in sys.argv)

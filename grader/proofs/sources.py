@@ -1,4 +1,4 @@
-"""Sources of non-determinism: finds out which of them an environment uses, so that replays in two processes differ."""
+"""Finds out which sources of non-determinism an environment uses, any of which can make replays differ."""
 
 import os
 import random
@@ -13,20 +13,20 @@ from typing import Any
 CLOCK, PID, RANDOMNESS = "the clock (time)", "the process id (os.getpid)", "the system's random numbers (os.urandom)"
 ADDRESSES, NETWORK = "memory addresses (id)", "the network (socket)"
 THREADS, PROCESSES = "threads (threading)", "other processes (subprocess, os.fork)"
-SHIFT_SECONDS = 12_345_678.0  # to another day, month and time of day
+SHIFT_SECONDS = 12_345_678.0  # moves the clock to another time of day, day and month
 _EVENTS = {
     "builtins.id": ADDRESSES, "socket.connect": NETWORK, "socket.getaddrinfo": NETWORK, "socket.gethostname": NETWORK,
     "subprocess.Popen": PROCESSES, "os.fork": PROCESSES,
 }  # fmt: skip
-_OTHER_CALLERS = ("gymserve.hosts", "gymserve.journal", "grader", "gymnasium", "numpy", "importlib", "logging")
-_LIBRARY = sysconfig.get_path("stdlib")
+_IGNORED_CALLERS = ("gymserve.hosts", "gymserve.journal", "grader", "gymnasium", "numpy", "importlib", "logging")
+_STANDARD_LIBRARY = sysconfig.get_path("stdlib")
 
 
 class Sources:
-    """Records which sources of non-determinism this process uses. Patches modules for good, so use a separate process.
+    """Records which sources of non-determinism this process uses. Patches modules for good, so use it in a separate process.
 
     Args:
-        shift_seconds: added to the time of day that Python's `time` returns.
+        shift_seconds: added to the wall-clock time that Python's `time` returns.
     """
 
     def __init__(self, *, shift_seconds: float = 0.0) -> None:
@@ -34,17 +34,17 @@ class Sources:
         self.watching = False  # only while the environment runs
         sys.addaudithook(self._on_event)
         for name in ("monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time", "thread_time"):
-            setattr(time, name, self._recording(CLOCK, getattr(time, name)))
+            setattr(time, name, self._wrap(CLOCK, getattr(time, name)))
         now, now_ns = time.time, time.time_ns
-        time.time = self._recording(CLOCK, lambda: now() + shift_seconds)
-        time.time_ns = self._recording(CLOCK, lambda: now_ns() + int(shift_seconds * 1e9))
+        time.time = self._wrap(CLOCK, lambda: now() + shift_seconds)
+        time.time_ns = self._wrap(CLOCK, lambda: now_ns() + int(shift_seconds * 1e9))
         for name in ("gmtime", "localtime"):
             shifted = self._with_default(getattr(time, name), lambda: now() + shift_seconds)
-            setattr(time, name, self._recording(CLOCK, shifted))
-        start = self._recording(THREADS, threading.Thread.start)
+            setattr(time, name, self._wrap(CLOCK, shifted))
+        start = self._wrap(THREADS, threading.Thread.start)
         threading.Thread.start = start  # type: ignore[method-assign]  # patched on purpose
-        os.getpid = self._recording(PID, os.getpid)
-        urandom = self._recording(RANDOMNESS, os.urandom)
+        os.getpid = self._wrap(PID, os.getpid)
+        urandom = self._wrap(RANDOMNESS, os.urandom)
         os.urandom = random._urandom = urandom  # type: ignore[attr-defined]  # `random` keeps a private reference
 
     def _on_event(self, event: str, arguments: Any) -> None:
@@ -52,15 +52,15 @@ class Sources:
         if source is not None and self.watching and self._counts(sys._getframe(1), source):
             self.used.add(source)
 
-    def _recording(self, source: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        """The function `call`, which also records that `source` is used."""
+    def _wrap(self, source: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        """Wraps the function `call` to record that `source` is used."""
 
-        def recording(*arguments: Any) -> Any:
+        def wrapper(*arguments: Any) -> Any:
             if self.watching and self._counts(sys._getframe(1), source):
                 self.used.add(source)
             return call(*arguments)
 
-        return recording
+        return wrapper
 
     @staticmethod
     def _with_default(call: Callable[..., Any], now: Callable[[], float]) -> Callable[..., Any]:
@@ -68,8 +68,8 @@ class Sources:
 
     @staticmethod
     def _counts(frame: FrameType, source: str) -> bool:
-        """Whether the caller is the environment. For addresses, the clock and the pid, Python's library does not count."""
+        """Whether the caller is the environment. For addresses, the clock and the pid, the standard library does not count."""
         name = frame.f_globals.get("__name__", "")
-        if any(name == one or name.startswith(f"{one}.") for one in _OTHER_CALLERS):
+        if any(name == caller or name.startswith(f"{caller}.") for caller in _IGNORED_CALLERS):
             return False
-        return source not in (ADDRESSES, CLOCK, PID) or not frame.f_code.co_filename.startswith(_LIBRARY)
+        return source not in (ADDRESSES, CLOCK, PID) or not frame.f_code.co_filename.startswith(_STANDARD_LIBRARY)

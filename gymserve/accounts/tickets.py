@@ -11,7 +11,7 @@ import msgspec
 
 from gymserve.accounts.identity import Identity
 from gymserve.protocol.errors import StorageFull, Unauthenticated
-from gymserve.system.files import write_whole
+from gymserve.system.files import write_atomically
 
 SECONDS = 30.0
 MAX_LENGTH = 100
@@ -49,7 +49,7 @@ class Tickets:
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._sweep()
-            write_whole(self.folder / _name(ticket), msgspec.json.encode(stored))
+            write_atomically(self.folder / _name(ticket), msgspec.json.encode(stored))
         except OSError as error:
             raise StorageFull(f"the ticket cannot be stored: {error.strerror}") from error
         return ticket

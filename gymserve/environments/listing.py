@@ -10,7 +10,7 @@ from typing import Any
 
 from gymserve.environments.catalogue import Catalogue
 from gymserve.protocol.errors import EnvironmentFailed, InvalidRequest
-from gymserve.system.files import write_whole
+from gymserve.system.files import write_atomically
 from gymserve.system.locks import try_lock
 
 RETRY_SECONDS = 600.0  # by then the reason why an environment failed may be gone, for example a lack of memory
@@ -76,7 +76,7 @@ class Listing:
                     cached[env_id] = self._describe(env_id)
         finally:
             with contextlib.suppress(OSError):  # a full disk: the next request tries again
-                write_whole(self._file, json.dumps({"key": self.catalogue.versions(), "kept": cached}))
+                write_atomically(self._file, json.dumps({"key": self.catalogue.versions(), "kept": cached}))
 
     def _describe(self, env_id: str) -> tuple[dict[str, Any], float | None]:
         try:

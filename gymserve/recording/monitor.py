@@ -21,7 +21,7 @@ from gymserve.journal import Closed, Monitored, Record, Step, episodes_of, read,
 from gymserve.protocol.errors import Conflict, InvalidRequest, StorageFull
 from gymserve.protocol.recipe import Recipe
 from gymserve.recording.media import Media
-from gymserve.system.files import replacing_folder, write_whole
+from gymserve.system.files import replacing_folder, write_atomically
 
 PREFIX = "openaigym."
 log = logging.getLogger("gymserve.recording")
@@ -159,8 +159,8 @@ def _write(files: Path, statistics: dict[str, Any], number: int, recipe: Recipe)
         "videos": [],
         "env_info": {"env_id": recipe.env_id, "gym_version": versions.get("gymnasium"), "versions": versions},
     }
-    write_whole(files / stats, json.dumps(statistics))
-    write_whole(manifest_of(files, suffix), json.dumps(manifest))
+    write_atomically(files / stats, json.dumps(statistics))
+    write_atomically(manifest_of(files, suffix), json.dumps(manifest))
 
 
 def keep(data: Path, directory: str, *, algorithm: str | None, account: int, owner: int) -> None:

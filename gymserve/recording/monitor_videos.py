@@ -12,7 +12,7 @@ from gymserve.protocol.errors import GymserveError, StorageFull
 from gymserve.recording import monitor
 from gymserve.recording.jobs import VideoJob
 from gymserve.recording.video import rendering
-from gymserve.system.files import replacing, write_whole
+from gymserve.system.files import replacing, write_atomically
 
 MOST_VIDEOS = 1000  # of one monitor
 log = logging.getLogger("gymserve.recording")
@@ -56,7 +56,7 @@ def make_next(
             else:
                 spec = rendering.VideoSpec(job.title, [episode], "episode", None, seconds, work_seconds)
                 metadata |= _render(spec, catalogue, files, name, progress)
-            write_whole(files / f"{name}.meta.json", json.dumps(metadata))
+            write_atomically(files / f"{name}.meta.json", json.dumps(metadata))
             _list_videos(manifest, files)
             return True
     return False
@@ -96,4 +96,4 @@ def _list_videos(manifest: Path, files: Path) -> None:
     suffix = manifest.name.removeprefix(f"{monitor.PREFIX}manifest.").removesuffix(".manifest.json")
     videos = sorted(path.name for path in files.glob(f"{monitor.PREFIX}video.{suffix}.video*.mp4"))
     content["videos"] = [[name, f"{name.removesuffix('.mp4')}.meta.json"] for name in videos]
-    write_whole(manifest, json.dumps(content))
+    write_atomically(manifest, json.dumps(content))

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-_numbers = itertools.count()
+_counter = itertools.count()
 
 
 @contextlib.contextmanager
@@ -15,7 +15,7 @@ def replacing(path: Path, *, sync: bool = False) -> Iterator[Path]:
     """Yields a path for a new file, which replaces `path` when the block ends; if the block raises, the new file is deleted.
 
     Args:
-        sync: flush the file to the disk, so that it survives a power failure.
+        sync: flush the file to disk, so that it survives a power failure.
     """
     fresh = _beside(path)
     try:
@@ -29,7 +29,7 @@ def replacing(path: Path, *, sync: bool = False) -> Iterator[Path]:
         fresh.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, content: str | bytes, *, sync: bool = False) -> None:
+def write_atomically(path: Path, content: str | bytes, *, sync: bool = False) -> None:
     """Writes a file atomically, see `replacing`."""
     with replacing(path, sync=sync) as fresh:
         fresh.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -37,7 +37,7 @@ def write_whole(path: Path, content: str | bytes, *, sync: bool = False) -> None
 
 @contextlib.contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yields an empty folder to fill, which replaces `path` when the block ends; if the block raises, it is deleted."""
+    """Yields an empty folder to fill, which replaces `path` when the block ends; if it raises, the new folder is deleted."""
     fresh = _beside(path)
     fresh.mkdir(parents=True, mode=0o700)
     try:
@@ -49,12 +49,12 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def draft_of(folder: Path) -> Path:
-    """The path of the draft of `folder`, whether or not it exists."""
+    """Returns the path of the draft of `folder`, whether or not the draft exists."""
     return folder.with_name(f"{folder.name}.new")
 
 
 def draft(folder: Path) -> Path:
-    """Makes an empty folder to fill, which `publish` turns into `folder`; an earlier draft is deleted."""
+    """Creates an empty draft to fill, which `publish` renames to `folder`; any earlier draft is deleted."""
     fresh = draft_of(folder)
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True, mode=0o700)
@@ -62,7 +62,7 @@ def draft(folder: Path) -> Path:
 
 
 def publish(folder: Path) -> None:
-    """Renames the draft of `folder`, which another process may have made, to `folder`, which must not exist yet."""
+    """Renames the draft to `folder`, which must not exist yet. Another process may have made the draft."""
     draft_of(folder).rename(folder)
 
 
@@ -72,8 +72,8 @@ def discard(folder: Path) -> None:
 
 
 def _beside(path: Path) -> Path:
-    """A unique hidden path in the same folder, with the same suffix."""
-    return path.with_name(f".{os.getpid()}-{next(_numbers)}.{path.name}")
+    """Returns a unique hidden path in the same folder, with the same suffix."""
+    return path.with_name(f".{os.getpid()}-{next(_counter)}.{path.name}")
 
 
 def _sync(path: Path) -> None:

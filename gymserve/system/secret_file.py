@@ -1,4 +1,4 @@
-"""Files with a secret of the server: created once, readable only by the server's user, and written atomically."""
+"""Files that hold a secret of the server: created once, readable only by the server's user, and written atomically."""
 
 import contextlib
 import os

@@ -1,12 +1,12 @@
-"""The directory of the UNIX sockets through which a server's processes connect."""
+"""The directory for the UNIX sockets that connect a server's processes."""
 
 import os
 import tempfile
 
-LONGEST = 50  # bytes of the directory's path; a socket's whole path has at most 107
+MAX_PATH_BYTES = 50  # of the directory; the full path of a socket may have 107
 
 
 def directory() -> str:
-    """The directory for temporary files, or `/tmp` if its path is too long for a socket in it."""
-    usual = tempfile.gettempdir()
-    return usual if len(os.fsencode(usual)) <= LONGEST else "/tmp"
+    """Returns the directory for temporary files, or `/tmp` if its path would be too long for a socket."""
+    default = tempfile.gettempdir()
+    return default if len(os.fsencode(default)) <= MAX_PATH_BYTES else "/tmp"

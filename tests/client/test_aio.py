@@ -31,15 +31,15 @@ def test_fifty_agents_at_once_play_as_locally() -> None:
         async with await client.aio.make("CartPole-v1") as env:
             return await play_remote(env, actions, seed)
 
-    async def all_of_them() -> list[list[object]]:
+    async def all_agents() -> list[list[object]]:
         return await asyncio.gather(*(agent(seed) for seed in range(50)))
 
-    for seed, answers in enumerate(asyncio.run(all_of_them())):
+    for seed, answers in enumerate(asyncio.run(all_agents())):
         assert same(answers, play(local, actions, seed=seed))
 
 
 @pytest.mark.parametrize("kind", [Dropping, NoUpgrades])
-def test_losses_change_nothing(server: Server, kind: type) -> None:
+def test_lost_connections_change_no_answers(server: Server, kind: type) -> None:
     local = gymnasium.make("CartPole-v1")
     actions = actions_for(local, 60)
     with Dropping(server.port, 7) if kind is Dropping else NoUpgrades(server.port) as proxy:
@@ -50,7 +50,7 @@ def test_losses_change_nothing(server: Server, kind: type) -> None:
 
         answers = asyncio.run(agent())
         expected = play(local, actions, seed=3)
-        assert all(same(one[:-1], other[:-1]) for one, other in zip(answers, expected, strict=True))
+        assert all(same(remote[:-1], here[:-1]) for remote, here in zip(answers, expected, strict=True))
         assert proxy.dropped > 5 if isinstance(proxy, Dropping) else proxy.refused == 1
 
 
@@ -69,7 +69,7 @@ def test_pictures_vectors_and_large_observations_arrive() -> None:
     asyncio.run(agent())
 
 
-def test_a_cancelled_step_is_not_taken_for_the_next() -> None:
+def test_the_answer_to_a_cancelled_step_is_not_taken_for_the_next() -> None:
     async def agent() -> None:
         async with await client.aio.make("Faulty-v0") as env:
             await env.reset()
@@ -80,7 +80,7 @@ def test_a_cancelled_step_is_not_taken_for_the_next() -> None:
     asyncio.run(agent())
 
 
-def test_silence_and_refusals_are_errors() -> None:
+def test_silent_servers_and_refused_calls_raise_errors() -> None:
     async def agent() -> None:
         async with await client.aio.make("CartPole-v1") as env:
             with pytest.raises(client.Conflict, match="reset"):

@@ -15,12 +15,12 @@ from gymserve.protocol.spaces import codec
 
 RESET = Reset(None, 7, 0.0, 3, None, None)
 STEP = Step(None, 7, 1, 1.0, False, True, None)
-NOT_A_NUMBER = STEP._replace(reward=math.nan)
+NAN_REWARD = STEP._replace(reward=math.nan)
 BATCH = Step(None, 7, b"", np.array([1.0, math.nan]), np.array([False, True]), np.array([True, False]), None)
 
 
 @pytest.mark.parametrize(
-    ("record", "answer", "what"),
+    ("record", "answer", "expected"),
     [
         (RESET, (7,), ""),
         (RESET, (8,), OBSERVATION),
@@ -32,8 +32,8 @@ BATCH = Step(None, 7, b"", np.array([1.0, math.nan]), np.array([False, True]), n
         (STEP, (7, math.nan, False, True), REWARD),
         (STEP, (7, 1.0, True, True), END),
         (STEP, (7, 1.0, False, False), END),
-        (NOT_A_NUMBER, (7, math.nan, False, True), ""),
-        (NOT_A_NUMBER, (7, 1.0, False, True), REWARD),
+        (NAN_REWARD, (7, math.nan, False, True), ""),
+        (NAN_REWARD, (7, 1.0, False, True), REWARD),
         (BATCH, (7, [1.0, math.nan], [False, True], [True, False]), ""),
         (BATCH, (8, [1.0, math.nan], [False, True], [True, False]), OBSERVATION),
         (BATCH, (7, [1.0, 1.0], [False, True], [True, False]), REWARD),
@@ -42,8 +42,8 @@ BATCH = Step(None, 7, b"", np.array([1.0, math.nan]), np.array([False, True]), n
         (BATCH, (7, [1.0, math.nan], [False, True], [True, True]), END),
     ],
 )
-def test_each_part_of_an_answer_is_compared(record: Any, answer: tuple[Any, ...], what: str) -> None:
-    assert difference(record, *answer) == what
+def test_each_part_of_an_answer_is_compared(record: Any, answer: tuple[Any, ...], expected: str) -> None:
+    assert difference(record, *answer) == expected
 
 
 def test_a_replay_ends_after_its_time_limit() -> None:
@@ -57,7 +57,7 @@ def test_a_replay_ends_after_its_time_limit() -> None:
 
 
 class Dice(gymnasium.Env[int, int]):
-    """Throws a die at each step, with its own random generator."""
+    """Rolls a die at each step, with its own random generator."""
 
     observation_space = gymnasium.spaces.Discrete(10**9)
     action_space = gymnasium.spaces.Discrete(2)
@@ -70,7 +70,7 @@ class Dice(gymnasium.Env[int, int]):
         return int(self.np_random.integers(10**9)), 1.0, False, False, {}
 
 
-def played(env: gymnasium.Env[int, int], seed: int | None) -> list[Reset | Step]:
+def play(env: gymnasium.Env[int, int], seed: int | None) -> list[Reset | Step]:
     """Plays an episode of one step, and returns its records."""
     observations, generators = codec(env.observation_space), get_generators(env)
     observation, _ = env.reset(seed=seed)
@@ -82,24 +82,24 @@ def played(env: gymnasium.Env[int, int], seed: int | None) -> list[Reset | Step]
 
 def test_a_reset_without_a_seed_restores_the_recorded_generators() -> None:
     env = Dice()
-    assert get_generators(env) is None  # there is none before the first reset
-    seeded, unseeded = played(env, 3), played(env, None)
+    assert get_generators(env) is None  # there are none before the first reset
+    seeded, unseeded = play(env, 3), play(env, None)
 
-    def replayed(records: list[Reset | Step], *, restore: bool = True) -> None:
+    def replay(records: list[Reset | Step], *, restore: bool = True) -> None:
         fresh = Dice()
         Playback(fresh, codec(fresh.observation_space), codec(fresh.action_space)).run(records, restore=restore)
 
-    replayed(seeded)
-    replayed(unseeded)
-    replayed([*seeded, *unseeded], restore=False)  # the first episode leaves the generator in the right state
+    replay(seeded)
+    replay(unseeded)
+    replay([*seeded, *unseeded], restore=False)  # the first episode leaves the generator in the right state
     with pytest.raises(NotReplayable, match="call 0 of 2"):
-        replayed(unseeded, restore=False)
+        replay(unseeded, restore=False)
 
 
 @pytest.mark.parametrize("wrong", [{"reward": 2.0}, {"terminated": True}, {"truncated": True}, {"digest": 1}])
 def test_a_replay_that_differs_names_the_call(wrong: dict[str, Any]) -> None:
     env = Dice()
-    first, step = played(env, 3)
+    first, step = play(env, 3)
     with pytest.raises(NotReplayable, match="call 1 of 2"):
         Playback(env, codec(env.observation_space), codec(env.action_space)).run(
             [first, step._replace(**wrong)], restore=True

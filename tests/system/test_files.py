@@ -1,4 +1,4 @@
-"""A file or folder is replaced completely, or stays as it was."""
+"""A file or folder is replaced completely or not at all."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from gymserve.system import files
 
 def test_a_reader_sees_the_old_content_until_the_new_one_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "file.zip"
-    files.write_whole(path, "old")
+    files.write_atomically(path, "old")
     with files.replacing(path, sync=True) as fresh:
         fresh.write_text("ne")
         assert path.read_text() == "old" and fresh.suffix == ".zip" and fresh.name.startswith(".")
@@ -20,15 +20,15 @@ def test_a_reader_sees_the_old_content_until_the_new_one_is_complete(tmp_path: P
 
 
 def test_simultaneous_writers_do_not_mix(tmp_path: Path) -> None:
-    with files.replacing(tmp_path / "file") as first, first.open("w") as half:
-        half.write("ol")
-        files.write_whole(tmp_path / "file", "new")
-        half.write("d")
+    with files.replacing(tmp_path / "file") as first, first.open("w") as file:
+        file.write("ol")
+        files.write_atomically(tmp_path / "file", "new")
+        file.write("d")
     assert (tmp_path / "file").read_text() == "old"
 
 
 def test_a_failed_write_leaves_only_the_old_content(tmp_path: Path) -> None:
-    files.write_whole(tmp_path / "file", b"old")
+    files.write_atomically(tmp_path / "file", b"old")
     with pytest.raises(KeyboardInterrupt), files.replacing(tmp_path / "file") as fresh:
         fresh.write_text("new")
         raise KeyboardInterrupt
@@ -38,7 +38,7 @@ def test_a_failed_write_leaves_only_the_old_content(tmp_path: Path) -> None:
 
 
 def test_a_killed_writer_leaves_the_old_content(tmp_path: Path) -> None:
-    files.write_whole(tmp_path / "file", "old")
+    files.write_atomically(tmp_path / "file", "old")
     if not (pid := os.fork()):
         with files.replacing(tmp_path / "file") as fresh:
             fresh.write_text("ne")

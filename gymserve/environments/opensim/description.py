@@ -1,4 +1,4 @@
-"""The whole state of a model under the names of osim-rl's `get_state_desc`: the dict form of observations."""
+"""The full state of a model with the names of osim-rl's `get_state_desc`: the dict form of observations."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import numpy as np
 from gymserve.environments.opensim.layout import Tree
 from gymserve.environments.opensim.physics.simulation import Simulation
 
-MUSCLE = ("activation", "fiber_length", "fiber_velocity", "fiber_force")
+MUSCLE_ENTRIES = ("activation", "fiber_length", "fiber_velocity", "fiber_force")
 
 
 class StateDescription:
@@ -29,18 +29,18 @@ class StateDescription:
             **dict.fromkeys(("body_pos", "body_vel", "body_acc"), bodies),
             **dict.fromkeys(("body_pos_rot", "body_vel_rot", "body_acc_rot"), bodies),
             "forces": {name: (force.getRecordLabels().getSize(),) for name, force in simulation.forces.items()},
-            "muscles": {muscle.getName(): dict.fromkeys(MUSCLE, ()) for muscle in simulation.muscles},
+            "muscles": {muscle.getName(): dict.fromkeys(MUSCLE_ENTRIES, ()) for muscle in simulation.muscles},
             **({"markers": dict.fromkeys(simulation.markers, marker)} if simulation.markers else {}),
             "misc": dict.fromkeys(("mass_center_pos", "mass_center_vel", "mass_center_acc"), (3,)),
         }
 
     def read(self) -> np.ndarray:
-        """Reads the entries: (layout.size(tree),) float64."""
+        """Reads the entries, in the order of `tree`: (layout.size(tree),) float64."""
         simulation, state = self._simulation, self._simulation.state
         entries: list[float] = []
-        for read in ("getValue", "getSpeedValue", "getAccelerationValue"):
+        for getter in ("getValue", "getSpeedValue", "getAccelerationValue"):
             for coordinates in self._joints.values():
-                entries += [getattr(coordinate, read)(state) for coordinate in coordinates]
+                entries += [getattr(coordinate, getter)(state) for coordinate in coordinates]
         bodies = list(simulation.bodies.values())
         for read_vector in (
             lambda body: body.getPositionInGround(state),
@@ -73,5 +73,5 @@ class StateDescription:
 
 
 def vector(vec3: Any) -> list[float]:
-    """The three numbers of an `opensim.Vec3`."""
+    """Returns the three numbers of an `opensim.Vec3`."""
     return [vec3.get(0), vec3.get(1), vec3.get(2)]

@@ -1,4 +1,4 @@
-"""The answers of hosts in each wire format: JSON over HTTP and in text frames, msgpack in binary frames."""
+"""Writes the answers of hosts in each wire format: JSON over HTTP and in text frames, msgpack in binary frames."""
 
 import math
 from typing import Any
@@ -51,7 +51,7 @@ def plain(time_step: TimeStep, instance: Instance) -> dict[str, Any]:
 
 
 def rendered(state: Any) -> tuple[str, bytes]:
-    """Converts a rendered state to (media type, body) for HTTP. Of a vector instance's pictures, only the first is kept."""
+    """Converts a rendered state to (media type, body) for HTTP. For a vector instance, it is the first picture."""
     if isinstance(state, list) and state and isinstance(state[0], bytes):
         state = state[0]
     if isinstance(state, bytes):
@@ -65,26 +65,26 @@ def check_options(instance: Instance, seed: Any, options: dict[str, Any] | None)
     """Checks a reset's seed and options against the instance, and returns the options with `reset_mask` as an array.
 
     Raises:
-        InvalidRequest: they do not fit the instance.
-        Conflict: the first reset is to reset only some of the copies.
+        InvalidRequest: the seed or the options do not fit the instance.
+        Conflict: the first reset would leave out some of the copies.
     """
     if isinstance(seed, list):
         if not instance.recipe.is_vector:
-            raise errors.InvalidRequest(f"seed must be an integer, as there is one environment, not {seed!r:.50}")
+            raise errors.InvalidRequest(f"seed must be an integer for a single environment, not {seed!r:.50}")
         if len(seed) != instance.recipe.num_envs:
             raise errors.InvalidRequest(f"seed has {len(seed)} elements, expected {instance.recipe.num_envs}")
     if instance.recipe.is_vector and options and "reset_mask" in options:
-        mask = _mask(options["reset_mask"], instance.recipe.num_envs)
+        mask = _parse_mask(options["reset_mask"], instance.recipe.num_envs)
         if instance.recorded.episode == 0 and not mask.all():
-            raise errors.Conflict("reset all copies before some of them: without reset_mask")
+            raise errors.Conflict("reset all copies once, without reset_mask, before you reset only some of them")
         return {**options, "reset_mask": mask}
     return options
 
 
-def _mask(mask: Any, num_envs: int) -> np.ndarray:
-    """Parses the `reset_mask` of Gymnasium's disabled autoreset."""
+def _parse_mask(mask: Any, num_envs: int) -> np.ndarray:
+    """Parses `reset_mask`, which Gymnasium's vector environments take if autoreset is disabled."""
     array = np.asarray(mask)
-    if array.shape != (num_envs,) or not all(one in (0, 1) for one in array.tolist()):
+    if array.shape != (num_envs,) or not all(each in (0, 1) for each in array.tolist()):
         raise errors.InvalidRequest(f"reset_mask must be {num_envs} booleans")
     if not array.any():
         raise errors.InvalidRequest("reset_mask must be true for at least one copy")

@@ -1,4 +1,4 @@
-"""Plans of trials: the seed, options and kwargs of each trial of a graded instance, and how they are kept secret."""
+"""Trial plans: the seed, options and kwargs of each trial of a graded instance, and how they are kept out of `info`."""
 
 import base64
 import re
@@ -11,8 +11,8 @@ from gymserve.protocol import errors, wire
 from gymserve.protocol.recipe import MAX_TRIALS, Trial
 
 MAX_SEED = 2**63 - 1
-SHORT = 1 << 16  # smaller numbers are too common to be recognised as secrets
-_SECRETIVE = re.compile(r"seed|np_random|bit_generator|rng", re.IGNORECASE)
+MIN_SECRET = 1 << 16  # smaller numbers are too common to be recognised as secrets
+_SECRET_NAME = re.compile(r"seed|np_random|bit_generator|rng", re.IGNORECASE)
 
 
 def parse_trials(trials: Any) -> tuple[Trial, ...]:
@@ -40,8 +40,8 @@ def _parse_trial(trial: Any, number: int) -> Trial:
 class Secrets:
     """The secrets of a trial that `info` must not reveal: the seed in any notation, the options and the kwargs.
 
-    Of options and kwargs, including nested ones, the secrets are names, texts of more than three characters, and numbers
-    of five digits or more, which cannot be mistaken for others.
+    In options and kwargs, at any depth, the names are secret, and so are the values that are unlikely to occur by chance:
+    strings of more than three characters, integers from MIN_SECRET, and fractions of five digits or more.
     """
 
     def __init__(self, trial: Trial) -> None:
@@ -50,34 +50,34 @@ class Secrets:
         leaves = list(_leaves(hidden, self._names))
         self._texts = {leaf for leaf in leaves if isinstance(leaf, str) and len(leaf) > 3}
         self._numbers = {leaf for leaf in leaves if _is_distinctive(leaf)}
-        if trial.seed >= SHORT:
-            halves = [half for half in (trial.seed >> 32, trial.seed % 2**32) if half >= SHORT]
+        if trial.seed >= MIN_SECRET:
+            halves = [half for half in (trial.seed >> 32, trial.seed % 2**32) if half >= MIN_SECRET]
             self._numbers |= {trial.seed, float(trial.seed), *halves}
             for number in (trial.seed, *halves):
                 self._texts |= {f"{number:{form}}" for form in "dxXob"}
             for order in ("<u8", ">u8"):
-                coded = base64.b64encode(np.array(trial.seed, order).tobytes()).decode().rstrip("=")
-                self._texts |= {coded, coded.translate(_URL_SAFE)}
+                encoded = base64.b64encode(np.array(trial.seed, order).tobytes()).decode().rstrip("=")
+                self._texts |= {encoded, encoded.translate(_URL_SAFE)}
         words = [text.encode() for text in sorted(self._names | self._texts)]
-        numbers = [form for number in sorted(self._numbers) for form in _in_binary(number)]
+        numbers = [form for number in sorted(self._numbers) for form in _encodings(number)]
         patterns = [re.escape(needle) for needle in words + numbers]
         self._search = re.compile(b"|".join([rb"(?i:seed|np_random|bit_generator|rng)", *patterns])).search
 
     def redact(self, info: bytes) -> bytes:
-        """Removes the secrets from a packed info. Nearly always there are none, and the same object is returned."""
+        """Removes the secrets from a packed info. Nearly always there are none, and it returns `info` itself."""
         return wire.pack_info(self._redact(wire.unpack(info))) if self._search(info) else info
 
     def _redact(self, value: Any) -> Any:
         if isinstance(value, dict):
             kept = {name: self._redact(each) for name, each in value.items() if not self._is_secret_name(str(name))}
-            return {name: each for name, each in kept.items() if each is not _GONE}
+            return {name: each for name, each in kept.items() if each is not _REMOVED}
         if isinstance(value, (list, tuple)):
-            members = [each for each in map(self._redact, value) if each is not _GONE]
+            members = [each for each in map(self._redact, value) if each is not _REMOVED]
             return tuple(members) if isinstance(value, tuple) else members
-        return _GONE if self._is_secret(value) else value
+        return _REMOVED if self._is_secret(value) else value
 
     def _is_secret_name(self, name: str) -> bool:
-        return name in self._names or bool(_SECRETIVE.search(name)) or any(text in name for text in self._texts)
+        return name in self._names or bool(_SECRET_NAME.search(name)) or any(text in name for text in self._texts)
 
     def _is_secret(self, value: Any) -> bool:
         if isinstance(value, str):
@@ -91,7 +91,7 @@ class Secrets:
 
 
 def _leaves(value: Any, names: set[str]) -> Iterator[Any]:
-    """Yields the leaves of nested maps and lists; the maps' keys are added to `names`."""
+    """Yields the leaves of nested dicts and lists, and adds the dicts' keys to `names`."""
     if isinstance(value, dict):
         names |= {str(name) for name in value}
         value = list(value.values())
@@ -103,14 +103,14 @@ def _leaves(value: Any, names: set[str]) -> Iterator[Any]:
 
 
 def _is_distinctive(value: Any) -> bool:
-    """Whether a value is a number of five digits or more."""
+    """Whether a value is an integer from MIN_SECRET, or a fraction of five digits or more, of either sign."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value or abs(value) == np.inf:
         return False
-    return abs(value) >= SHORT if value == int(value) else len(re.sub(r"e.*|\D", "", repr(value)).lstrip("0")) >= 5
+    return abs(value) >= MIN_SECRET if value == int(value) else len(re.sub(r"e.*|\D", "", repr(value)).lstrip("0")) >= 5
 
 
-def _in_binary(number: float) -> Iterator[bytes]:
-    """Yields the encodings of a number in msgpack and in arrays."""
+def _encodings(number: float) -> Iterator[bytes]:
+    """Yields the bytes that a number may have in msgpack and in arrays."""
     for kind in ("u8", "u4", "i8", "f8", "f4"):
         with np.errstate(over="ignore", invalid="ignore"):
             for order in "<>":
@@ -119,4 +119,4 @@ def _in_binary(number: float) -> Iterator[bytes]:
 
 
 _URL_SAFE = str.maketrans("+/", "-_")
-_GONE = object()
+_REMOVED = object()

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from gymserve.protocol import errors
-from gymserve.system.files import write_whole
+from gymserve.system.files import write_atomically
 
 
 class IdempotencyKeys:
@@ -35,7 +35,7 @@ class IdempotencyKeys:
     def note(self, account: int, key: str, body: str, token: str) -> None:
         """Stores the token of a new key atomically."""
         self.folder.mkdir(exist_ok=True, mode=0o700)
-        write_whole(self._file(account, key), json.dumps({"body": body, "token": token}))
+        write_atomically(self._file(account, key), json.dumps({"body": body, "token": token}))
 
     def _file(self, account: int, key: str) -> Path:
         return self.folder / hashlib.sha256(f"{account} {key}".encode()).hexdigest()

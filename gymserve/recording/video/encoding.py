@@ -12,8 +12,8 @@ from gymserve.protocol.errors import InvalidRequest
 
 try:
     import av
-except ImportError:  # the extra is not installed
-    av = None  # type: ignore[assignment]  # mypy allows only a module in this name
+except ImportError:  # the `media` extra is not installed
+    av = None  # type: ignore[assignment]  # mypy expects a module here
 
 GIF_WIDTH = 320
 GIF_COLOURS = 64
@@ -43,10 +43,10 @@ def require_pyav() -> None:
 
 
 class VideoEncoder:
-    """Encodes pictures of one size into a file; its suffix decides the format: .webm (VP9) or .mp4 (H.264).
+    """Encodes pictures of one size into a file, whose suffix selects the format: .webm (VP9) or .mp4 (H.264).
 
     Args:
-        rate: frames a second.
+        rate: frames per second.
 
     Raises:
         InvalidRequest: PyAV is not installed, or has no encoder for the format.
@@ -58,7 +58,7 @@ class VideoEncoder:
         name = next((each for each in video_format.encoders if _has(each)), None)
         if name is None:
             raise InvalidRequest(f"PyAV has none of the encoders {', '.join(video_format.encoders)}")
-        # Without bitexact the file names the encoder's version; with faststart a browser can play it while it downloads.
+        # Without bitexact, the file names the encoder's version; with faststart, a browser can play it while downloading.
         options = {"fflags": "+bitexact"} | ({"movflags": "+faststart"} if path.suffix == ".mp4" else {})
         self._container: Any = av.open(str(path), "w", options=options)
         options = {**video_format.options, "flags": "+bitexact"} if name != "libopenh264" else {}
@@ -89,13 +89,13 @@ class VideoEncoder:
 def _has(encoder: str) -> bool:
     try:
         av.codec.Codec(encoder, "w")
-    except ValueError:  # PyAV's UnknownCodecError is one
+    except ValueError:  # PyAV's UnknownCodecError is a ValueError
         return False
     return True
 
 
 def gif_picture(picture: Image.Image) -> Image.Image:
-    """A picture in the size and number of colours of a GIF."""
+    """Scales a picture to the size of our GIFs, and reduces its colours."""
     if picture.width > GIF_WIDTH:
         height = round(picture.height * GIF_WIDTH / picture.width)
         picture = picture.resize((GIF_WIDTH, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
@@ -105,5 +105,5 @@ def gif_picture(picture: Image.Image) -> Image.Image:
 def write_gif(path: Path, pictures: Sequence[Image.Image], *, rate: float) -> None:
     """Writes a looping GIF of pictures from `gif_picture`."""
     first, *others = pictures
-    duration = max(20, round(100 / rate) * 10)  # ms; browsers slow down faster ones
+    duration = max(20, round(100 / rate) * 10)  # ms; browsers slow down shorter frames
     first.save(path, save_all=True, append_images=others, duration=duration, loop=0, optimize=False)

@@ -38,7 +38,7 @@ def _serve(place: Path, data: Path) -> None:
     """Answer queries on the socket `place` until there was none for a while."""
     queries: queue.SimpleQueue[tuple[Connection, dict[str, Any]]] = queue.SimpleQueue()
     with Listener(str(place), "AF_UNIX", backlog=128) as listener:
-        files.write_whole(data / "inference", str(place))
+        files.write_atomically(data / "inference", str(place))
         threading.Thread(target=_accept, args=(listener, queries), daemon=True).start()
         models = ModelServer(data / "models", data / "experiments", most=LOADED)
         with contextlib.suppress(queue.Empty):

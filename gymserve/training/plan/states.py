@@ -1,4 +1,4 @@
-"""The states of experiments, each defined only here."""
+"""The states of an experiment."""
 
 from enum import StrEnum
 
@@ -22,7 +22,7 @@ class ExperimentState(StrEnum):
 
     @property
     def is_active(self) -> bool:
-        """Whether it is running or queued; otherwise it stays as it is until somebody starts it."""
+        """Whether it is queued or running; in any other state it waits until somebody starts it."""
         return self in (ExperimentState.QUEUED, ExperimentState.RUNNING)
 
     @property

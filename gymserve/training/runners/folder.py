@@ -71,7 +71,7 @@ class Folder:
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         (self.path / "outcome.json").unlink(missing_ok=True)
         data = plan.to_dict() if isinstance(plan, TrainingPlan) else msgspec.to_builtins(plan)
-        files.write_whole(self.path / PLAN, json.dumps(data), sync=True)
+        files.write_atomically(self.path / PLAN, json.dumps(data), sync=True)
 
     def plan(self) -> dict[str, Any]:
         """Return the plan as written by `prepare`."""
@@ -93,11 +93,11 @@ class Folder:
 
     def end(self, state: ExperimentState, **more: Any) -> None:
         """Write the outcome; `state` is completed, paused, stopped or failed."""
-        files.write_whole(self.path / "outcome.json", json.dumps({"state": state, **more}), sync=True)
+        files.write_atomically(self.path / "outcome.json", json.dumps({"state": state, **more}), sync=True)
 
     def show(self, episode: Mapping[str, Any]) -> None:
         """Save an episode for viewers, replacing the previous one."""
-        files.write_whole(self.path / "episode.json", json.dumps(episode))
+        files.write_atomically(self.path / "episode.json", json.dumps(episode))
 
     def shown(self) -> dict[str, Any] | None:
         """Return the last saved episode, or None if there is none yet."""

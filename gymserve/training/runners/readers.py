@@ -1,4 +1,4 @@
-"""Readers of other programs' metrics, while the programs are still writing them."""
+"""Readers of metrics that other programs are still writing."""
 
 import base64
 import json
@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 Line = tuple[int, dict[str, float]]
-MEMBER_DEPTH = 2  # brackets around a series' element: the object's and its list's
-STORAGES = {b"ctorch\nFloatStorage\n": "f", b"ctorch\nDoubleStorage\n": "d"}  # by their name in the file
+MEMBER_DEPTH = 2  # open brackets around an element of a series: the object's and the list's
+STORAGES = {b"ctorch\nFloatStorage\n": "f", b"ctorch\nDoubleStorage\n": "d"}  # struct formats by the name in the file
 _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[][{},]', re.DOTALL)
 
 
 class Series:
-    """A JSON file of growing lists, rewritten in place; each value is reported once, and half-written files are allowed."""
+    """A JSON file of growing lists, rewritten in place; yields each value once, and tolerates half-written files."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self.name = folder, name
@@ -25,7 +25,7 @@ class Series:
     def read(self) -> Iterator[Line]:
         for file in self._files():
             try:
-                content, complete = whole_part(file.read_bytes().decode("utf-8", "replace"))
+                content, complete = parse_partial(file.read_bytes().decode("utf-8", "replace"))
             except (OSError, ValueError, RecursionError):
                 continue
             if isinstance(content, dict):
@@ -45,12 +45,12 @@ class Series:
             known = self._reported.get(name, 0)
             pairs = list(zip(timesteps, values, strict=False))
             for timestep, value in pairs[known:]:
-                if (number := self._number(value)) is not None and (step := whole(timestep)) is not None:
+                if (number := self._number(value)) is not None and (step := to_integer(timestep)) is not None:
                     yield step, {name: number}
             self._reported[name] = max(known, len(pairs))
 
     def _number(self, value: Any) -> float | None:
-        return plain(value)
+        return to_number(value)
 
     def _timesteps(self, name: str, content: dict[str, Any], complete: bool) -> Any:
         raise NotImplementedError
@@ -74,7 +74,7 @@ class Ptf(Series):
         super().__init__(folder, "out.json")
 
     def _number(self, value: Any) -> float | None:
-        return float(value == "True") if value in ("True", "False") else plain(value)
+        return float(value == "True") if value in ("True", "False") else to_number(value)
 
     def _timesteps(self, name: str, content: dict[str, Any], complete: bool) -> Any:
         episodes = content.get("episode")
@@ -88,30 +88,30 @@ class JsonLines:
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "metrics.jsonl"
-        self._read = 0
+        self._offset = 0
 
     def read(self) -> Iterator[Line]:
         try:
             with open(self.file, "rb") as file:
-                file.seek(self._read)
+                file.seek(self._offset)
                 data = file.read()
         except OSError:
             return
         *lines, last = data.split(b"\n")
         for line in lines:
-            self._read += len(line) + 1
-            yield from self._of(line)
-        for values in self._of(last):  # the last line may never get a newline: use it once it is complete
-            self._read += len(last)
+            self._offset += len(line) + 1
+            yield from self._parse(line)
+        for values in self._parse(last):  # the last line may never get a newline: use it once it is complete
+            self._offset += len(last)
             yield values
 
-    def _of(self, line: bytes) -> Iterator[Line]:
+    def _parse(self, line: bytes) -> Iterator[Line]:
         try:
             content = json.loads(line)
-            step = whole(content.pop("timestep"))
+            step = to_integer(content.pop("timestep"))
         except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
             return
-        values = {name: number for name, value in content.items() if (number := plain(value)) is not None}
+        values = {name: number for name, value in content.items() if (number := to_number(value)) is not None}
         if step is not None and values:
             yield step, values
 
@@ -119,8 +119,8 @@ class JsonLines:
 READERS = {"sacred": Sacred, "ptf": Ptf, "lines": JsonLines}
 
 
-def plain(value: Any) -> float | None:
-    """Return a number, also from jsonpickle's form of numpy and torch numbers; None if it is not one."""
+def to_number(value: Any) -> float | None:
+    """Return a JSON number, or a numpy or torch number in jsonpickle's form, as a float; None if it is not a number."""
     if isinstance(value, dict):
         value = value.get("value") if "py/object" in value else _scalar(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -132,9 +132,9 @@ def plain(value: Any) -> float | None:
 
 
 def _scalar(value: dict[str, Any]) -> float | None:
-    """Return the number in a pickled one-element tensor: the last bytes of torch's older file format.
+    """Return the number in a pickled one-element tensor, without unpickling it.
 
-    Nothing is unpickled.
+    The number is at the end of torch's older file format.
     """
     try:
         function, arguments = value["py/reduce"][:2]
@@ -148,17 +148,17 @@ def _scalar(value: dict[str, Any]) -> float | None:
     return float(number) if count == 1 else None
 
 
-def whole(value: Any) -> int | None:
-    """Return a number without its fraction; None if it is not a finite number."""
-    number = plain(value)
+def to_integer(value: Any) -> int | None:
+    """Return a number rounded towards zero; None if it is not a finite number."""
+    number = to_number(value)
     return int(number) if number is not None and math.isfinite(number) else None
 
 
-def whole_part(text: str) -> tuple[Any, bool]:
-    """Return (content, whether it is complete) of a JSON file whose writer may have been interrupted.
+def parse_partial(text: str) -> tuple[Any, bool]:
+    """Parse a JSON file that may be truncated, and return (content, whether it is complete).
 
-    The content of a truncated file is the outer object with its complete members; the last of them may be a list without its
-    last elements. A truncated element (`12` of `12.5`, half an object) is left out.
+    The content of a truncated file is the outer object with its complete members; the last member may be a list that lacks
+    its last elements. A truncated element (`12` of `12.5`, half an object) is left out.
 
     Raises:
         ValueError: not even the beginning is JSON.
@@ -166,12 +166,12 @@ def whole_part(text: str) -> tuple[Any, bool]:
     try:
         return json.loads(text), True
     except ValueError:
-        end, closing = _last_whole(text)
+        end, closing = _last_complete(text)
         return json.loads(text[:end] + closing), False
 
 
-def _last_whole(text: str) -> tuple[int, str]:
-    """Return where the last complete member or list element ends (or its list starts), and the brackets open there."""
+def _last_complete(text: str) -> tuple[int, str]:
+    """Return where the last complete member or element ends (or its list starts), and the brackets to close there."""
     end, closing, open_brackets = 0, "", ""
     for token in _TOKENS.finditer(text):
         mark = token[0]

@@ -1,4 +1,4 @@
-"""The server's metrics in Prometheus' format. The supervisor adds up the counts of all workers and hosts."""
+"""The server's metrics in the Prometheus text format. The supervisor adds up the counts of all workers and hosts."""
 
 from collections.abc import Iterable, Iterator
 
@@ -9,30 +9,30 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from gymserve.hosts.messages import SupervisorStatus
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
-GAUGES = {"instances": "Instances.", "streams": "Open streams.", "uptime_seconds": "Seconds since the start."}
+GAUGES = {"instances": "Instances.", "streams": "Open streams.", "uptime_seconds": "Seconds since the server started."}
 QUEUES = {
-    "reports_waiting": "Reports that wait for a challenge server elsewhere.",
-    "media_orders": "Videos that are to be made or stored.",
+    "reports_waiting": "Reports waiting to be sent to another challenge server.",
+    "media_orders": "Videos waiting to be made or stored.",
 }
 PARTS = {"environment": "environment_seconds", "journal": "journal_seconds", "total": "step_seconds"}
 
 
-def text(status: SupervisorStatus, waiting: dict[str, int], queues: dict[str, int]) -> bytes:
+def text(status: SupervisorStatus, unfinished: dict[str, int], queues: dict[str, int]) -> bytes:
     """Return the metrics as text.
 
     Args:
         status: the supervisor's status.
-        waiting: the number of unfinished submissions by state.
-        queues: the lengths of QUEUES.
+        unfinished: the number of unfinished submissions by state.
+        queues: the length of each of QUEUES.
     """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(status, waiting, queues))
+    registry.register(_Collector(status, unfinished, queues))
     return generate_latest(registry)
 
 
 class _Collector:
-    def __init__(self, status: SupervisorStatus, waiting: dict[str, int], queues: dict[str, int]) -> None:
-        self.status, self.waiting, self.queues = status, waiting, queues
+    def __init__(self, status: SupervisorStatus, unfinished: dict[str, int], queues: dict[str, int]) -> None:
+        self.status, self.unfinished, self.queues = status, unfinished, queues
         self.counters: dict[str, dict[str, float]] = {}
         for key, value in status.counters.items():
             name, _, label = key.partition(":")
@@ -45,23 +45,25 @@ class _Collector:
         restarts = self.counters.get("host_restarts", {}).get("", 0.0)
         yield CounterMetricFamily("gymserve_host_restarts", "Hosts that died.", value=restarts)
         submissions = GaugeMetricFamily(
-            "gymserve_submissions", "Submissions that are under way, or wait for their replay.", labels=["state"]
+            "gymserve_submissions", "Submissions in progress, or waiting for their replay.", labels=["state"]
         )
-        for state, number in self.waiting.items():
+        for state, number in self.unfinished.items():
             submissions.add_metric([state], number)
         yield submissions
         for name, number in self.queues.items():
             yield GaugeMetricFamily(f"gymserve_{name}", QUEUES[name], value=number)
         yield self._requests()
         yield self._steps()
-        journal = CounterMetricFamily("gymserve_journal_bytes", "Bytes of journals.", labels=["environment"])
+        journal = CounterMetricFamily("gymserve_journal_bytes", "Bytes written to journals.", labels=["environment"])
         for environment, value in self.counters.get("journal_bytes", {}).items():
             journal.add_metric([environment], value)
         yield journal
 
     def _requests(self) -> Metric:
         requests = SummaryMetricFamily(
-            "gymserve_request_seconds", "Requests and their time.", labels=["method", "endpoint", "status"]
+            "gymserve_request_seconds",
+            "Requests, and the time that they took.",
+            labels=["method", "endpoint", "status"],
         )
         seconds = self.counters.get("request_seconds", {})
         for label, number in self.counters.get("requests", {}).items():
@@ -70,7 +72,7 @@ class _Collector:
 
     def _steps(self) -> Metric:
         steps = SummaryMetricFamily(
-            "gymserve_step_seconds", "Steps, and the time of their parts.", labels=["environment", "part"]
+            "gymserve_step_seconds", "Steps, and the time that each part took.", labels=["environment", "part"]
         )
         for environment, part, number, seconds in self._parts():
             steps.add_metric([environment, part], count_value=int(number), sum_value=seconds)

@@ -1,4 +1,4 @@
-"""What can be trained, and the server's configuration, for clients of the RL Agent Training API."""
+"""Lists environments, algorithms and the server's configuration, for clients of the RL Agent Training API."""
 
 import os
 from typing import Any
@@ -19,11 +19,11 @@ from gymserve.web.http.openapi import documented
 from gymserve.web.training import schemas
 
 blueprint = Blueprint("training", scope="training", tag="Training", on_error=with_timestamp)
-OTHERS = (401, 403)
+AUTH_ERRORS = (401, 403)
 
 
 @blueprint.get("/environments/")
-@documented(schemas.TrainingEnvironment, many=True, errors=OTHERS)
+@documented(schemas.TrainingEnvironment, many=True, errors=AUTH_ERRORS)
 def environments() -> Response:
     """List the environments that can be made on this server, with their spaces."""
     instances: Instances = backend().instances
@@ -45,49 +45,49 @@ def _environment(row: dict[str, Any]) -> dict[str, Any]:
 
 
 @blueprint.get("/algorithms/")
-@documented(schemas.TrainingAlgorithm, many=True, errors=(*OTHERS, 422))
+@documented(schemas.TrainingAlgorithm, many=True, errors=(*AUTH_ERRORS, 422))
 def list_algorithms() -> Response:
     """List the algorithms with the installed libraries' defaults."""
     return json_answer([_algorithm(each) for each in algorithms.available()])
 
 
-def _algorithm(each: algorithms.Algorithm) -> dict[str, Any]:
+def _algorithm(algorithm: algorithms.Algorithm) -> dict[str, Any]:
     return {
-        "name": each.name,
-        "description": each.description,
-        "default_hyperparameters": each.defaults,
-        "package": each.package,
-        "policies": each.policies,
-        "action_spaces": each.actions,
-        "tuned": {name: values[each.name] for name, values in tuned().items() if each.name in values},
+        "name": algorithm.name,
+        "description": algorithm.description,
+        "default_hyperparameters": algorithm.defaults,
+        "package": algorithm.package,
+        "policies": algorithm.policies,
+        "action_spaces": algorithm.actions,
+        "tuned": {name: values[algorithm.name] for name, values in tuned().items() if algorithm.name in values},
     }
 
 
 @blueprint.get("/config/")
-@documented(schemas.Configuration, errors=OTHERS)
+@documented(schemas.Configuration, errors=AUTH_ERRORS)
 def config() -> Response:
-    """Report the server's configuration, without secrets or paths of its machine."""
-    known = backend().settings
+    """Report the server's configuration, without secrets or file paths."""
+    settings = backend().settings
     return json_answer(
         {
-            "server": {"workers": known.WORKERS, "threads": known.THREADS, "cpus": os.cpu_count()},
+            "server": {"workers": settings.WORKERS, "threads": settings.THREADS, "cpus": os.cpu_count()},
             "application": {
                 "name": "gymserve",
                 "version": gymserve.__version__,
-                "debug": known.LOG_LEVEL == "debug",
-                "log_level": known.LOG_LEVEL,
-                "authentication": known.AUTH,
-                "cors_origins": known.CORS_ORIGINS,
+                "debug": settings.LOG_LEVEL == "debug",
+                "log_level": settings.LOG_LEVEL,
+                "authentication": settings.AUTH,
+                "cors_origins": settings.CORS_ORIGINS,
             },
             "directories": {"experiments": "experiments", "journals": "instances"},
             "rl_system": {
-                "max_concurrent_experiments": known.MAX_CONCURRENT_EXPERIMENTS,
-                "default_timeout_minutes": known.DEFAULT_TIMEOUT_MINUTES,
-                "experiment_memory_mb": known.EXPERIMENT_MEMORY_MB,
-                "account_experiments": known.ACCOUNT_EXPERIMENTS,
-                "training_role": known.TRAINING_ROLE,
-                "runners": ["sb3", *known.RUNNERS],
-                "training_servers": list(known.TRAINING_SERVERS),
+                "max_concurrent_experiments": settings.MAX_CONCURRENT_EXPERIMENTS,
+                "default_timeout_minutes": settings.DEFAULT_TIMEOUT_MINUTES,
+                "experiment_memory_mb": settings.EXPERIMENT_MEMORY_MB,
+                "account_experiments": settings.ACCOUNT_EXPERIMENTS,
+                "training_role": settings.TRAINING_ROLE,
+                "runners": ["sb3", *settings.RUNNERS],
+                "training_servers": list(settings.TRAINING_SERVERS),
                 "missing": algorithms.missing(),
             },
             "validation": {

@@ -1,4 +1,4 @@
-"""Learn to Move's rewards, by their formulas."""
+"""Learn to Move's rewards follow their formulas."""
 
 import math
 
@@ -10,8 +10,7 @@ STILL = (0.0, 0.0)
 
 
 def walk(footsteps: Footsteps, steps: int, **last: bool) -> list[float]:
-    """Rewards of steps at 1 m/s instead of 1.4 m/s, with an effort of 2 and the feet in the air."""
-    ends = {"walked": False, "reached": False}
+    """Returns the rewards of steps at (1, 0) m/s where (1.4, 0.3) is wanted, with an effort of 2 and both feet in the air."""
     rewards = []
     for step in range(steps):
         ends = {"walked": False, "reached": False} | (last if step == steps - 1 else {})
@@ -26,25 +25,24 @@ def test_a_footstep_is_rewarded_by_time_velocity_and_effort(number: int, weight:
     assert walk(footsteps, 49) == [pytest.approx(0.1)] * 49
     footsteps.land(True, False)
     assert footsteps.count == 1
-    paid = footsteps.reward((1.0, 0.0), (1.4, 0.3), 2.0, walked=False, reached=False)
-    assert paid == pytest.approx(0.1 + 10 * 0.5 - weight * math.hypot(0.4, 0.3) * 0.5 - 2.0 * 0.5)
+    reward = footsteps.reward((1.0, 0.0), (1.4, 0.3), 2.0, walked=False, reached=False)
+    assert reward == pytest.approx(0.1 + 10 * 0.5 - weight * math.hypot(0.4, 0.3) * 0.5 - 2.0 * 0.5)
     footsteps.land(True, False)  # a foot that stays on the ground is not a new footstep
-    assert footsteps.count == 1 and footsteps.reward(STILL, STILL, 0.0, walked=False, reached=False) == pytest.approx(
-        0.1
-    )
+    assert footsteps.count == 1
+    assert footsteps.reward(STILL, STILL, 0.0, walked=False, reached=False) == pytest.approx(0.1)
 
 
 def test_a_finished_first_round_is_worth_ten() -> None:
     assert walk(Footsteps(1), 5, walked=True)[-1] == pytest.approx(10.1)
 
 
-def test_a_target_is_worth_500_only_in_the_second_round() -> None:
+def test_a_reached_target_is_worth_500_only_in_the_second_round() -> None:
     assert walk(Footsteps(2), 5, reached=True)[-1] == pytest.approx(500.1)
     assert walk(Footsteps(1), 5, reached=True)[-1] == pytest.approx(0.1)
 
 
 def test_the_second_rounds_last_footstep_counts_after_five_others() -> None:
-    for count, paid in ((5, False), (6, True)):
+    for count, is_rewarded in ((5, False), (6, True)):
         footsteps = Footsteps(2)
         for _ in range(count):
             footsteps.land(False, False)
@@ -52,4 +50,4 @@ def test_the_second_rounds_last_footstep_counts_after_five_others() -> None:
         footsteps.reward(STILL, STILL, 0.0, walked=False, reached=False)
         footsteps.land(False, False)
         last = walk(footsteps, 10, walked=True)[-1]
-        assert (last > 0.1 + 1e-9) is paid
+        assert (last > 0.1 + 1e-9) is is_rewarded

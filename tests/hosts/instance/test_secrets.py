@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gymserve.hosts.instance.allowance import Allowance
-from gymserve.hosts.instance.trials import SHORT, Secrets
+from gymserve.hosts.instance.trials import MIN_SECRET, Secrets
 from gymserve.protocol import wire
 from gymserve.protocol.recipe import Trial
 
@@ -80,7 +80,7 @@ def test_a_key_that_contains_a_secret_text_is_removed() -> None:
 def test_a_small_seed_hides_no_other_numbers() -> None:
     packed = wire.pack({"lives": 3, "score": 3.0})
     assert Secrets(Trial(3)).redact(packed) == packed
-    assert SHORT > 3
+    assert MIN_SECRET > 3
 
 
 class Clock:

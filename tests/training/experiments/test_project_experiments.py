@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gymserve.training.runners.readers import whole_part
+from gymserve.training.runners.readers import parse_partial
 from tests.support.servers import alive, wait_for
 from tests.training.conftest import Trainer
 
@@ -65,7 +65,7 @@ def test_the_documents_requests_as_printed(tju: Trainer) -> None:
     assert json.loads((work / "results/sacred/1/run.json").read_text())["status"] == "INTERRUPTED"
     # The program may have been stopped while rewriting this file, which is then truncated.
     text = (work / "results/sacred/1/info.json").read_text()
-    written, complete = whole_part(text) if text else ({}, False)
+    written, complete = parse_partial(text) if text else ({}, False)
     means, known = written.get("return_mean", []), stopped["metric"]["return_mean"]
     assert known[:2] == [0.5, 1.0] and known[: len(means)] == means[: len(known)]
     assert len(known) == len(means) or not complete
@@ -154,7 +154,7 @@ def test_a_program_that_ignores_sigint_loses_nothing_that_it_has_written(tju: Tr
     assert stopped["resources"]["cpu_seconds"] >= before
     (file,) = (tju.folder(name).path / "work" / "results").rglob("out.json")
     text = file.read_text()
-    written = whole_part(text)[0]["win"] if text else []
+    written = parse_partial(text)[0]["win"] if text else []
     assert stopped["timesteps"] >= max(20, len(written) - 1)
     assert f"episode : {stopped['timesteps']}, " in tju.get(f"/experiments/{name}/log").body.decode()
 

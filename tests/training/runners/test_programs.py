@@ -8,7 +8,7 @@ import pytest
 
 from gymserve.protocol.errors import SettingsError, Untrainable
 from gymserve.training.plan import programs
-from gymserve.training.runners.readers import JsonLines, Ptf, Sacred, whole_part
+from gymserve.training.runners.readers import JsonLines, Ptf, Sacred, parse_partial
 
 WHERE = {"interpreter": "/opt/python", "directory": "/opt/program"}
 
@@ -182,12 +182,12 @@ def test_invalid_timesteps_are_left_out(tmp_path: Path) -> None:
 
 
 def test_the_complete_part_of_a_truncated_file() -> None:
-    assert whole_part('{"a": [1, 2]}') == ({"a": [1, 2]}, True)
-    assert whole_part('{"a": [1, 2]') == ({"a": [1, 2]}, False)
-    assert whole_part('{"a": [') == ({"a": []}, False)
-    assert whole_part('{"a": [1, 23') == ({"a": [1]}, False)
-    assert whole_part('{"a": [1, {"b": [2, 3], "c": ') == ({"a": [1]}, False)
-    assert whole_part('{"a": 1, "b": "tex') == ({"a": 1}, False)
+    assert parse_partial('{"a": [1, 2]}') == ({"a": [1, 2]}, True)
+    assert parse_partial('{"a": [1, 2]') == ({"a": [1, 2]}, False)
+    assert parse_partial('{"a": [') == ({"a": []}, False)
+    assert parse_partial('{"a": [1, 23') == ({"a": [1]}, False)
+    assert parse_partial('{"a": [1, {"b": [2, 3], "c": ') == ({"a": [1]}, False)
+    assert parse_partial('{"a": 1, "b": "tex') == ({"a": 1}, False)
 
 
 def test_truncated_lines_are_read_once_they_are_complete(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import tarfile
 import tempfile
 from pathlib import Path, PurePosixPath
 
-from gymserve.system.files import write_whole
+from gymserve.system.files import write_atomically
 
 RELEASE = "osim-rl-3.0.11"
 SHA256 = "2b1875a311aae4c10b949b90feafa3b4081efc2cb19d9d88228abe1b67dffd22"
@@ -81,7 +81,7 @@ def fetch(archive: Path | None = None) -> Path:
             if member.isfile() and relative[:2] == ("osim", "models") and _wanted(relative[2:]):
                 source = release.extractfile(member)
                 assert source is not None
-                write_whole(target.joinpath(*relative[2:]), source.read())
+                write_atomically(target.joinpath(*relative[2:]), source.read())
     return target
 
 
