@@ -55,7 +55,7 @@ async def act(port: int) -> None:
         await env.reset()
         while line := await asyncio.to_thread(sys.stdin.readline):
             seconds, count, began = float(line), 0, time.perf_counter()
-            while time.perf_counter() - began < seconds:  # like steps.timed
+            while time.perf_counter() - began < seconds:  # like steps.time_per_step
                 for _ in range(50):
                     count += 1
                     if (await env.step({"action": count & 1})).done:
