@@ -108,10 +108,10 @@ def test_a_typed_python_client_is_generated_from_it(secured: Secured, tmp_path: 
     use = """
 from gymserve_client import Client
 from gymserve_client.api.instances import v1_create, v1_reset
-from gymserve_client.models import NewInstance, Reset
+from gymserve_client.models import NewInstance, ResetRequest
 client = Client(base_url=sys.argv[1], headers={"Authorization": "Bearer " + sys.argv[2]}, raise_on_unexpected_status=True)
 made = v1_create.sync(client=client, body=NewInstance(env_id="CartPole-v1"))
-print(len(v1_reset.sync(made.instance_id, client=client, body=Reset(seed=1)).observation))
+print(len(v1_reset.sync(made.instance_id, client=client, body=ResetRequest(seed=1)).observation))
 """
     command = [sys.executable, "-c", "import sys" + use, secured.server.url, secured.keys["participant"]]
     used = subprocess.run(command, cwd=tmp_path / "made", capture_output=True, text=True, check=False)
