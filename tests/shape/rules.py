@@ -25,7 +25,7 @@ class Finding(NamedTuple):
     """A violation of a rule.
 
     Args:
-        rule: its name in `allowed.toml`.
+        rule: its name.
         place: the file or folder.
         text: the message.
     """

@@ -5,7 +5,6 @@ import textwrap
 import pytest
 
 from tests.shape import rules
-from tests.shape.__main__ import refused, superfluous
 from tests.shape.imports import between_folders, between_modules, circles
 from tests.shape.rules import Finding
 from tests.shape.sources import Source
@@ -73,10 +72,3 @@ def test_folders_may_form_a_circle_although_no_modules_do() -> None:
     ]
     assert circles(between_modules(files)) == []
     assert circles(between_folders(files)) == [["room", "room/inner"]]
-
-
-def test_an_exception_covers_a_folder_and_must_be_needed() -> None:
-    finding = Finding("names", "grader/proofs/a.py", "")
-    assert refused([finding], {"names": ["grader/proof"], "files": ["grader"]}) == [finding]
-    allowed = {"names": ["grader/proofs", "client"]}
-    assert refused([finding], allowed) == [] and superfluous([finding], allowed) == ["names: client"]
