@@ -1,7 +1,7 @@
 """The connection and the stream of `client.aio.make`, in an event loop."""
 
 import asyncio
-import contextlib
+import socket
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -79,6 +79,7 @@ async def connect(address: Address, target: str, limits: Limits) -> "AsyncStream
         async with asyncio.timeout(limits.connect_timeout):
             sock = await asyncio.to_thread(sockets.connect, address, timeout=limits.connect_timeout)
             sock.setblocking(False)
+            stream.socket = sock
             name = address.host if address.scheme == "https" else None
             await loop.create_connection(lambda: stream, sock=sock, ssl=address.tls(), server_hostname=name)
     except OSError as error:  # TimeoutError is one
@@ -108,6 +109,7 @@ class AsyncStream(asyncio.Protocol):
         self._waiter: asyncio.Future[bytes] | None = None
         self._ended = False
         self._transport: asyncio.Transport | None = None
+        self.socket: socket.socket | None = None  # the transport's
 
     async def exchange(self, message: bytes) -> bytes:
         """The reply to `message`.
@@ -132,9 +134,12 @@ class AsyncStream(asyncio.Protocol):
         """Says goodbye and closes."""
         self._ended = True
         if self._transport is not None and not self._transport.is_closing():
-            with contextlib.suppress(RuntimeError):  # its event loop is closed
+            try:
                 self._transport.write(goodbye())
                 self._transport.close()
+            except RuntimeError:  # its event loop is closed, and cannot close the socket
+                if self.socket is not None:
+                    self.socket.close()
 
     # --- what the event loop calls ---------------------------------------------------------------------------------
 

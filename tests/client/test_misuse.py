@@ -93,7 +93,6 @@ def test_a_cancelled_call_lets_the_next_one_begin() -> None:
     asyncio.run(agent())
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the connection that its loop left
 def test_an_async_environment_outlives_its_event_loop() -> None:
     env = asyncio.run(client.aio.make("Faulty-v0"))
     asyncio.run(env.reset(seed=0))

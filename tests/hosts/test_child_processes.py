@@ -35,6 +35,8 @@ child_processes.become_subreaper()
 subprocess.run(["sh", "-c", "sleep 600 & setsid sleep 600 &"])
 kept = subprocess.Popen(["sleep", "600"], env={**os.environ, child_processes.MARK: "/a/server's"})
 assert len(child_processes.descendants(os.getpid())) >= 3
+while not child_processes.belongs_to("/a/server's", kept.pid):
+    time.sleep(0.01)  # its variables can be read a moment after it was started
 while child_processes.descendants(os.getpid()) != {kept.pid}:
     child_processes.kill_all()
     time.sleep(0.01)
