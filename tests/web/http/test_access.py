@@ -1,6 +1,8 @@
-"""Who may call which route: one table for all of them."""
+"""Every route admits the roles that `access.toml` gives it, and no others."""
 
 import re
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,175 +12,8 @@ from gymserve.web.app import create_app
 from tests.conftest import Secured
 from tests.support.servers import Server
 
-EVERYBODY = {"nobody", "participant", "organiser", "admin"}
-ACCOUNTS = {"participant", "organiser", "admin"}
-# The roles that each route admits. For routes of an instance or an account, "owner" is the participant who owns it, and
-# "participant" is another one.
-TABLE = {
-    "GET /": EVERYBODY,
-    "GET /account": EVERYBODY,
-    "GET /api/external_graders/<key_or_submission>": {"organiser", "admin"},
-    "GET /api/submissions": {"organiser", "admin"},
-    "GET /api/submissions/<submission_id>": {"organiser", "admin"},  # those that its own grader has entered
-    "GET /api/v1/evaluate": ACCOUNTS,  # its own sessions, as in all of these
-    "GET /api/v1/final_eval_score": ACCOUNTS,
-    "GET /api/v1/get_all_params": ACCOUNTS,
-    "GET /api/v1/get_all_sessions": ACCOUNTS,
-    "GET /api/v1/get_user_list": ACCOUNTS,
-    "GET /api/v1/stop": ACCOUNTS,
-    "GET /api/v1/stream": ACCOUNTS,
-    "GET /algorithms/": ACCOUNTS,
-    "GET /boards/<name>": EVERYBODY,
-    "GET /boards/<name>/submissions/<submission_id>": EVERYBODY,  # by cookie only, so keys have no effect
-    "GET /boards/<name>/submissions/<submission_id>/<kind>": EVERYBODY,  # likewise
-    "GET /challenges/": EVERYBODY,
-    "GET /challenges/<name>/": EVERYBODY,
-    "GET /challenges/<name>/leaderboard": EVERYBODY,
-    "GET /challenges/<name>/leaderboard/history": EVERYBODY,
-    "GET /challenges/<name>/submissions/": ACCOUNTS,
-    "GET /challenges/<name>/team/": ACCOUNTS,  # its own
-    "GET /config/": ACCOUNTS,
-    "GET /docs": EVERYBODY,
-    "GET /environments/": ACCOUNTS,
-    "GET /experiments/": ACCOUNTS,
-    "GET /experiments/<experiment_id>/": {"owner", "admin"},
-    "GET /experiments/<experiment_id>/advice": {"owner", "admin"},
-    "GET /experiments/<experiment_id>/advice/stream": {"owner", "admin"},
-    "GET /experiments/<experiment_id>/curve": {"owner", "admin"},
-    "GET /experiments/<experiment_id>/log": {"owner", "admin"},
-    "GET /experiments/<experiment_id>/metrics/": {"owner", "admin"},
-    "GET /experiments/<experiment_id>/metrics/stream": {"owner", "admin"},
-    "GET /experiments/<experiment_id>/results/": {"owner", "admin"},
-    "GET /experiments/<experiment_id>/video": {"owner", "admin"},
-    "GET /experiments/metrics/": ACCOUNTS,
-    "GET /health": EVERYBODY,
-    "GET /health/live": EVERYBODY,
-    "GET /health/ready": EVERYBODY,
-    "GET /login": EVERYBODY,
-    "GET /metrics": {"admin"},
-    "GET /models/": ACCOUNTS,  # its own
-    "GET /models/<model_id>/": {"owner", "admin"},
-    "GET /models/<int:model_id>/train-data/": {"owner", "admin"},
-    "GET /models/<model_id>/file": {"owner", "admin"},
-    "GET /models/<model_id>/graph": {"owner", "admin"},
-    "GET /models/<model_id>/onnx": {"owner", "admin"},
-    "GET /openapi.json": EVERYBODY,
-    "GET /redoc": EVERYBODY,
-    "GET /setup/<secret>": EVERYBODY,
-    "GET /signing-key": EVERYBODY,
-    "GET /static/<path:filename>": EVERYBODY,
-    "GET /submissions/<submission_id>/": {"owner", "admin"},  # and the challenge's organiser
-    "GET /submissions/<submission_id>/bundle": EVERYBODY,  # once the phase is over
-    "GET /submissions/<submission_id>/media/": {"owner", "admin"},  # and everybody once the phase is over
-    "GET /submissions/<submission_id>/media/<kind>": {"owner", "admin"},
-    "GET /submissions/<submission_id>/receipt": {"owner", "admin"},
-    "GET /sys_info/": {"admin"},
-    "GET /training": EVERYBODY,  # these pages are by cookie only, so keys have no effect
-    "GET /training/<experiment_id>": EVERYBODY,
-    "GET /training/<experiment_id>/advice": EVERYBODY,
-    "GET /training/<experiment_id>/curve": EVERYBODY,
-    "GET /training/<experiment_id>/live": EVERYBODY,
-    "GET /training/<experiment_id>/metrics": EVERYBODY,
-    "GET /training/<experiment_id>/sparkline": EVERYBODY,
-    "GET /training/<experiment_id>/video": EVERYBODY,
-    "GET /training/models": EVERYBODY,
-    "GET /training/models/<model_id>/file": EVERYBODY,
-    "GET /users/": ACCOUNTS,
-    "GET /users/<int:user_id>/": {"owner", "admin"},
-    "GET /users/<int:user_id>/keys/": {"owner", "admin"},
-    "GET /users/<int:user_id>/projects/": {"owner", "admin"},
-    "GET /users/<int:user_id>/projects/<int:project_id>/": {"owner", "admin"},
-    "GET /users/<int:user_id>/projects/<int:project_id>/experiments/": {"owner", "admin"},
-    "GET /users/<int:user_id>/projects/<int:project_id>/experiments/<int:number>/": {"owner", "admin"},
-    "GET /users/me": ACCOUNTS,
-    "GET /v1/environments/": ACCOUNTS,
-    "GET /v1/environments/<path:env_id>/": ACCOUNTS,
-    "GET /v1/envs/": ACCOUNTS,
-    "GET /v1/envs/<instance_id>/": {"owner", "admin"},
-    "GET /v1/envs/<instance_id>/action_space/": {"owner", "admin"},
-    "GET /v1/envs/<instance_id>/action_space/contains/<path:x>": {"owner", "admin"},
-    "GET /v1/envs/<instance_id>/action_space/sample": {"owner", "admin"},
-    "GET /v1/envs/<instance_id>/observation_space/": {"owner", "admin"},
-    "GET /v1/envs/<instance_id>/render": {"owner", "admin"},
-    "GET /v1/envs/<instance_id>/stream": {"owner", "admin"},
-    "DELETE /challenges/<name>/team/": ACCOUNTS,
-    "DELETE /experiments/<experiment_id>/": {"owner", "admin"},
-    "DELETE /models/<model_id>/": {"owner", "admin"},
-    "DELETE /users/<int:user_id>/": {"owner", "admin"},
-    "DELETE /users/<int:user_id>/keys/<int:key_id>/": {"owner", "admin"},
-    "DELETE /users/<int:user_id>/projects/<int:project_id>/": {"owner", "admin"},
-    "PATCH /api/external_graders/<key_or_submission>": {"organiser", "admin"},
-    "PATCH /models/<model_id>/": {"owner", "admin"},
-    "PATCH /users/<int:user_id>/": {"owner", "admin"},
-    "PATCH /users/<int:user_id>/projects/<int:project_id>/": {"owner", "admin"},
-    "POST /account/name": EVERYBODY,  # by cookie only
-    "POST /account/keys": EVERYBODY,  # by cookie only, so keys have no effect
-    "POST /account/keys/<int:key_id>/revoke": EVERYBODY,
-    "POST /account/password": EVERYBODY,
-    "POST /api/external_graders": {"organiser", "admin"},
-    "POST /api/v1/create_session": ACCOUNTS,
-    "POST /api/v1/delete_session": ACCOUNTS,
-    "POST /api/v1/evaluate": ACCOUNTS,
-    "POST /api/v1/get_all_envs": ACCOUNTS,
-    "POST /api/v1/get_all_tracks": ACCOUNTS,
-    "POST /api/v1/push_model": ACCOUNTS,
-    "POST /api/v1/write_agent_parameters": ACCOUNTS,
-    "POST /api/v1/write_agent_params": ACCOUNTS,
-    "POST /api/v1/write_env_params": ACCOUNTS,
-    "POST /api/v1/write_reward_fn": ACCOUNTS,
-    "POST /api/v1/write_training_params": ACCOUNTS,
-    "POST /boards/<name>/submissions/<submission_id>": EVERYBODY,  # redirects to the login; by cookie only
-    "POST /challenges/": {"organiser", "admin"},
-    "POST /challenges/<name>/close/": {"admin"},  # and its own organiser
-    "POST /challenges/<name>/open/": {"admin"},
-    "POST /challenges/<name>/submissions/": ACCOUNTS,
-    "POST /challenges/<name>/team/": ACCOUNTS,
-    "POST /challenges/<name>/team/invitation": ACCOUNTS,
-    "POST /experiments/": ACCOUNTS,
-    "POST /experiments/<experiment_id>/copy/": {"owner", "admin"},
-    "POST /experiments/<experiment_id>/pause/": {"owner", "admin"},
-    "POST /experiments/<experiment_id>/resume/": {"owner", "admin"},
-    "POST /experiments/<experiment_id>/retry/": {"owner", "admin"},
-    "POST /experiments/<experiment_id>/stop/": {"owner", "admin"},
-    "POST /experiments/<experiment_id>/train/": {"owner", "admin"},
-    "POST /login": EVERYBODY,
-    "POST /logout": EVERYBODY,
-    "POST /models/": ACCOUNTS,
-    "POST /models/<model_id>/submit": {"owner", "admin"},
-    "POST /models/upload": ACCOUNTS,
-    "POST /models/<model_id>/predict": {"owner", "admin"},
-    "POST /models/<model_id>/push": {"owner", "admin"},
-    "POST /models/<model_id>/retrain": {"owner", "admin"},
-    "POST /models/<model_id>/rollout": {"owner", "admin"},
-    "POST /setup/<secret>": EVERYBODY,
-    "POST /stop-train/": ACCOUNTS,  # its own
-    "POST /submissions/<submission_id>/accept/": {"admin"},  # and the challenge's organiser
-    "POST /submissions/<submission_id>/media/": {"admin"},  # and the challenge's organiser
-    "POST /submissions/<submission_id>/void/": {"admin"},  # likewise
-    "POST /testmodel/": ACCOUNTS,  # its own
-    "POST /tickets/": ACCOUNTS,
-    "POST /token": EVERYBODY,
-    "POST /training": EVERYBODY,
-    "POST /training/<experiment_id>": EVERYBODY,
-    "POST /training/models/<model_id>": EVERYBODY,
-    "POST /train/": ACCOUNTS,
-    "POST /trainingassistent/": ACCOUNTS,
-    "POST /users/": {"admin"},  # and everybody, if SIGN_UP is on
-    "POST /users/<int:user_id>/keys/": {"owner", "admin"},
-    "POST /users/<int:user_id>/projects/": {"owner", "admin"},
-    "POST /users/<int:user_id>/projects/<int:project_id>/experiments/": {"owner", "admin"},
-    "POST /users/<int:user_id>/projects/<int:project_id>/experiments/<int:number>/stop/": {"owner", "admin"},
-    "POST /v1/envs/": ACCOUNTS,
-    "POST /v1/envs/<instance_id>/close/": {"owner", "admin"},
-    "POST /v1/envs/<instance_id>/monitor/close/": {"owner", "admin"},
-    "POST /v1/envs/<instance_id>/monitor/start/": {"owner", "admin"},
-    "POST /v1/envs/<instance_id>/observation_space/contains": {"owner", "admin"},
-    "POST /v1/envs/<instance_id>/reset/": {"owner", "admin"},
-    "POST /v1/envs/<instance_id>/step/": {"owner", "admin"},
-    "POST /v1/shutdown/": {"admin"},
-    "POST /v1/upload/": ACCOUNTS,
-    "PUT /experiments/<experiment_id>/": {"owner", "admin"},
-}
+GROUPS = tomllib.loads(Path(__file__).with_name("access.toml").read_text())["group"]
+TABLE = {route: set(group["roles"]) for group in GROUPS for route in group["routes"]}
 REFUSALS = {401, 403, 404}
 
 
@@ -191,6 +26,7 @@ def routes(folder: Any) -> set[str]:
 
 def test_every_route_is_in_the_table(tmp_path: Any) -> None:
     assert routes(tmp_path) == set(TABLE)
+    assert len(TABLE) == sum(len(group["routes"]) for group in GROUPS), "a route is in two groups"
 
 
 CHALLENGE = {"name": "table", "environment": "CartPole-v1", "trials": {"number": 2}}
