@@ -9,7 +9,7 @@ import client
 from client.transport.address import Address
 from client.transport.aio import connect
 from tests.client.trajectories import actions_for, play, same
-from tests.client.transport.proxies import Dropping, NoUpgrades, silent
+from tests.support.proxies import Dropping, Listener, NoUpgrades
 from tests.support.servers import Server
 
 
@@ -88,7 +88,7 @@ def test_silent_servers_and_refused_calls_raise_errors() -> None:
         await env.close()
         with pytest.raises(client.ServerError, match="closed"):
             await env.step(0)
-        with silent() as listener:
+        with Listener() as listener:
             limits = client.Limits(timeout=0.3, connect_timeout=0.3, patience=0.3)
             with pytest.raises(client.TimedOut):
                 await client.aio.make("CartPole-v1", server=listener.url, limits=limits)

@@ -17,7 +17,7 @@ import client
 from gymserve.environments import catalogue
 from tests.client.environments import mapping, telling  # noqa: F401  they register the local twins
 from tests.client.trajectories import actions_for, play, same
-from tests.client.transport.proxies import NoUpgrades
+from tests.support.proxies import NoUpgrades
 from tests.support.servers import Server
 
 catalogue.register()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import client as gym_http_client
-from tests.client.transport.proxies import Prefixed
+from tests.support.proxies import Prefixed
 from tests.support.servers import Server
 
 

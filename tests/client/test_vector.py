@@ -11,7 +11,7 @@ from gymnasium.wrappers.vector import RecordEpisodeStatistics
 import client
 from tests.client.environments import mapping  # noqa: F401  it registers the local twins
 from tests.client.trajectories import actions_for, play, same
-from tests.client.transport.proxies import NoUpgrades
+from tests.support.proxies import NoUpgrades
 from tests.support.servers import Server
 
 

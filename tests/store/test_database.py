@@ -156,7 +156,7 @@ def test_an_unresponsive_database_makes_requests_fail_fast(
 ) -> None:
     with behind_a_gate(migrated_url) as (gate, url):
         check_silence(url, gate.silent, tmp_path, monkeypatch, at_once=when == "before the query")
-        assert len(gate.pairs) < 200  # only the one thread that probes it connects
+        assert len(gate.connections) < 200  # only the one thread that probes it connects
 
 
 @pytest.mark.guarantee("the database accepts and is silent")

@@ -18,7 +18,7 @@ from client.transport.sync import SyncStream
 from gymserve.protocol import wire
 from tests.client.environments import mapping  # noqa: F401  it registers the local twins
 from tests.client.trajectories import actions_for, play, same
-from tests.client.transport.proxies import Dropping, Forward, NoUpgrades, silent
+from tests.support.proxies import Dropping, Forward, Listener, NoUpgrades
 from tests.support.servers import Server
 
 QUICK = client.Limits(timeout=0.5, connect_timeout=0.5, patience=0.5)
@@ -200,7 +200,7 @@ def test_another_client_on_the_same_instance_is_an_error(server: Server) -> None
 
 
 def test_a_server_that_never_answers_is_given_up() -> None:
-    with silent() as listener:
+    with Listener() as listener:
         began = time.monotonic()
         with pytest.raises(client.TimedOut):
             client.make("CartPole-v1", server=listener.url, limits=QUICK)

@@ -13,7 +13,7 @@ import pytest
 from gymserve.journal import Ended, Reset, Step, read
 from tests.hosts.instance.graders import PLAN, SEEDS, Grader
 from tests.hosts.pool.test_exactly_once import HttpAgent, StreamAgent
-from tests.support.proxies import LossyProxy
+from tests.support.proxies import Lossy
 from tests.support.servers import Server
 
 HORIZON = 25
@@ -92,7 +92,6 @@ def grader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grader]:
 def test_lost_answers_and_killed_hosts_neither_cost_nor_add_a_trial(grader: Grader, kind: Any, seed: int) -> None:
     chance, whims = random.Random(seed), random.Random(seed + 100)
     token = grader.create(max_episode_steps=HORIZON)
-    proxy = LossyProxy(grader.server.port, loss=0.1, seed=seed)
 
     def disturb() -> None:
         if whims.random() < 0.08:
@@ -100,10 +99,8 @@ def test_lost_answers_and_killed_hosts_neither_cost_nor_add_a_trial(grader: Grad
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
 
-    try:
+    with Lossy(grader.server.port, loss=0.1, seed=seed) as proxy:
         played = play(Player(kind, proxy.port, token), chance, disturb)
-    finally:
-        proxy.close()
     assert played == play_locally(random.Random(seed))
     records = grader.records(token)
     assert [record.seed for record in records if isinstance(record, Reset)] == SEEDS

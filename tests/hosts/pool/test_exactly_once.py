@@ -15,7 +15,7 @@ import pytest
 from websockets.exceptions import InvalidHandshake, InvalidMessage, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
-from tests.support.proxies import LossyProxy
+from tests.support.proxies import Lossy
 from tests.support.servers import Server
 
 STEPS = 60
@@ -107,18 +107,13 @@ def run(
 ) -> tuple[list[list[float]], int, int]:  # fmt: skip
     """Plays an episode; returns (observations, number of steps that the environment made, number of lost answers)."""
     token = server.create("Counting-v0", kwargs={"file": str(file)})
-    proxy = LossyProxy(server.port, loss=loss, seed=seed)
     chance = random.Random(seed)
-    asking = agent(proxy.port, token)
-    try:
+    with Lossy(server.port, loss=loss, seed=seed) as proxy, contextlib.closing(agent(proxy.port, token)) as asking:
         seen = [asking.reset(0 if numbered else None)]
         for number in range(1, STEPS + 1):
             disturb(number)
             seen.append(asking.step(chance.randrange(2), number if numbered else None))
-    finally:
-        asking.close()
-        proxy.close()
-        server.post(f"/v1/envs/{token}/close/")
+    server.post(f"/v1/envs/{token}/close/")
     return seen, len(file.read_text().splitlines()), proxy.lost
 
 

@@ -62,13 +62,12 @@ class Grading(NamedTuple):
 
 @pytest.fixture(scope="module")
 def grading(secured: Secured, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grading]:
-    gate = Gate(secured.server.port)
-    settings = {"CHALLENGE_SERVER_URL": f"http://127.0.0.1:{gate.port}/api", "PRELOAD": False}
-    settings["CHALLENGE_SERVER_TOKEN"] = secured.keys["organiser"]
-    server = Server(tmp_path_factory.mktemp("grading"), **settings)
-    yield Grading(server, gate)
-    assert server.stop() == 0
-    gate.close()
+    with Gate(secured.server.port) as gate:
+        settings = {"CHALLENGE_SERVER_URL": f"http://127.0.0.1:{gate.port}/api", "PRELOAD": False}
+        settings["CHALLENGE_SERVER_TOKEN"] = secured.keys["organiser"]
+        server = Server(tmp_path_factory.mktemp("grading"), **settings)
+        yield Grading(server, gate)
+        assert server.stop() == 0
 
 
 def submit_and_report(pair: Pair) -> str:
