@@ -32,16 +32,14 @@ def show_leaderboard(name: str) -> Response:
     board = grading().leaderboard.of(
         record, request.args.get("phase") or None, sees_hidden=record.is_overseen_by(caller())
     )
-    format_ = request.args.get("format", "json")
-    if format_ not in ("json", "csv"):
-        raise errors.InvalidRequest(f"format must be json or csv, not {format_!r:.50}")
+    form = parameters.choice("format", "json", "csv")
     skip, limit = parameters.page()
     tag, rows = (
-        grading().leaderboard.rows(board) if format_ == "csv" else grading().leaderboard.rows(board, skip, skip + limit)
+        grading().leaderboard.rows(board) if form == "csv" else grading().leaderboard.rows(board, skip, skip + limit)
     )
     if request.if_none_match.contains(tag):
         answer = Response(status=304)
-    elif format_ == "csv":
+    elif form == "csv":
         answer = Response(to_csv(rows), content_type="text/csv; charset=utf-8")
     else:
         answer = json_answer({"challenge": name, "phase": board.phase, "total": len(board.places), "places": rows})

@@ -156,6 +156,18 @@ def page() -> tuple[int, int]:
     return of_query("skip", 0, 0, 2**31) or 0, of_query("limit", 100, 1, 1000) or 0
 
 
+def choice(name: str, *choices: str) -> str:
+    """Return one of `choices` from the current request's query, by default the first.
+
+    Raises:
+        InvalidRequest: it is none of them.
+    """
+    value = request.args.get(name, choices[0])
+    if value not in choices:
+        raise InvalidRequest(f"{name} must be {' or '.join(choices)}, not {value!r:.50}")
+    return value
+
+
 def of_query(name: str, default: int | None, least: int, most: int) -> int | None:
     """Return an integer from the current request's query.
 

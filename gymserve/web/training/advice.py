@@ -16,6 +16,7 @@ from gymserve.training.experiments.listing import has_diverged
 from gymserve.training.plan import algorithms
 from gymserve.training.plan.stored import plan_of
 from gymserve.training.plan.training_plan import SB3
+from gymserve.web.http import parameters
 from gymserve.web.http.access import ticketed
 from gymserve.web.http.answers import event, json_answer
 from gymserve.web.http.backend import backend, training
@@ -43,9 +44,7 @@ MOST_SEEDS = 20
 def advise(experiment_id: str) -> Response:
     """Report what an experiment's hyper-parameters and curves show, and what to change."""
     row = own_experiment(experiment_id)
-    form = request.args.get("format", "json")
-    if form not in ("json", "markdown"):
-        raise errors.InvalidRequest("format must be json or markdown")
+    form = parameters.choice("format", "json", "markdown")
     results = findings(row, _others())
     if form == "markdown":
         title = f"{row.title}: {row.algorithm} on {row.environment}"
@@ -64,9 +63,7 @@ def advise(experiment_id: str) -> Response:
 def advise_live(experiment_id: str) -> Response:
     """Stream the advice as server-sent events: each `finding`, then the `author` and the `text` in pieces."""
     row = own_experiment(experiment_id)
-    form = request.args.get("format", "events")
-    if form not in ("events", "markdown"):
-        raise errors.InvalidRequest("format must be events or markdown")
+    form = parameters.choice("format", "events", "markdown")
     return written(row, findings(row, _others()), as_events=form == "events")
 
 
@@ -108,10 +105,8 @@ def drawn(row: Experiment) -> Response:
     Raises:
         InvalidRequest: the format is unknown.
     """
-    form = request.args.get("format", "svg")
+    form = parameters.choice("format", "svg", "png")
     name = request.args.get("metric") or training().metrics.return_name(row)
-    if form not in ("svg", "png"):
-        raise errors.InvalidRequest("format must be svg or png")
     timesteps, values = curves_of(row, (name,)).get(name, ([], []))
     title = f"{row.title}: {row.algorithm or row.runner} on {row.environment}" if row.environment else row.title
     if form == "png":

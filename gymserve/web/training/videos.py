@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from flask import Response, request
+from flask import Response
 
 from gymserve.protocol import errors
 from gymserve.recording.jobs import EXPERIMENT
 from gymserve.recording.media import MADE, NONE
 from gymserve.recording.video.rendering import MP4, WEBM
 from gymserve.store.models import Experiment
+from gymserve.web.http import parameters
 from gymserve.web.http.answers import json_answer
 from gymserve.web.http.backend import backend, training
 from gymserve.web.http.blueprint import Blueprint
@@ -64,9 +65,7 @@ def video(experiment_id: str) -> Response:
 
 def send_video(row: Experiment) -> Response:
     """Answer with the video in the requested format."""
-    form = request.args.get("format", "webm")
-    if form not in FORMATS:
-        raise errors.InvalidRequest(f"format must be {' or '.join(FORMATS)}, not {form!r:.50}")
+    form = parameters.choice("format", *FORMATS)
     description = video_of(row)
     if description["video_path"] is None:
         status = description["video"]

@@ -199,4 +199,5 @@ def test_a_curve_is_drawn(trainer: Trainer, experiment: str) -> None:
     assert (
         trainer.get(f"{path}?format=png").body.startswith(b"\x89PNG") and trainer.get(f"{path}?format=x").status == 400
     )
+    assert trainer.get(f"{path}?format=x").json["message"] == "format must be svg or png, not 'x'"
     assert "script-src" not in drawn.headers["Content-Security-Policy"] and "default-src 'none'" in str(drawn.headers)
