@@ -13,7 +13,7 @@ from grader.challenges.challenge import CLIP, Challenge
 from grader.scores import scoring
 from gymserve.environments import Catalogue
 from gymserve.hosts.instance import revival
-from gymserve.hosts.instance.live import Instance
+from gymserve.hosts.instance.live import LiveInstance
 from gymserve.hosts.instance.recorded import RUNNING
 from gymserve.hosts.instance.trials import parse_trials
 from gymserve.hosts.pulse import Pulse
@@ -118,7 +118,7 @@ def play(
     return folder / token / "journal"
 
 
-def _play_trial(instance: Instance, act: Policy, progress: Callable[[int], None]) -> None:
+def _play_trial(instance: LiveInstance, act: Policy, progress: Callable[[int], None]) -> None:
     observation = instance.reset(None, None, None).observation
     observations, actions = instance.recorded.observations, instance.recorded.actions
     steps = 0

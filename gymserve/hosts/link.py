@@ -114,7 +114,7 @@ def ended(sock: socket.socket) -> bool:
         return True
 
 
-class Connection:
+class Link:
     """A blocking connection to a host or to the supervisor; one call at a time."""
 
     def __init__(self, path: str, *, timeout: float) -> None:

@@ -36,7 +36,7 @@ BEGIN_SECONDS = 60.0  # after this, a submission without an instance is void
 CLOSE_SECONDS = 10.0  # for the agent to close its instance after the last trial
 
 
-class Closed(errors.NotFound):
+class NotOpen(errors.NotFound):
     """The challenge does not accept submissions at this time."""
 
 
@@ -96,14 +96,14 @@ class Submissions:
             remote_key: the entrant's key on the external challenge server, which the submission is reported to.
 
         Raises:
-            Closed: the challenge does not accept submissions at this time.
+            NotOpen: the challenge does not accept submissions at this time.
             TooFast, LimitReached: a limit of the challenge or server; the message says how to end active submissions.
             InvalidRequest, EnvironmentFailed: the instance cannot be created.
             Refused: the challenge server refuses the submission.
         """
         phase = record.challenge.phase_at(now())
         if not record.is_open or phase is None:
-            raise Closed("The challenge is not open for submissions at this time.")
+            raise NotOpen("The challenge is not open for submissions at this time.")
         request = slots.SubmissionRequest(account_id, entrant, key, remote_key)
         if instead:
             self._end_earlier(record, phase, request)

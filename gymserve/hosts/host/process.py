@@ -15,10 +15,10 @@ from gymserve.hosts.child_processes import ChildProcesses
 from gymserve.hosts.host.channel import Channel
 from gymserve.hosts.host.loop import Loop
 from gymserve.hosts.host.report import UsageReport
-from gymserve.hosts.host.stream import Stream
+from gymserve.hosts.host.stream import StreamChannel
 from gymserve.hosts.host.workers import Listener
 from gymserve.hosts.instance import answers, blame, questions, rendering, revival, twin
-from gymserve.hosts.instance.live import Instance
+from gymserve.hosts.instance.live import LiveInstance
 from gymserve.hosts.instance.rate_limit import RateLimits
 from gymserve.hosts.instance.time_step import TimeStep
 from gymserve.hosts.link import encode
@@ -59,8 +59,8 @@ class Host:
         self.pulse = pulse.page
         self.folder = Path(settings.DATA) / "instances"
         self.loop = Loop(self.log)
-        self.instances: dict[str, Instance] = {}
-        self.streams: dict[str, set[Stream]] = {}
+        self.instances: dict[str, LiveInstance] = {}
+        self.streams: dict[str, set[StreamChannel]] = {}
         self._next_sweep = self.loop.now + SWEEP_SECONDS
         self._report = UsageReport()
         self._reported_at = self.loop.now
@@ -110,7 +110,7 @@ class Host:
         """Ends the streams, and unloads the instances so that the next start revives them from their journals."""
         self.listener.close()
         for channel in list(self.loop.channels.values()):
-            if isinstance(channel, Stream) and not channel.closed:
+            if isinstance(channel, StreamChannel) and not channel.closed:
                 channel.close_with(1012, "the server restarts: connect again")
         self._report_use()
         for instance in self.instances.values():
@@ -141,7 +141,7 @@ class Host:
         except errors.GymserveError as error:
             self.log.info("cannot make an environment ahead of time: %s", error)
 
-    def create(self, token: str, recipe: Recipe) -> Instance:
+    def create(self, token: str, recipe: Recipe) -> LiveInstance:
         """Creates an instance from a recipe, to which the time and the versions are added."""
         if token in self.instances:  # a repeated request
             return self.instances[token]
@@ -160,12 +160,12 @@ class Host:
             self.supervisor.send(encode(NoteMaking(recipe.kind, time.monotonic() - began)))
         return self._register(instance)
 
-    def _register(self, instance: Instance) -> Instance:
+    def _register(self, instance: LiveInstance) -> LiveInstance:
         instance.rate_limit = self.rate_limits.of(instance.token)
         self.instances[instance.token] = instance
         return instance
 
-    def load(self, token: str) -> Instance:
+    def load(self, token: str) -> LiveInstance:
         """Returns the instance with this token, and revives it from its journal if its process was lost.
 
         Raises:
@@ -180,8 +180,10 @@ class Host:
         instance.used = self.loop.now
         return instance
 
-    def step(self, instance: Instance, action: Any, packed: Any, seq: int | None, at: float | None = None) -> TimeStep:
-        """Acts once, see `Instance.step`.
+    def step(
+        self, instance: LiveInstance, action: Any, packed: Any, seq: int | None, at: float | None = None
+    ) -> TimeStep:
+        """Acts once, see `LiveInstance.step`.
 
         Args:
             at: the monotonic time when the request had arrived completely; None means now.
@@ -200,14 +202,14 @@ class Host:
                 blame.note(instance.folder)
             raise
 
-    def step_json(self, instance: Instance, action: Any, call: int | None, at: float | None = None) -> TimeStep:
+    def step_json(self, instance: LiveInstance, action: Any, call: int | None, at: float | None = None) -> TimeStep:
         """Acts once, with an action as plain data from JSON."""
         actions = instance.recorded.actions
         value = actions.from_json(action)
         return self.step(instance, value, actions.pack(value), call, at)
 
-    def reset(self, instance: Instance, seed: Any, options: Any, call: int | None) -> TimeStep:
-        """Starts an episode, see `Instance.reset`."""
+    def reset(self, instance: LiveInstance, seed: Any, options: Any, call: int | None) -> TimeStep:
+        """Starts an episode, see `LiveInstance.reset`."""
         options = answers.check_options(instance, seed, options)
         instance.used = self.loop.now
         try:
@@ -221,7 +223,7 @@ class Host:
                 raise errors.InvalidRequest(f"{error}, with these options") from error
             raise
 
-    def render(self, instance: Instance) -> Any:
+    def render(self, instance: LiveInstance) -> Any:
         """Renders the current state in the instance's render mode: a picture as PNG, or a list of them for a vector instance.
 
         An instance without a render mode is drawn by a twin, which shows only the first copy of a vector instance.
@@ -242,13 +244,13 @@ class Host:
             return state
         return [rendering.png(pixels) for pixels in state] if instance.recipe.is_vector else rendering.png(state)
 
-    def ask(self, instance: Instance, name: Any, arguments: Any) -> Any:
+    def ask(self, instance: LiveInstance, name: Any, arguments: Any) -> Any:
         """Answers a wrapper's question to the environment itself, see `hosts/instance/questions.py`."""
         instance.used = self.loop.now
         with instance.recorded.watched():
             return questions.ask(instance, name, arguments)
 
-    def close(self, instance: Instance, reason: str) -> None:
+    def close(self, instance: LiveInstance, reason: str) -> None:
         """Ends an instance, and moves its folder to those of the closed ones."""
         del self.instances[instance.token]
         with contextlib.suppress(errors.StorageFull):  # the folder's location marks the instance as closed anyway
@@ -264,13 +266,13 @@ class Host:
         self.supervisor.send(encode(NoteClosed(instance.token)))
         self._unload(instance)  # last, because an environment may hang while it is closed
 
-    def _drop(self, instance: Instance) -> None:
+    def _drop(self, instance: LiveInstance) -> None:
         """Drops an instance whose environment is in an unknown state; the next call revives it from its journal."""
         self.instances.pop(instance.token, None)
         self._report.add(instance)
         self._unload(instance)
 
-    def _unload(self, instance: Instance) -> None:
+    def _unload(self, instance: LiveInstance) -> None:
         """Closes an instance's environment and kills the processes that it started.
 
         Threads cannot be killed, so a host with more than one thread ends after its last instance.
@@ -289,7 +291,7 @@ class Host:
 
     # --- streams --------------------------------------------------------------------------------------------------
 
-    def stream_opened(self, stream: Stream) -> None:
+    def stream_opened(self, stream: StreamChannel) -> None:
         """Registers a stream. A graded instance has only one: a new stream replaces the one before."""
         instance = self.instances.get(stream.token)
         if instance is not None and instance.graded is not None:
@@ -300,7 +302,7 @@ class Host:
             True  # so that the supervisor's count is corrected even if it closes before the report
         )
 
-    def stream_closed(self, stream: Stream) -> None:
+    def stream_closed(self, stream: StreamChannel) -> None:
         """Forgets a stream."""
         streams = self.streams.get(stream.token, set())
         streams.discard(stream)

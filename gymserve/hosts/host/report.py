@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sized
 
 from gymserve.hosts import folders
-from gymserve.hosts.instance.live import Instance
+from gymserve.hosts.instance.live import LiveInstance
 from gymserve.hosts.messages import ReportUse
 
 PARTS = ("environment_seconds", "journal_seconds", "step_seconds")
@@ -17,7 +17,7 @@ class UsageReport:
         self._counts: dict[str, float] = {}
         self.had_streams = False  # since the last message
 
-    def add(self, instance: Instance) -> None:
+    def add(self, instance: LiveInstance) -> None:
         """Adds what `instance` did since it was last added."""
         now = (instance.recorded.timed, instance.journal.size, *instance.recorded.seconds)
         before, instance.counted = instance.counted, now

@@ -12,7 +12,7 @@ from gymserve.protocol.compression import Compression
 LARGE = 1 << 14  # bytes; a longer answer is sent without copying it behind its frame's head
 
 
-class Stream(Channel):
+class StreamChannel(Channel):
     """One agent's WebSocket, handed over after its handshake was authorised.
 
     Args:

@@ -6,9 +6,9 @@ from typing import Any
 
 from gymserve.environments.foreign import error_text
 from gymserve.hosts.host.channel import Channel
-from gymserve.hosts.host.stream import Stream
+from gymserve.hosts.host.stream import StreamChannel
 from gymserve.hosts.instance import answers
-from gymserve.hosts.instance.live import Instance
+from gymserve.hosts.instance.live import LiveInstance
 from gymserve.hosts.link import Failure, Messages, Reply, encode, ended
 from gymserve.hosts.messages import (
     AttachStream,
@@ -98,10 +98,10 @@ class Workers(Channel):
                 with watched(host.pulse, number(request.env_id)):
                     return host.catalogue.spaces(request.env_id, request.kwargs)
 
-    def _load(self, token: str) -> Instance:
+    def _load(self, token: str) -> LiveInstance:
         """Loads an instance to act on. Its revival may take longer than the worker waits; then the call is dropped."""
         was_loaded = token in self.host.instances
-        instance: Instance = self.host.load(token)
+        instance: LiveInstance = self.host.load(token)
         if not was_loaded and ended(self.socket):
             raise errors.Unavailable("the worker has given up this call")
         return instance
@@ -143,7 +143,7 @@ class Workers(Channel):
         if not data or not descriptors:
             self.close()
             return
-        stream = Stream(
+        stream = StreamChannel(
             self.host,
             socket.socket(fileno=descriptors[0]),
             request.token,

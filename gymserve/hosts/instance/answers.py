@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from gymserve.hosts.instance.live import Instance
+from gymserve.hosts.instance.live import LiveInstance
 from gymserve.hosts.instance.questions import list_offers
 from gymserve.hosts.instance.time_step import EXHAUSTED, NO_INFO, TimeStep
 from gymserve.protocol import errors, wire
@@ -26,7 +26,7 @@ def binary(time_step: TimeStep, seq: int | None) -> bytes:
     return wire.pack((wire.STEP, seq, time_step.observation, reward, terminated, truncated, info))
 
 
-def plain(time_step: TimeStep, instance: Instance) -> dict[str, Any]:
+def plain(time_step: TimeStep, instance: LiveInstance) -> dict[str, Any]:
     """Converts a time step to the JSON object of HTTP and text frames."""
     if time_step.step_type is EXHAUSTED:
         return {"observation": None, "info": {}}
@@ -61,7 +61,7 @@ def rendered(state: Any) -> tuple[str, bytes]:
     return "application/json", wire.write_json(jsonable(state))
 
 
-def check_options(instance: Instance, seed: Any, options: dict[str, Any] | None) -> dict[str, Any] | None:
+def check_options(instance: LiveInstance, seed: Any, options: dict[str, Any] | None) -> dict[str, Any] | None:
     """Checks a reset's seed and options against the instance, and returns the options with `reset_mask` as an array.
 
     Raises:
@@ -91,7 +91,7 @@ def _parse_mask(mask: Any, num_envs: int) -> np.ndarray:
     return array.astype(bool)
 
 
-def description(instance: Instance, *, host: str, now: float, short: bool) -> dict[str, Any]:
+def description(instance: LiveInstance, *, host: str, now: float, short: bool) -> dict[str, Any]:
     """Describes an instance, for `GET /v1/envs/<id>/`; `short` is passed to `spaces.describe`."""
     recipe, recorded, env = instance.recipe, instance.recorded, instance.recorded.env
     timed = max(1, recorded.timed)

@@ -17,7 +17,7 @@ from gymserve.protocol.recipe import Recipe
 _ANY_RESET = (None, wire.pack(None))  # every reset of a graded instance, which ignores seed and options
 
 
-class Instance:
+class LiveInstance:
     """A recorded environment with a token. Each call of its agent is carried out once.
 
     Args:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from gymserve.environments.foreign import failure, pass_on_interrupt
-from gymserve.hosts.instance.live import Instance
+from gymserve.hosts.instance.live import LiveInstance
 from gymserve.protocol import errors, wire
 
 ASKABLE = (
@@ -22,7 +22,7 @@ ASKABLE = (
 _NOT_IN_TRIALS = ("np_random", "compute_reward")
 
 
-def list_offers(instance: Instance) -> list[str]:
+def list_offers(instance: LiveInstance) -> list[str]:
     """The names in `ASKABLE` that an instance answers. Graded ones hide those that would reveal randomness or rewards."""
     if instance.recipe.is_vector:
         return []
@@ -30,7 +30,7 @@ def list_offers(instance: Instance) -> list[str]:
     return [name for name in names if name == "np_random" or _attribute(instance.recorded.env, name) is not None]
 
 
-def ask(instance: Instance, name: Any, arguments: Any) -> Any:
+def ask(instance: LiveInstance, name: Any, arguments: Any) -> Any:
     """Answers one question: an attribute's value, or the result of calling it with `arguments`.
 
     Raises:

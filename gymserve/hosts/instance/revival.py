@@ -9,7 +9,7 @@ from gymserve.environments.foreign import close, error_text
 from gymserve.hosts import folders
 from gymserve.hosts.instance import blame
 from gymserve.hosts.instance.graded import GradedEnvironment
-from gymserve.hosts.instance.live import Instance
+from gymserve.hosts.instance.live import LiveInstance
 from gymserve.hosts.instance.recorded import RecordedEnvironment, with_heartbeat
 from gymserve.hosts.pulse import INSTANCE, number, watched
 from gymserve.journal import Closed, Created, Episode, Journal, Monitored, Playback, episodes_of, records
@@ -29,7 +29,7 @@ def begin(
     limit: int,
     pulse: memoryview,
     env: Any = None,
-) -> Instance:
+) -> LiveInstance:
     """Creates an instance and its journal, which starts with the recipe; a graded instance if the recipe has trials.
 
     Args:
@@ -49,17 +49,17 @@ def begin(
 
 def _instance(
     token: str, folder: Path, recipe: Recipe, catalogue: environments.Catalogue, history: Any = (), **parts: Any
-) -> Instance:
+) -> LiveInstance:
     recorded = RecordedEnvironment(token, folder, recipe=recipe, **parts)
     if not recipe.is_graded:
-        return Instance(token, recorded)
+        return LiveInstance(token, recorded)
     graded = GradedEnvironment(recorded, make=catalogue.make, history=history, blamed=blame.pop(folder))
-    return Instance(token, recorded, graded)
+    return LiveInstance(token, recorded, graded)
 
 
 def revive(
     token: str, folder: Path, catalogue: environments.Catalogue, settings: Settings, pulse: memoryview
-) -> Instance:
+) -> LiveInstance:
     """Revives an instance in the state after the last complete record of its journal.
 
     If the environment does not replay identically, the instance gets a fresh one and refuses steps until it is reset.
@@ -89,7 +89,7 @@ def revive(
 
 
 def _replay(
-    instance: Instance, episodes: list[Episode], catalogue: environments.Catalogue, seconds: float
+    instance: LiveInstance, episodes: list[Episode], catalogue: environments.Catalogue, seconds: float
 ) -> tuple[Any, ...]:
     """Replays the journal and returns the answer of its last call, or () if it does not replay or takes too long.
 
@@ -123,7 +123,7 @@ def _replay(
     return ()
 
 
-def _replace_environment(instance: Instance, catalogue: environments.Catalogue) -> None:
+def _replace_environment(instance: LiveInstance, catalogue: environments.Catalogue) -> None:
     """Closes an instance's environment and makes a fresh one."""
     recorded = instance.recorded
     with recorded.watched():

@@ -7,7 +7,7 @@ import numpy as np
 
 from gymserve import environments
 from gymserve.environments.foreign import close, failure
-from gymserve.hosts.instance.live import Instance
+from gymserve.hosts.instance.live import LiveInstance
 from gymserve.hosts.instance.recorded import with_heartbeat
 from gymserve.hosts.instance.rendering import render_pictures
 from gymserve.journal import Playback, episodes_of, read
@@ -20,7 +20,7 @@ from gymserve.system import randomness
 TWIN_SECONDS = 5.0
 
 
-def picture(instance: Instance, catalogue: environments.Catalogue) -> np.ndarray:
+def picture(instance: LiveInstance, catalogue: environments.Catalogue) -> np.ndarray:
     """Draws an instance's current state: replays its episode on a twin and renders that.
 
     Raises:

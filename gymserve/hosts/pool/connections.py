@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gymserve.hosts import folders
-from gymserve.hosts.link import Answer, Connection, LinkClosed, LinkTimeout
+from gymserve.hosts.link import Answer, Link, LinkClosed, LinkTimeout
 from gymserve.hosts.messages import (
     AdmitStream,
     AttachStream,
@@ -39,7 +39,7 @@ class Pool:
         self.instances = self.data / "instances"
         self._patience = settings.STEP_SECONDS + settings.REVIVE_SECONDS + 10
         self.supervisor = SupervisorConnection(self.settings, self._patience)
-        self._idle: dict[str, list[Connection]] = {}
+        self._idle: dict[str, list[Link]] = {}
 
     def call(self, request: InstanceCall[Answer]) -> Answer:
         """Sends a request to the host of an instance; repeats it once, in a new host, if the host ends before it answers.
@@ -76,14 +76,14 @@ class Pool:
         self.supervisor.ask(AdmitStream(slot, folders.owner_of(token)))
         request = AttachStream(token, compression, handshake, early)
 
-        def hand_over(connection: Connection) -> None:
+        def hand_over(connection: Link) -> None:
             connection.call(request)
             connection.pass_on(descriptor)
             connection.answer(request)
 
         self._exchange(slot, token, hand_over, creates=False)
 
-    def _exchange(self, slot: str, subject: str, talk: Callable[[Connection], Answer], *, creates: bool) -> Answer:
+    def _exchange(self, slot: str, subject: str, talk: Callable[[Link], Answer], *, creates: bool) -> Answer:
         """Calls `talk` with a connection to a slot's host; repeats it once if the host ends before it answers.
 
         Args:
@@ -107,14 +107,14 @@ class Pool:
             return answer
         raise errors.Unavailable(f"host {slot} was lost twice: try again")
 
-    def _timed_out(self, slot: str, connection: Connection) -> errors.Unavailable:
+    def _timed_out(self, slot: str, connection: Link) -> errors.Unavailable:
         connection.close()  # the host does not carry out calls of closed connections that it has not begun
         return errors.Unavailable(
             f"host {slot} does not answer: try again with the same seq; without one, see first whether GET /v1/envs/<id>/ "
             "counts this call in its steps and episode"
         )
 
-    def _acquire(self, slot: str, token: str, *, creates: bool) -> Connection:
+    def _acquire(self, slot: str, token: str, *, creates: bool) -> Link:
         """Returns a connection to the slot's host, and starts the host if necessary.
 
         Raises:
@@ -133,10 +133,10 @@ class Pool:
         self._prune()
         with contextlib.suppress(OSError):
             if runtime := self.supervisor.runtime:
-                return Connection(f"{runtime}/{slot}", timeout=self._patience)
+                return Link(f"{runtime}/{slot}", timeout=self._patience)
         for path in self._start_host(slot):
             with contextlib.suppress(OSError):
-                return Connection(path, timeout=self._patience)
+                return Link(path, timeout=self._patience)
         raise errors.Unavailable(f"host {slot} cannot be started: try again later")
 
     def _start_host(self, slot: str) -> Iterator[str]:
@@ -156,7 +156,7 @@ class Pool:
                     for connection in self._idle.pop(slot, []):
                         connection.close()
 
-    def _release(self, slot: str, connection: Connection) -> None:
+    def _release(self, slot: str, connection: Link) -> None:
         idle = self._idle.setdefault(slot, [])
         if len(idle) < IDLE_CONNECTIONS:
             idle.append(connection)

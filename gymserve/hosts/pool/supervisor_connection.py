@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 from gymserve.hosts import child_processes
-from gymserve.hosts.link import Answer, Connection, LinkClosed, LinkRequest, LinkTimeout
+from gymserve.hosts.link import Answer, Link, LinkClosed, LinkRequest, LinkTimeout
 from gymserve.hosts.messages import GetStatus, Stop
 from gymserve.protocol import errors
 from gymserve.settings import Settings
@@ -32,7 +32,7 @@ class SupervisorConnection:
         self.data = Path(settings.DATA)
         self.runtime = ""
         self._patience = patience
-        self._connection: Connection | None = None
+        self._connection: Link | None = None
         self._owns = False  # whether `stop` stops the supervisor
         self._asking = threading.Lock()
 
@@ -83,7 +83,7 @@ class SupervisorConnection:
         """
         try:
             runtime = (self.data / "supervisor").read_text()
-            with contextlib.closing(Connection(f"{runtime}/supervisor", timeout=READY_SECONDS)) as connection:
+            with contextlib.closing(Link(f"{runtime}/supervisor", timeout=READY_SECONDS)) as connection:
                 connection.call(GetStatus())
         except LinkTimeout:
             raise errors.Unavailable("the server's supervisor does not answer") from None
@@ -96,15 +96,15 @@ class SupervisorConnection:
             self._connection.close()
             self._connection = None
 
-    def _connect(self) -> Connection:
+    def _connect(self) -> Link:
         self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         with locked(self.data / "starting"):  # one process starts the supervisor, the others connect
             with contextlib.suppress(OSError):
                 self.runtime = (self.data / "supervisor").read_text()
-                return Connection(f"{self.runtime}/supervisor", timeout=self._patience)
+                return Link(f"{self.runtime}/supervisor", timeout=self._patience)
             self.runtime = start_supervisor(self.settings)
             self._owns = True
-            return Connection(f"{self.runtime}/supervisor", timeout=self._patience)
+            return Link(f"{self.runtime}/supervisor", timeout=self._patience)
 
 
 def start_supervisor(settings: Settings) -> str:

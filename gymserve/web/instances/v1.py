@@ -5,7 +5,7 @@ import time
 from flask import Response, g, request
 
 from grader.server.reports import NOT_OPEN
-from grader.server.submissions.lifecycle import Closed
+from grader.server.submissions.lifecycle import NotOpen
 from gymserve.hosts.messages import AdmitStorage
 from gymserve.protocol import spaces
 from gymserve.recording import monitor
@@ -40,7 +40,7 @@ def create() -> Response:
         check_scope(identity(), "submissions")
         return json_answer(challenges.submit(record, identity(), entrant=params.entrant, by_key=by_key))
     if identity().remote_key is not None:
-        raise Closed(NOT_OPEN)  # accounts of a challenge server may only submit
+        raise NotOpen(NOT_OPEN)  # accounts of a challenge server may only submit
     token = backend().instances.create(
         params.env_id,
         seed=params.seed,

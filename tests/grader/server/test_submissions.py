@@ -14,7 +14,7 @@ from grader.server.boards import leaderboard
 from grader.server.boards.leaderboard import Leaderboard
 from grader.server.submissions import judging
 from grader.server.submissions import lifecycle as submissions
-from grader.server.submissions.lifecycle import Closed, Submissions
+from grader.server.submissions.lifecycle import NotOpen, Submissions
 from grader.server.submissions.settling import settle
 from grader.server.submissions.worker import verify
 from gymserve.journal import read, records
@@ -144,7 +144,7 @@ def test_a_submission_with_a_lost_instance_is_void(place: Place) -> None:
 def test_closed_challenges_accept_no_submissions(place: Place) -> None:
     place.competition.set_open("cart", False, owner_id=None, sees_all=True)
     record = place.competition.find("cart")
-    with pytest.raises(Closed, match="not open for submissions"):
+    with pytest.raises(NotOpen, match="not open for submissions"):
         place.submissions.submit(record, account_id=None, entrant="a")
 
 

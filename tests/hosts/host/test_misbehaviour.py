@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gymserve.hosts import child_processes
-from gymserve.hosts.link import Connection
+from gymserve.hosts.link import Link
 from gymserve.hosts.messages import GetStatus
 from gymserve.settings import Settings
 from tests.support.environments import foreign
@@ -118,7 +118,7 @@ def test_a_forked_child_that_returns_from_its_call_writes_to_no_journal(server: 
 
 def test_threads_end_with_the_last_instance_of_their_host(server: Server) -> None:
     leaving = server.create("shared/thread_reset-v0")
-    asking = Connection((server.data / "supervisor").read_text() + "/supervisor", timeout=20)
+    asking = Link((server.data / "supervisor").read_text() + "/supervisor", timeout=20)
     host = asking.call(GetStatus()).hosts["s0"]
     restarts = asking.call(GetStatus()).counters.get("host_restarts")
     assert server.post(f"/v1/envs/{leaving}/reset/", {}).status == 200

@@ -13,7 +13,7 @@ import pytest
 import zstandard
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from gymserve.hosts.link import Connection
+from gymserve.hosts.link import Link
 from gymserve.hosts.messages import GetStatus
 from tests.hosts.host.streams import HANDSHAKE, ask, pack, raw, stream, tell, unpack
 from tests.support.servers import Server, wait_for
@@ -22,9 +22,7 @@ from tests.support.servers import Server, wait_for
 def test_streams_that_are_closed_within_a_second_are_no_longer_counted(server: Server) -> None:
     """The supervisor counts a stream when it begins; hosts report once a second which are open."""
     token = server.create("CartPole-v1")
-    with contextlib.closing(
-        Connection((server.data / "supervisor").read_text() + "/supervisor", timeout=60)
-    ) as supervisor:
+    with contextlib.closing(Link((server.data / "supervisor").read_text() + "/supervisor", timeout=60)) as supervisor:
         for _ in range(3):
             with stream(server, token):
                 pass

@@ -13,7 +13,7 @@ from gymserve.environments import Catalogue
 from gymserve.environments.foreign import MOST_CHARACTERS
 from gymserve.hosts.instance import revival, twin
 from gymserve.hosts.instance.answers import check_options
-from gymserve.hosts.instance.live import Instance
+from gymserve.hosts.instance.live import LiveInstance
 from gymserve.journal import episodes_of, read
 from gymserve.protocol.errors import Conflict, EnvironmentFailed, GymserveError, InvalidRequest
 from gymserve.protocol.recipe import Recipe, Trial, Wrapper
@@ -33,13 +33,13 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     signal.signal(signal.SIGINT, before)
 
 
-def begin(folder: Path, env_id: str, **more: Any) -> Instance:
+def begin(folder: Path, env_id: str, **more: Any) -> LiveInstance:
     folder.parent.mkdir(exist_ok=True)
     recipe = Recipe(env_id=env_id, environment=env_id, **more)
     return revival.begin(folder.name, folder, recipe, CATALOGUE, limit=1 << 20, pulse=PULSE)
 
 
-def live(instance: Instance) -> None:
+def live(instance: LiveInstance) -> None:
     """Resets, steps and renders an instance."""
     instance.reset(1, None, 0)
     instance.step(0, 0, 1)
@@ -176,7 +176,7 @@ def test_spaces_of_an_environment_that_cannot_be_made_or_closed_are_an_error(fol
             CATALOGUE.spaces(f"foreign/{what}_{when}-v0", {})
 
 
-def copies(folder: Path, env_id: str = "CartPole-v1") -> Instance:
+def copies(folder: Path, env_id: str = "CartPole-v1") -> LiveInstance:
     return begin(folder, env_id, num_envs=2, autoreset_mode="Disabled", max_episode_steps=None)
 
 

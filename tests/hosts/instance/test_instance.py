@@ -10,7 +10,7 @@ import pytest
 from gymserve.environments import Catalogue
 from gymserve.hosts.instance import answers, revival
 from gymserve.hosts.instance.allowance import Allowance
-from gymserve.hosts.instance.live import Instance
+from gymserve.hosts.instance.live import LiveInstance
 from gymserve.hosts.instance.time_step import TimeStep
 from gymserve.hosts.pulse import Pulse
 from gymserve.journal import Closed, Ended, Reset, episodes_of, read, records
@@ -30,7 +30,9 @@ class Life:
     def __init__(self, folder: Path, environment: str, **recipe: Any) -> None:
         self.folder, self.settings = folder / TOKEN, Settings()
         made = Recipe(env_id=environment, environment=environment, **recipe)
-        self.instance: Instance = revival.begin(TOKEN, self.folder, made, CATALOGUE, limit=1 << 30, pulse=Pulse().page)
+        self.instance: LiveInstance = revival.begin(
+            TOKEN, self.folder, made, CATALOGUE, limit=1 << 30, pulse=Pulse().page
+        )
 
     def reset(self, seed: Any = None, options: Any = None, call: int | None = None) -> TimeStep:
         return self.instance.reset(seed, answers.check_options(self.instance, seed, options), call)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gymserve.hosts import folders
-from gymserve.hosts.link import Connection, Messages, Reply, encode
+from gymserve.hosts.link import Link, Messages, Reply, encode
 from gymserve.hosts.messages import GetStatus, StepInstance, supervisor_request
 from gymserve.hosts.pool.connections import Pool
 from gymserve.protocol import errors
@@ -61,10 +61,10 @@ def test_pruning_ignores_a_connection_that_another_thread_has_taken(pool: Pool) 
 @pytest.mark.parametrize("operation", ["attach", "step"])
 def test_a_host_that_does_not_answer_is_unavailable(pool: Pool, tmp_path: Path, operation: str) -> None:
     start_permissive_supervisor(tmp_path / "supervisor-socket")
-    pool.supervisor._connection = Connection(str(tmp_path / "supervisor-socket"), timeout=10)
+    pool.supervisor._connection = Link(str(tmp_path / "supervisor-socket"), timeout=10)
     token = folders.new_token("s0")
     with listener(tmp_path / "host"):
-        silent = Connection(str(tmp_path / "host"), timeout=0.05)
+        silent = Link(str(tmp_path / "host"), timeout=0.05)
         pool._idle["s0"] = [silent]
         with pytest.raises(errors.Unavailable, match="host s0 does not answer"):
             if operation == "attach":

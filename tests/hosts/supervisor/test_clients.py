@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gymserve.hosts.link import Connection, LinkClosed, Reply, encode
+from gymserve.hosts.link import Link, LinkClosed, Reply, encode
 from gymserve.hosts.messages import EnsureHost, GetStatus
 from gymserve.hosts.supervisor.clients import Clients
 from gymserve.protocol import errors
@@ -31,8 +31,8 @@ class Served:
             for key, _ in self.selector.select(0.02):
                 key.data()
 
-    def connect(self) -> Connection:
-        return Connection(str(self.path), timeout=30)
+    def connect(self) -> Link:
+        return Link(str(self.path), timeout=30)
 
     def stop(self) -> None:
         self._running = False

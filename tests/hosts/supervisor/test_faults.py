@@ -12,7 +12,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from gymserve.hosts.link import Connection
+from gymserve.hosts.link import Link
 from gymserve.hosts.messages import EnsureHost, GetStatus
 from tests.hosts.supervisor.faulty_servers import FAULTY, Start, kill_hosts, reset, step
 from tests.support.environments import faulty as faults
@@ -68,7 +68,7 @@ def _stepped(server: Server, token: str, seq: int) -> Any:
 def test_a_death_and_a_request_for_a_new_host_in_one_round_start_one_host(start: Start) -> None:
     server = start(SHARED_HOSTS=1)
     token = server.create("CartPole-v1")
-    asking = Connection((server.data / "supervisor").read_text() + "/supervisor", timeout=20)
+    asking = Link((server.data / "supervisor").read_text() + "/supervisor", timeout=20)
     supervisor, (host,) = server.supervisor(), server.hosts()
     asking.call(GetStatus())
     os.kill(supervisor, signal.SIGSTOP)
@@ -93,7 +93,7 @@ def test_a_supervisor_without_free_descriptors_goes_on(start: Start) -> None:
     server.create("Swimmer-v5")  # starts a warm host for another one
     most = resource.prlimit(supervisor, resource.RLIMIT_NOFILE)
     resource.prlimit(supervisor, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{supervisor}/fd")), most[1]))
-    asking = Connection((server.data / "supervisor").read_text() + "/supervisor", timeout=60)
+    asking = Link((server.data / "supervisor").read_text() + "/supervisor", timeout=60)
     wait_for(lambda: "cannot be accepted" in "".join(server.output))
     wait_for(lambda: len(server.hosts()) == 3 or "cannot start a warm host" in "".join(server.output))
     refused = server.post("/v1/envs/", {"env_id": "HalfCheetah-v5"})

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gymserve.hosts.link import Connection
+from gymserve.hosts.link import Link
 from gymserve.hosts.messages import GetStatus
 from tests.support.servers import Server, wait_for
 from tests.web.challenges.playing import bearer
@@ -88,7 +88,7 @@ def test_broken_streams_stop_counting(flooded: Flooded) -> None:
     key = bearer(flooded.greedy)
     listed = list(flooded.server.get("/v1/envs/", **key).json["all_envs"])
     token = listed[0] if listed else flooded.server.post("/v1/envs/", {"env_id": "CartPole-v1"}, **key).json["token"]
-    supervisor = Connection((flooded.server.data / "supervisor").read_text() + "/supervisor", timeout=60)
+    supervisor = Link((flooded.server.data / "supervisor").read_text() + "/supervisor", timeout=60)
     with contextlib.closing(supervisor), contextlib.ExitStack() as sockets:
         for _ in range(2):
             assert {attach(flooded, token, sockets) for _ in range(CUT)} == {b"101"}
