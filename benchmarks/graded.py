@@ -12,10 +12,10 @@ import gymnasium
 
 from benchmarks import steps
 from benchmarks.processes import Server, server
-from grader.challenges import definition, seeds
-from grader.practice import running
-from grader.proofs import verification
 from gymserve.environments import Catalogue
+from gymserve.grader.challenges import definition, seeds
+from gymserve.grader.practice import running
+from gymserve.grader.proofs import verification
 from gymserve.hosts.pool.instances import Instances
 from gymserve.journal import Record, Reset, Step, read
 from gymserve.protocol.spaces import codec

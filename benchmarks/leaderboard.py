@@ -15,7 +15,7 @@ import urllib3
 from sqlalchemy import insert, update
 
 from benchmarks.processes import server
-from grader.server.competitions.competition import Competition
+from gymserve.grader.server.competitions.competition import Competition
 from gymserve.store import connect
 from gymserve.store.models import Submission, now
 

@@ -11,8 +11,8 @@ import gymnasium
 import numpy as np
 import urllib3
 
-import client
 from benchmarks.processes import Server
+from gymserve import client
 from gymserve.protocol import wire
 
 

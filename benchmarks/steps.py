@@ -13,8 +13,8 @@ from contextlib import contextmanager
 import gymnasium
 import requests
 
-import client
 from benchmarks.processes import Server
+from gymserve import client
 from gymserve.protocol import wire
 
 Act = Callable[[int], bool]  # acts once; returns whether the episode ended

@@ -8,9 +8,9 @@ from pathlib import Path
 os.environ.setdefault("MUJOCO_GL", "egl")
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
-from grader.challenges import definition, seeds
-from grader.practice import running
 from gymserve.environments import Catalogue
+from gymserve.grader.challenges import definition, seeds
+from gymserve.grader.practice import running
 from gymserve.journal import episodes_of
 from gymserve.recording.video.episodes import records_of
 from gymserve.recording.video.rendering import VideoSpec, render_video

@@ -13,12 +13,12 @@ from typing import Any
 
 from gymnasium.vector import VectorEnv
 
-from client import aio
-from client.environment import RemoteEnv
-from client.registration import register
-from client.submission import submit
-from client.training import Experiments
-from client.transport.exceptions import (
+from gymserve.client import aio
+from gymserve.client.environment import RemoteEnv
+from gymserve.client.registration import register
+from gymserve.client.submission import submit
+from gymserve.client.training import Experiments
+from gymserve.client.transport.exceptions import (
     Conflict,
     ConnectionLost,
     DatabaseFull,
@@ -44,9 +44,9 @@ from client.transport.exceptions import (
     UnknownInstance,
     Untrainable,
 )
-from client.transport.patience import Limits
-from client.v1 import Client
-from client.vector import RemoteVectorEnv
+from gymserve.client.transport.patience import Limits
+from gymserve.client.v1 import Client
+from gymserve.client.vector import RemoteVectorEnv
 
 __all__ = [
     "Client",

@@ -1,6 +1,6 @@
-"""`python -m client CartPole-v1 --episodes 3`: plays with random actions, to see that a server works.
+"""`python -m gymserve.client CartPole-v1 --episodes 3`: plays with random actions, to see that a server works.
 
-`python -m client submit --challenge X --agent module:policy`: submits an agent; $GYMSERVE_TOKEN is the key.
+`python -m gymserve.client submit --challenge X --agent module:policy`: submits an agent; $GYMSERVE_TOKEN is the key.
 """
 
 import argparse
@@ -8,8 +8,8 @@ import sys
 import time
 from collections.abc import Sequence
 
-import client
-from client.submission import load_agent
+from gymserve import client
+from gymserve.client.submission import load_agent
 from gymserve.system import imports
 
 
@@ -21,13 +21,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _submit(words[1:]) if submits else _play(words)
     except client.ServerError as error:
-        print(f"python -m client{' submit' if submits else ''}: {error}", file=sys.stderr)
+        print(f"python -m gymserve.client{' submit' if submits else ''}: {error}", file=sys.stderr)
         return 1
     return 0
 
 
 def _play(words: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(prog="python -m client", description="Plays episodes with random actions.")
+    parser = argparse.ArgumentParser(
+        prog="python -m gymserve.client", description="Plays episodes with random actions."
+    )
     parser.add_argument("env_id", nargs="?", default="CartPole-v1", help="the environment (default: CartPole-v1)")
     _add_server(parser)
     parser.add_argument("--episodes", type=int, default=3, metavar="N", help="how many to play (default: 3)")
@@ -43,7 +45,9 @@ def _play(words: Sequence[str]) -> None:
 
 
 def _submit(words: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(prog="python -m client submit", description="Submits an agent to a challenge.")
+    parser = argparse.ArgumentParser(
+        prog="python -m gymserve.client submit", description="Submits an agent to a challenge."
+    )
     parser.add_argument("--challenge", required=True)
     parser.add_argument("--agent", required=True, metavar="MODULE:POLICY", help="a function, or a class with act()")
     _add_server(parser)

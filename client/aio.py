@@ -14,11 +14,11 @@ from typing import Any, NoReturn, Self
 
 from gymnasium.vector import AutoresetMode
 
-from client.environment import decode_rendering
-from client.transport.address import Address
-from client.transport.aio import AsyncConnection
-from client.transport.instance import InstanceRequest
-from client.transport.patience import Limits
+from gymserve.client.environment import decode_rendering
+from gymserve.client.transport.address import Address
+from gymserve.client.transport.aio import AsyncConnection
+from gymserve.client.transport.instance import InstanceRequest
+from gymserve.client.transport.patience import Limits
 
 
 async def make(

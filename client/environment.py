@@ -11,11 +11,11 @@ import numpy as np
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
-from client.transport.address import Address
-from client.transport.exceptions import ServerError
-from client.transport.instance import InstanceRequest
-from client.transport.patience import Limits
-from client.transport.sync import SyncConnection
+from gymserve.client.transport.address import Address
+from gymserve.client.transport.exceptions import ServerError
+from gymserve.client.transport.instance import InstanceRequest
+from gymserve.client.transport.patience import Limits
+from gymserve.client.transport.sync import SyncConnection
 
 Pixels = NDArray[np.uint8]
 

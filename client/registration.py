@@ -4,13 +4,13 @@
     gymnasium.make("remote/Any-v0", env_id="My-v0")       an environment that only the server knows
 
 Importing `client` registers them. `gymserve/remote.py` imports it if $GYMSERVE_SERVER is set, and so does `gymnasium.make` for
-"client:remote/…", since it imports the module before a colon. No server is contacted before an environment is made.
+"gymserve.client:remote/…", since it imports the module before a colon. No server is contacted before an environment is made.
 """
 
 import gymnasium
 from gymnasium.envs.registration import EnvSpec
 
-from client.names import IDS
+from gymserve.client.names import IDS
 
 PREFIX = "remote/"
 ANY = f"{PREFIX}Any-v0"
@@ -33,8 +33,8 @@ def _register(name: str, kwargs: dict[str, str]) -> None:
         # `gymnasium.register` compares each id with all others, which takes long for hundreds.
         gymnasium.registry[name] = EnvSpec(
             name,
-            entry_point="client.environment:RemoteEnv",
-            vector_entry_point="client:make_vec",
+            entry_point="gymserve.client.environment:RemoteEnv",
+            vector_entry_point="gymserve.client:make_vec",
             kwargs=dict(kwargs),
             order_enforce=False,  # the server does both of these
             disable_env_checker=True,

@@ -16,10 +16,10 @@ from urllib.parse import quote, urlencode
 import numpy as np
 from numpy.typing import NDArray
 
-from client.transport.address import Address
-from client.transport.exceptions import ServerError
-from client.transport.http import Http
-from client.transport.patience import Limits
+from gymserve.client.transport.address import Address
+from gymserve.client.transport.exceptions import ServerError
+from gymserve.client.transport.http import Http
+from gymserve.client.transport.patience import Limits
 from gymserve.protocol.spaces import jsonable
 from gymserve.system.progress import Progress, bar
 

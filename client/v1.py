@@ -1,6 +1,6 @@
 """The client of openai/gym-http-api under its own names, so that its scripts run with one import changed:
 
-`import client as gym_http_client`, and then `gym_http_client.Client("http://127.0.0.1:5000")` as ever.
+`from gymserve import client as gym_http_client`, and then `gym_http_client.Client("http://127.0.0.1:5000")` as ever.
 """
 
 import logging
@@ -8,9 +8,9 @@ import os
 from typing import Any
 from urllib.parse import quote
 
-from client.transport.address import Address
-from client.transport.http import Http
-from client.transport.patience import Limits
+from gymserve.client.transport.address import Address
+from gymserve.client.transport.http import Http
+from gymserve.client.transport.patience import Limits
 from gymserve.protocol import wire
 from gymserve.protocol.spaces import jsonable
 

@@ -6,11 +6,11 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
-from client.environment import Copyable, decode_rendering
-from client.transport.address import Address
-from client.transport.instance import InstanceRequest
-from client.transport.patience import Limits
-from client.transport.sync import SyncConnection
+from gymserve.client.environment import Copyable, decode_rendering
+from gymserve.client.transport.address import Address
+from gymserve.client.transport.instance import InstanceRequest
+from gymserve.client.transport.patience import Limits
+from gymserve.client.transport.sync import SyncConnection
 
 
 class RemoteVectorEnv(Copyable, VectorEnv[Any, Any, Any]):

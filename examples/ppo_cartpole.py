@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.distributions import Categorical
 
-import client
+from gymserve import client
 
 SERVER = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:5000"
 SEED = 1

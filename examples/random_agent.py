@@ -2,7 +2,7 @@
 
 import sys
 
-import client
+from gymserve import client
 
 server = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:5000"
 env_id = sys.argv[2] if len(sys.argv) > 2 else "CartPole-v1"

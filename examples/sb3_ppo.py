@@ -9,7 +9,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
 
-import client
+from gymserve import client
 
 server = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:5000"
 timesteps = int(sys.argv[2]) if len(sys.argv) > 2 else 50_000

@@ -1,4 +1,4 @@
 """The grader: defines challenges and their seeds, scores journals, and verifies them by replaying.
 
-Only `grader.server` knows accounts and the database. Nothing here knows HTTP, which is `gymserve.web`'s.
+Only `gymserve.grader.server` knows accounts and the database. Nothing here knows HTTP, which is `gymserve.web`'s.
 """

@@ -1,8 +1,8 @@
 """The grader's command line: practise a challenge, check it before it opens, verify a submission.
 
-python -m grader run CHALLENGE.toml --agent module:policy --trials 10
-python -m grader check CHALLENGE.toml
-python -m grader verify FILE
+python -m gymserve.grader run CHALLENGE.toml --agent module:policy --trials 10
+python -m gymserve.grader check CHALLENGE.toml
+python -m gymserve.grader verify FILE
 """
 
 import argparse
@@ -16,11 +16,11 @@ from gymserve.system import imports, interpreters
 if __name__ == "__main__":
     interpreters.reexecute_alike()  # before any other import
 
-from grader.challenges import definition, examples
-from grader.practice import checking, running
-from grader.proofs import offline_check, tables
 from gymserve.environments import Catalogue
 from gymserve.environments.foreign import error_text
+from gymserve.grader.challenges import definition, examples
+from gymserve.grader.practice import checking, running
+from gymserve.grader.proofs import offline_check, tables
 from gymserve.protocol.errors import GymserveError
 from gymserve.system.progress import Progress
 
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     `verify` returns an `offline_check.CheckStatus`.
     """
     imports.freeze()
-    parser = argparse.ArgumentParser(prog="python -m grader", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m gymserve.grader", description=__doc__.partition("\n")[0])
     parser.add_argument("--modules", default="", help="comma-separated modules that register environments")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="play practice trials on this machine and print their score")

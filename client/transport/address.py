@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from client.transport.exceptions import InvalidRequest
+from gymserve.client.transport.exceptions import InvalidRequest
 
 DEFAULT = "http://127.0.0.1:5000"
 

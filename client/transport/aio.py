@@ -5,14 +5,14 @@ import socket
 from collections.abc import Callable
 from typing import Any, cast
 
-from client.transport import sockets
-from client.transport.address import Address
-from client.transport.connection import Connection
-from client.transport.conversation import Command, Connect, Exchange, Flow, Sleep
-from client.transport.exceptions import BUSY, Conflict, ConnectionLost, NotReachable, ServerError, TimedOut
-from client.transport.http_format import Call
-from client.transport.patience import Limits
-from client.transport.websocket import Handshake, Incoming, goodbye
+from gymserve.client.transport import sockets
+from gymserve.client.transport.address import Address
+from gymserve.client.transport.connection import Connection
+from gymserve.client.transport.conversation import Command, Connect, Exchange, Flow, Sleep
+from gymserve.client.transport.exceptions import BUSY, Conflict, ConnectionLost, NotReachable, ServerError, TimedOut
+from gymserve.client.transport.http_format import Call
+from gymserve.client.transport.patience import Limits
+from gymserve.client.transport.websocket import Handshake, Incoming, goodbye
 from gymserve.protocol import wire
 
 

@@ -4,12 +4,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Generic
 
-from client.transport.address import Address
-from client.transport.conversation import Conversation, Flow, S
-from client.transport.exceptions import ServerError
-from client.transport.http import Http
-from client.transport.instance import Instance, InstanceRequest
-from client.transport.patience import Limits, Patience
+from gymserve.client.transport.address import Address
+from gymserve.client.transport.conversation import Conversation, Flow, S
+from gymserve.client.transport.exceptions import ServerError
+from gymserve.client.transport.http import Http
+from gymserve.client.transport.instance import Instance, InstanceRequest
+from gymserve.client.transport.patience import Limits, Patience
 
 
 class Connection(ABC, Generic[S]):

@@ -12,7 +12,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import msgspec
 import numpy as np
 
-from client.transport.exceptions import (
+from gymserve.client.transport.exceptions import (
     CLOSED,
     CannotUpgrade,
     ConnectionLost,
@@ -24,10 +24,10 @@ from client.transport.exceptions import (
     TooFast,
     Unavailable,
 )
-from client.transport.http_format import Call, HttpFormat
-from client.transport.instance import Instance
-from client.transport.patience import Patience
-from client.transport.stream_format import CALL, RENDER, RESET, STEP, Request, StreamFormat
+from gymserve.client.transport.http_format import Call, HttpFormat
+from gymserve.client.transport.instance import Instance
+from gymserve.client.transport.patience import Patience
+from gymserve.client.transport.stream_format import CALL, RENDER, RESET, STEP, Request, StreamFormat
 from gymserve.protocol import wire
 
 SEQUENCED = (RESET, STEP)

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import urllib3
 
-from client.transport.address import Address
-from client.transport.exceptions import (
+from gymserve.client.transport.address import Address
+from gymserve.client.transport.exceptions import (
     ConnectionLost,
     NotReachable,
     ServerError,
@@ -16,7 +16,7 @@ from client.transport.exceptions import (
     Unavailable,
     server_error,
 )
-from client.transport.patience import Limits, Patience
+from gymserve.client.transport.patience import Limits, Patience
 from gymserve.protocol import wire
 
 

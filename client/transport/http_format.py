@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from client.transport.exceptions import ServerError
-from client.transport.instance import Instance
-from client.transport.stream_format import CALL, RENDER, RESET, STEP, Request
+from gymserve.client.transport.exceptions import ServerError
+from gymserve.client.transport.instance import Instance
+from gymserve.client.transport.stream_format import CALL, RENDER, RESET, STEP, Request
 from gymserve.protocol import errors, wire
 from gymserve.protocol.spaces import codec, jsonable
 

@@ -9,9 +9,9 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from client.transport.address import Address
-from client.transport.exceptions import InvalidRequest, ServerError
-from client.transport.http import Http
+from gymserve.client.transport.address import Address
+from gymserve.client.transport.exceptions import InvalidRequest, ServerError
+from gymserve.client.transport.http import Http
 from gymserve.protocol.spaces import from_description, jsonable
 
 
@@ -127,8 +127,8 @@ class Instance:
         """Gymnasium's description of how to make another one, without the token."""
         return EnvSpec(
             self.request.env_id,
-            entry_point="client:make",
-            vector_entry_point="client:make_vec",
+            entry_point="gymserve.client:make",
+            vector_entry_point="gymserve.client:make_vec",
             reward_threshold=self.description.get("reward_threshold"),
             max_episode_steps=self.description.get("max_episode_steps"),
             order_enforce=False,  # the server does both of these

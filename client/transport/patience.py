@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from client.transport.exceptions import ServerError, TooFast
+from gymserve.client.transport.exceptions import ServerError, TooFast
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 import socket
 
-from client.transport.address import Address
-from client.transport.exceptions import CannotUpgrade, NotReachable
+from gymserve.client.transport.address import Address
+from gymserve.client.transport.exceptions import CannotUpgrade, NotReachable
 
 MAX_HEAD = 8192  # bytes of a proxy's response
 _KEEPALIVE = {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4, "TCP_USER_TIMEOUT": 40_000}

@@ -10,9 +10,9 @@ import numpy as np
 from gymnasium import Space, spaces
 from numpy.typing import NDArray
 
-from client.transport.exceptions import ConnectionLost, InvalidValue, ServerError, server_error
-from client.transport.instance import Instance
-from client.transport.websocket import MAX_MESSAGE
+from gymserve.client.transport.exceptions import ConnectionLost, InvalidValue, ServerError, server_error
+from gymserve.client.transport.instance import Instance
+from gymserve.client.transport.websocket import MAX_MESSAGE
 from gymserve.protocol import errors, wire
 from gymserve.protocol.compression import Compression
 from gymserve.protocol.spaces import codec

@@ -5,8 +5,8 @@ import secrets
 
 import msgspec
 
-from client.transport.address import Address
-from client.transport.exceptions import CannotUpgrade, ConnectionLost, ServerError, server_error
+from gymserve.client.transport.address import Address
+from gymserve.client.transport.exceptions import CannotUpgrade, ConnectionLost, ServerError, server_error
 from gymserve.protocol import wire
 
 MAX_MESSAGE = 2**30  # bytes

@@ -20,7 +20,7 @@ STEPS = 500
 def environment() -> Any:
     """Learning to Run without obstacles."""
     if os.environ.get("GYMSERVE_SERVER"):
-        import client
+        from gymserve import client
 
         return client.make("Run", difficulty=0, max_obstacles=0, max_episode_steps=STEPS)
     import gymnasium

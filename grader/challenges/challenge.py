@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from grader.challenges.fields import InvalidChallenge
+from gymserve.grader.challenges.fields import InvalidChallenge
 
 REFUSE, CLIP = "refuse", "clip"
 PRACTICE, PUBLIC, FINAL = "practice", "public", "final"
@@ -53,7 +53,7 @@ class Scoring:
 
 @dataclass(frozen=True)
 class RankingOptions:
-    """How submissions are ranked, see `grader.scores.ranking.Rules`; the leaderboard is hidden until `hidden_until`."""
+    """How submissions are ranked, see `grader/scores/ranking.py`; the leaderboard is hidden until `hidden_until`."""
 
     rule: str
     ties: str

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from grader.challenges.challenge import (
+from gymserve.grader.challenges.challenge import (
     CLIP,
     FINAL,
     PRACTICE,
@@ -21,8 +21,8 @@ from grader.challenges.challenge import (
     TrialOptions,
     Variant,
 )
-from grader.challenges.fields import Fields, InvalidChallenge, Source
-from grader.challenges.toml_lines import lines_of
+from gymserve.grader.challenges.fields import Fields, InvalidChallenge, Source
+from gymserve.grader.challenges.toml_lines import lines_of
 from gymserve.protocol.errors import InvalidRequest
 from gymserve.protocol.text import TOO_DEEP, check_all
 

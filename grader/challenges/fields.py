@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from grader.challenges.toml_lines import KeyPath, nearest
+from gymserve.grader.challenges.toml_lines import KeyPath, nearest
 from gymserve.protocol.errors import InvalidRequest
 
 _NO_DEFAULT: Any = object()

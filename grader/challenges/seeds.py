@@ -12,7 +12,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from grader.challenges.challenge import PRACTICE, Challenge
+from gymserve.grader.challenges.challenge import PRACTICE, Challenge
 from gymserve.system import secret_file
 
 KEY_BYTES = 32
@@ -73,7 +73,7 @@ def plan(challenge: Challenge, phase: str, key: bytes, submission: str = "") -> 
 
 
 def practice_plan(challenge: Challenge, number: int) -> list[dict[str, Any]]:
-    """The public trials of `python -m grader run` and of practice phases."""
+    """The public trials of `python -m gymserve.grader run` and of practice phases."""
     return [_trial(challenge, index, practice_seed(challenge.name, index)) for index in range(1, number + 1)]
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from grader.challenges import seeds
-from grader.challenges.challenge import Challenge
-from grader.challenges.states import TrialState, VerdictState
-from grader.practice import running
-from grader.proofs import replays, tables
-from grader.proofs.verification import Verdict
-from grader.scores import scoring
 from gymserve.environments import Catalogue
+from gymserve.grader.challenges import seeds
+from gymserve.grader.challenges.challenge import Challenge
+from gymserve.grader.challenges.states import TrialState, VerdictState
+from gymserve.grader.practice import running
+from gymserve.grader.proofs import replays, tables
+from gymserve.grader.proofs.verification import Verdict
+from gymserve.grader.scores import scoring
 from gymserve.journal import Record, Reset, Step, read
 from gymserve.system import interpreters
 

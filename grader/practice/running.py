@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from grader.challenges import seeds
-from grader.challenges.challenge import CLIP, Challenge
-from grader.scores import scoring
 from gymserve.environments import Catalogue
+from gymserve.grader.challenges import seeds
+from gymserve.grader.challenges.challenge import CLIP, Challenge
+from gymserve.grader.scores import scoring
 from gymserve.hosts.instance import revival
 from gymserve.hosts.instance.live import LiveInstance
 from gymserve.hosts.instance.recorded import RUNNING

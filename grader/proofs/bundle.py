@@ -14,13 +14,13 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from itertools import islice
 
-from grader.challenges import definition, seeds
-from grader.challenges.challenge import CLIP, Challenge, canonical
-from grader.challenges.fields import InvalidChallenge
-from grader.proofs import receipt
-from grader.proofs.receipt import LINK_BYTES, InvalidReceipt, Receipt, Unreadable
-from grader.scores import scoring
 from gymserve.environments.catalogue import may_mean
+from gymserve.grader.challenges import definition, seeds
+from gymserve.grader.challenges.challenge import CLIP, Challenge, canonical
+from gymserve.grader.challenges.fields import InvalidChallenge
+from gymserve.grader.proofs import receipt
+from gymserve.grader.proofs.receipt import LINK_BYTES, InvalidReceipt, Receipt, Unreadable
+from gymserve.grader.scores import scoring
 from gymserve.hosts.instance.trials import parse_trials
 from gymserve.journal import Record, recipe_of
 from gymserve.journal.file import frames, scan

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from grader.challenges.definition import from_dict
-from grader.challenges.states import VerdictState
-from grader.proofs import bundle, receipt, replays, signing, tables
-from grader.proofs.verification import Verdict
-from grader.scores import scoring
 from gymserve.environments import Catalogue
 from gymserve.environments.foreign import one_line
+from gymserve.grader.challenges.definition import from_dict
+from gymserve.grader.challenges.states import VerdictState
+from gymserve.grader.proofs import bundle, receipt, replays, signing, tables
+from gymserve.grader.proofs.verification import Verdict
+from gymserve.grader.scores import scoring
 from gymserve.journal.file import MAGIC
 from gymserve.outside.server import RemoteServer
 from gymserve.protocol.errors import InvalidRequest, Unavailable

@@ -8,10 +8,10 @@ from typing import Annotated, Any, TypedDict
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from grader.challenges.challenge import Challenge, canonical
-from grader.proofs import signing
-from grader.proofs.verification import Verdict
-from grader.scores.scoring import ScoringResult
+from gymserve.grader.challenges.challenge import Challenge, canonical
+from gymserve.grader.proofs import signing
+from gymserve.grader.proofs.verification import Verdict
+from gymserve.grader.scores.scoring import ScoringResult
 from gymserve.hosts.versions import versions
 from gymserve.journal.file import MAGIC, frames
 from gymserve.protocol.errors import InvalidRequest

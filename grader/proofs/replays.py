@@ -1,4 +1,4 @@
-"""Replays in separate processes: `python -m grader.proofs.replays` runs one.
+"""Replays in separate processes: `python -m gymserve.grader.proofs.replays` runs one.
 
 A replay proves little in the process that recorded the journal, or after other replays. Each one runs in a fresh
 interpreter, set up like a host's (`gymserve/system/interpreters.py`), with another process id, other memory addresses
@@ -16,11 +16,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from grader.challenges.states import VerdictState
-from grader.proofs import verification
-from grader.proofs.sources import SHIFT_SECONDS, Sources
-from grader.proofs.verification import Verdict
 from gymserve.environments import Catalogue
+from gymserve.grader.challenges.states import VerdictState
+from gymserve.grader.proofs import verification
+from gymserve.grader.proofs.sources import SHIFT_SECONDS, Sources
+from gymserve.grader.proofs.verification import Verdict
 from gymserve.hosts.supervisor.forking import die_with
 from gymserve.journal.file import scan
 from gymserve.system import interpreters

@@ -18,7 +18,15 @@ _EVENTS = {
     "builtins.id": ADDRESSES, "socket.connect": NETWORK, "socket.getaddrinfo": NETWORK, "socket.gethostname": NETWORK,
     "subprocess.Popen": PROCESSES, "os.fork": PROCESSES,
 }  # fmt: skip
-_IGNORED_CALLERS = ("gymserve.hosts", "gymserve.journal", "grader", "gymnasium", "numpy", "importlib", "logging")
+_IGNORED_CALLERS = (
+    "gymserve.hosts",
+    "gymserve.journal",
+    "gymserve.grader",
+    "gymnasium",
+    "numpy",
+    "importlib",
+    "logging",
+)
 _STANDARD_LIBRARY = sysconfig.get_path("stdlib")
 
 

@@ -1,7 +1,7 @@
 """The command line's output: a submission's trials as a table, and a replay's verdict."""
 
-from grader.proofs.verification import Verdict
-from grader.scores.scoring import ScoringResult
+from gymserve.grader.proofs.verification import Verdict
+from gymserve.grader.scores.scoring import ScoringResult
 
 
 def result_table(result: ScoringResult) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from grader.challenges.states import VerdictState
 from gymserve.environments import Catalogue
 from gymserve.environments.foreign import close, error_text, pass_on_interrupt
+from gymserve.grader.challenges.states import VerdictState
 from gymserve.hosts.versions import versions
 from gymserve.journal import Created, Ended, Episode, Record, Reset, Step, episodes_of
 from gymserve.journal.records import BROKEN, CRASHED, FAILED, LOST, digest

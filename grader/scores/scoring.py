@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
-from grader.challenges.challenge import Scoring
-from grader.challenges.states import TrialState
+from gymserve.grader.challenges.challenge import Scoring
+from gymserve.grader.challenges.states import TrialState
 from gymserve.journal import Ended, Episode, Record, episodes_of, recipe_of
 from gymserve.journal.records import BROKEN, CRASHED, FAILED, LOST
 from gymserve.protocol.errors import GymserveError

@@ -4,13 +4,13 @@ import argparse
 import subprocess
 from pathlib import Path
 
-from grader.challenges import definition, examples
-from grader.server.competitions.competition import Competition
-from grader.server.reports.outbox import Outbox
-from grader.server.submissions.lifecycle import Submissions
 from gymserve.accounts import Accounts
 from gymserve.accounts.audit import COMMAND_LINE
 from gymserve.environments import Catalogue
+from gymserve.grader.challenges import definition, examples
+from gymserve.grader.server.competitions.competition import Competition
+from gymserve.grader.server.reports.outbox import Outbox
+from gymserve.grader.server.submissions.lifecycle import Submissions
 from gymserve.hosts.pool.instances import Instances
 from gymserve.protocol.errors import InvalidRequest
 from gymserve.store.models import now
@@ -47,13 +47,13 @@ def list_examples(accounts: Accounts, options: argparse.Namespace, owner_id: int
 
 
 def check(accounts: Accounts, options: argparse.Namespace, owner_id: int | None) -> None:
-    """Runs `python -m grader check` in an interpreter like those of the server's hosts."""
+    """Runs `python -m gymserve.grader check` in an interpreter like those of the server's hosts."""
     settings = options.settings
     definition.load(examples.path_of(options.file), functions=settings.SCORING_FUNCTIONS)
     functions = [word for name in settings.SCORING_FUNCTIONS for word in ("--function", name)]
     arguments = ("check", str(examples.path_of(options.file).resolve()), "--seconds", str(options.seconds), *functions)
     done = subprocess.run(
-        interpreters.command("grader", "--modules", ",".join(settings.ENVIRONMENT_MODULES), *arguments),
+        interpreters.command("gymserve.grader", "--modules", ",".join(settings.ENVIRONMENT_MODULES), *arguments),
         cwd=interpreters.directory(Path(settings.DATA)),
         env=interpreters.variables(settings.ENVIRONMENT_VARIABLES),
         stdout=subprocess.PIPE,

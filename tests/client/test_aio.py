@@ -5,9 +5,9 @@ import asyncio
 import gymnasium
 import pytest
 
-import client
-from client.transport.address import Address
-from client.transport.aio import connect
+from gymserve import client
+from gymserve.client.transport.address import Address
+from gymserve.client.transport.aio import connect
 from tests.client.trajectories import actions_for, play, same
 from tests.support.proxies import Dropping, Listener, NoUpgrades
 from tests.support.servers import Server

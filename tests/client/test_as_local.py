@@ -13,7 +13,7 @@ from stable_baselines3.common import env_checker
 from stable_baselines3.common.atari_wrappers import AtariWrapper
 from stable_baselines3.common.env_util import make_atari_env
 
-import client
+from gymserve import client
 from gymserve.environments import catalogue
 from tests.client.environments import mapping, telling  # noqa: F401  they register the local twins
 from tests.client.trajectories import actions_for, play, same

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-import client
+from gymserve import client
 from tests import ROOT
 from tests.client.environments import mapping  # noqa: F401  it registers the local twins
 from tests.client.trajectories import actions_for, play, same
@@ -140,10 +140,10 @@ env = gymnasium.make("remote/CartPole-v1", render_mode="rgb_array")
 observation, info = env.reset(seed=0)
 assert observation.shape == (4,) and env.render().shape == (400, 600, 3)
 env.close()
-env = gymnasium.make("client:remote/Any-v0", env_id="Mapping-v0")
+env = gymnasium.make("gymserve.client:remote/Any-v0", env_id="Mapping-v0")
 env.reset(seed=0)
 env.close()
-envs = gymnasium.make_vec("client:remote/CartPole-v1", num_envs=8)
+envs = gymnasium.make_vec("gymserve.client:remote/CartPole-v1", num_envs=8)
 assert envs.reset(seed=0)[0].shape == (8, 4)
 envs.close()
 assert not [name for name in sys.modules if name.partition(".")[0] in ("flask", "gunicorn", "werkzeug")]
@@ -179,12 +179,16 @@ def test_python_starts_without_anything_of_ours_where_no_server_is_named() -> No
 
 
 def test_importing_needs_no_server() -> None:
-    ended = run("import client, gymnasium; print('remote/CartPole-v1' in gymnasium.registry)", "http://127.0.0.1:1")
+    ended = run(
+        "import gymnasium; from gymserve import client; print('remote/CartPole-v1' in gymnasium.registry)",
+        "http://127.0.0.1:1",
+    )
     assert ended.stdout == "True\n", ended.stderr
 
 
 def test_the_command_line_plays(server: Server) -> None:
-    command = [sys.executable, "-m", "client", "CartPole-v1", "--server", server.url, "--episodes", "2", "--seed", "1"]
+    command = [sys.executable, "-m", "gymserve.client", "CartPole-v1", "--server", server.url]
+    command += ["--episodes", "2", "--seed", "1"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 0 and ended.stdout.count("return") == 2, ended.stderr
     ended = subprocess.run([*command[:4], "--server", "http://127.0.0.1:1"], capture_output=True, text=True)

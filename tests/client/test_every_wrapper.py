@@ -16,7 +16,7 @@ from gymnasium.wrappers import vector
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-import client
+from gymserve import client
 from tests.client.environments import mapping, telling  # noqa: F401  they register the local twins
 from tests.client.trajectories import actions_for, same
 

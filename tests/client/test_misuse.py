@@ -13,7 +13,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-import client
+from gymserve import client
 from tests.client.trajectories import same
 from tests.support.servers import Server, wait_for
 

@@ -3,7 +3,7 @@
 import gymnasium
 import pytest
 
-from client.names import IDS
+from gymserve.client.names import IDS
 from gymserve.environments import Catalogue
 from gymserve.environments.requirements import entry_module
 from tests.client.test_environment import run
@@ -12,7 +12,7 @@ from tests.support.servers import Server
 PACKAGES = ("gymnasium.", "ale_py", "gymserve.")
 IN_THE_DOCUMENTED_SETUP = """
 import sys, gymnasium
-for env_id, shape in (("remote/ALE.Pong-v5", (210, 160, 3)), ("client:remote/PongNoFrameskip-v4", (210, 160, 3))):
+for env_id, shape in (("remote/ALE.Pong-v5", (210, 160, 3)), ("gymserve.client:remote/PongNoFrameskip-v4", (210, 160, 3))):
     env = gymnasium.make(env_id)
     assert env.reset(seed=0)[0].shape == shape, env_id
     env.close()
@@ -38,7 +38,7 @@ def test_they_are_made_when_only_the_server_is_set(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["gymserve.protocol.wire", "gymserve.protocol.spaces", "grader.proofs.verification", "client"]
+    "module", ["gymserve.protocol.wire", "gymserve.protocol.spaces", "gymserve.grader.proofs.verification", "client"]
 )
 def test_programs_of_ours_start_where_a_server_is_named(server: Server, module: str) -> None:
     ended = run(f"import {module}", server.url)

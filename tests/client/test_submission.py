@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from client.submission import Result
-from grader.practice import running
-from grader.proofs import tables
-from grader.scores import scoring
+from gymserve.client.submission import Result
+from gymserve.grader.practice import running
+from gymserve.grader.proofs import tables
+from gymserve.grader.scores import scoring
 from gymserve.journal import read
 from tests.grader.journals import CARTPOLE, CATALOGUE, make_challenge
 

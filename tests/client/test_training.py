@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-import client
-from client.training import Experiment
+from gymserve import client
+from gymserve.client.training import Experiment
 from tests.training.conftest import QUICK, Trainer
 
 

@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 import pytest
 
-import client as gym_http_client
+from gymserve import client as gym_http_client
 from tests.support.proxies import Prefixed
 from tests.support.servers import Server
 

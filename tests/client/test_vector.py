@@ -8,7 +8,7 @@ import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
-import client
+from gymserve import client
 from tests.client.environments import mapping  # noqa: F401  it registers the local twins
 from tests.client.trajectories import actions_for, play, same
 from tests.support.proxies import NoUpgrades

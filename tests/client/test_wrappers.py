@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from gymnasium import wrappers
 
-import client
+from gymserve import client
 from gymserve.environments.wrappers import ALLOWED
 from tests.client.environments import mapping, telling  # noqa: F401  they register the local twins
 from tests.client.trajectories import actions_for, play, same

@@ -3,15 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from grader.challenges import definition, seeds
-from grader.challenges.challenge import Challenge
-from grader.practice import running
-from grader.proofs import receipt
-from grader.proofs.receipt import Receipt
-from grader.proofs.signing import Ed25519PrivateKey, public_text
-from grader.proofs.verification import Verdict
-from grader.scores import scoring
 from gymserve.environments import Catalogue
+from gymserve.grader.challenges import definition, seeds
+from gymserve.grader.challenges.challenge import Challenge
+from gymserve.grader.practice import running
+from gymserve.grader.proofs import receipt
+from gymserve.grader.proofs.receipt import Receipt
+from gymserve.grader.proofs.signing import Ed25519PrivateKey, public_text
+from gymserve.grader.proofs.verification import Verdict
+from gymserve.grader.scores import scoring
 from gymserve.journal import Journal, read, records
 from gymserve.journal.file import frames
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from grader.challenges import seeds
-from grader.proofs import bundle
+from gymserve.grader.challenges import seeds
+from gymserve.grader.proofs import bundle
 from gymserve.journal import episodes_of
 from gymserve.protocol.errors import EnvironmentFailed, InvalidRequest
 from gymserve.recording.video import rendering

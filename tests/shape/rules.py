@@ -107,8 +107,9 @@ def _folders(places: tuple[str, ...]) -> Iterator[Finding]:
 
 def _circles(places: tuple[str, ...]) -> Iterator[Finding]:
     product = sources(PRODUCT)
+    files = {source.module: source.path for source in product}
     for arrows in (between_modules(product), between_folders(product)):
         for circle in circles(arrows):
-            paths = [each if "/" in each else each.replace(".", "/") for each in circle]
+            paths = [each if "/" in each else files[each] for each in circle]
             if any(below(path, places) for path in paths):
                 yield Finding("circles", paths[0], f"imports in a circle: {', '.join(circle)}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tests import ROOT
 
 PRODUCT = ("gymserve", "grader", "client", "gym_http_server.py")
+LINKED = ("client", "grader")  # folders whose modules are in `gymserve`, by symbolic links
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -38,7 +39,8 @@ class Source:
     @property
     def module(self) -> str:
         """The module's dotted name."""
-        return self.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        name = self.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        return f"gymserve.{name}" if name.partition(".")[0] in LINKED else name
 
     @property
     def functions(self) -> Iterator[Function]:

@@ -11,7 +11,7 @@ SHARED = {  # name → why the client's class and the server's have the same one
     "Experiments": "the server's table, and an agent's view of it",
 }
 ERRORS = (
-    "client.transport.exceptions",
+    "gymserve.client.transport.exceptions",
     "gymserve.protocol.errors",
 )  # the client raises the errors that the server names
 

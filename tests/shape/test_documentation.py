@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-import client
-from grader.challenges import definition
+from gymserve import client
+from gymserve.grader.challenges import definition
 from tests import ROOT
 from tests.support.command_line import runner
 from tests.support.servers import Server
@@ -39,7 +39,11 @@ def test_the_organisers_page_can_be_followed(
     assert server.get("/challenges/pole/").json["phase"] == "final"  # the last one that is open
 
     code = re.findall(r"```python\n(.*?)```", (DOCS / "challenges" / "participants.md").read_text(), re.S)[0]
-    code = code.replace("https://gym.example.org", server.url).replace("gs_…", key).replace("import client\n", "")
+    code = (
+        code.replace("https://gym.example.org", server.url)
+        .replace("gs_…", key)
+        .replace("from gymserve import client\n", "")
+    )
     names: dict[str, Any] = {"client": client}
     exec(compile(code, "participants.md", "exec"), names)
     assert names["result"].state == "graded" and len(names["result"].trials) == 3

@@ -11,13 +11,13 @@ import pytest
 
 from tests import ROOT
 
-OURS = r"(?:gymserve|grader|client|tests|benchmarks)"
+OURS = r"(?:gymserve|tests|benchmarks)"
 NAME = re.compile(rf"{OURS}(?:\.\w+)+\.?(?::\w+)?")
 WITHIN = re.compile(rf"(?:-m |^from |^import |; from |; import )({OURS}(?:\.\w+)+)", re.M)  # a longer text
 NAMES = re.compile(rf"from ({OURS}(?:\.\w+)*) import (\w+(?:, \w+)*)")  # in a program that a test runs
 PATH = re.compile(r"`((?:[\w.-]+/)+[\w.-]+\.(?:py|toml|md))`")
 NOT_MODULES = {
-    "client.md", "client.py", "gymserve.db", "gymserve.pth", "gymserve.test", "gymserve.test:80", "tests.no_such_module",
+    "gymserve.db", "gymserve.pth", "gymserve.test", "gymserve.test:80", "tests.no_such_module",
     "gymserve.request_id", "gymserve.began", "gymserve.requests", "gymserve.supervisor",
 }  # fmt: skip
 RESOLVE = """
@@ -72,7 +72,7 @@ def named_modules() -> dict[str, set[str]]:
 @pytest.mark.parametrize("how", ["find_spec", pytest.param("import_module", marks=pytest.mark.long)])
 def test_every_module_that_a_string_names_exists(how: str) -> None:
     names = named_modules()
-    assert len(names) > 50 and {"gymserve.hosts.supervisor", "grader.server.submissions.worker"} <= set(names)
+    assert len(names) > 50 and {"gymserve.hosts.supervisor", "gymserve.grader.server.submissions.worker"} <= set(names)
     command = [sys.executable, "-c", RESOLVE, how, rf"{OURS}\b", *names]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -91,7 +91,7 @@ def started_modules() -> Iterator[str]:
 
 def test_every_module_that_is_started_is_a_program() -> None:
     started = set(started_modules())
-    assert {"gymserve.hosts.supervisor", "grader.server.submissions.worker", "gymserve.settings"} <= started
+    assert {"gymserve.hosts.supervisor", "gymserve.grader.server.submissions.worker", "gymserve.settings"} <= started
     for name in started:
         path = ROOT / name.replace(".", "/")
         assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), f"python -m {name}"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from client import submission, training
-from grader.challenges.states import SubmissionState, TrialState, VerdictState
+from gymserve.client import submission, training
+from gymserve.grader.challenges.states import SubmissionState, TrialState, VerdictState
 from gymserve.training.plan.states import ExperimentState
 
 ROOT = Path(__file__).parent.parent.parent

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-OURS = ("__main__", "client", "grader", "gym_http_server", "gymserve", "tests")
+OURS = ("__main__", "gym_http_server", "gymserve", "tests")
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER: orphans become children of this process
 CHILDREN = Path(f"/proc/self/task/{os.getpid()}/children")
 

@@ -117,7 +117,7 @@ class Server:
         return [pid for pid in children(self.pid) if pid != self.supervisor()]
 
     def background(self, module: str) -> list[int]:
-        """The process ids of a background process' module, for example `grader.server.submissions.worker`."""
+        """The process ids of a background process' module, for example `gymserve.grader.server.submissions.worker`."""
         pids = []
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError):

@@ -99,7 +99,7 @@ def test_hosts_graders_videos_and_training_have_the_same_facts(
     assert server.post(f"/experiments/{experiment}/train").status in (200, 202)
     names = (
         "gymserve.hosts.supervisor",
-        "grader.proofs.replays",
+        "gymserve.grader.proofs.replays",
         "gymserve.recording.worker",
         "gymserve.training.runners.warm",
     )

@@ -24,7 +24,10 @@ def test_a_failed_check_is_not_the_last(tmp_path: Path) -> None:
 
     background = BackgroundThread(
         BackgroundProcess(
-            "grader.server.reports.reporter", lease="testing", has_work=has_work, settings=Settings(DATA=str(tmp_path))
+            "gymserve.grader.server.reports.reporter",
+            lease="testing",
+            has_work=has_work,
+            settings=Settings(DATA=str(tmp_path)),
         )
     )
     for number in range(1, 4):

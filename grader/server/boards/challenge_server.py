@@ -14,13 +14,21 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from grader.challenges.states import SubmissionState, VerdictState
-from grader.server.competitions import teams
-from grader.server.competitions.competition import ChallengeRecord, Competition, lock
-from grader.server.reports import CHALLENGE_UNKNOWN, FAILED, GRADED, NO_SLOTS, NOT_OPEN, STATUSES, SUBMISSION_UNKNOWN
-from grader.server.submissions import limits
-from grader.server.submissions.changes import change_time
 from gymserve.accounts.identity import Identity
+from gymserve.grader.challenges.states import SubmissionState, VerdictState
+from gymserve.grader.server.competitions import teams
+from gymserve.grader.server.competitions.competition import ChallengeRecord, Competition, lock
+from gymserve.grader.server.reports import (
+    CHALLENGE_UNKNOWN,
+    FAILED,
+    GRADED,
+    NO_SLOTS,
+    NOT_OPEN,
+    STATUSES,
+    SUBMISSION_UNKNOWN,
+)
+from gymserve.grader.server.submissions import limits
+from gymserve.grader.server.submissions.changes import change_time
 from gymserve.protocol.errors import Forbidden, InvalidRequest, LimitReached, NotFound
 from gymserve.store import Database
 from gymserve.store.models import ExternalEntry, Submission, now

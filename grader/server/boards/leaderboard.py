@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from grader.challenges.challenge import Phase, canonical
-from grader.challenges.states import RANKED
-from grader.scores.ranking import Place, Ranking, RankingRow, Rules, standings
-from grader.server.competitions.competition import ChallengeRecord, Competition
-from grader.server.competitions.names import display_names, entrant_by_name
+from gymserve.grader.challenges.challenge import Phase, canonical
+from gymserve.grader.challenges.states import RANKED
+from gymserve.grader.scores.ranking import Place, Ranking, RankingRow, Rules, standings
+from gymserve.grader.server.competitions.competition import ChallengeRecord, Competition
+from gymserve.grader.server.competitions.names import display_names, entrant_by_name
 from gymserve.protocol import errors
 from gymserve.store import Database
 from gymserve.store.models import Submission, now

@@ -10,11 +10,11 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from grader.challenges import definition, seeds
-from grader.challenges.challenge import PRACTICE, Challenge, Phase
-from grader.server.competitions import phase_keys
-from grader.server.competitions.phase_keys import KeyState
 from gymserve.accounts.identity import Identity
+from gymserve.grader.challenges import definition, seeds
+from gymserve.grader.challenges.challenge import PRACTICE, Challenge, Phase
+from gymserve.grader.server.competitions import phase_keys
+from gymserve.grader.server.competitions.phase_keys import KeyState
 from gymserve.protocol.errors import Forbidden, InvalidRequest, NotFound
 from gymserve.store import Database
 from gymserve.store.models import ChallengeRow, ChallengeVersion, now

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from grader.challenges.challenge import PRACTICE, Phase
-from grader.challenges.states import ACTIVE
+from gymserve.grader.challenges.challenge import PRACTICE, Phase
+from gymserve.grader.challenges.states import ACTIVE
 from gymserve.store.models import PhaseKey, Submission, now
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, delete, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from grader.server.competitions.competition import ChallengeRecord, lock
+from gymserve.grader.server.competitions.competition import ChallengeRecord, lock
 from gymserve.protocol import errors
 from gymserve.store import Database
 from gymserve.store.models import ACCOUNT_PREFIX, TEAM_PREFIX, Account, Submission, Team, TeamMember

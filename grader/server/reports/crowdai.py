@@ -11,7 +11,7 @@
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from grader.server.reports import GRADED, SUBMITTED
+from gymserve.grader.server.reports import GRADED, SUBMITTED
 from gymserve.outside.server import RemoteResponse, RemoteServer
 from gymserve.protocol.errors import InvalidRequest, Unavailable
 from gymserve.settings import Settings

@@ -19,10 +19,10 @@ from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session, aliased
 
-from grader.challenges import seeds
-from grader.challenges.states import SubmissionState
-from grader.server.reports import FAILED, GRADED
-from grader.server.reports.crowdai import CrowdAI, Refused
+from gymserve.grader.challenges import seeds
+from gymserve.grader.challenges.states import SubmissionState
+from gymserve.grader.server.reports import FAILED, GRADED
+from gymserve.grader.server.reports.crowdai import CrowdAI, Refused
 from gymserve.protocol.errors import Unavailable
 from gymserve.settings import Settings
 from gymserve.store import Database, rows_changed

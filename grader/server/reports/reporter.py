@@ -1,4 +1,4 @@
-"""`python -m grader.server.reports.reporter`: the background process that sends reports to a challenge server.
+"""`python -m gymserve.grader.server.reports.reporter`: the background process that sends reports to a challenge server.
 
 It reads the server's settings as JSON from standard input, and exits when its parent closes that pipe.
 """
@@ -7,7 +7,7 @@ import logging
 import sys
 from pathlib import Path
 
-from grader.server.reports.outbox import Outbox
+from gymserve.grader.server.reports.outbox import Outbox
 from gymserve.protocol import errors
 from gymserve.store import connect
 from gymserve.system.background import begin, work

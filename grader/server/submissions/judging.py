@@ -8,17 +8,17 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from grader.challenges.challenge import PRACTICE, Challenge
-from grader.challenges.states import SubmissionState, TrialState, VerdictState
-from grader.proofs import bundle, receipt, replays, signing
-from grader.proofs.receipt import Receipt
-from grader.proofs.verification import Verdict
-from grader.scores import scoring
-from grader.server.competitions.competition import Competition
-from grader.server.competitions.names import display_names
-from grader.server.reports.outbox import Outbox
-from grader.server.submissions.changes import change_time
 from gymserve.environments import Catalogue
+from gymserve.grader.challenges.challenge import PRACTICE, Challenge
+from gymserve.grader.challenges.states import SubmissionState, TrialState, VerdictState
+from gymserve.grader.proofs import bundle, receipt, replays, signing
+from gymserve.grader.proofs.receipt import Receipt
+from gymserve.grader.proofs.verification import Verdict
+from gymserve.grader.scores import scoring
+from gymserve.grader.server.competitions.competition import Competition
+from gymserve.grader.server.competitions.names import display_names
+from gymserve.grader.server.reports.outbox import Outbox
+from gymserve.grader.server.submissions.changes import change_time
 from gymserve.journal.file import scan
 from gymserve.protocol import errors
 from gymserve.recording.media import Media

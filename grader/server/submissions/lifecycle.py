@@ -8,21 +8,21 @@ from typing import Any
 
 from sqlalchemy import func, select, update
 
-from grader.challenges.challenge import Phase, canonical
-from grader.challenges.states import ACTIVE, ProgressState, SubmissionState, VerdictState
-from grader.proofs import receipt
-from grader.scores import scoring
-from grader.server.competitions import teams
-from grader.server.competitions.competition import ChallengeRecord, Competition
-from grader.server.competitions.names import display_names
-from grader.server.reports.crowdai import Refused
-from grader.server.reports.outbox import REFUSED, Outbox
-from grader.server.submissions import limits as slots
-from grader.server.submissions import submission
-from grader.server.submissions.changes import change_time
-from grader.server.submissions.judging import Judge
-from grader.server.submissions.storage import Storage
-from grader.server.submissions.visibility import Visibility, of_account
+from gymserve.grader.challenges.challenge import Phase, canonical
+from gymserve.grader.challenges.states import ACTIVE, ProgressState, SubmissionState, VerdictState
+from gymserve.grader.proofs import receipt
+from gymserve.grader.scores import scoring
+from gymserve.grader.server.competitions import teams
+from gymserve.grader.server.competitions.competition import ChallengeRecord, Competition
+from gymserve.grader.server.competitions.names import display_names
+from gymserve.grader.server.reports.crowdai import Refused
+from gymserve.grader.server.reports.outbox import REFUSED, Outbox
+from gymserve.grader.server.submissions import limits as slots
+from gymserve.grader.server.submissions import submission
+from gymserve.grader.server.submissions.changes import change_time
+from gymserve.grader.server.submissions.judging import Judge
+from gymserve.grader.server.submissions.storage import Storage
+from gymserve.grader.server.submissions.visibility import Visibility, of_account
 from gymserve.hosts import folders
 from gymserve.hosts.pool.instances import Instances
 from gymserve.journal import read

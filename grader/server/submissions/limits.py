@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from grader.challenges.challenge import FINAL, PRACTICE, PUBLIC, Phase
-from grader.challenges.states import ACTIVE, RANKED, SubmissionState
-from grader.server.competitions import phase_keys, teams
-from grader.server.competitions.competition import ChallengeRecord, lock
-from grader.server.competitions.teams import Entrant
-from grader.server.reports.outbox import Outbox
+from gymserve.grader.challenges.challenge import FINAL, PRACTICE, PUBLIC, Phase
+from gymserve.grader.challenges.states import ACTIVE, RANKED, SubmissionState
+from gymserve.grader.server.competitions import phase_keys, teams
+from gymserve.grader.server.competitions.competition import ChallengeRecord, lock
+from gymserve.grader.server.competitions.teams import Entrant
+from gymserve.grader.server.reports.outbox import Outbox
 from gymserve.protocol import errors
 from gymserve.store import Database
 from gymserve.store.models import Submission, now

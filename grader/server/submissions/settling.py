@@ -5,9 +5,9 @@ import logging
 
 from sqlalchemy import select
 
-from grader.challenges.states import ACTIVE, ProgressState, SubmissionState
-from grader.server.submissions import submission
-from grader.server.submissions.lifecycle import BEGIN_SECONDS, CLOSE_SECONDS, Submissions
+from gymserve.grader.challenges.states import ACTIVE, ProgressState, SubmissionState
+from gymserve.grader.server.submissions import submission
+from gymserve.grader.server.submissions.lifecycle import BEGIN_SECONDS, CLOSE_SECONDS, Submissions
 from gymserve.protocol import errors
 from gymserve.store.models import Submission, now
 

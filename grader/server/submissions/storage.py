@@ -9,8 +9,8 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from grader.challenges.states import SubmissionState
-from grader.server.competitions.competition import Competition
+from gymserve.grader.challenges.states import SubmissionState
+from gymserve.grader.server.competitions.competition import Competition
 from gymserve.hosts.folders import occupied
 from gymserve.protocol.errors import LimitReached
 from gymserve.recording.media import Media

@@ -6,10 +6,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from grader.challenges import seeds
-from grader.challenges.challenge import CLIP, Challenge
-from grader.challenges.states import ProgressState, TrialState
-from grader.scores import scoring
+from gymserve.grader.challenges import seeds
+from gymserve.grader.challenges.challenge import CLIP, Challenge
+from gymserve.grader.challenges.states import ProgressState, TrialState
+from gymserve.grader.scores import scoring
 from gymserve.hosts import folders
 from gymserve.hosts.pool.instances import Instances
 from gymserve.journal import Closed, Record, read

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from grader.challenges.challenge import Phase
-from grader.server.competitions import teams
-from grader.server.competitions.competition import ChallengeRecord, Competition
-from grader.server.submissions.judging import Judge
 from gymserve.accounts.identity import Identity
+from gymserve.grader.challenges.challenge import Phase
+from gymserve.grader.server.competitions import teams
+from gymserve.grader.server.competitions.competition import ChallengeRecord, Competition
+from gymserve.grader.server.submissions.judging import Judge
 from gymserve.store import Database
 from gymserve.store.models import ACCOUNT_PREFIX, Submission
 

@@ -1,4 +1,6 @@
-"""`python -m grader.server.submissions.worker`: the background process that ends abandoned submissions and replays others.
+"""`python -m gymserve.grader.server.submissions.worker`: a background process.
+
+It ends abandoned submissions and replays others.
 
 It reads the server's settings as JSON from standard input, and exits when its parent closes that pipe.
 """
@@ -8,13 +10,13 @@ import signal
 import sys
 from pathlib import Path
 
-from grader.challenges.states import VerdictState
-from grader.proofs.verification import Verdict
-from grader.server.competitions.competition import Competition
-from grader.server.reports.outbox import Outbox
-from grader.server.submissions.lifecycle import Submissions
-from grader.server.submissions.settling import settle
 from gymserve.environments import Catalogue
+from gymserve.grader.challenges.states import VerdictState
+from gymserve.grader.proofs.verification import Verdict
+from gymserve.grader.server.competitions.competition import Competition
+from gymserve.grader.server.reports.outbox import Outbox
+from gymserve.grader.server.submissions.lifecycle import Submissions
+from gymserve.grader.server.submissions.settling import settle
 from gymserve.hosts import child_processes
 from gymserve.hosts.pool.instances import Instances
 from gymserve.protocol import errors

@@ -19,7 +19,7 @@ from gymserve.training.plan.view import View
 from gymserve.training.runners.best_episode import BestEpisode
 from gymserve.training.runners.blank import Blank
 
-REMOTE = "client:remote/Any-v0"
+REMOTE = "gymserve.client:remote/Any-v0"
 
 
 class EpisodeRecorder(gymnasium.Wrapper):

@@ -4,9 +4,9 @@ from typing import Any
 
 from flask import Response, request
 
-from grader.proofs import signing
-from grader.server.competitions.competition import ChallengeRecord
 from gymserve.accounts.identity import Identity
+from gymserve.grader.proofs import signing
+from gymserve.grader.server.competitions.competition import ChallengeRecord
 from gymserve.protocol import errors, wire
 from gymserve.store.models import ACCOUNT_PREFIX, REMOTE_PREFIX, TEAM_PREFIX, Submission, now
 from gymserve.web.challenges import schemas

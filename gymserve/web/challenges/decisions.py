@@ -2,7 +2,7 @@
 
 from flask import Response
 
-from grader.server.competitions.competition import ChallengeRecord
+from gymserve.grader.server.competitions.competition import ChallengeRecord
 from gymserve.protocol import errors
 from gymserve.store.models import Submission
 from gymserve.web.challenges import schemas

@@ -5,9 +5,9 @@ from typing import Any
 
 from flask import Response, request
 
-from grader.server.boards.challenge_server import MEDIA, StatusUpdate
-from grader.server.reports import CHALLENGE_UNKNOWN, KEY_UNKNOWN
 from gymserve.accounts.identity import Identity
+from gymserve.grader.server.boards.challenge_server import MEDIA, StatusUpdate
+from gymserve.grader.server.reports import CHALLENGE_UNKNOWN, KEY_UNKNOWN
 from gymserve.protocol import errors
 from gymserve.web.challenges import schemas
 from gymserve.web.http.access import ORGANISER, actor, allow, identity

@@ -2,7 +2,7 @@
 
 from flask import Response, request
 
-from grader.server.boards.leaderboard import to_csv
+from gymserve.grader.server.boards.leaderboard import to_csv
 from gymserve.protocol import errors
 from gymserve.store.models import ACCOUNT_PREFIX
 from gymserve.web.challenges import schemas

@@ -2,8 +2,8 @@
 
 from flask import Response
 
-from grader.server.competitions.competition import ChallengeRecord
 from gymserve.accounts.identity import Identity
+from gymserve.grader.server.competitions.competition import ChallengeRecord
 from gymserve.protocol import errors
 from gymserve.recording.recordings import TYPES
 from gymserve.store.models import Submission

@@ -6,9 +6,9 @@ from flask import Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from grader.challenges.states import SubmissionState
-from grader.server.boards.leaderboard import PhaseBoard
-from grader.server.competitions.competition import ChallengeRecord
+from gymserve.grader.challenges.states import SubmissionState
+from gymserve.grader.server.boards.leaderboard import PhaseBoard
+from gymserve.grader.server.competitions.competition import ChallengeRecord
 from gymserve.protocol import errors, wire
 from gymserve.store.models import Submission
 from gymserve.web.challenges import decisions

@@ -161,7 +161,9 @@ class SignedReceipt(Struct):
 class SigningKey(Struct):
     algorithm: str
     key: Annotated[str, Meta(description="the public key, in base64")]
-    fingerprint: Annotated[str, Meta(description="16 digits of its SHA-256, which `python -m grader verify` prints")]
+    fingerprint: Annotated[
+        str, Meta(description="16 digits of its SHA-256, which `python -m gymserve.grader verify` prints")
+    ]
 
 
 class BoardPlace(Struct):

@@ -7,15 +7,15 @@ from pathlib import Path
 
 from flask import current_app
 
-from grader.server.boards.challenge_server import EmbeddedServer
-from grader.server.boards.leaderboard import Leaderboard
-from grader.server.competitions.competition import Competition
-from grader.server.competitions.teams import Teams
-from grader.server.reports import KEY_UNKNOWN
-from grader.server.reports.outbox import Outbox
-from grader.server.submissions.lifecycle import Submissions
 from gymserve import environments
 from gymserve.accounts import Accounts, audit
+from gymserve.grader.server.boards.challenge_server import EmbeddedServer
+from gymserve.grader.server.boards.leaderboard import Leaderboard
+from gymserve.grader.server.competitions.competition import Competition
+from gymserve.grader.server.competitions.teams import Teams
+from gymserve.grader.server.reports import KEY_UNKNOWN
+from gymserve.grader.server.reports.outbox import Outbox
+from gymserve.grader.server.submissions.lifecycle import Submissions
 from gymserve.hosts.pool.instances import Instances
 from gymserve.protocol.errors import InvalidRequest
 from gymserve.recording.media import Media
@@ -195,10 +195,16 @@ def _processes(
     submissions = grading.submissions
     return (
         BackgroundProcess(
-            "grader.server.submissions.worker", lease="grading", has_work=submissions.has_work, settings=settings
+            "gymserve.grader.server.submissions.worker",
+            lease="grading",
+            has_work=submissions.has_work,
+            settings=settings,
         ),
         BackgroundProcess(
-            "grader.server.reports.reporter", lease="reporting", has_work=submissions.outbox.has_work, settings=settings
+            "gymserve.grader.server.reports.reporter",
+            lease="reporting",
+            has_work=submissions.outbox.has_work,
+            settings=settings,
         ),
         BackgroundProcess(
             "gymserve.training.scheduling.scheduler", lease="training", has_work=training.has_work, settings=settings

@@ -4,8 +4,8 @@ import time
 
 from flask import Response, g, request
 
-from grader.server.reports import NOT_OPEN
-from grader.server.submissions.lifecycle import NotOpen
+from gymserve.grader.server.reports import NOT_OPEN
+from gymserve.grader.server.submissions.lifecycle import NotOpen
 from gymserve.hosts.messages import AdmitStorage
 from gymserve.protocol import spaces
 from gymserve.recording import monitor

@@ -2,8 +2,8 @@
 
 import pytest
 
-import client
-from client.transport.address import Address
+from gymserve import client
+from gymserve.client.transport.address import Address
 
 ENVIRONMENT = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 

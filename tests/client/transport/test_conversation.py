@@ -6,12 +6,12 @@ import gymnasium
 import numpy as np
 import pytest
 
-import client
-from client.transport.conversation import Connect, Conversation, Exchange, Sleep
-from client.transport.exceptions import CannotUpgrade
-from client.transport.http_format import Call
-from client.transport.instance import Instance, InstanceRequest
-from client.transport.patience import Patience
+from gymserve import client
+from gymserve.client.transport.conversation import Connect, Conversation, Exchange, Sleep
+from gymserve.client.transport.exceptions import CannotUpgrade
+from gymserve.client.transport.http_format import Call
+from gymserve.client.transport.instance import Instance, InstanceRequest
+from gymserve.client.transport.patience import Patience
 from gymserve.protocol import wire
 from gymserve.protocol.spaces import describe
 

@@ -7,11 +7,11 @@ import gymnasium
 import numpy as np
 import pytest
 
-import client
-from client.transport.conversation import Conversation
-from client.transport.exceptions import server_error
-from client.transport.instance import Instance, InstanceRequest
-from client.transport.websocket import refusal
+from gymserve import client
+from gymserve.client.transport.conversation import Conversation
+from gymserve.client.transport.exceptions import server_error
+from gymserve.client.transport.instance import Instance, InstanceRequest
+from gymserve.client.transport.websocket import refusal
 from gymserve.protocol import wire
 from gymserve.protocol.spaces import codec, describe
 from tests.client.environments import mapping, telling  # noqa: F401  they register the local twins

@@ -3,9 +3,9 @@
 import pickle
 from collections.abc import Iterator
 
-import client
-from client.transport import exceptions
-from client.transport.websocket import refusal
+from gymserve import client
+from gymserve.client.transport import exceptions
+from gymserve.client.transport.websocket import refusal
 from gymserve.protocol import errors, wire
 from tests import ROOT
 

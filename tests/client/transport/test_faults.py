@@ -12,9 +12,9 @@ from typing import Any
 import gymnasium
 import pytest
 
-import client
-from client.transport.address import Address
-from client.transport.sync import SyncStream
+from gymserve import client
+from gymserve.client.transport.address import Address
+from gymserve.client.transport.sync import SyncStream
 from gymserve.protocol import wire
 from tests.client.environments import mapping  # noqa: F401  it registers the local twins
 from tests.client.trajectories import actions_for, play, same

@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 
-import client
-from client.transport.address import Address
-from client.transport.exceptions import CannotUpgrade
-from client.transport.websocket import MAX_HANDSHAKE, Handshake, Incoming
+from gymserve import client
+from gymserve.client.transport.address import Address
+from gymserve.client.transport.exceptions import CannotUpgrade
+from gymserve.client.transport.websocket import MAX_HANDSHAKE, Handshake, Incoming
 from gymserve.protocol import wire
 
 ADDRESS = Address.of("http://user:secret@example.org:8000/gym", "a-token")

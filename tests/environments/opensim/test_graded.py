@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from grader.proofs import verification
 from gymserve.environments import Catalogue
+from gymserve.grader.proofs import verification
 from gymserve.journal import read
 from tests.grader.journals import make_challenge, play
 

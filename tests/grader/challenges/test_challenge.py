@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.challenges import definition
-from grader.challenges.challenge import Baseline
-from grader.challenges.fields import InvalidChallenge
-from grader.challenges.toml_lines import lines_of
+from gymserve.grader.challenges import definition
+from gymserve.grader.challenges.challenge import Baseline
+from gymserve.grader.challenges.fields import InvalidChallenge
+from gymserve.grader.challenges.toml_lines import lines_of
 from gymserve.protocol.errors import InvalidRequest
 
 TEXT = '''name = "cart"

@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.challenges import definition, seeds
+from gymserve.grader.challenges import definition, seeds
 
 TEXT = """name = "cart"
 environment = "CartPole-v1"

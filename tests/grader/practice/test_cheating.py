@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from grader.challenges import definition, seeds
-from grader.challenges.challenge import Challenge
-from grader.practice import running
-from grader.scores import scoring
+from gymserve.grader.challenges import definition, seeds
+from gymserve.grader.challenges.challenge import Challenge
+from gymserve.grader.practice import running
+from gymserve.grader.scores import scoring
 from gymserve.hosts.instance import revival
 from gymserve.hosts.pulse import Pulse
 from gymserve.journal import read

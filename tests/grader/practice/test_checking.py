@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from grader.challenges import definition
-from grader.practice import checking
 from gymserve.environments import Catalogue
+from gymserve.grader.challenges import definition
+from gymserve.grader.practice import checking
 
 TOML = """
 name = "cart"

@@ -1,4 +1,4 @@
-"""`python -m grader`: the commands run, check and verify."""
+"""`python -m gymserve.grader`: the commands run, check and verify."""
 
 import subprocess
 import sys
@@ -9,10 +9,10 @@ from typing import NamedTuple
 import pytest
 
 import gym_http_server
-from grader import __main__
-from grader.challenges import definition, examples
-from grader.practice import checking
-from grader.proofs import bundle
+from gymserve.grader import __main__
+from gymserve.grader.challenges import definition, examples
+from gymserve.grader.practice import checking
+from gymserve.grader.proofs import bundle
 from tests import ROOT
 from tests.grader.journals import CARTPOLE, CATALOGUE, PHASE_KEY, PUBLIC, issue, make_challenge, play
 
@@ -29,7 +29,7 @@ class Output(NamedTuple):
 
 @pytest.fixture
 def grader(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Output]:
-    """Runs `python -m grader` in this process, since a new one would spend most of its time on imports."""
+    """Runs `python -m gymserve.grader` in this process, since a new one would spend most of its time on imports."""
     monkeypatch.setattr(sys, "path", sys.path[:])
 
     def run(*arguments: str | Path) -> Output:
@@ -40,7 +40,7 @@ def grader(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
 
 def run_process(*arguments: str | Path) -> Output:
     done = subprocess.run(
-        [sys.executable, "-m", "grader", *map(str, arguments)], capture_output=True, text=True, timeout=300
+        [sys.executable, "-m", "gymserve.grader", *map(str, arguments)], capture_output=True, text=True, timeout=300
     )
     return Output(done.returncode, done.stdout, done.stderr)
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from grader.challenges import seeds
-from grader.challenges.challenge import canonical
-from grader.proofs import bundle, offline_check, receipt, signing
-from grader.proofs.bundle import InvalidBundle
-from grader.proofs.receipt import InvalidReceipt, Receipt, Unreadable
+from gymserve.grader.challenges import seeds
+from gymserve.grader.challenges.challenge import canonical
+from gymserve.grader.proofs import bundle, offline_check, receipt, signing
+from gymserve.grader.proofs.bundle import InvalidBundle
+from gymserve.grader.proofs.receipt import InvalidReceipt, Receipt, Unreadable
 from gymserve.journal import Step, read, records
 from gymserve.journal.file import MAGIC, scan
 from gymserve.protocol.errors import InvalidRequest

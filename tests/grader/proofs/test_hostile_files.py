@@ -14,10 +14,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from grader import __main__
-from grader.challenges.challenge import canonical
-from grader.proofs import bundle, receipt, signing
-from grader.proofs.receipt import Receipt
+from gymserve.grader import __main__
+from gymserve.grader.challenges.challenge import canonical
+from gymserve.grader.proofs import bundle, receipt, signing
+from gymserve.grader.proofs.receipt import Receipt
 from gymserve.journal import Created, Step, read, records
 from gymserve.journal.file import scan
 from gymserve.protocol import wire

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from grader.challenges import seeds
-from grader.practice import running
-from grader.proofs import replays, sources
 from gymserve.environments import Catalogue
+from gymserve.grader.challenges import seeds
+from gymserve.grader.practice import running
+from gymserve.grader.proofs import replays, sources
 from gymserve.journal import Step, read
 from tests import ROOT
 from tests.grader.journals import make_challenge, play, replace_record, step_like
@@ -49,7 +49,7 @@ def counter(tmp_path: Path) -> Iterator[Path]:
 
 
 def check(folder: Path, habits: Sequence[str], file: object) -> str:
-    """The output of `python -m grader check` for an environment with these habits."""
+    """The output of `python -m gymserve.grader check` for an environment with these habits."""
     toml = folder / "habitual.toml"
     toml.write_text(
         f"""name = "habitual"
@@ -64,7 +64,7 @@ variants = [{{ options = {{ level = 3 }} }}, {{ kwargs = {{ }} }}]
     )
     work = folder / "work"
     work.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "grader", "--modules", HABITUAL[0], "check", str(toml)]
+    command = [sys.executable, "-m", "gymserve.grader", "--modules", HABITUAL[0], "check", str(toml)]
     variables = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.run(command, cwd=work, env=variables, capture_output=True, text=True, check=False)
     assert process.returncode == 0, process.stderr

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from grader.proofs import verification
+from gymserve.grader.proofs import verification
 from gymserve.journal import Created, Ended, Reset, Step, read, records
 from gymserve.journal.file import scan
 from gymserve.protocol.errors import InvalidValue, Unavailable

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.scores.ranking import Place, Ranking, Rules, standings
-from grader.scores.ranking import RankingRow as Row
+from gymserve.grader.scores.ranking import Place, Ranking, Rules, standings
+from gymserve.grader.scores.ranking import RankingRow as Row
 
 PLAIN: dict[str, Any] = {"better": "higher", "rule": "best", "ties": "shared"}
 ROWS = st.lists(

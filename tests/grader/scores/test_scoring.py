@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.challenges import definition
-from grader.scores import scoring
-from grader.scores.scoring import TrialResult
+from gymserve.grader.challenges import definition
+from gymserve.grader.scores import scoring
+from gymserve.grader.scores.scoring import TrialResult
 from gymserve.journal import Created, Ended, Record, Reset, Step
 from gymserve.protocol.recipe import Recipe, Trial
 

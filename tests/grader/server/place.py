@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from grader.server.competitions.competition import ChallengeRecord, Competition
-from grader.server.submissions.lifecycle import Submissions
+from gymserve.grader.server.competitions.competition import ChallengeRecord, Competition
+from gymserve.grader.server.submissions.lifecycle import Submissions
 from gymserve.store import Database
 from gymserve.store.models import Submission
 from tests.hosts.instance.graders import Grader

@@ -6,11 +6,11 @@ import pytest
 from alembic import command, config
 from sqlalchemy import Engine, column, insert, table, text
 
-from grader.server.boards.leaderboard import Leaderboard, to_csv
 from gymserve.accounts.audit import Actor
 from gymserve.accounts.directory import Directory
 from gymserve.accounts.passwords import Passwords
 from gymserve.accounts.revision import Revision
+from gymserve.grader.server.boards.leaderboard import Leaderboard, to_csv
 from gymserve.protocol.errors import InvalidRequest
 from gymserve.store import connect
 from gymserve.store.models import Account, TableModel, now

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from grader.server.competitions.competition import Competition
-from grader.server.reports import crowdai
-from grader.server.reports.crowdai import CrowdAI
-from grader.server.reports.outbox import GIVEN_UP, REFUSED, SENT, WAITING, Outbox
-from grader.server.reports.reporter import deliver
+from gymserve.grader.server.competitions.competition import Competition
+from gymserve.grader.server.reports import crowdai
+from gymserve.grader.server.reports.crowdai import CrowdAI
+from gymserve.grader.server.reports.outbox import GIVEN_UP, REFUSED, SENT, WAITING, Outbox
+from gymserve.grader.server.reports.reporter import deliver
 from gymserve.outside.server import RemoteServer
 from gymserve.protocol.errors import SettingsError, Unavailable
 from gymserve.settings import Settings

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from grader.challenges import seeds
-from grader.challenges.states import SubmissionState
-from grader.server.competitions import competition, phase_keys
-from grader.server.competitions.competition import ChallengeRecord
-from grader.server.submissions import lifecycle as submissions
-from grader.server.submissions import limits, settling
-from grader.server.submissions.settling import settle
+from gymserve.grader.challenges import seeds
+from gymserve.grader.challenges.states import SubmissionState
+from gymserve.grader.server.competitions import competition, phase_keys
+from gymserve.grader.server.competitions.competition import ChallengeRecord
+from gymserve.grader.server.submissions import lifecycle as submissions
+from gymserve.grader.server.submissions import limits, settling
+from gymserve.grader.server.submissions.settling import settle
 from gymserve.protocol import errors
 from gymserve.store.models import Submission, now
 from tests.grader.server.place import Place

@@ -42,10 +42,10 @@ def test_the_reporter_sends_due_reports_and_exits(tmp_path: Path, server: Challe
     post.end(row)
     post.outbox.hurry()
     settings = Settings(DATA=str(tmp_path), CHALLENGE_SERVER_URL=server.url, CHALLENGE_SERVER_TOKEN="secret-token")
-    assert exit_code("grader.server.reports.reporter", settings) == 0
+    assert exit_code("gymserve.grader.server.reports.reporter", settings) == 0
     assert post.reports(row) == [(0, SENT), (1, SENT)]
 
 
 def test_the_worker_exits_if_no_submission_is_active(tmp_path: Path) -> None:
     local(tmp_path)
-    assert exit_code("grader.server.submissions.worker", Settings(DATA=str(tmp_path))) == 0
+    assert exit_code("gymserve.grader.server.submissions.worker", Settings(DATA=str(tmp_path))) == 0

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from grader.challenges.states import SubmissionState
-from grader.server.submissions.storage import Storage
+from gymserve.grader.challenges.states import SubmissionState
+from gymserve.grader.server.submissions.storage import Storage
 from gymserve.protocol import errors
 from gymserve.recording.media import MADE, Media
 from gymserve.store.models import Account, Submission, now

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from grader.challenges import definition, seeds
-from grader.proofs import bundle, receipt, verification
-from grader.scores import scoring
-from grader.server.submissions import submission
+from gymserve.grader.challenges import definition, seeds
+from gymserve.grader.proofs import bundle, receipt, verification
+from gymserve.grader.scores import scoring
+from gymserve.grader.server.submissions import submission
 from gymserve.journal import Reset, read
 from gymserve.protocol.errors import UnknownInstance
 from tests.grader.journals import CATALOGUE, PHASE_KEY, PUBLIC, SIGNING_KEY

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from sqlalchemy import func, insert, select
 
-from grader.challenges.states import SubmissionState, VerdictState
-from grader.proofs.verification import Verdict
-from grader.server.boards import leaderboard
-from grader.server.boards.leaderboard import Leaderboard
-from grader.server.submissions import judging
-from grader.server.submissions import lifecycle as submissions
-from grader.server.submissions.lifecycle import NotOpen, Submissions
-from grader.server.submissions.settling import settle
-from grader.server.submissions.worker import verify
+from gymserve.grader.challenges.states import SubmissionState, VerdictState
+from gymserve.grader.proofs.verification import Verdict
+from gymserve.grader.server.boards import leaderboard
+from gymserve.grader.server.boards.leaderboard import Leaderboard
+from gymserve.grader.server.submissions import judging
+from gymserve.grader.server.submissions import lifecycle as submissions
+from gymserve.grader.server.submissions.lifecycle import NotOpen, Submissions
+from gymserve.grader.server.submissions.settling import settle
+from gymserve.grader.server.submissions.worker import verify
 from gymserve.journal import read, records
 from gymserve.protocol import errors
 from gymserve.recording.media import Media

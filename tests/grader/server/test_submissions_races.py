@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from grader.challenges.states import SubmissionState
-from grader.scores import scoring
-from grader.server.reports import crowdai
-from grader.server.submissions.settling import settle
-from grader.server.submissions.worker import verify
+from gymserve.grader.challenges.states import SubmissionState
+from gymserve.grader.scores import scoring
+from gymserve.grader.server.reports import crowdai
+from gymserve.grader.server.submissions.settling import settle
+from gymserve.grader.server.submissions.worker import verify
 from gymserve.journal import read
 from gymserve.protocol import errors
 from gymserve.store.models import Submission

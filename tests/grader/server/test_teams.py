@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
-from grader.challenges import seeds
-from grader.challenges.challenge import Phase
-from grader.server.competitions.competition import ChallengeRecord, Competition
-from grader.server.competitions.teams import Entrant, Teams, entrant_of
-from grader.server.submissions import limits
 from gymserve.accounts.directory import checked_email
+from gymserve.grader.challenges import seeds
+from gymserve.grader.challenges.challenge import Phase
+from gymserve.grader.server.competitions.competition import ChallengeRecord, Competition
+from gymserve.grader.server.competitions.teams import Entrant, Teams, entrant_of
+from gymserve.grader.server.submissions import limits
 from gymserve.protocol import errors
 from gymserve.store import Database
 from gymserve.store.models import Account, Submission, now

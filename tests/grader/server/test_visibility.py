@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from grader.server.reports.outbox import Outbox
-from grader.server.submissions.judging import Judge
-from grader.server.submissions.visibility import Visibility
 from gymserve.accounts.identity import Identity
 from gymserve.environments import Catalogue
+from gymserve.grader.server.reports.outbox import Outbox
+from gymserve.grader.server.submissions.judging import Judge
+from gymserve.grader.server.submissions.visibility import Visibility
 from gymserve.store import Database
 from gymserve.store.models import Submission
 from tests.grader.server.test_teams import Place

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from grader.proofs.verification import verify
 from gymserve.environments import Catalogue
 from gymserve.environments.foreign import MOST_CHARACTERS
+from gymserve.grader.proofs.verification import verify
 from gymserve.hosts.instance import revival, twin
 from gymserve.hosts.instance.answers import check_options
 from gymserve.hosts.instance.live import LiveInstance

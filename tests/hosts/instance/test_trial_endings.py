@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from grader.challenges import definition
-from grader.proofs import verification
-from grader.scores import scoring
 from gymserve.environments import Catalogue
+from gymserve.grader.challenges import definition
+from gymserve.grader.proofs import verification
+from gymserve.grader.scores import scoring
 from gymserve.journal import Ended
 from gymserve.journal.records import Spent
 from tests.hosts.instance.graders import PLAN, SEEDS, Grader

@@ -9,10 +9,10 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from client import Conflict, Limits
-from client.transport.address import Address
-from client.transport.instance import Instance, InstanceRequest
-from client.transport.sync import SyncConnection
+from gymserve.client import Conflict, Limits
+from gymserve.client.transport.address import Address
+from gymserve.client.transport.instance import Instance, InstanceRequest
+from gymserve.client.transport.sync import SyncConnection
 from gymserve.hosts import folders
 from gymserve.journal import Reset, Step
 from gymserve.protocol.errors import InvalidRequest

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-import client
 import gym_http_server
-from grader.challenges import seeds
-from grader.challenges.states import VerdictState
-from grader.proofs import bundle, receipt, verification
+from gymserve import client
 from gymserve.environments import Catalogue
+from gymserve.grader.challenges import seeds
+from gymserve.grader.challenges.states import VerdictState
+from gymserve.grader.proofs import bundle, receipt, verification
 from gymserve.journal import Reset, Step, read, records
 from gymserve.journal.file import Journal
 from tests.conftest import Secured

@@ -137,7 +137,7 @@ def test_a_score_survives_a_killed_grader_and_an_unreachable_challenge_server(
     refused = pair.submit()
     assert refused.status == 503 and refused.headers["Retry-After"]
     wait_until_unreported(pair, submission["submission_id"])
-    for pid in pair.grader.background("grader.server.reports.reporter"):
+    for pid in pair.grader.background("gymserve.grader.server.reports.reporter"):
         os.kill(pid, signal.SIGKILL)
     pair.grader.kill()
     grading.gate.open = True
@@ -159,7 +159,7 @@ def test_a_score_survives_the_death_of_either_side(start: Any) -> None:
     server.kill()
     score = pair.play(submission["token"])
     wait_until_unreported(pair, submission["submission_id"])
-    for pid in grader.background("grader.server.reports.reporter"):
+    for pid in grader.background("gymserve.grader.server.reports.reporter"):
         os.kill(pid, signal.SIGKILL)
     grader.kill()
     server.keeps_port = True  # the grader's settings name it

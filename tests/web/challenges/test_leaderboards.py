@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-import client
+from gymserve import client
 from tests.conftest import Secured
 from tests.support.servers import Server, wait_for
 from tests.web.challenges.playing import CART, begin, board, define, display_name, keep_pole

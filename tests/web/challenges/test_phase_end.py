@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from grader.challenges import seeds
+from gymserve.grader.challenges import seeds
 from gymserve.journal import Created, read
 from gymserve.store.models import now
 from tests.conftest import Secured

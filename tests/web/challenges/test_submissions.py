@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import client
+from gymserve import client
 from tests.conftest import Secured
 from tests.support.servers import Server, wait_for
 from tests.web.challenges.playing import CART, bearer, begin, board, define, display_name, keep_pole, play, settled
@@ -209,8 +209,8 @@ def test_every_submission_ends_once_whatever_is_killed(start: Any, what: str) ->
         server.kill()
         server.start()
     else:
-        wait_for(lambda: server.background("grader.server.submissions.worker"))
-        for pid in server.background("grader.server.submissions.worker"):
+        wait_for(lambda: server.background("gymserve.grader.server.submissions.worker"))
+        for pid in server.background("gymserve.grader.server.submissions.worker"):
             os.kill(pid, signal.SIGKILL)
     for each in submissions:
         play(secured, each["token"])
@@ -221,4 +221,4 @@ def test_every_submission_ends_once_whatever_is_killed(start: Any, what: str) ->
     assert place["tries"] == 8
     assert secured.ask("participant", "POST", "/challenges/cart/submissions/").status == 429
     server.stop()
-    assert not server.background("grader.server.submissions.worker")
+    assert not server.background("gymserve.grader.server.submissions.worker")

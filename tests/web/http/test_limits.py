@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import client
+from gymserve import client
 from tests.support.servers import PASSWORD, Answer, Server, wait_for
 
 pytestmark = pytest.mark.long  # it needs a server with low limits; test_floods.py proves the guarantee

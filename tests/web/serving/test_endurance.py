@@ -12,7 +12,7 @@ from typing import Any
 import gymnasium
 import pytest
 
-import client
+from gymserve import client
 from tests.client.trajectories import actions_for, same
 from tests.support.servers import Server, wait_for
 

@@ -93,7 +93,7 @@ VICTIMS: dict[str, Callable[[Server], list[int]]] = {
     "host": Server.hosts,
     "worker": Server.workers,
     "supervisor": lambda server: [server.supervisor()],
-    "grader": lambda server: server.background("grader.server.submissions.worker"),
+    "grader": lambda server: server.background("gymserve.grader.server.submissions.worker"),
 }
 
 
