@@ -3,7 +3,7 @@
 env = client.make("CartPole-v1", server="http://127.0.0.1:5000")
 envs = client.make_vec("CartPole-v1", num_envs=64)
 env = await client.aio.make("CartPole-v1")
-env = gymnasium.make("remote/CartPole-v1")                   # on the server that $GYMSERVE_SERVER names
+env = gymnasium.make("gymserve.client:remote/CartPole-v1")   # on the server that $GYMSERVE_SERVER names
 result = client.submit("challenge", agent)                   # plays a challenge's trials
 run = client.Experiments().train("pole", algorithm="PPO", environment="CartPole-v1")
 remote = client.Client("http://127.0.0.1:5000")              # the client of openai/gym-http-api
@@ -47,6 +47,7 @@ from gymserve.client.transport.exceptions import (
 from gymserve.client.transport.patience import Limits
 from gymserve.client.v1 import Client
 from gymserve.client.vector import RemoteVectorEnv
+from gymserve.system import aliases
 
 __all__ = [
     "Client",
@@ -114,4 +115,6 @@ def make_vec(env_id: str, num_envs: int = 1, **options: Any) -> VectorEnv[Any, A
     return RemoteVectorEnv(env_id, num_envs, **options)
 
 
+if __name__ == "client":  # imported by that name, as in a checkout
+    aliases.alias("client", "gymserve.client")
 register()

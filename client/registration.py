@@ -1,10 +1,10 @@
 """Registers remote environments with Gymnasium.
 
-    gymnasium.make("remote/CartPole-v1")                  the server is $GYMSERVE_SERVER
-    gymnasium.make("remote/Any-v0", env_id="My-v0")       an environment that only the server knows
+    gymnasium.make("gymserve.client:remote/CartPole-v1")                the server is $GYMSERVE_SERVER
+    gymnasium.make("gymserve.client:remote/Any-v0", env_id="My-v0")     an environment that only the server knows
 
-Importing `client` registers them. `gymserve/remote.py` imports it if $GYMSERVE_SERVER is set, and so does `gymnasium.make` for
-"gymserve.client:remote/…", since it imports the module before a colon. No server is contacted before an environment is made.
+Importing `gymserve.client` registers them, and `gymnasium.make` imports the module before the colon. After
+that, the names work without it. No server is contacted before an environment is made.
 """
 
 import gymnasium

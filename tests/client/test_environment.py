@@ -136,11 +136,11 @@ def test_closing_twice_does_nothing_and_frees_the_instance(server: Server) -> No
 
 IN_A_SUBPROCESS = """
 import sys, gymnasium
-env = gymnasium.make("remote/CartPole-v1", render_mode="rgb_array")
+env = gymnasium.make("gymserve.client:remote/CartPole-v1", render_mode="rgb_array")
 observation, info = env.reset(seed=0)
 assert observation.shape == (4,) and env.render().shape == (400, 600, 3)
 env.close()
-env = gymnasium.make("gymserve.client:remote/Any-v0", env_id="Mapping-v0")
+env = gymnasium.make("remote/Any-v0", env_id="Mapping-v0")
 env.reset(seed=0)
 env.close()
 envs = gymnasium.make_vec("gymserve.client:remote/CartPole-v1", num_envs=8)
@@ -166,15 +166,16 @@ def test_gymnasium_makes_it_by_name_without_an_import(server: Server) -> None:
     assert ended.returncode == 0, ended.stderr
 
 
-def test_a_module_of_ones_own_called_client_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "client.py").write_text("raise SystemExit('it was imported')")
-    ended = run("import gymnasium; print('remote/CartPole-v1' in gymnasium.registry)", "http://127.0.0.1:1", tmp_path)
-    assert ended.stdout == "False\n", ended.stderr
+def test_modules_of_ones_own_called_client_and_grader_are_left_alone(tmp_path: Path) -> None:
+    for name in ("client", "grader"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('it was imported')")
+    ended = run("from gymserve import client, grader; print(client.__name__)", "http://127.0.0.1:1", tmp_path)
+    assert ended.stdout == "gymserve.client\n", ended.stderr
 
 
-def test_python_starts_without_anything_of_ours_where_no_server_is_named() -> None:
+def test_python_starts_without_anything_of_ours() -> None:
     code = "import sys; print([name for name in sys.modules if name.partition('.')[0] in ('gymserve', 'client')])"
-    ended = subprocess.run([sys.executable, "-c", code], env={"PATH": ""}, capture_output=True, text=True)
+    ended = run(code, "http://127.0.0.1:1")
     assert ended.stdout == "[]\n", ended.stderr
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests import ROOT
 from tests.shape import floors
 from tests.shape.imports import between_folders, circles, imported
-from tests.shape.sources import PRODUCT, Source, below, sources
+from tests.shape.sources import LINKED, PRODUCT, Source, below, sources
 
 ARROWS = floors.table()
 MEASURED = {folder or "gym_http_server.py": others for folder, others in between_folders(sources(PRODUCT)).items()}
@@ -44,7 +44,7 @@ def test_the_client_imports_nothing_of_the_server() -> None:
     names = {
         name for source in sources(("client",)) for name in imported(source) if name.startswith("gymserve.system.")
     }
-    assert {name.split(".")[2] for name in names} <= {"imports", "progress"}
+    assert {name.split(".")[2] for name in names} <= {"aliases", "imports", "progress"}
 
 
 def test_only_views_and_the_command_line_use_the_grader() -> None:
@@ -67,6 +67,12 @@ def test_libraries_stay_in_their_rooms(source: Source) -> None:
 def test_the_package_itself_imports_nothing() -> None:
     (package,) = sources(("gymserve/__init__.py",))
     assert not [*imported(package)]
+
+
+def test_modules_have_one_name() -> None:
+    """`client` and `grader` are names that only a checkout knows."""
+    for source in sources():
+        assert not [name for name in imported(source) if name.partition(".")[0] in LINKED], source.path
 
 
 def test_no_code_is_run_from_data() -> None:

@@ -17,7 +17,7 @@ WITHIN = re.compile(rf"(?:-m |^from |^import |; from |; import )({OURS}(?:\.\w+)
 NAMES = re.compile(rf"from ({OURS}(?:\.\w+)*) import (\w+(?:, \w+)*)")  # in a program that a test runs
 PATH = re.compile(r"`((?:[\w.-]+/)+[\w.-]+\.(?:py|toml|md))`")
 NOT_MODULES = {
-    "gymserve.db", "gymserve.pth", "gymserve.test", "gymserve.test:80", "tests.no_such_module",
+    "gymserve.db", "gymserve.test", "gymserve.test:80", "tests.no_such_module",
     "gymserve.request_id", "gymserve.began", "gymserve.requests", "gymserve.supervisor",
 }  # fmt: skip
 RESOLVE = """
