@@ -1,66 +1,68 @@
-"""`python -m gymserve.client CartPole-v1 --episodes 3`: plays with random actions, to see that a server works.
+"""`python -m gymserve.client`: plays on a server, and submits agents.
 
-`python -m gymserve.client submit --challenge X --agent module:policy`: submits an agent; $GYMSERVE_TOKEN is the key.
+`gymserve env random`, `gymserve env play` and `gymserve submit` are the same commands.
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Sequence
 
+import click
+
 from gymserve import client
+from gymserve.client.playing import play_by_hand
 from gymserve.client.submission import load_agent
-from gymserve.system import imports
+from gymserve.system.terminal.commands import SERVER, TOKEN, Group, run, shared_value, with_options
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; returns its exit status, 1 with one line on standard error if the server refuses."""
-    imports.freeze()
-    words = sys.argv[1:] if arguments is None else list(arguments)
-    submits = words[:1] == ["submit"]
+@click.command
+@click.argument("env_id", default="CartPole-v1")
+@click.option("--episodes", type=click.IntRange(1), default=3, help="How many to play.")
+@click.option("--seed", type=int, help="Plays the same episodes each time.")
+@with_options(SERVER, TOKEN)
+def random(env_id: str, episodes: int, seed: int | None) -> None:
+    """Plays with random actions, to see that a server works and how fast it is.
+
+    \b
+    Example: gymserve env random CartPole-v1 --episodes 3
+    """
+    env = client.make(env_id, server=shared_value(SERVER), token=shared_value(TOKEN))
+    env.action_space.seed(seed)
     try:
-        _submit(words[1:]) if submits else _play(words)
-    except client.ServerError as error:
-        print(f"python -m gymserve.client{' submit' if submits else ''}: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def _play(words: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m gymserve.client", description="Plays episodes with random actions."
-    )
-    parser.add_argument("env_id", nargs="?", default="CartPole-v1", help="the environment (default: CartPole-v1)")
-    _add_server(parser)
-    parser.add_argument("--episodes", type=int, default=3, metavar="N", help="how many to play (default: 3)")
-    parser.add_argument("--seed", type=int, help="plays the same episodes each time")
-    options = parser.parse_args(words)
-    env = client.make(options.env_id, server=options.server)
-    env.action_space.seed(options.seed)
-    try:
-        for episode in range(options.episodes):
-            play(env, episode + 1, options.seed if episode == 0 else None)
+        for episode in range(episodes):
+            play_randomly(env, episode + 1, seed if episode == 0 else None)
     finally:
         env.close()
 
 
-def _submit(words: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m gymserve.client submit", description="Submits an agent to a challenge."
-    )
-    parser.add_argument("--challenge", required=True)
-    parser.add_argument("--agent", required=True, metavar="MODULE:POLICY", help="a function, or a class with act()")
-    _add_server(parser)
-    options = parser.parse_args(words)
+@click.command
+@click.argument("env_id")
+@click.option("--seed", type=int, help="Plays the same episodes each time.")
+@with_options(SERVER, TOKEN)
+def play(env_id: str, seed: int | None) -> None:
+    """Plays in the terminal: type an action for each step.
+
+    \b
+    Example: gymserve env play FrozenLake-v1
+    """
+    play_by_hand(env_id, seed, server=shared_value(SERVER), token=shared_value(TOKEN))
+
+
+@click.command
+@click.option("--challenge", required=True, metavar="NAME", help="The challenge.")
+@click.option("--agent", required=True, metavar="MODULE:POLICY", help="A function, or a class with act().")
+@with_options(SERVER, TOKEN)
+def submit(challenge: str, agent: str) -> None:
+    """Submits an agent to a challenge: plays its trials, and waits for the verdict.
+
+    \b
+    Example: gymserve submit --challenge cartpole --agent my_module:policy
+    """
     sys.path.insert(0, "")
-    print(client.submit(options.challenge, load_agent(options.agent), server=options.server))
+    click.echo(client.submit(challenge, load_agent(agent), server=shared_value(SERVER), token=shared_value(TOKEN)))
 
 
-def _add_server(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--server", metavar="URL", help="default: $GYMSERVE_SERVER, else http://127.0.0.1:5000")
-
-
-def play(env: client.RemoteEnv, episode: int, seed: int | None) -> None:
+def play_randomly(env: client.RemoteEnv, episode: int, seed: int | None) -> None:
     """Plays one episode with random actions, and prints its return and speed."""
     began, steps, total, over = time.perf_counter(), 0, 0.0, False
     env.reset(seed=seed)
@@ -68,7 +70,25 @@ def play(env: client.RemoteEnv, episode: int, seed: int | None) -> None:
         _, reward, terminated, truncated, _ = env.step(env.action_space.sample())
         steps, total, over = steps + 1, total + float(reward), terminated or truncated
     speed = steps / (time.perf_counter() - began)
-    print(f"episode {episode}: {steps} steps, return {total:g}, {speed:,.0f} steps/s")
+    click.echo(f"episode {episode}: {steps} steps, return {total:g}, {speed:,.0f} steps/s")
+
+
+COMMANDS = Group(
+    {
+        "random": random,
+        "play": play,
+        "submit": submit,
+    },
+    help="Plays on a gymserve server, and submits agents to its challenges.",
+    options=(SERVER, TOKEN),
+    default="random",
+    takes_words=True,
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; returns its exit status, 1 with one line on standard error if the server refuses."""
+    return run(COMMANDS, arguments, name="python -m gymserve.client", failures=lambda: (client.ServerError,))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from gymserve.client.transport.address import Address
 from gymserve.client.transport.exceptions import ServerError
 from gymserve.client.transport.http import Http
 from gymserve.client.transport.patience import Limits
-from gymserve.system.progress import Progress
+from gymserve.system.terminal.progress import Progress
 
 Agent = Callable[[Any], Any]  # observation → action
 ACTIVE = ("created", "running", "verifying")
@@ -49,7 +49,7 @@ class Result:
     address: str = ""
 
     def __str__(self) -> str:
-        # The table of `python -m gymserve.grader run` (`grader/proofs/tables.py`), and what only a server knows.
+        # The table of `gymserve challenge run` (`grader/proofs/tables.py`), and what only a server knows.
         lines = [f"{'trial':>5}  {'return':>12}  {'counts':>12}  {'steps':>7}  {'seconds':>8}  state"]
         lines += [_row(trial) for trial in self.trials]
         values = [trial["value"] for trial in self.trials if trial["value"] is not None]

@@ -21,7 +21,7 @@ from gymserve.client.transport.exceptions import ServerError
 from gymserve.client.transport.http import Http
 from gymserve.client.transport.patience import Limits
 from gymserve.protocol.spaces import jsonable
-from gymserve.system.progress import Progress, bar
+from gymserve.system.terminal.progress import Progress, bar
 
 ACTIVE = ("queued", "running")
 POLL_SECONDS = 0.5

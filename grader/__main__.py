@@ -1,17 +1,17 @@
-"""The grader's command line: practise a challenge, check it before it opens, verify a submission.
+"""`python -m gymserve.grader`: practise a challenge, check it before it opens, verify a submission. No server is needed.
 
-python -m gymserve.grader run CHALLENGE.toml --agent module:policy --trials 10
-python -m gymserve.grader check CHALLENGE.toml
-python -m gymserve.grader verify FILE
+`gymserve challenge run` and `gymserve verify` are the same commands.
 """
 
-import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from gymserve.system import imports, interpreters
+import click
+
+from gymserve.system import interpreters
 
 if __name__ == "__main__":
     interpreters.reexecute_alike()  # before any other import
@@ -22,83 +22,114 @@ from gymserve.grader.challenges import definition, examples
 from gymserve.grader.practice import checking, running
 from gymserve.grader.proofs import offline_check, tables
 from gymserve.protocol.errors import GymserveError
-from gymserve.system.progress import Progress
+from gymserve.system.terminal.commands import JSON, MODULES, Group, run, shared_value, with_options
+from gymserve.system.terminal.progress import Progress
+
+CHALLENGE = click.argument("challenge", type=click.Path(path_type=Path))
+FUNCTION = click.option("--function", "functions", multiple=True, help="A scoring function that may be imported.")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs a command and returns its exit status: 0 on success, 2 with the reason on stderr on failure.
-
-    `verify` returns an `offline_check.CheckStatus`.
-    """
-    imports.freeze()
-    parser = argparse.ArgumentParser(prog="python -m gymserve.grader", description=__doc__.partition("\n")[0])
-    parser.add_argument("--modules", default="", help="comma-separated modules that register environments")
-    commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="play practice trials on this machine and print their score")
-    run.add_argument("challenge", type=Path, help="a TOML file, or the name of an example")
-    run.add_argument("--agent", required=True, help="module:policy, or random")
-    run.add_argument("--trials", type=int, help="number of trials (default: the challenge's)")
-    run.add_argument("--keep", type=Path, help="a folder to keep the journal in")
-    check = commands.add_parser("check", help="create the environment, replay it, and show a random agent's scores")
-    check.add_argument("challenge", type=Path, help="a TOML file, or the name of an example")
-    check.add_argument("--function", action="append", default=[], help="a scoring function that may be imported")
-    check.add_argument("--seconds", type=float, default=20.0, help="how long the random agent may play (default: 20)")
-    verify = commands.add_parser("verify", help="verify a bundle, a receipt or a graded instance's journal")
-    verify.add_argument("file", type=Path)
-    verify.add_argument("--key", action="append", default=[], help="the server's public key, as it publishes it")
-    verify.add_argument("--server", action="append", default=[], help="the URL of the server, whose key is downloaded")
-    verify.add_argument("--function", action="append", default=[], help="a scoring function that may be imported")
-    verify.add_argument("--tolerance", type=float, default=0.0, help="for a journal alone: its challenge's tolerance")
-    verify.add_argument("--no-replay", action="store_true", help="check the files only")
-    verify.add_argument("--json", action="store_true", help="print the result as JSON")
-    options = parser.parse_args(arguments)
+def _catalogue() -> Catalogue:
     if not sys.flags.safe_path:
         sys.path.insert(0, "")
-    try:
-        catalogue = Catalogue([module for module in options.modules.split(",") if module])
-        return {"run": _run, "check": _check, "verify": _verify}[options.command](options, catalogue)
-    except (GymserveError, OSError) as error:
-        print(error_text(error), file=sys.stderr)
-        return 2
+    return Catalogue([module for module in (shared_value(MODULES) or "").split(",") if module])
 
 
-def _run(options: argparse.Namespace, catalogue: Catalogue) -> int:
-    challenge = definition.load(examples.path_of(options.challenge))
-    number = options.trials or min(phase.trials for phase in challenge.phases)
-    line = Progress(challenge.name)
+@click.command
+@CHALLENGE
+@click.option("--agent", required=True, metavar="MODULE:POLICY", help="The agent; `random` is one that acts at random.")
+@click.option("--trials", type=click.IntRange(1), help="Number of trials.  [default: the challenge's]")
+@click.option("--keep", type=click.Path(path_type=Path), help="A folder to keep the journal in.")
+@with_options(MODULES)
+def run_trials(challenge: Path, agent: str, trials: int | None, keep: Path | None) -> None:
+    """Plays practice trials on this machine, and prints their score. CHALLENGE is a TOML file, or an example's name.
+
+    \b
+    Example: gymserve challenge run cartpole --agent random
+    """
+    catalogue = _catalogue()
+    loaded = definition.load(examples.path_of(challenge))
+    number = trials or min(phase.trials for phase in loaded.phases)
+    line = Progress(loaded.name)
 
     def progress(trial: int, steps: int) -> None:
         line.update(f"trial {trial} of {number}, {steps} steps")
 
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            make_policy = running.agent(agent)
+            result = running.practise(loaded, make_policy, number, keep or Path(scratch), catalogue, progress=progress)
+    finally:
+        line.end()
+    click.echo(tables.result_table(result))
+
+
+@click.command
+@CHALLENGE
+@FUNCTION
+@click.option("--seconds", type=float, default=20.0, help="How long the random agent may play.")
+@with_options(MODULES)
+def check(challenge: Path, functions: Sequence[str], seconds: float) -> None:
+    """Makes a challenge's environment, replays it, and shows a random agent's scores.
+
+    \b
+    Example: python -m gymserve.grader check cartpole
+    """
+    catalogue = _catalogue()
+    loaded = definition.load(examples.path_of(challenge), functions=functions)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = options.keep or Path(scratch)
-        make_policy = running.agent(options.agent)
-        result = running.practise(challenge, make_policy, number, folder, catalogue, progress=progress)
-    line.end()
-    print(tables.result_table(result))
-    return 0
+        click.echo(checking.summary(checking.check(loaded, Path(scratch), catalogue, seconds=seconds)))
 
 
-def _check(options: argparse.Namespace, catalogue: Catalogue) -> int:
-    challenge = definition.load(examples.path_of(options.challenge), functions=options.function)
-    with tempfile.TemporaryDirectory() as scratch:
-        print(checking.summary(checking.check(challenge, Path(scratch), catalogue, seconds=options.seconds)))
-    return 0
+@click.command
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--key", "keys", multiple=True, help="The server's public key, as it publishes it.")
+@click.option("--server", "servers", metavar="URL", multiple=True, help="The server, whose key is downloaded.")
+@FUNCTION
+@click.option("--tolerance", type=float, default=0.0, help="For a journal alone: its challenge's tolerance.")
+@click.option("--no-replay", is_flag=True, help="Check the files only.")
+@with_options(MODULES, JSON)
+def verify(
+    file: Path, keys: Sequence[str], servers: Sequence[str], functions: Sequence[str], tolerance: float, no_replay: bool
+) -> int:
+    """Verifies a bundle, a receipt or a graded instance's journal. The exit status is 0 if it is verified,
+    1 if it is refuted, 2 if it cannot be decided here, and 3 if anybody may have signed it.
 
-
-def _verify(options: argparse.Namespace, catalogue: Catalogue) -> int:
-    result = offline_check.check(
-        options.file,
-        catalogue,
-        trusted=[*options.key, *map(offline_check.published_key, options.server)],
-        functions=options.function,
-        tolerance=options.tolerance,
-        replay=not options.no_replay,
-    )
+    \b
+    Example: gymserve verify 3f6c2a.zip --server https://challenges.example.org
+    """
+    try:
+        result = offline_check.check(
+            file,
+            _catalogue(),
+            trusted=[*keys, *map(offline_check.published_key, servers)],
+            functions=functions,
+            tolerance=tolerance,
+            replay=not no_replay,
+        )
+    except (GymserveError, OSError) as error:
+        click.echo(error_text(error), err=True)
+        return offline_check.CheckStatus.UNDECIDED
     verdict = None if result.verdict is None else vars(result.verdict)
     fields = {"status": result.status.words, "good": result.good, "text": result.text, "verdict": verdict}
-    print(json.dumps(fields) if options.json else result.text)
+    click.echo(json.dumps(fields) if shared_value(JSON) else result.text)
     return result.status
+
+
+COMMANDS = Group(
+    {
+        "run": run_trials,
+        "check": check,
+        "verify": verify,
+    },
+    help="Practises and checks challenges, and verifies submissions, on this machine.",
+    options=(MODULES, JSON),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command and returns its exit status."""
+    return run(COMMANDS, arguments, name="python -m gymserve.grader", failures=lambda: (GymserveError,))
 
 
 if __name__ == "__main__":

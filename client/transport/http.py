@@ -98,7 +98,7 @@ class Http:
 
 def _unreachable(address: Address) -> str:
     return (
-        f"no server answers at {address}: start one with `python gym_http_server.py`, or set its address "
+        f"no server answers at {address}: start one with `gymserve serve`, or set its address "
         "(server=, $GYMSERVE_SERVER)"
     )
 

@@ -2,8 +2,8 @@
 
 In this folder:
 
-python -m gymserve.grader run challenge.toml --agent controller:Controller
-python -m gymserve.client submit --challenge learning-to-run --agent controller:Controller
+gymserve challenge run challenge.toml --agent controller:Controller
+gymserve submit --challenge learning-to-run --agent controller:Controller
 """
 
 import json

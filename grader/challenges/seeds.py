@@ -73,7 +73,7 @@ def plan(challenge: Challenge, phase: str, key: bytes, submission: str = "") -> 
 
 
 def practice_plan(challenge: Challenge, number: int) -> list[dict[str, Any]]:
-    """The public trials of `python -m gymserve.grader run` and of practice phases."""
+    """The public trials of `gymserve challenge run` and of practice phases."""
     return [_trial(challenge, index, practice_seed(challenge.name, index)) for index in range(1, number + 1)]
 
 

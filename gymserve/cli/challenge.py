@@ -1,108 +1,221 @@
-"""The sub-command `gym_http_server.py challenge`."""
+"""`gymserve challenge`, but for `run`, which needs no server: grader/__main__.py."""
 
-import argparse
+import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import click
 
 from gymserve.accounts import Accounts
 from gymserve.accounts.audit import COMMAND_LINE
+from gymserve.cli.data import account_named, open_accounts, read_settings
 from gymserve.environments import Catalogue
 from gymserve.grader.challenges import definition, examples
 from gymserve.grader.server.competitions.competition import Competition
 from gymserve.grader.server.reports.outbox import Outbox
 from gymserve.grader.server.submissions.lifecycle import Submissions
 from gymserve.hosts.pool.instances import Instances
-from gymserve.protocol.errors import InvalidRequest
+from gymserve.settings import Settings
 from gymserve.store.models import now
 from gymserve.system import interpreters
+from gymserve.system.terminal.commands import DATA, JSON, SETTINGS, with_options
+from gymserve.system.terminal.tables import print_rows
+
+FILE = click.argument("file", type=click.Path(path_type=Path))
+OWNER = click.option("--owner", metavar="EMAIL", help="The organiser who owns it.")
 
 
-def _competition(accounts: Accounts, options: argparse.Namespace) -> Competition:
-    return Competition(accounts.database, Path(options.settings.DATA), functions=options.settings.SCORING_FUNCTIONS)
+@contextmanager
+def _competition() -> Iterator[tuple[Settings, Accounts, Competition]]:
+    settings = read_settings()
+    with open_accounts(settings) as accounts:
+        functions = settings.SCORING_FUNCTIONS
+        yield settings, accounts, Competition(accounts.database, Path(settings.DATA), functions=functions)
 
 
-def create(accounts: Accounts, options: argparse.Namespace, owner_id: int | None) -> None:
-    file = examples.path_of(options.file)
-    challenge = definition.load(file, functions=options.settings.SCORING_FUNCTIONS)
-    Catalogue.of(options.settings).resolve(challenge.environment)
-    _define(accounts, options, file, owner_id)
-
-
-def _define(accounts: Accounts, options: argparse.Namespace, file: Path, owner_id: int | None) -> None:
-    record = _competition(accounts, options).define(file.read_text(), owner_id=owner_id, sees_all=True)
+def _define(accounts: Accounts, competition: Competition, file: Path, owner: str | None) -> None:
+    owner_id = account_named(accounts, owner).id if owner else None
+    record = competition.define(file.read_text(), owner_id=owner_id, sees_all=True)
     accounts.note(COMMAND_LINE, "challenge defined", record.challenge.name)
-    print(f"challenge {record.challenge.name}: {'open' if record.may_submit(now()) else 'not open at this time'}")
+    click.echo(f"challenge {record.challenge.name}: {'open' if record.may_submit(now()) else 'not open at this time'}")
 
 
-def list_examples(accounts: Accounts, options: argparse.Namespace, owner_id: int | None) -> None:
-    """Lists the examples; with `--create`, creates challenges of those whose environments are installed."""
-    catalogue = Catalogue.of(options.settings)
-    for name in examples.names():
-        challenge = definition.load(examples.path_of(name))
-        missing = examples.missing(catalogue, challenge.environment)
-        if options.create and not missing:
-            _define(accounts, options, examples.path_of(name), owner_id)
-        else:
-            print(f"{name:24} {challenge.environment:24} {missing or challenge.title}")
+@click.command
+@FILE
+@OWNER
+@with_options(SETTINGS, DATA)
+def create(file: Path, owner: str | None) -> None:
+    """Defines a challenge, or changes it. FILE is a TOML file, or the name of an example.
+
+    \b
+    Example: gymserve challenge create pole.toml --owner me@example.org
+    """
+    with _competition() as (settings, accounts, competition):
+        path = examples.path_of(file)
+        challenge = definition.load(path, functions=settings.SCORING_FUNCTIONS)
+        Catalogue.of(settings).resolve(challenge.environment)
+        _define(accounts, competition, path, owner)
 
 
-def check(accounts: Accounts, options: argparse.Namespace, owner_id: int | None) -> None:
-    """Runs `python -m gymserve.grader check` in an interpreter like those of the server's hosts."""
-    settings = options.settings
-    definition.load(examples.path_of(options.file), functions=settings.SCORING_FUNCTIONS)
+@click.command
+@click.option("--create", is_flag=True, help="Create those whose environments are installed.")
+@OWNER
+@with_options(SETTINGS, DATA, JSON)
+def list_examples(create: bool, owner: str | None) -> None:
+    """Lists the challenges that ship with the program, or creates them.
+
+    \b
+    Example: gymserve challenge examples --create
+    """
+    rows = []
+    with _competition() as (settings, accounts, competition):
+        catalogue = Catalogue.of(settings)
+        for name in examples.names():
+            challenge = definition.load(examples.path_of(name))
+            missing = examples.missing(catalogue, challenge.environment)
+            if create and not missing:
+                _define(accounts, competition, examples.path_of(name), owner)
+            else:
+                rows.append((name, challenge.environment, missing or challenge.title))
+    if rows:
+        print_rows(("name", "environment", "title"), rows)
+
+
+@click.command
+@FILE
+@click.option("--seconds", type=float, default=20.0, help="How long the random agent may play.")
+@with_options(SETTINGS, DATA)
+def check(file: Path, seconds: float) -> int:
+    """Makes a challenge's environment, replays it, and shows a random agent's scores.
+
+    It does so in a process like those of the server. FILE is a TOML file, or the name of an example.
+
+    \b
+    Example: gymserve challenge check pole.toml
+    """
+    settings = read_settings()
+    path = examples.path_of(file)
+    definition.load(path, functions=settings.SCORING_FUNCTIONS)
     functions = [word for name in settings.SCORING_FUNCTIONS for word in ("--function", name)]
-    arguments = ("check", str(examples.path_of(options.file).resolve()), "--seconds", str(options.seconds), *functions)
-    done = subprocess.run(
-        interpreters.command("gymserve.grader", "--modules", ",".join(settings.ENVIRONMENT_MODULES), *arguments),
-        cwd=interpreters.directory(Path(settings.DATA)),
-        env=interpreters.variables(settings.ENVIRONMENT_VARIABLES),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    print(done.stdout, end="")
-    if done.returncode:
-        raise InvalidRequest("the challenge cannot be checked: see above")
+    arguments = ("check", str(path.resolve()), "--seconds", str(seconds), *functions)
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the other process, which says so
+    try:
+        done = subprocess.run(
+            interpreters.command("gymserve.grader", "--modules", ",".join(settings.ENVIRONMENT_MODULES), *arguments),
+            cwd=interpreters.directory(Path(settings.DATA)),
+            env=interpreters.variables(settings.ENVIRONMENT_VARIABLES),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    click.echo(done.stdout, nl=False)
+    return done.returncode
 
 
-def list_all(accounts: Accounts, options: argparse.Namespace, owner_id: int | None) -> None:
-    for record in _competition(accounts, options).list():
-        phase = record.challenge.phase_at(now()) if record.is_open else None
-        state = f"open, phase {phase.name}" if phase else "closed"
-        print(f"{record.challenge.name:24} {record.challenge.environment:24} {state}")
+@click.command
+@with_options(SETTINGS, DATA, JSON)
+def list_challenges() -> None:
+    """Lists the challenges.
+
+    \b
+    Example: gymserve challenge list
+    """
+    rows = []
+    with _competition() as (_, _, competition):
+        for record in competition.list():
+            phase = record.challenge.phase_at(now()) if record.is_open else None
+            state = f"open, phase {phase.name}" if phase else "closed"
+            rows.append((record.challenge.name, record.challenge.environment, state))
+    print_rows(("name", "environment", "state"), rows)
 
 
-def set_open(accounts: Accounts, options: argparse.Namespace, owner_id: int | None) -> None:
-    is_open = options.verb == "open"
-    _competition(accounts, options).set_open(options.name, is_open, owner_id=None, sees_all=True)
-    accounts.note(COMMAND_LINE, "challenge opened" if is_open else "challenge closed", options.name)
-    print(f"challenge {options.name} is {'open' if is_open else 'closed'}")
+@click.command("open")
+@click.argument("name")
+@with_options(SETTINGS, DATA)
+def open_challenge(name: str) -> None:
+    """Lets a challenge accept submissions, within its phases' dates.
+
+    \b
+    Example: gymserve challenge open pole
+    """
+    _set_open(name, is_open=True)
 
 
-def decide(accounts: Accounts, options: argparse.Namespace, owner_id: int | None) -> None:
-    """Accepts or voids a submission that cannot be replayed."""
-    accept = options.verb == "accept"
-    instances = Instances(options.settings, Catalogue.of(options.settings))
-    outbox = Outbox.of(options.settings, accounts.database, Path(options.settings.DATA))
-    submissions = Submissions(
-        accounts.database, _competition(accounts, options), instances, Path(options.settings.DATA).resolve(), outbox
-    )
-    submissions.judge.decide(submissions.find(options.name), accept=accept)
-    accounts.note(COMMAND_LINE, "submission accepted" if accept else "submission voided", options.name)
-    print(f"submission {options.name} is {submissions.find(options.name).state}")
+@click.command("close")
+@click.argument("name")
+@with_options(SETTINGS, DATA)
+def close_challenge(name: str) -> None:
+    """Lets a challenge accept no more submissions.
+
+    \b
+    Example: gymserve challenge close pole
+    """
+    _set_open(name, is_open=False)
 
 
-def reports(accounts: Accounts, options: argparse.Namespace, owner_id: int | None) -> None:
-    outbox = Outbox.of(options.settings, accounts.database, Path(options.settings.DATA))
-    if options.retry:
-        print(f"{outbox.hurry()} reports will be sent again as soon as the server runs")
-    for report, submission, name in outbox.list():
-        what = "began" if report.number == 0 else "ended"
-        print(f"{submission} of {name}: {what}, {report.state} since {report.created_at:%Y-%m-%d %H:%M} UTC, "
-              f"{report.attempts} attempts; {report.reason or 'not tried yet'}")  # fmt: skip
+def _set_open(name: str, *, is_open: bool) -> None:
+    with _competition() as (_, accounts, competition):
+        competition.set_open(name, is_open, owner_id=None, sees_all=True)
+        accounts.note(COMMAND_LINE, "challenge opened" if is_open else "challenge closed", name)
+    click.echo(f"challenge {name} is {'open' if is_open else 'closed'}")
 
 
-VERBS = {
-    "create": create, "examples": list_examples, "check": check, "list": list_all, "open": set_open, "close": set_open,
-    "accept": decide, "void": decide, "reports": reports,
-}  # fmt: skip
+@click.command
+@click.argument("submission")
+@with_options(SETTINGS, DATA)
+def accept(submission: str) -> None:
+    """Counts a submission that cannot be replayed.
+
+    \b
+    Example: gymserve challenge accept 3f6c2a
+    """
+    _decide(submission, accept=True)
+
+
+@click.command
+@click.argument("submission")
+@with_options(SETTINGS, DATA)
+def void(submission: str) -> None:
+    """Voids a submission that cannot be replayed, and returns its slot.
+
+    \b
+    Example: gymserve challenge void 3f6c2a
+    """
+    _decide(submission, accept=False)
+
+
+def _decide(submission: str, *, accept: bool) -> None:
+    with _competition() as (settings, accounts, competition):
+        data = Path(settings.DATA)
+        instances = Instances(settings, Catalogue.of(settings))
+        outbox = Outbox.of(settings, accounts.database, data)
+        submissions = Submissions(accounts.database, competition, instances, data.resolve(), outbox)
+        submissions.judge.decide(submissions.find(submission), accept=accept)
+        accounts.note(COMMAND_LINE, "submission accepted" if accept else "submission voided", submission)
+        click.echo(f"submission {submission} is {submissions.find(submission).state}")
+
+
+@click.command
+@click.option("--retry", is_flag=True, help="Send the waiting reports again now.")
+@with_options(SETTINGS, DATA)
+def reports(retry: bool) -> None:
+    """Lists the reports that an external challenge server has not accepted yet.
+
+    \b
+    Example: gymserve challenge reports --retry
+    """
+    with _competition() as (settings, accounts, _):
+        outbox = Outbox.of(settings, accounts.database, Path(settings.DATA))
+        if retry:
+            click.echo(f"{outbox.hurry()} reports will be sent again as soon as the server runs")
+        for report, submission, name in outbox.list():
+            what = "began" if report.number == 0 else "ended"
+            click.echo(
+                f"{submission} of {name}: {what}, {report.state} since {report.created_at:%Y-%m-%d %H:%M} UTC, "
+                f"{report.attempts} attempts; {report.reason or 'not tried yet'}"
+            )

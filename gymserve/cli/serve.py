@@ -1,5 +1,6 @@
-"""Runs the server: the process from which gunicorn's workers are forked, and the application of each worker."""
+"""`gymserve serve`: the process from which gunicorn's workers are forked, and the application of each worker."""
 
+import errno
 import os
 import signal
 import socket
@@ -8,11 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from wsgiref.types import WSGIApplication
 
+import click
+import urllib3
+
 from gymserve import settings
 from gymserve.accounts import Accounts
+from gymserve.cli.data import read_settings
 from gymserve.hosts.pool.connections import Pool
 from gymserve.protocol import errors
 from gymserve.store import schema
+from gymserve.system.terminal.commands import DATA, SETTINGS, with_options
 from gymserve.web.serving.server import (
     ARBITER,
     GunicornServer,
@@ -24,6 +30,23 @@ from gymserve.web.serving.server import (
 )
 
 CANNOT_BE_LOADED = 4  # if a worker exits with this status, gunicorn exits instead of starting another one
+
+
+@click.command
+@click.option("-l", "--listen", "--host", "host", metavar="ADDRESS", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option("-p", "--port", type=int, help="Port; 0 picks a free one.  [default: 5000]")
+@click.option("--workers", type=int, help="Number of gunicorn workers.  [default: one per core]")
+@click.option("--debug", is_flag=True, help="Log everything.")
+@click.option("--reload", is_flag=True, help="Restart the workers when their code changes.")
+@with_options(SETTINGS, DATA)
+def command(host: str | None, port: int | None, workers: int | None, debug: bool, reload: bool) -> int:
+    """Runs the server, until Ctrl-C or SIGTERM.
+
+    \b
+    Example: gymserve serve -p 8000 --data /srv/gymserve
+    """
+    level = "debug" if debug else None
+    return serve(read_settings(HOST=host, PORT=port, WORKERS=workers, LOG_LEVEL=level), reload=reload)
 
 
 def application(configuration: settings.Settings) -> WSGIApplication:
@@ -86,12 +109,17 @@ def _serve(configuration: settings.Settings, listener: socket.socket, port: int,
     shown = f"[{configuration.HOST}]" if ":" in configuration.HOST else configuration.HOST
     data = Path(configuration.DATA).resolve()
     invitation = prepare(configuration, f"{shown}:{port}")
-    print(f"gymserve listens on http://{shown}:{port} and keeps its data in {data}", flush=True)
+    token = configuration.AUTH == "token"
+    header = """ -H "Authorization: Bearer $GYMSERVE_TOKEN\"""" if token else ""
     print(
-        f"Try: curl -X POST http://{shown}:{port}/v1/envs/ "
+        f"gymserve listens on http://{shown}:{port} and keeps its data in {data}\n"
+        "A browser can open that address; Ctrl-C stops the server.\n"
+        f"Try: curl -X POST http://{shown}:{port}/v1/envs/{header} "
         """-H 'Content-Type: application/json' -d '{"env_id": "CartPole-v1"}'""",
         flush=True,
     )
+    if token:
+        print(f"A key for it: http://{shown}:{port}/account, or `gymserve key create EMAIL NAME`", flush=True)
     if invitation:
         print(invitation, flush=True)
     values = options(
@@ -125,6 +153,19 @@ def _listen(host: str, port: int) -> tuple[socket.socket, int]:
         listener = socket.create_server((host, port), family=family, backlog=2048)
     except (OSError, OverflowError) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE and _is_gymserve(host, port):
+            reason += " by another gymserve server"
         raise errors.SettingsError(f"cannot listen on {host}:{port}: {reason}; choose another with -p") from error
     os.set_inheritable(listener.fileno(), True)
     return listener, listener.getsockname()[1]
+
+
+def _is_gymserve(host: str, port: int) -> bool:
+    """Whether a gymserve server answers there."""
+    try:
+        answer = urllib3.request(
+            "GET", str(urllib3.util.Url("http", host=host, port=port, path="/health")), timeout=1, retries=False
+        )
+        return "uptime_seconds" in answer.json()
+    except (urllib3.exceptions.HTTPError, ValueError, TypeError):
+        return False

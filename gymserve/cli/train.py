@@ -1,6 +1,5 @@
-"""The sub-command `gym_http_server.py train`: runs an experiment, with or without a running server."""
+"""`gymserve train`: runs an experiment, with or without a running server."""
 
-import argparse
 import contextlib
 import json
 import os
@@ -9,12 +8,16 @@ import time
 from pathlib import Path
 from typing import Any
 
+import click
+
+from gymserve.accounts import Accounts
+from gymserve.cli.data import open_accounts, read_settings
 from gymserve.environments import Catalogue
 from gymserve.protocol.errors import Conflict, InvalidRequest
 from gymserve.settings import Settings
-from gymserve.store import Database
 from gymserve.store.models import Experiment
 from gymserve.system.locks import try_lock
+from gymserve.system.terminal.commands import DATA, FAILED, SETTINGS, with_options
 from gymserve.training.experiments.lifecycle import Experiments
 from gymserve.training.experiments.metrics import Metrics
 from gymserve.training.plan import programs
@@ -26,12 +29,40 @@ LEASE = "training"  # the process that holds this lock runs the scheduler
 SHOW_SECONDS = 2.0
 
 
-def train(database: Database, settings: Settings, options: argparse.Namespace) -> None:
-    """Creates an experiment, shows its progress until it ends, and prints its results; Ctrl-C stops it."""
+@click.command
+@click.argument("name")
+@click.option("--algorithm", required=True, help="For example PPO.")
+@click.option("--environment", required=True, help="For example CartPole-v1.")
+@click.option("--timesteps", "total_timesteps", type=int, help="How long to train.  [default: the algorithm's]")
+@click.option("--seed", type=int, help="The same seed gives the same run.  [default: a random one]")
+@click.option("--n-envs", type=int, help="Copies of the environment.  [default: the algorithm's]")
+@click.option("--tuned", is_flag=True, default=None, help="Start with hyperparameters that are known to learn well.")
+@click.option("--hyperparameters", default="{}", metavar="JSON", help="Hyperparameters by name.")
+@with_options(SETTINGS, DATA)
+def train(name: str, hyperparameters: str, **params: Any) -> int:
+    """Trains a policy, and shows its progress until it ends; Ctrl-C stops it.
+
+    \b
+    Example: gymserve train pole --algorithm PPO --environment CartPole-v1 --tuned
+    """
     try:
-        hyperparameters = json.loads(options.hyperparameters)
+        chosen = json.loads(hyperparameters)
     except ValueError:
         raise InvalidRequest("--hyperparameters must be a JSON object") from None
+    settings = read_settings()
+    with open_accounts(settings) as accounts:
+        experiments, metrics = _experiments(settings, accounts), Metrics(accounts.database)
+        params = {key: value for key, value in params.items() if value is not None}
+        row = experiments.start(experiments.create(None, {**params, "title": name, "hyperparameters": chosen}))
+        click.echo(f"experiment {row.name}, in {experiments.folder / row.name}")
+        row = _follow(experiments, metrics, settings, row)
+        click.echo(f"{row.state} after {row.timesteps} timesteps" + (f": {row.reason}" if row.reason else ""))
+        if evaluation := experiments.results(row)["final_evaluation"]:
+            click.echo(json.dumps(evaluation))
+        return FAILED if row.state == ExperimentState.FAILED else 0
+
+
+def _experiments(settings: Settings, accounts: Accounts) -> Experiments:
     catalogue = Catalogue.of(settings)
     checker = Checker(
         catalogue,
@@ -41,15 +72,7 @@ def train(database: Database, settings: Settings, options: argparse.Namespace) -
         servers=settings.TRAINING_SERVERS,
     )
     folder = Path(settings.DATA).resolve() / "experiments"
-    experiments = Experiments(database, checker, folder, most=settings.ACCOUNT_EXPERIMENTS)
-    names = ("algorithm", "environment", "total_timesteps", "seed", "n_envs", "tuned")
-    params: dict[str, Any] = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    row = experiments.create(None, {**params, "title": options.name, "hyperparameters": hyperparameters})
-    row = experiments.start(row)
-    print(f"experiment {row.name}, in {folder / row.name}", flush=True)
-    row = _follow(experiments, Metrics(database), settings, row)
-    print(f"{row.state} after {row.timesteps} timesteps" + (f": {row.reason}" if row.reason else ""))
-    print(json.dumps(experiments.results(row)["final_evaluation"]))
+    return Experiments(accounts.database, checker, folder, most=settings.ACCOUNT_EXPERIMENTS)
 
 
 def _follow(experiments: Experiments, metrics: Metrics, settings: Settings, row: Experiment) -> Experiment:
@@ -71,5 +94,6 @@ def _follow(experiments: Experiments, metrics: Metrics, settings: Settings, row:
         if time.monotonic() > shown + SHOW_SECONDS:
             shown = time.monotonic()
             mean = metrics.summary(row)["avg_reward_last_100"]
-            print(f"{row.timesteps:>12} timesteps, mean return {mean if mean is None else round(mean, 2)}", flush=True)
+            text = "no episode has ended yet" if mean is None else f"mean return {mean:.2f}"
+            click.echo(f"{row.timesteps:>12} timesteps, {text}")
     return row

@@ -59,7 +59,7 @@ def ensure(database: Database, data: Path) -> None:
             return
         raise SettingsError(
             f"the database has version {version}, but this program needs {newest()}: "
-            "make a backup (gym_http_server.py db backup FILE), then run gym_http_server.py db upgrade"
+            "make a backup (gymserve db backup FILE), then run gymserve db upgrade"
         )
 
 
@@ -72,9 +72,7 @@ def backup(database: Database, file: Path) -> int:
     if file.exists():
         raise SettingsError(f"{file} exists: choose another name")
     if current(database) != newest():
-        raise SettingsError(
-            "only a database of this program's version can be copied: run gym_http_server.py db upgrade"
-        )
+        raise SettingsError("only a database of this program's version can be copied: run gymserve db upgrade")
     with contextlib.closing(connect(sqlite_url(file.resolve()), file.parent)) as copy:
         upgrade(copy)
         return _copy(database, copy)

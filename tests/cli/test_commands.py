@@ -58,7 +58,7 @@ def test_an_operators_day(command: Callable[..., str], tmp_path: Path) -> None:
     command("account", "create", "you", typed="long enough\n")
     assert "last administrator" in command("account", "disable", "me@example.org")
     assert "you is disabled" in command("account", "disable", "you")
-    assert re.search(r"2 participant +disabled you", command("account", "list"))
+    assert re.search(r"2 +participant +disabled +you", command("account", "list"))
     assert "you is enabled" in command("account", "enable", "you")
     key = command("key", "create", "you", "laptop", "--scopes", "environments", "--days", "9").split()[-1]
     assert key.startswith("gs_")
@@ -69,7 +69,7 @@ def test_an_operators_day(command: Callable[..., str], tmp_path: Path) -> None:
     assert "there is no account nobody" in command("key", "list", "nobody")
     password = command("account", "reset-password", "you").split()[-1]
     audit = command("audit", "--days", "1")
-    assert audit.count("command line") >= 6 and "key revoked: 1 of account 2" in audit
+    assert audit.count("command line") >= 6 and re.search("key revoked +1 of account 2", audit)
     assert password not in audit and key not in audit
     backup = tmp_path / "backup.db"
     assert f"rows were copied to {backup}" in command("db", "backup", str(backup))
@@ -80,6 +80,5 @@ def test_an_operators_day(command: Callable[..., str], tmp_path: Path) -> None:
 def test_a_wrong_command_prints_the_usage(
     tmp_path: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as end:
-        gym_http_server.main(["--data", str(tmp_path), *words])
-    assert end.value.code == 2 and "usage:" in capsys.readouterr().err
+    assert gym_http_server.main(["--data", str(tmp_path), *words]) == 2
+    assert "Usage:" in capsys.readouterr().err

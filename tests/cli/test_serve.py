@@ -110,8 +110,8 @@ def test_an_open_application_answers_only_its_own_machine(
 @pytest.mark.needs("curl")
 def test_it_prints_its_address_and_a_command_to_try(start: Callable[..., Server]) -> None:
     server = start()
-    wait_for(lambda: len(server.output) > 1)
-    first, second = server.output[:2]
+    wait_for(lambda: len(server.output) > 2)
+    first, _, second = server.output[:3]
     assert server.url in first and str(server.data) in first
     assert second.startswith(f"Try: curl -X POST {server.url}/v1/envs/")
     words = second.removeprefix("Try: ").strip()

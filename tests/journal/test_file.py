@@ -260,22 +260,22 @@ def test_a_file_that_is_not_a_journal_is_refused(tmp_path: Path, content: bytes)
 
 def test_show_prints_one_record_per_line() -> None:
     shown = subprocess.run(
-        [sys.executable, "-m", "gymserve.journal", "show", FIXTURE], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "gymserve.cli", "journal", "show", FIXTURE], capture_output=True, text=True, check=True
     )
     lines = shown.stdout.splitlines()
     assert (
         len(lines) == 6 and "digest=deadbeefcafebabe" not in lines[0] and "step" in lines[2] and "action=1" in lines[2]
     )
     missing = subprocess.run(
-        [sys.executable, "-m", "gymserve.journal", "show", "no-such"], capture_output=True, text=True
+        [sys.executable, "-m", "gymserve.cli", "journal", "show", "no-such"], capture_output=True, text=True
     )
-    assert missing.returncode == 1 and "no-such" in missing.stderr and "Traceback" not in missing.stderr
+    assert missing.returncode == 2 and "no-such" in missing.stderr and "Traceback" not in missing.stderr
 
 
 def test_show_ends_quietly_when_its_reader_closes_the_pipe(tmp_path: Path) -> None:
     """`show FILE | head -1` closes the pipe after the first line."""
     journal = written(tmp_path / "journal", *(a_step(number) for number in range(20_000)))
-    command = [sys.executable, "-m", "gymserve.journal", "show", journal.path]
+    command = [sys.executable, "-m", "gymserve.cli", "journal", "show", journal.path]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as shown:
         assert shown.stdout is not None and shown.stderr is not None
         assert shown.stdout.readline().startswith("created")

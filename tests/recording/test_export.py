@@ -12,8 +12,8 @@ import minari
 import numpy as np
 import pytest
 
+from gymserve.cli.main import main
 from gymserve.protocol.errors import InvalidRequest, NotReplayable
-from gymserve.recording.__main__ import main
 from gymserve.recording.export import export
 from gymserve.recording.video.episodes import records_of
 from tests.recording.journals import CATALOGUE, SEED, play
@@ -111,9 +111,9 @@ def test_a_run_that_does_not_replay_is_not_exported(tmp_path: Path) -> None:
 
 def test_the_command_exports(tmp_path: Path, datasets: Path) -> None:
     journal = play(tmp_path / "run", "CartPole-v1")
-    arguments = ["export", str(journal), "--dataset", "test/command-v0", "--algorithm", "random"]
+    arguments = ["dataset", str(journal), "--name", "test/command-v0", "--algorithm", "random"]
     made = subprocess.run(
-        [sys.executable, "-m", "gymserve.recording", *arguments],
+        [sys.executable, "-m", "gymserve.cli", *arguments],
         capture_output=True, text=True, check=False, env=dict(os.environ),
     )  # fmt: skip
     assert made.returncode == 0 and "test/command-v0: 2 episodes" in made.stdout, made.stderr
@@ -144,10 +144,10 @@ def test_modules_may_precede_or_follow_the_command(tmp_path: Path, follow: bool,
     journal = str(play(tmp_path / "run", "Painting-v0", steps=3))
     modules, command = (
         ["--modules", "tests.support.environments.painting"],
-        ["export", journal, "--dataset", "test/modules-v0"],
+        ["dataset", journal, "--name", "test/modules-v0"],
     )
     assert main([*command, *modules] if follow else [*modules, *command]) == 0
     assert "test/modules-v0: 2 episodes" in capsys.readouterr().out
     wrong = ["--modules", "tests.no_such_module"]
-    assert main([*command, *wrong] if follow else [*wrong, *command]) == 2
+    assert main([*command, *wrong] if follow else [*wrong, *command]) == 1
     assert "no_such_module" in capsys.readouterr().err

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from gymserve.cli.main import main
 from gymserve.journal import Step, read
 from gymserve.protocol.errors import InvalidRequest
 from gymserve.recording import statistics as journals_statistics
 from gymserve.recording.video.episodes import records_of
+from tests import ROOT
 from tests.recording.journals import play
-from tests.recording.test_video import command
 
 
 def test_lengths_returns_and_speed_come_from_the_journal(tmp_path: Path) -> None:
@@ -72,9 +73,12 @@ def test_damaged_and_foreign_files_are_refused_in_one_line(tmp_path: Path) -> No
             records_of(file)
 
 
-def test_the_command_prints_text_or_json(tmp_path: Path) -> None:
-    journal = play(tmp_path / "run", "Painting-v0", seeds=(1, 2), action=1)
-    printed = command("statistics", journal)
-    assert printed.returncode == 0 and "2 finished episodes, 0 unfinished ones, 20 steps" in printed.stdout
-    assert "return: 10 ± 0, from 10 to 10" in printed.stdout
-    assert json.loads(command("statistics", journal, "--json").stdout)["returns"]["mean"] == 10.0
+def test_the_command_prints_text_or_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    journal = str(play(tmp_path / "run", "Painting-v0", seeds=(1, 2), action=1))
+    assert main(["journal", "statistics", journal]) == 0
+    printed = capsys.readouterr().out
+    assert "2 finished episodes, 0 unfinished ones, 20 steps" in printed and "return: 10 ± 0, from 10 to 10" in printed
+    assert main(["journal", "statistics", journal, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["returns"]["mean"] == 10.0
+    assert main(["journal", "statistics", str(ROOT / "README.md")]) == 1
+    assert "is not a journal" in capsys.readouterr().err

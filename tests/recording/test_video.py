@@ -160,7 +160,7 @@ def test_videos_that_cannot_be_made_say_why(tmp_path: Path) -> None:
 
 def command(*arguments: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "gymserve.recording", "--modules", "tests.support.environments.painting", *map(str, arguments)],
+        [sys.executable, "-m", "gymserve.cli", "--modules", "tests.support.environments.painting", *map(str, arguments)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
 
@@ -198,15 +198,14 @@ README = str(ROOT / "README.md")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "status", "words"),
     [
-        (("video", "nowhere", "-o", "x.webm"), "nowhere"),
-        (("video", README, "-o", "x.webm"), "is not a journal"),
-        (("video", README, "-o", "x.avi"), "must end in .webm, .mp4, .gif"),
-        (("statistics", README), "is not a journal"),
-        (("export", README, "--dataset", "x-v0"), "is not a journal"),
+        (("video", "nowhere", "-o", "x.webm"), 2, "nowhere"),
+        (("video", README, "-o", "x.webm"), 1, "is not a journal"),
+        (("video", README, "-o", "x.avi"), 1, "must end in .webm, .mp4, .gif"),
+        (("dataset", README, "--name", "x-v0"), 1, "is not a journal"),
     ],
 )
-def test_the_command_says_what_is_wrong(arguments: tuple[str, ...], words: str) -> None:
+def test_the_command_says_what_is_wrong(arguments: tuple[str, ...], status: int, words: str) -> None:
     refused = command(*arguments)
-    assert refused.returncode == 2 and words in refused.stderr and "Traceback" not in refused.stderr
+    assert refused.returncode == status and words in refused.stderr and "Traceback" not in refused.stderr

@@ -27,7 +27,9 @@ def test_the_organisers_page_can_be_followed(
     undated = re.sub(r"   (opens|closes|hidden_until) = .*\n", "", text).replace("number = 20", "number = 2")
     undated = undated.replace("trials = 50", "trials = 3")
     (tmp_path / "pole.toml").write_text("\n".join(line[3:] for line in undated.splitlines()))
-    commands = re.findall(r"gym_http_server\.py ([a-z][^`\n]+)", (DOCS / "challenges" / "organisers.md").read_text())
+    commands = re.findall(
+        r"gymserve ((?:account|challenge) (?!run)[^`\n]+)", (DOCS / "challenges" / "organisers.md").read_text()
+    )
     assert [command.split()[:2] for command in commands] == [
         ["account", "create"], ["challenge", "examples"], ["challenge", "check"], ["challenge", "create"],
         ["challenge", "reports"],

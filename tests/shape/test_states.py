@@ -18,7 +18,6 @@ OF_OTHERS = {  # files in which such a word means something else
     "gymserve/training/plan/states.py",
     "grader/challenges/definition.py",  # fields of a challenge: scoring.cut, scoring.unplayed
     "grader/server/reports/__init__.py",  # a crowdAI server's grading statuses
-    "gymserve/cli/commands.py",  # the command `void`
     "gymserve/web/challenges/pages.py",  # the button `void`
     "gymserve/web/training/experiments.py",  # states that a request asks for
     "gymserve/hosts/instance/recorded.py",  # states of an instance

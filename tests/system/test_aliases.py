@@ -61,6 +61,6 @@ def test_a_pickle_with_the_short_name_can_be_loaded() -> None:
 @pytest.mark.parametrize("name", ["client", "grader"])
 def test_the_command_line_has_both_names(name: str) -> None:
     ended = run("-m", name, "--help")
-    assert ended.returncode == 0 and "usage: python -m" in ended.stdout and f"gymserve.{name}" in ended.stdout, (
+    assert ended.returncode == 0 and "Usage: python -m" in ended.stdout and f"gymserve.{name}" in ended.stdout, (
         ended.stderr
     )

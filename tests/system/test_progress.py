@@ -2,7 +2,7 @@
 
 import pytest
 
-from gymserve.system.progress import BAR_WIDTH, Progress, bar
+from gymserve.system.terminal.progress import BAR_WIDTH, Progress, bar
 
 
 @pytest.mark.parametrize(

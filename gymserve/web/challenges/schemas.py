@@ -161,9 +161,7 @@ class SignedReceipt(Struct):
 class SigningKey(Struct):
     algorithm: str
     key: Annotated[str, Meta(description="the public key, in base64")]
-    fingerprint: Annotated[
-        str, Meta(description="16 digits of its SHA-256, which `python -m gymserve.grader verify` prints")
-    ]
+    fingerprint: Annotated[str, Meta(description="16 digits of its SHA-256, which `gymserve verify` prints")]
 
 
 class BoardPlace(Struct):

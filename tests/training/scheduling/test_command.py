@@ -1,4 +1,4 @@
-"""`gym_http_server.py train`, without a server and beside one."""
+"""`gymserve train`, without a server and beside one."""
 
 import json
 import os
