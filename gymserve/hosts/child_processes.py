@@ -9,8 +9,10 @@ import contextlib
 import ctypes
 import os
 import signal
+import subprocess
 import sys
-from collections.abc import Collection, Iterable
+import threading
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from gymserve.hosts.pulse import INSTANCE, number
@@ -18,6 +20,8 @@ from gymserve.hosts.pulse import INSTANCE, number
 MARK = "GYMSERVE_HOSTS_OF"  # the environment variable; its value is the data directory
 _STARTING = ("os.fork", "os.forkpty", "os.posix_spawn", "os.system", "subprocess.Popen")  # Python's audit events
 _PR_SET_CHILD_SUBREAPER = 36
+_starting = threading.Lock()  # held while a spared process starts and while all others are killed
+_spared: list[subprocess.Popen[str]] = []
 
 
 def become_subreaper() -> None:
@@ -36,13 +40,13 @@ def children(pid: int) -> set[int]:
     return pids
 
 
-def descendants(pid: int) -> set[int]:
-    """The process ids of a process' children, their children, and so on."""
-    pids, pending = set(), children(pid)
+def descendants(pid: int, without: Collection[int] = ()) -> set[int]:
+    """The process ids of a process' children, their children, and so on, except `without` and their descendants."""
+    pids, pending = set(without), children(pid).difference(without)
     while pending:
         pids |= pending
         pending = set().union(*map(children, pending)) - pids
-    return pids
+    return pids.difference(without)
 
 
 def kill(pids: Iterable[int]) -> None:
@@ -54,24 +58,40 @@ def kill(pids: Iterable[int]) -> None:
             os.waitpid(pid, os.WNOHANG)
 
 
+def start_spared(command: Sequence[str], directory: str | Path, variables: Mapping[str, str]) -> subprocess.Popen[str]:
+    """Starts a process in a session of its own that `kill_all` spares until it has been waited for.
+
+    Its environment cannot tell `kill_all` what it is: that of a process that is just starting is another one's or empty,
+    and any other process could pretend to be spared.
+    """
+    with _starting:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            text=True,
+            cwd=directory,
+            env=variables,
+        )
+        _spared[:] = [process, *(each for each in _spared if each.returncode is None)]
+    return process
+
+
 def kill_all() -> None:
-    """Kills this process' descendants except supervisors and hosts. Processes that replay environments call it last."""
-    kill(pid for pid in descendants(os.getpid()) if not _mark(pid))
+    """Kills this process' descendants except supervisors that it has started, and theirs.
+
+    Processes that replay environments call it last.
+    """
+    with _starting:
+        kill(descendants(os.getpid(), [each.pid for each in _spared if each.returncode is None]))
 
 
 def belongs_to(data: Path, pid: int) -> bool:
     """Whether a process is the supervisor of a data directory or one of its descendants."""
-    return _mark(pid) == str(data).encode()
-
-
-def _mark(pid: int) -> bytes:
-    """The data directory that a process' environment names, or b"" if it names none."""
-    name = f"{MARK}=".encode()
     with contextlib.suppress(OSError):  # it has ended, or is another user's
-        for variable in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-            if variable.startswith(name):
-                return variable.removeprefix(name)
-    return b""
+        return f"{MARK}={data}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return False
 
 
 def kill_leftovers(data: Path) -> None:

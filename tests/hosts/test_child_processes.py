@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -33,17 +34,42 @@ import os, subprocess, time
 from gymserve.hosts import child_processes
 child_processes.become_subreaper()
 subprocess.run(["sh", "-c", "sleep 600 & setsid sleep 600 &"])
-kept = subprocess.Popen(["sleep", "600"], env={**os.environ, child_processes.MARK: "/a/server's"})
-assert len(child_processes.descendants(os.getpid())) >= 3
-while not child_processes.belongs_to("/a/server's", kept.pid):
-    time.sleep(0.01)  # its variables can be read a moment after it was started
-while child_processes.descendants(os.getpid()) != {kept.pid}:
+subprocess.Popen(["sleep", "600"], env={**os.environ, child_processes.MARK: "/a/server's"})  # pretends to be spared
+kept = child_processes.start_spared(["sh", "-c", "setsid sleep 600 & echo; wait"], "/", {"PATH": os.environ["PATH"]})
+kept.stdout.readline()
+own = {kept.pid, *child_processes.descendants(kept.pid)}
+assert len(own) == 2 and len(child_processes.descendants(os.getpid()) - own) >= 3
+while child_processes.descendants(os.getpid()) != own:
     child_processes.kill_all()
     time.sleep(0.01)
 assert kept.poll() is None
-kept.kill()
+child_processes.kill(own)
+kept.wait()
 """
 
 
-def test_a_replaying_process_kills_its_descendants_except_supervisors() -> None:
+def test_a_replaying_process_kills_its_descendants_except_supervisors_and_theirs() -> None:
     subprocess.run([sys.executable, "-c", REPLAYING], check=True, timeout=60)
+
+
+STARTING = """
+import os, signal, sys, threading
+from gymserve.hosts import child_processes
+from gymserve.hosts.pool.supervisor_connection import start_supervisor
+from gymserve.settings import Settings
+ended = threading.Event()
+def kill_all():
+    while not ended.is_set():
+        child_processes.kill_all()
+threading.Thread(target=kill_all).start()
+try:
+    start_supervisor(Settings(DATA=sys.argv[1], PRELOAD=False))
+finally:
+    ended.set()
+for pid in child_processes.children(os.getpid()):
+    os.kill(pid, signal.SIGTERM)
+"""
+
+
+def test_a_replaying_process_does_not_kill_a_supervisor_that_is_just_starting(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", STARTING, str(tmp_path)], check=True, timeout=60)

@@ -1,7 +1,6 @@
 """A serving process' connection to the supervisor, which it starts if necessary."""
 
 import contextlib
-import subprocess
 import threading
 from pathlib import Path
 
@@ -113,14 +112,10 @@ def start_supervisor(settings: Settings) -> str:
     Raises:
         SettingsError: the supervisor cannot start; the message is the reason that it printed.
     """
-    process = subprocess.Popen(
+    process = child_processes.start_spared(  # in another session, as only the server handles Ctrl-C at the terminal
         interpreters.command("gymserve.hosts.supervisor"),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,  # only the server process handles Ctrl-C at the terminal
-        text=True,
-        cwd=interpreters.directory(Path(settings.DATA)),
-        env={**interpreters.variables(settings.ENVIRONMENT_VARIABLES), child_processes.MARK: settings.DATA},
+        interpreters.directory(Path(settings.DATA)),
+        {**interpreters.variables(settings.ENVIRONMENT_VARIABLES), child_processes.MARK: settings.DATA},
     )
     assert process.stdin is not None and process.stdout is not None
     with contextlib.suppress(BrokenPipeError):  # it ended at once, which the lines below handle
