@@ -254,10 +254,10 @@ class ReportUse(msgspec.Struct, frozen=True, array_like=True, tag="report"):
 
 
 class NoteMaking(msgspec.Struct, frozen=True, array_like=True, tag="made"):
-    """How many seconds it took to make an environment of a kind."""
+    """An instance with an environment of a kind was created; that took so many seconds, or None if it was made ahead."""
 
     kind: str
-    seconds: float
+    seconds: float | None
 
 
 class NoteClosed(msgspec.Struct, frozen=True, array_like=True, tag="closed"):

@@ -156,8 +156,8 @@ class Host:
         began = time.monotonic()
         with watched(self.pulse, number(token)):
             instance = revival.begin(token, folder, recipe, self.catalogue, limit=limit, pulse=self.pulse, env=env)
-        if env is None:
-            self.supervisor.send(encode(NoteMaking(recipe.kind, time.monotonic() - began)))
+        seconds = time.monotonic() - began if env is None else None
+        self.supervisor.send(encode(NoteMaking(recipe.kind, seconds)))
         return self._register(instance)
 
     def _register(self, instance: LiveInstance) -> LiveInstance:

@@ -96,9 +96,10 @@ class Slots:
     def _count_occupied(self, kind: str) -> int:
         return sum(slot[:1] == kind for slot, tokens in self._placed.items() if tokens)
 
-    def note_making(self, kind: str, seconds: float) -> None:
-        """Remembers a kind of environment that was made quickly."""
-        if seconds < QUICK_SECONDS:
+    def note_making(self, kind: str, seconds: float | None) -> None:
+        """Remembers a kind of environment that was made, and whether quickly; see `NoteMaking`."""
+        self.warm_hosts.note_making(kind)
+        if seconds is not None and seconds < QUICK_SECONDS:
             self._quick[_fingerprint(kind)] = None
             if len(self._quick) > MOST_QUICK:
                 self._quick.pop(next(iter(self._quick)))

@@ -1,6 +1,6 @@
 """Warm hosts: dedicated hosts that have made an environment ahead of the request for it.
 
-A kind of environment that was requested lately is made once more in the background, for the next request for it.
+A kind of environment that was requested and made lately is made once more in the background, for the next request for it.
 """
 
 from collections import OrderedDict
@@ -21,6 +21,7 @@ class WarmHosts:
         self.most = most
         self._ready: OrderedDict[str, str] = OrderedDict()  # kind → slot, the oldest first
         self._requested: OrderedDict[str, float] = OrderedDict()  # kind → when, the latest last
+        self._unmade: set[str] = set()  # requested kinds of which none was made since the last request
         self._failed: dict[str, float] = {}  # kind → when
 
     def __len__(self) -> int:
@@ -37,13 +38,18 @@ class WarmHosts:
             self._requested.move_to_end(kind)
             while len(self._requested) > self.most:
                 self._requested.popitem(last=False)
+            self._unmade = {kind} | (self._unmade & self._requested.keys())
         return self._ready.pop(kind, None)
+
+    def note_making(self, kind: str) -> None:
+        """Notes that a requested environment was made, so that one more can be."""
+        self._unmade.discard(kind)
 
     def missing(self, now: float) -> str | None:
         """A kind for which a warm host should be started now, or None."""
         for kind, moment in reversed(self._requested.items()):
             waits = now < moment + QUIET_SECONDS or now < self._failed.get(kind, -FAILED_SECONDS) + FAILED_SECONDS
-            if kind not in self._ready and not waits and now < moment + KEPT_SECONDS:
+            if kind not in self._ready and kind not in self._unmade and not waits and now < moment + KEPT_SECONDS:
                 return kind
         return None
 

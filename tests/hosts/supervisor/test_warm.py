@@ -8,8 +8,10 @@ import gymnasium
 import numpy as np
 import pytest
 
+from gymserve.hosts.supervisor.slots import Slots
 from gymserve.hosts.supervisor.warm import FAILED_SECONDS, KEPT_SECONDS, QUIET_SECONDS, WarmHosts
 from gymserve.protocol.recipe import Recipe
+from gymserve.settings import Settings
 from tests.support.servers import Server, wait_for
 
 RECIPE = Recipe(env_id="Swimmer-v5", environment="Swimmer-v5", seed=1)
@@ -18,6 +20,8 @@ RECIPE = Recipe(env_id="Swimmer-v5", environment="Swimmer-v5", seed=1)
 def test_a_requested_kind_is_made_again_once_it_is_quiet() -> None:
     warm_hosts = WarmHosts(1)
     assert warm_hosts.claim("a", 0.0) is None and warm_hosts.missing(0.0) is None
+    warm_hosts.note_making("a")
+    assert warm_hosts.missing(0.0) is None
     assert warm_hosts.missing(QUIET_SECONDS) == "a"
     warm_hosts.add("a", "d1")
     assert warm_hosts.missing(QUIET_SECONDS) is None and len(warm_hosts) == 1
@@ -28,6 +32,7 @@ def test_the_last_requested_kinds_are_kept_and_the_others_dropped() -> None:
     warm_hosts = WarmHosts(2)
     for moment, kind in enumerate("abc"):
         warm_hosts.claim(kind, float(moment))
+        warm_hosts.note_making(kind)
     assert warm_hosts.missing(10.0) == "c"
     warm_hosts.add("c", "d1")
     assert warm_hosts.missing(10.0) == "b"
@@ -40,6 +45,7 @@ def test_the_last_requested_kinds_are_kept_and_the_others_dropped() -> None:
 def test_a_kind_that_fails_is_not_made_again_for_a_while() -> None:
     warm_hosts = WarmHosts(1)
     warm_hosts.claim("a", 0.0)
+    warm_hosts.note_making("a")
     warm_hosts.add("a", "d1")
     warm_hosts.note_end("d1", 5.0)
     warm_hosts.note_end("d7", 5.0)  # some other host
@@ -48,7 +54,29 @@ def test_a_kind_that_fails_is_not_made_again_for_a_while() -> None:
 
 def test_no_host_is_kept_warm_if_the_setting_is_zero() -> None:
     warm_hosts = WarmHosts(0)
-    assert warm_hosts.claim("a", 0.0) is None and warm_hosts.missing(10.0) is None
+    assert warm_hosts.claim("a", 0.0) is None
+    warm_hosts.note_making("a")
+    assert warm_hosts.missing(10.0) is None
+
+
+def test_a_kind_is_not_made_again_until_a_request_for_it_has_made_one() -> None:
+    warm_hosts = WarmHosts(1)
+    warm_hosts.claim("a", 0.0)
+    assert warm_hosts.missing(10.0) is None
+    warm_hosts.note_making("b")  # another kind, which needs no host of its own
+    assert warm_hosts.missing(10.0) is None
+    warm_hosts.note_making("a")
+    assert warm_hosts.missing(10.0) == "a"
+    warm_hosts.claim("a", 20.0)  # and fails this time
+    assert warm_hosts.missing(30.0) is None
+
+
+def test_a_kind_that_was_made_ahead_is_made_again() -> None:
+    some = Slots(Settings(), WarmHosts(1), ())
+    some.warm_hosts.claim("a", 0.0)
+    some.note_making("a", None)
+    assert some.warm_hosts.missing(QUIET_SECONDS) == "a"
+    assert some.choose("a", False).startswith("d")  # it is not known to be quick
 
 
 @pytest.mark.parametrize(
@@ -125,3 +153,14 @@ def test_warm_hosts_do_not_count_towards_the_limit(start: Any) -> None:
     assert server.post("/v1/envs/", {"env_id": "Swimmer-v5"}).status == 429
     server.post(f"/v1/envs/{first}/close/")
     assert server.post("/v1/envs/", {"env_id": "Swimmer-v5"}).status == 200
+
+
+@pytest.mark.long
+def test_a_kind_that_cannot_be_made_is_not_made_ahead(start: Any) -> None:
+    modules = ["tests.support.environments.faulty", "tests.support.environments.unmakable"]
+    server: Server = start(ENVIRONMENT_MODULES=modules, PREPARED_HOSTS=2)
+    assert server.post("/v1/envs/", {"env_id": "UnmakableFailing-v0"}).status == 500
+    for _ in range(2):
+        server.create("Faulty-v0")
+        warm_host(server, server.hosts())
+    assert len(server.hosts()) == 3  # of two instances, and one that is warm
