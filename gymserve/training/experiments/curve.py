@@ -28,9 +28,13 @@ class _Drawing(NamedTuple):
     summary: str  # what the picture shows, in words
 
 
-def svg(title: str, name: str, timesteps: Sequence[float], values: Sequence[float]) -> str:
-    """Draw an 800 x 400 SVG document; `name` says what the values are, and NaN marks a missing one."""
-    drawing = _draw(name, timesteps, values)
+def svg(title: str, name: str, timesteps: Sequence[float], values: Sequence[float], *, unit: str = "timestep") -> str:
+    """Draw an 800 x 400 SVG document; `name` says what the values are, and NaN marks a missing one.
+
+    Args:
+        unit: what `timesteps` count, in the singular.
+    """
+    drawing = _draw(name, timesteps, values, unit)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="t d">',
         f'<title id="t">{escape(title)}</title><desc id="d">{escape(drawing.summary)}</desc>',
@@ -43,16 +47,16 @@ def svg(title: str, name: str, timesteps: Sequence[float], values: Sequence[floa
             for x, t in drawing.across
         ),
         *(f'<text class="ink" x="{LEFT - 8}" y="{y + 4:.0f}" text-anchor="end">{t}</text>' for y, t in drawing.up),
-        f'<text class="ink" x="{(WIDTH + LEFT) / 2:.0f}" y="{HEIGHT - 10}" text-anchor="middle">timesteps</text>',
+        f'<text class="ink" x="{(WIDTH + LEFT) / 2:.0f}" y="{HEIGHT - 10}" text-anchor="middle">{unit}s</text>',
     ]
     for kind, pieces in (("raw", drawing.raw), ("mean", drawing.mean)):
         parts += [f'<path class="{kind}" d="{_path(piece)}"/>' for piece in pieces]
     return "\n".join([*parts, "</svg>\n"])
 
 
-def small(name: str, timesteps: Sequence[float], values: Sequence[float]) -> str:
+def small(name: str, timesteps: Sequence[float], values: Sequence[float], *, unit: str = "timestep") -> str:
     """Draw the running mean alone, as a 160 x 40 SVG document without axes."""
-    drawing = _draw(name, timesteps, values)
+    drawing = _draw(name, timesteps, values, unit)
     box = f"{LEFT} {TOP - 8} {WIDTH - LEFT - RIGHT} {HEIGHT - TOP - BOTTOM + 16}"
     paths = "".join(
         f'<path class="mean" vector-effect="non-scaling-stroke" d="{_path(piece)}"/>' for piece in drawing.mean
@@ -64,9 +68,9 @@ def small(name: str, timesteps: Sequence[float], values: Sequence[float]) -> str
     )
 
 
-def png(title: str, name: str, timesteps: Sequence[float], values: Sequence[float]) -> bytes:
+def png(title: str, name: str, timesteps: Sequence[float], values: Sequence[float], *, unit: str = "timestep") -> bytes:
     """Draw the same picture as a PNG."""
-    drawing = _draw(name, timesteps, values)
+    drawing = _draw(name, timesteps, values, unit)
     image = Image.new("RGB", (WIDTH, HEIGHT), PAPER)
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(13)
     draw.text((LEFT, 14), title, INK, font)
@@ -75,7 +79,7 @@ def png(title: str, name: str, timesteps: Sequence[float], values: Sequence[floa
         draw.text((x, HEIGHT - BOTTOM + 8), text, INK, font, anchor="ma")
     for y, text in drawing.up:
         draw.text((LEFT - 8, y), text, INK, font, anchor="rm")
-    draw.text(((WIDTH + LEFT) / 2, HEIGHT - 22), "timesteps", INK, font, anchor="ma")
+    draw.text(((WIDTH + LEFT) / 2, HEIGHT - 22), f"{unit}s", INK, font, anchor="ma")
     for pieces, color, width in ((drawing.raw, FAINT, 1), (drawing.mean, STRONG, 2)):
         for piece in pieces:
             draw.line(piece if len(piece) > 1 else piece * 2, color, width)
@@ -84,7 +88,7 @@ def png(title: str, name: str, timesteps: Sequence[float], values: Sequence[floa
     return out.getvalue()
 
 
-def _draw(name: str, timesteps: Sequence[float], values: Sequence[float]) -> _Drawing:
+def _draw(name: str, timesteps: Sequence[float], values: Sequence[float], unit: str) -> _Drawing:
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return _Drawing([], [], [], [], f"There are no values of {name} yet.")
@@ -107,7 +111,7 @@ def _draw(name: str, timesteps: Sequence[float], values: Sequence[float]) -> _Dr
         return [piece for piece in runs if piece]
 
     way = f"from {finite[0]:.4g} to {finite[-1]:.4g}, at most {max(finite):.4g}"
-    summary = f"{name} over {start:,.0f} to {end:,.0f} timesteps: {way}."
+    summary = f"{name} over {start:,.0f} to {end:,.0f} {unit}s: {way}."
     across = [(place(tick, low)[0], f"{tick:,.0f}") for tick in _ticks(start, end)]
     up = [(place(start, tick)[1], f"{tick:.6g}") for tick in _ticks(low, high)]
     return _Drawing(pieces(values), pieces(_smoothed(values)), across, up, summary)

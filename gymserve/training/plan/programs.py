@@ -183,6 +183,13 @@ class Program:
         return [self.interpreter, *filled]
 
 
+def counted(programs: Mapping[str, Program], runner: str) -> str:
+    """Return what a runner's metrics count: "timestep", or "episode" if they have PTF's format."""
+    own = programs.get(runner)
+    metrics = own.metrics if own is not None else PRESETS.get(runner, {}).get("metrics")  # it is not set up any more
+    return "episode" if metrics == "ptf" else "timestep"
+
+
 def read(settings: Mapping[str, Any]) -> dict[str, Program]:
     """Return the programs of the RUNNERS setting by name.
 

@@ -1,5 +1,5 @@
 "use strict";
-// A metric's curve over the timesteps, drawn by uPlot: raw values faint, their running mean strong.
+// A metric's curve over the timesteps or episodes, drawn by uPlot: raw values faint, their running mean strong.
 
 class Curve {
   static MOST = 4000; // points; beyond that, neighbours are merged
@@ -75,7 +75,7 @@ class Curve {
       scales: { x: { time: false } },
       axes: [{ ...axis, values: numbers, space: 70 }, { ...axis, values: numbers, size: 64 }],
       series: [
-        { label: "timestep", value: number },
+        { label: this.place.dataset.unit, value: number },
         { label: this.name, stroke: color("--faint"), width: 1, value: number, points: { show: this.values.length < 3 } },
         { label: "running mean", stroke: color("--accent"), width: 2, value: number, points: { show: false } },
       ],

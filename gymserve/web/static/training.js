@@ -41,7 +41,7 @@
     const curve = new Curve(chart, chart.dataset.metric);
     const begun = await fill(curve, chart);
     chart.setAttribute("role", "img");
-    chart.setAttribute("aria-label", `${begun.name} over the timesteps; the table has the numbers`);
+    chart.setAttribute("aria-label", `${begun.name} over the ${chart.dataset.unit}s; the table has the numbers`);
     if (begun.going_on) follow(curve, chart, begun);
   }
 

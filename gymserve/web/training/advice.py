@@ -23,7 +23,7 @@ from gymserve.web.http.backend import backend, training
 from gymserve.web.http.blueprint import Blueprint
 from gymserve.web.http.openapi import documented
 from gymserve.web.training import schemas
-from gymserve.web.training.experiments import own_experiment
+from gymserve.web.training.experiments import own_experiment, unit_of
 
 blueprint = Blueprint("advice", scope="training", tag="Advice", url_prefix="/experiments")
 OTHERS = (401, 403, 409)
@@ -109,9 +109,10 @@ def drawn(row: Experiment) -> Response:
     name = request.args.get("metric") or training().metrics.return_name(row)
     timesteps, values = curves_of(row, (name,)).get(name, ([], []))
     title = f"{row.title}: {row.algorithm or row.runner} on {row.environment}" if row.environment else row.title
+    unit = unit_of(row)
     if form == "png":
-        return Response(curve.png(title, name, timesteps, values), content_type="image/png")
-    return picture(curve.svg(title, name, timesteps, values))
+        return Response(curve.png(title, name, timesteps, values, unit=unit), content_type="image/png")
+    return picture(curve.svg(title, name, timesteps, values, unit=unit))
 
 
 def picture(svg: str) -> Response:

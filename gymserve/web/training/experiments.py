@@ -8,6 +8,7 @@ from flask import Response, request
 from gymserve.protocol import errors
 from gymserve.store.models import Experiment
 from gymserve.training.experiments.listing import tags_of
+from gymserve.training.plan import programs
 from gymserve.training.plan.lineage import Parent
 from gymserve.training.plan.requests import ChangedTexts
 from gymserve.training.plan.states import ExperimentState
@@ -76,6 +77,11 @@ def experiment_row(row: Experiment) -> dict[str, Any]:
 
 
 HIDDEN = ("hyperparameters", "parameter", "values", "package", "resolved", "total_timesteps", "parent_model", "lineage")
+
+
+def unit_of(row: Experiment) -> str:
+    """Return what an experiment's metrics count: "timestep" or "episode"."""
+    return programs.counted(training().experiments.checker.programs, row.runner)
 
 
 def own_experiment(experiment_id: str) -> Experiment:

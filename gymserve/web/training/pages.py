@@ -17,7 +17,7 @@ from gymserve.web.http.access import identity
 from gymserve.web.http.backend import backend, training
 from gymserve.web.http.browser import Pages, current, for_accounts
 from gymserve.web.training.advice import findings
-from gymserve.web.training.experiments import account_id, check_role, experiment_row, own_experiment, wake
+from gymserve.web.training.experiments import account_id, check_role, experiment_row, own_experiment, unit_of, wake
 from gymserve.web.training.videos import video_of
 
 blueprint = Pages("training_pages", url_prefix="/training")
@@ -58,7 +58,7 @@ def _list_page(**form: Any) -> str:
     return render_template(
         "training.html",
         account=current(),
-        rows=[experiment_row(row) | {"mean": training().metrics.summary(row)["avg_reward_last_100"]} for row in rows],
+        rows=[_list_row(row) for row in rows],
         filters=filters,
         states=list(ExperimentState),
         at_rest=[state for state in ExperimentState if not state.is_active],
@@ -72,6 +72,11 @@ def _list_page(**form: Any) -> str:
         form=request.form,
         **form,
     )
+
+
+def _list_row(row: Experiment) -> dict[str, Any]:
+    mean = training().metrics.summary(row)["avg_reward_last_100"]
+    return experiment_row(row) | {"mean": mean, "unit": unit_of(row)}
 
 
 @blueprint.post("")
@@ -137,10 +142,11 @@ def _page_of(row: Experiment, **more: Any) -> str:
     return render_template(
         "experiment.html",
         account=current(),
-        row=experiment_row(row),
+        row=experiment_row(row) | {"unit": unit_of(row)},
         buttons=buttons_of(row),
         main=("copy",) if has_diverged(row) else ("start", "pause", "resume"),
         can_retry=row.state in AGAIN,
+        can_resume=row.runner == SB3,
         can_delete=not ExperimentState(row.state).is_active,
         has_model=row.runner == SB3 and training().experiments.results(row)["model_path"] is not None,
         summary=training().metrics.summary(row),
@@ -159,7 +165,7 @@ def buttons_of(row: Experiment) -> dict[str, str]:
     """Return the available actions with their buttons' labels."""
     useless = {"resume"} if has_diverged(row) else set()  # it would diverge again
     if row.runner != SB3:
-        useless.add("pause")
+        useless |= {"pause", "resume"}  # programs have no checkpoints
     return {verb: label for verb, (label, states) in BUTTONS.items() if row.state in states and verb not in useless}
 
 

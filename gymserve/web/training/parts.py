@@ -11,7 +11,7 @@ from gymserve.web.http.backend import training
 from gymserve.web.http.browser import Pages, for_accounts
 from gymserve.web.training.advice import curves_of, drawn, findings, picture, written
 from gymserve.web.training.curves import watched
-from gymserve.web.training.experiments import own_experiment
+from gymserve.web.training.experiments import own_experiment, unit_of
 from gymserve.web.training.videos import send_video
 
 blueprint = Pages("training_parts_pages", url_prefix="/training/<experiment_id>")
@@ -32,7 +32,7 @@ def sparkline(experiment_id: str) -> Response:
     row = own_experiment(experiment_id)
     name = training().metrics.return_name(row)
     timesteps, values = curves_of(row, (name,)).get(name, ([], []))
-    return picture(curve.small(name, timesteps, values))
+    return picture(curve.small(name, timesteps, values, unit=unit_of(row)))
 
 
 @blueprint.get("/metrics")

@@ -26,6 +26,16 @@ def test_an_svg_shows_the_curve_and_describes_it() -> None:
     assert {"pole", "1,000", "4,000", "10", "40"} <= set(texts)
 
 
+def test_the_axis_and_the_description_name_what_is_counted() -> None:
+    values = [float(index) for index in range(50)]
+    picture = ElementTree.fromstring(curve.svg("grid", "reward", AT, values, unit="episode"))
+    texts = [text.text for text in picture.findall("s:text", NAMESPACE)]
+    assert "episodes" in texts and "timesteps" not in texts
+    assert "0 to 4,900 episodes:" in picture.findtext("s:desc", "", NAMESPACE)
+    assert "4,900 episodes:" in curve.small("reward", AT, values, unit="episode")
+    assert curve.png("grid", "reward", AT, values, unit="episode") != curve.png("grid", "reward", AT, values)
+
+
 def test_a_title_is_always_text() -> None:
     title = '<script>alert("x")</script> & more'
     picture = drawn([1.0, 2.0], title)
