@@ -113,10 +113,10 @@ def insert(accounts: Accounts, *ids: int) -> None:
             session.add(Account(id=account_id, email=email, email_key=email, password_hash="-", role="participant"))
 
 
-def test_accounts_are_listed_in_pages_of_a_hundred(on_sqlite: Accounts) -> None:
-    insert(on_sqlite, *range(1, 103))
-    assert [each.id for each in on_sqlite.directory.list()] == list(range(1, 101))
-    assert [each.id for each in on_sqlite.directory.list(skip=100, limit=5)] == [101, 102]
+def test_accounts_are_listed_in_pages_of_a_hundred(accounts: Accounts) -> None:
+    insert(accounts, *range(1, 103))
+    assert [each.id for each in accounts.directory.list()] == list(range(1, 101))
+    assert [each.id for each in accounts.directory.list(skip=100, limit=5)] == [101, 102]
 
 
 def test_an_account_is_found_by_its_id(accounts: Accounts) -> None:

@@ -13,7 +13,9 @@ from gymserve.protocol.errors import (
     InvalidRequest,
     LimitReached,
     NotFound,
+    Unauthenticated,
 )
+from gymserve.store.models import ApiKey
 
 PASSWORD = "correct horse"
 
@@ -49,6 +51,16 @@ def test_revoking_an_unknown_key_is_an_error(accounts: Accounts) -> None:
         with pytest.raises(NotFound, match=f"no key {key_id}"):
             accounts.keys.revoke(account_id, key_id, by=COMMAND_LINE)
     assert accounts.authenticator.identify(secret)
+
+
+def test_a_key_is_revoked_whatever_its_number(accounts: Accounts) -> None:
+    made = accounts.directory.create("a", PASSWORD)
+    secret = new_key(accounts, made.id)
+    with accounts.database.writing() as session:
+        session.get_one(ApiKey, 1).id = 2**31 - 1
+    accounts.keys.revoke(made.id, 2**31 - 1, by=COMMAND_LINE)
+    with pytest.raises(Unauthenticated):
+        accounts.authenticator.identify(secret)
 
 
 def test_the_number_of_keys_per_account_is_limited(on_sqlite: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:

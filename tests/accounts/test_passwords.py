@@ -82,3 +82,9 @@ def test_few_passwords_are_hashed_at_a_time(on_sqlite: Accounts, monkeypatch: py
     for thread in threads:
         thread.join()
     assert 1 <= most[0] <= MAX_CONCURRENT
+
+
+def test_a_slow_password_does_not_hold_up_the_next(on_sqlite: Accounts) -> None:
+    hashed = on_sqlite.passwords.hash(PASSWORD)
+    with on_sqlite.passwords._slot():
+        assert on_sqlite.passwords.match(hashed, PASSWORD)

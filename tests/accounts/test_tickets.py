@@ -44,8 +44,9 @@ def test_of_simultaneous_requests_with_one_ticket_only_one_succeeds(tmp_path: Pa
 
 def test_a_ticket_is_bound_to_its_address_and_expires(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tickets = Tickets(tmp_path)
-    with pytest.raises(Unauthenticated, match="the address it was made for"):
-        tickets.redeem(tickets.issue(WHO, PATH), "/experiments/y/metrics/stream")
+    for other in ("/experiments/y/metrics/stream", "/experiments/a/metrics/stream"):
+        with pytest.raises(Unauthenticated, match="the address it was made for"):
+            tickets.redeem(tickets.issue(WHO, PATH), other)
     ticket, now = tickets.issue(WHO, PATH), time.time()
     monkeypatch.setattr(time, "time", lambda: now + SECONDS + 1)
     with pytest.raises(Unauthenticated, match="30 s"):
