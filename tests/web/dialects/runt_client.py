@@ -4,6 +4,7 @@ import json
 import urllib.parse
 from typing import Any
 
+from tests.support.experiments import untrained
 from tests.support.servers import Answer, Server, wait_for
 
 FORM = "application/x-www-form-urlencoded"
@@ -33,15 +34,12 @@ def ended(server: Server, number: int, **headers: str) -> dict[str, Any]:
     return row
 
 
-def untrained(server: Server, **headers: str) -> int:
-    payload = {
-        "name": "mine", "algorithm": "PPO", "environment": "runt/Offloading-v0", "tags": ["runt"], "total_episodes": 12,
-        "env_kwargs": {"n_UE": 2},
-    }  # fmt: skip
-    answer = server.post("/experiments", payload, **headers)
-    assert answer.status == 201, answer.body
+def never_started(server: Server, account_id: int | None = None, **headers: str) -> int:
+    """Create a training with two users, and return its number as RUNT lists it."""
+    recipe = {"environment": "runt/Offloading-v0", "tags": ["runt"], "total_episodes": 12, "env_kwargs": {"n_UE": 2}}
+    name = untrained(server, account_id, **recipe)
     rows = server.get("/models/?page_size=100", **headers).json["data"]["models"]
-    return next(int(each["id"]) for each in rows if each["experiment_id"] == answer.json["id"])
+    return next(int(each["id"]) for each in rows if each["experiment_id"] == name)
 
 
 def is_error(answer: Answer, status: int, message: str) -> None:

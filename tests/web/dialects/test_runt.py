@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from gymserve.web.dialects.runt.api import smoothed
+from tests.support.experiments import untrained
 from tests.support.servers import Server, wait_for
 from tests.training.conftest import Trainer
-from tests.web.dialects.runt_client import PATHS, TRAINING, ended, is_error, model, send, untrained
+from tests.web.dialects.runt_client import PATHS, TRAINING, ended, is_error, model, never_started, send
 
 ROW = "RUNT's requests hold a shell's words, odd numbers, others' ids"
 
@@ -36,7 +37,7 @@ def trained(runt: Trainer) -> int:
 @pytest.fixture(scope="module")
 def waiting(server: Server) -> int:
     """A training with two users that was created but never started."""
-    return untrained(server)
+    return never_started(server)
 
 
 # --- training -----------------------------------------------------------------------------------------------------------
@@ -141,9 +142,9 @@ def test_a_wrong_method_is_405_in_the_envelope(server: Server) -> None:
 
 @pytest.mark.guarantee(ROW)
 def test_unknown_models_are_404(server: Server) -> None:
-    pole = server.post("/experiments", {"name": "no model of RUNT's", "algorithm": "PPO", "environment": "CartPole-v1"})
+    pole = untrained(server)  # no model of RUNT's
     listed = server.get("/models/?page_size=10000").json["data"]["models"]
-    assert pole.status == 201 and pole.json["id"] not in [each["experiment_id"] for each in listed]
+    assert pole not in [each["experiment_id"] for each in listed]
     for number in (999_999, 0, 2**40, -1):
         is_error(send(server, "/stop-train/", {"model_id": number}), 404, f"模型ID {number} 不存在")
         is_error(send(server, "/testmodel/", {"model_id": number, "observation": [0.0] * 12}, "json"), 404, "不存在")

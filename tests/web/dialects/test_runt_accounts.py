@@ -7,7 +7,7 @@ import pytest
 from tests.conftest import Secured
 from tests.support.servers import PASSWORD, Server
 from tests.training.conftest import Trainer
-from tests.web.dialects.runt_client import PATHS, TRAINING, is_error, model, send, untrained
+from tests.web.dialects.runt_client import PATHS, TRAINING, is_error, model, never_started, send
 
 ROW = "RUNT's requests hold a shell's words, odd numbers, others' ids"
 
@@ -83,7 +83,7 @@ def is_unknown(server: Server, number: int, **headers: str) -> None:
 @pytest.mark.guarantee(ROW)
 def test_models_are_unknown_to_other_accounts(secured: Secured) -> None:
     keys = {name: {"Authorization": f"Bearer {key}"} for name, key in secured.keys.items()}
-    number = untrained(secured.server, **keys["participant"])
+    number = never_started(secured.server, secured.ids["participant"], **keys["participant"])
     assert model(secured.server, number, **keys["participant"])["id"] == number
     assert model(secured.server, number, **keys["admin"])["id"] == number
     listed = secured.server.get("/models/?page_size=100", **keys["other"]).json["data"]["models"]

@@ -10,6 +10,7 @@ import pytest
 from gymserve.settings import Settings
 from gymserve.web.app import create_app
 from tests.conftest import Secured
+from tests.support.experiments import untrained
 from tests.support.servers import Server
 
 GROUPS = tomllib.loads(Path(__file__).with_name("access.toml").read_text())["group"]
@@ -40,8 +41,7 @@ def submission(secured: Secured) -> str:
 
 @pytest.fixture(scope="module")
 def experiment(secured: Secured) -> str:
-    payload = {"name": "x", "algorithm": "PPO", "environment": "CartPole-v1"}
-    return str(secured.ask("participant", "POST", "/experiments", payload).json["id"])
+    return untrained(secured.server, secured.ids["participant"])
 
 
 def path_of(route: str, secured: Secured, token: str, submission: str, experiment: str) -> str:

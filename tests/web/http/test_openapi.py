@@ -24,6 +24,7 @@ from gymserve.web.http.openapi import path_of
 from tests import ROOT
 from tests.conftest import Secured
 from tests.support.description import Description
+from tests.support.experiments import untrained
 from tests.support.parts import TYPESCRIPT
 from tests.support.servers import Server
 
@@ -179,8 +180,7 @@ class Api:
         if "{instance_id}" in path:
             values["instance_id"] = self.server.post("/v1/envs/", {"env_id": "CartPole-v1"}, **headers).json["token"]
         if "{experiment_id}" in path and not begins:
-            recipe = {"name": "x", "algorithm": "PPO", "environment": "CartPole-v1"}
-            values["experiment_id"] = self.server.post("/experiments", recipe, **headers).json["id"]
+            values["experiment_id"] = untrained(self.server, user if headers else None)
         if "{user_id}" in path and (method, path) != ("delete", "/users/{user_id}/"):
             values["user_id"] = user
         return values

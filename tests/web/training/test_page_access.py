@@ -7,6 +7,7 @@ import urllib.error
 import pytest
 
 from tests.conftest import Secured
+from tests.support.experiments import untrained
 from tests.support.servers import Server, wait_for
 from tests.training.conftest import Trainer
 from tests.web.accounts.test_pages import Browser
@@ -15,13 +16,25 @@ from tests.web.training.visitors import ADMIN, ORGANISER, OTHER, SCRIPT, answer,
 
 @pytest.mark.guarantee("another site sends a page's form, a title is a script")
 def test_a_title_that_is_a_script_is_shown_as_text(secured: Secured) -> None:
+    browser, name = visitor(secured.server, ORGANISER), experiment(secured, SCRIPT)
+    form = {"title": SCRIPT, "algorithm": "SAC", "environment": "CartPole-v1"}
+    status, refused = answer(browser, "/training", **form, csrf_token=browser.ticket("/training"))
+    assert status == 422
+    shown = browser.get(f"/training/{name}")
+    heading = re.search(r"<h1>(.*)</h1>", shown)
+    assert heading is not None and html.unescape(heading[1]) == SCRIPT
+    for page in (refused, shown, browser.get("/training")):
+        assert SCRIPT not in page and "<img src=x" not in page and "&lt;img src=x" in page
+
+
+@pytest.mark.long
+@pytest.mark.guarantee("another site sends a page's form, a title is a script")
+def test_a_form_with_a_script_as_the_title_creates_an_experiment(secured: Secured) -> None:
     browser = visitor(secured.server, ORGANISER)
     form = {"title": SCRIPT, "algorithm": "PPO", "environment": "CartPole-v1"}
     status, shown = answer(browser, "/training", **form, csrf_token=browser.ticket("/training"))
     heading = re.search(r"<h1>(.*)</h1>", shown)
     assert status == 200 and heading is not None and html.unescape(heading[1]) == SCRIPT
-    for page in (shown, browser.get("/training")):
-        assert SCRIPT not in page and "<img src=x" not in page and "&lt;img src=x" in page
 
 
 def test_a_refused_form_says_why(secured: Secured) -> None:
@@ -92,8 +105,18 @@ def test_pages_streams_equal_those_of_the_api(trainer: Trainer) -> None:
 def test_an_open_servers_pages_need_no_login(server: Server) -> None:
     browser = Browser(server)
     assert "Log in" not in browser.get("/training")
+    form = {"title": "x", "algorithm": "SAC", "environment": "CartPole-v1"}
+    status, said = answer(browser, "/training", **form, csrf_token=browser.ticket("/training"))
+    assert status == 422 and "needs an action space" in said
+    untrained(server, title="on an open server")
+    assert "1 experiment found." in browser.get("/training?search=on+an+open")
+
+
+@pytest.mark.long
+def test_an_open_servers_form_creates_an_experiment(server: Server) -> None:
+    browser = Browser(server)
     form = {"title": "from an open page", "algorithm": "PPO", "environment": "CartPole-v1"}
-    assert browser.send("/training", **form) == 400
+    assert browser.send("/training", **form) == 400  # without a ticket
     assert "No experiments match" in browser.get("/training?search=from+an+open")
     assert browser.send("/training", **form, csrf_token=browser.ticket("/training")) == 200
     assert "1 experiment found." in browser.get("/training?search=from+an+open")

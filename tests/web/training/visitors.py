@@ -4,6 +4,7 @@ import urllib.error
 import urllib.parse
 
 from tests.conftest import Secured
+from tests.support.experiments import untrained
 from tests.support.servers import PASSWORD, Server
 from tests.web.accounts.test_pages import Browser
 
@@ -11,12 +12,9 @@ ORGANISER, OTHER, ADMIN = "organiser@example.org", "other@example.org", "admin@e
 SCRIPT = "<script>document.title = 'taken over'</script><img src=x onerror=alert(1)>"  # a title
 
 
-def experiment(secured: Secured, name: str = "test") -> str:
+def experiment(secured: Secured, title: str = "test") -> str:
     """Return the id of an organiser's new experiment."""
-    settings = {"name": name, "algorithm": "PPO", "environment": "CartPole-v1"}
-    made = secured.ask("organiser", "POST", "/experiments", settings)
-    assert made.status == 201, made.body
-    return str(made.json["id"])
+    return untrained(secured.server, secured.ids["organiser"], title=title)
 
 
 def state(secured: Secured, name: str) -> str:
