@@ -21,7 +21,7 @@ from gymserve.grader.challenges.states import VerdictState
 from gymserve.grader.proofs import verification
 from gymserve.grader.proofs.sources import SHIFT_SECONDS, Sources
 from gymserve.grader.proofs.verification import Verdict
-from gymserve.hosts.supervisor.forking import die_with
+from gymserve.hosts import child_processes
 from gymserve.journal.file import scan
 from gymserve.system import interpreters
 from gymserve.system.background import ATTEMPTS
@@ -114,7 +114,7 @@ def main() -> int:
     output = os.dup(1)
     os.dup2(2, 1)  # so that the environment's prints go to the log
     params = json.load(sys.stdin)
-    die_with(params["parent"])
+    child_processes.die_with(params["parent"])
     sources = Sources(shift_seconds=params["shift_seconds"]) if params["watch"] else None
     catalogue = Catalogue(params["modules"])
     records = [record for record, _, _ in scan(Path(params["journal"]).read_bytes())]

@@ -19,6 +19,7 @@ from gymserve.hosts.pulse import INSTANCE, number
 
 MARK = "GYMSERVE_HOSTS_OF"  # the environment variable; its value is the data directory
 _STARTING = ("os.fork", "os.forkpty", "os.posix_spawn", "os.system", "subprocess.Popen")  # Python's audit events
+_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _starting = threading.Lock()  # held while a spared process starts and while all others are killed
 _spared: list[subprocess.Popen[str]] = []
@@ -28,6 +29,14 @@ def become_subreaper() -> None:
     """Makes orphans among this process' descendants its children."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with(parent: int) -> None:
+    """Makes the kernel kill this process when its parent ends (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
 
 
 def children(pid: int) -> set[int]:

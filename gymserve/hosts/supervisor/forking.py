@@ -1,6 +1,5 @@
 """Forks host processes from the supervisor, and tracks their state."""
 
-import ctypes
 import faulthandler
 import gc
 import logging
@@ -20,7 +19,6 @@ from gymserve.hosts.host.process import Host
 from gymserve.hosts.pulse import Pulse
 from gymserve.settings import Settings
 
-_PR_SET_PDEATHSIG = 1
 _CHECK_SECONDS = 0.5
 # Negated exit codes that an environment's call can cause: its own exits and crashes. SIGBUS more likely means a full disk.
 _CALL_EXITS = (*range(-255, 1), signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP)
@@ -165,7 +163,7 @@ def _become_host(
     """Runs the host in the child process; never returns."""
     code = 1
     try:
-        die_with(supervisor)
+        child_processes.die_with(supervisor)
         signal.signal(signal.SIGSEGV, signal.SIG_DFL)  # the library of a simulator turns it into an abort
         faulthandler.enable()  # a crash logs its stack
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -195,11 +193,3 @@ def _detach_child(descriptors: Sequence[int]) -> None:
         os.dup2(nothing, descriptor, inheritable=False)
     os.close(nothing)
     faulthandler.disable()
-
-
-def die_with(supervisor: int) -> None:
-    """Makes the kernel kill this process when its parent, the supervisor, ends (Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != supervisor:
-            os._exit(1)
