@@ -1,4 +1,4 @@
-"""One server for each file of rewards-api's tests, with a bucket and a trained session."""
+"""One server for rewards-api's trainings, with a bucket and a trained session."""
 
 import itertools
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ def bucket() -> Iterator[AwayBucket]:
 
 @pytest.fixture(scope="module")
 def racer(tmp_path_factory: pytest.TempPathFactory, bucket: AwayBucket) -> Iterator[Racer]:
-    """A server for one file's tests."""
+    """A server of its own, where training takes all of the only worker's places for viewers."""
     started = Racer(tmp_path_factory.mktemp("racer"), WORKERS=1, MAX_CONCURRENT_EXPERIMENTS=10, **bucket.settings)
     yield started
     started.stop()

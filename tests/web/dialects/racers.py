@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tests.support.servers import Answer
+from tests.support.servers import Answer, Server
 from tests.training.conftest import Trainer
 
 AGENT = {
@@ -26,6 +26,13 @@ SLOW = 300.0
 
 class Racer(Trainer):
     """A server, with the requests of rewards-api's users."""
+
+    @classmethod
+    def of(cls, server: Server) -> "Racer":
+        """The same for a server that is already running, and keeps running."""
+        racer = cls.__new__(cls)
+        vars(racer).update(vars(server))
+        return racer
 
     def api(self, method: str, name: str, **params: Any) -> Answer:
         """Send a request with its parameters in the query."""
