@@ -160,7 +160,7 @@ ELSEWHERE = {  # other tests cover these, which stop the server, leave HTTP, or 
     ("get", "/api/v1/stream"),
 }
 OPERATIONS = sorted(routes() - ELSEWHERE)
-FEW = 3  # requests per operation in the default tests
+FEW = 2  # requests per operation in the default tests
 EXAMPLES = int(os.environ.get("EXAMPLES", "20"))  # requests per operation in the long tests
 
 

@@ -5,7 +5,7 @@ import random
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,15 @@ from tests.support.servers import Server, wait_for
 KILLS = int(os.environ.get("SERVER_KILLS", "3"))
 ROUNDS = int(os.environ.get("SOAK_ROUNDS", "12"))
 PATIENT = client.Limits(patience=120.0)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose processes are killed and counted; none is prepared for what may come."""
+    started = Server(tmp_path_factory.mktemp("data"), PREPARED_HOSTS=0)
+    started.keeps_port = True
+    yield started
+    started.stop()
 
 
 class Player(threading.Thread):
@@ -52,9 +61,7 @@ class Player(threading.Thread):
 
 @pytest.mark.guarantee("everything is killed, at any moment")
 @pytest.mark.parametrize("kills", [1, pytest.param(KILLS, marks=pytest.mark.long, id="more")])
-def test_everything_killed_at_random_instants_loses_no_step(start: Callable[..., Server], kills: int) -> None:
-    server = start()
-    server.keeps_port = True
+def test_everything_killed_at_random_instants_loses_no_step(server: Server, kills: int) -> None:
     players = [Player(env_id, server.url) for env_id in ("CartPole-v1", "Pendulum-v1", "CartPole-v1")]
     for player in players:
         player.start()
@@ -122,9 +129,8 @@ def use_instances(server: Server) -> None:
 @pytest.mark.parametrize(
     ("rounds", "growth"), [(2, 1.2), pytest.param(ROUNDS, 1.05, marks=pytest.mark.long, id="more")]
 )
-def test_memory_files_and_processes_stay_flat(start: Callable[..., Server], rounds: int, growth: float) -> None:
-    server = start(PREPARED_HOSTS=0, WORKERS=2)
-    for _ in range(min(8, 2 * rounds) if rounds < 24 else rounds // 3):
+def test_memory_files_and_processes_stay_flat(server: Server, rounds: int, growth: float) -> None:
+    for _ in range(min(8, rounds) if rounds < 24 else rounds // 3):
         use_instances(server)
     before = at_rest(server)
     for _ in range(rounds):

@@ -131,7 +131,7 @@ def survives(server: Server, kills: list[str], moves: Callable[[], int]) -> None
 @pytest.mark.guarantee("everything is killed, at any moment")
 def test_each_process_may_be_killed_and_every_submission_ends_once(start: Any) -> None:
     server = start(AUTH="token", REQUESTS_PER_MINUTE=0, RESTART_SECONDS=0.2, PRELOAD=False)
-    survives(server, [*VICTIMS, EVERYTHING], lambda: 30)
+    survives(server, [*VICTIMS, EVERYTHING], lambda: 15)
 
 
 @pytest.mark.long
