@@ -5,7 +5,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends libegl1 libgl1 
     && useradd --system --home-dir /data gymserve && install -d -o gymserve /data
 WORKDIR /app
 COPY . .
-RUN pip install --no-cache-dir -c constraints.txt -e ".[environments,compression,media,datasets,s3,postgresql,mariadb]"
+RUN pip install --no-cache-dir -c constraints.txt -e ".[server,environments,compression,media,datasets,s3,postgresql,mariadb]"
 USER gymserve
 ENV GYMSERVE_HOST=0.0.0.0 GYMSERVE_AUTH=token GYMSERVE_DATA=/data MUJOCO_GL=egl PYTHONUNBUFFERED=1
 VOLUME /data

@@ -3,8 +3,11 @@
 import sys
 from typing import Any
 
-from gymserve.cli.main import main
-from gymserve.cli.serve import loaded_application
+from gymserve.system import extras
+
+with extras.required():
+    from gymserve.cli.main import main
+    from gymserve.cli.serve import loaded_application
 
 
 def __getattr__(name: str) -> Any:

@@ -11,19 +11,20 @@ from pathlib import Path
 
 import click
 
-from gymserve.system import interpreters
+from gymserve.system import extras, interpreters
 
 if __name__ == "__main__":
     interpreters.reexecute_alike()  # before any other import
 
-from gymserve.environments import Catalogue
-from gymserve.environments.foreign import error_text
-from gymserve.grader.challenges import definition, examples
-from gymserve.grader.practice import checking, running
-from gymserve.grader.proofs import offline_check, tables
-from gymserve.protocol.errors import GymserveError
-from gymserve.system.terminal.commands import JSON, MODULES, Group, run, shared_value, with_options
-from gymserve.system.terminal.progress import Progress
+with extras.required():
+    from gymserve.environments import Catalogue
+    from gymserve.environments.foreign import error_text
+    from gymserve.grader.challenges import definition, examples
+    from gymserve.grader.practice import checking, running
+    from gymserve.grader.proofs import offline_check, tables
+    from gymserve.protocol.errors import GymserveError
+    from gymserve.system.terminal.commands import JSON, MODULES, Group, run, shared_value, with_options
+    from gymserve.system.terminal.progress import Progress
 
 CHALLENGE = click.argument("challenge", type=click.Path(path_type=Path))
 FUNCTION = click.option("--function", "functions", multiple=True, help="A scoring function that may be imported.")

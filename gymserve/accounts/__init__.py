@@ -3,6 +3,10 @@
 import contextlib
 from pathlib import Path
 
+from gymserve.system import extras
+
+extras.require("server")
+
 from gymserve.accounts import audit
 from gymserve.accounts.audit import Actor
 from gymserve.accounts.authenticator import Authenticator

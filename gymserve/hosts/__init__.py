@@ -1,1 +1,5 @@
 """Host processes, in which instances live, and the ways to reach them."""
+
+from gymserve.system import extras
+
+extras.require("grade")

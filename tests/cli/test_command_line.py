@@ -105,7 +105,7 @@ def test_a_missing_library_is_named_with_the_extra_that_brings_it() -> None:
     code = "import sys; sys.modules['sqlalchemy'] = None; from gymserve.cli.main import main; sys.exit(main(['audit']))"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ended.returncode == 1
-    assert ended.stderr == "Error: this command needs sqlalchemy: pip install 'gymserve[server]' brings it\n"
+    assert ended.stderr == "Error: needs gymserve[server]: pip install 'gymserve[server]' (sqlalchemy is missing)\n"
 
 
 def test_version(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ import click
 from click.shell_completion import shell_complete
 
 from gymserve.system import imports, interpreters
+from gymserve.system.extras import MissingExtra
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130  # exit statuses; the last one is what shells use for Ctrl-C
 _PREFIX = "gymserve."  # of the shared options' names in a context's `meta`
@@ -85,12 +86,12 @@ class LazyCommand(NamedTuple):
         module, _, attribute = self.place.partition(":")
         try:
             return getattr(importlib.import_module(module), attribute)
+        except MissingExtra as error:
+            raise click.ClickException(str(error)) from None
         except ModuleNotFoundError as error:
-            if not self.extra or (error.name or "").partition(".")[0] == "gymserve":
+            if not self.extra or error.name is None or error.name.partition(".")[0] == "gymserve":
                 raise
-            raise click.ClickException(
-                f"this command needs {error.name}: pip install 'gymserve[{self.extra}]' brings it"
-            ) from None
+            raise click.ClickException(str(MissingExtra(self.extra, error.name))) from None
 
 
 class Group(click.Group):
