@@ -53,6 +53,9 @@ class Server:
 
     key = ""  # the API key for every request, if it is set
     keeps_port = False  # whether a restart uses the same port
+    program = [sys.executable, str(ROOT / "gym_http_server.py")]
+    path = os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))
+    directory: Path | None = None  # the working directory, if it is not this process'
     known: "weakref.WeakSet[Server]" = weakref.WeakSet()
 
     def __init__(self, data: Path, **settings: Any) -> None:
@@ -70,10 +73,10 @@ class Server:
         for name, value in {**common, **self.settings, "ENVIRONMENT_VARIABLES": own}.items():
             environment[f"GYMSERVE_{name}"] = value if isinstance(value, str) else json.dumps(value)
         port = str(self.port) if self.keeps_port else "0"
-        environment["PYTHONPATH"] = os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))
-        command = [sys.executable, str(ROOT / "gym_http_server.py"), "-p", port, "--data", str(self.data)]
+        environment["PYTHONPATH"] = self.path
+        command = [*self.program, "-p", port, "--data", str(self.data)]
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, cwd=self.directory
         )
         assert self.process.stdout is not None
         self.output = [first := self.process.stdout.readline()]
