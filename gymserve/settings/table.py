@@ -2,8 +2,8 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from dataclasses import Field, asdict, dataclass, field, fields, is_dataclass
+from typing import Any, ClassVar, Protocol, TypeVar
 
 URLS = ("CHALLENGE_SERVER_URL", "ASSISTANT_URL", "S3_ENDPOINT")
 CHOICES = {
@@ -11,6 +11,15 @@ CHOICES = {
     "AUTH": ("open", "token"),
     "TRAINING_ROLE": ("participant", "organiser", "admin"),
 }
+
+
+class Slice(Protocol):
+    """A dataclass with the settings that one part reads: each field has the name of a setting in lower case, or is a slice."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
+SliceT = TypeVar("SliceT", bound=Slice)
 
 
 def _setting(default: Any, meaning: str, least: float = 0, most: float = float("inf"), *, secret: bool = False) -> Any:
@@ -202,6 +211,16 @@ class Settings:
         "import simulators before hosts are forked: instances are created faster, but the idle server "
         "needs more memory",
     )
+
+    def pick(self, kind: type[SliceT]) -> SliceT:
+        """The settings that one part reads, as the slice that it declares."""
+        values = {
+            each.name: self.pick(each.type)
+            if isinstance(each.type, type) and is_dataclass(each.type)
+            else getattr(self, each.name.upper())
+            for each in fields(kind)
+        }
+        return kind(**values)
 
     def to_json(self, *, secrets: bool = False) -> str:
         """The settings as JSON, for another process of the server; processes that run environments get no secrets."""

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gymserve.hosts import folders
 from gymserve.hosts.supervisor.quotas import Quotas
+from gymserve.hosts.supervisor.settings import QuotaSettings
 from gymserve.journal import Closed, Created, Monitored, Record, Reset, Step
 from gymserve.protocol.errors import InvalidRequest, LimitReached
 from gymserve.protocol.recipe import Recipe
@@ -150,7 +151,7 @@ def test_uploads_have_an_owner_a_limit_and_an_end(tmp_path: Path) -> None:
     kept = tmp_path / "uploads" / "7" / "results"
     assert [path.name for path in kept.parent.iterdir()] == ["results"]
     assert folders.storage(tmp_path)[7] > 6 << 20
-    quotas = Quotas(Settings(ACCOUNT_STORAGE_MB=5))
+    quotas = Quotas(Settings(ACCOUNT_STORAGE_MB=5).pick(QuotaSettings))
     quotas.measure_storage(tmp_path)
     with pytest.raises(LimitReached, match="ACCOUNT_STORAGE_MB = 5"):
         quotas.admit_storage(7)

@@ -12,7 +12,6 @@ from gymserve.hosts.instance import revival
 from gymserve.hosts.pulse import Pulse
 from gymserve.journal import Reset, read
 from gymserve.protocol.recipe import Recipe, Trial
-from gymserve.settings import Settings
 from gymserve.system import randomness
 from tests.support.servers import Server
 
@@ -29,7 +28,7 @@ def revived(instance: Any) -> Any:
     """The instance, revived as in another process, whose generators have another state."""
     instance.unload()
     random.random(), np.random.random(7)
-    return revival.revive(instance.token, instance.folder, CATALOGUE, Settings(), Pulse().page)
+    return revival.revive(instance.token, instance.folder, CATALOGUE, limit=1 << 30, seconds=60, pulse=Pulse().page)
 
 
 def drawn(instance: Any, seed: int | None = None) -> list[bytes]:
@@ -75,7 +74,7 @@ def test_old_journals_do_not_seed_the_generators(tmp_path: Path) -> None:
     assert drawn(instance) != drawn(instance)
     randomness.restore(before)
     instance.unload()
-    again = revival.revive(instance.token, instance.folder, CATALOGUE, Settings(), Pulse().page)
+    again = revival.revive(instance.token, instance.folder, CATALOGUE, limit=1 << 30, seconds=60, pulse=Pulse().page)
     assert "does not replay identically" in again.recorded.lost  # as before such seeds existed
     resets = [record for record in read(instance.folder / "journal") if isinstance(record, Reset)]
     assert [reset.global_seed for reset in resets] == [None, None]

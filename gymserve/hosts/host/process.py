@@ -15,6 +15,7 @@ from gymserve.hosts.child_processes import ChildProcesses
 from gymserve.hosts.host.channel import Channel
 from gymserve.hosts.host.loop import Loop
 from gymserve.hosts.host.report import UsageReport
+from gymserve.hosts.host.settings import HostSettings
 from gymserve.hosts.host.stream import StreamChannel
 from gymserve.hosts.host.workers import Listener
 from gymserve.hosts.instance import answers, blame, questions, rendering, revival, twin
@@ -27,7 +28,6 @@ from gymserve.hosts.pulse import Pulse, number, watched
 from gymserve.hosts.versions import versions
 from gymserve.protocol import errors
 from gymserve.protocol.recipe import Recipe
-from gymserve.settings import Settings
 from gymserve.system import randomness
 
 SWEEP_SECONDS = 60.0
@@ -48,7 +48,7 @@ class Host:
         *,
         listener: socket.socket,
         supervisor: socket.socket,
-        settings: Settings,
+        settings: HostSettings,
         catalogue: environments.Catalogue,
         pulse: Pulse,
     ) -> None:
@@ -57,14 +57,14 @@ class Host:
         self.settings = settings
         self.catalogue = catalogue
         self.pulse = pulse.page
-        self.folder = Path(settings.DATA) / "instances"
+        self.folder = Path(settings.data) / "instances"
         self.loop = Loop(self.log)
         self.instances: dict[str, LiveInstance] = {}
         self.streams: dict[str, set[StreamChannel]] = {}
         self._next_sweep = self.loop.now + SWEEP_SECONDS
         self._report = UsageReport()
         self._reported_at = self.loop.now
-        self.rate_limits = RateLimits(settings)
+        self.rate_limits = RateLimits(Path(settings.data) / "rates", settings.steps_per_second)
         self._directory = os.getcwd()
         self.child_processes = ChildProcesses(self.pulse)
         self._tracked_at = self.loop.now
@@ -82,19 +82,19 @@ class Host:
     def _tick(self) -> None:
         for streams in list(self.streams.values()):
             for stream in list(streams):
-                stream.tick(self.settings.STREAM_PING_SECONDS)
+                stream.tick(self.settings.stream_ping_seconds)
         self._report_use()
         self._track_processes()
         self._restore_directory()
-        oldest = self.loop.now - self.settings.IDLE_SECONDS
+        oldest = self.loop.now - self.settings.idle_seconds
         for instance in [one for one in self.instances.values() if one.used < oldest]:
-            self.close(instance, f"idle for {self.settings.IDLE_SECONDS:g} s")
+            self.close(instance, f"idle for {self.settings.idle_seconds:g} s")
         for instance in list(self.instances.values()):
             if instance.graded is not None and (reason := instance.graded.expired(self.loop.now, instance.used)):
                 self.close(instance, reason)
         if self.loop.now > self._next_sweep:
             self._next_sweep = self.loop.now + SWEEP_SECONDS
-            for token in folders.sweep(self.folder, self.settings.IDLE_SECONDS, slot=self.slot, loaded=self.instances):
+            for token in folders.sweep(self.folder, self.settings.idle_seconds, slot=self.slot, loaded=self.instances):
                 self.supervisor.send(encode(NoteClosed(token)))
 
     def _report_use(self) -> None:
@@ -151,7 +151,7 @@ class Host:
         recipe = recipe.replace(created=time.time(), versions=versions())
         warm, self._warm_environment = self._warm_environment, None
         env = warm[1] if warm is not None and warm[0] == recipe.kind else None
-        limit = self.settings.JOURNAL_BYTES
+        limit = self.settings.journal_bytes
         self._restore_directory()
         began = time.monotonic()
         with watched(self.pulse, number(token)):
@@ -176,7 +176,9 @@ class Host:
             folder = self.folder / token
             if not (folder / "journal").exists():
                 raise errors.UnknownInstance(f"Instance_id {token} unknown")
-            instance = self._register(revival.revive(token, folder, self.catalogue, self.settings, self.pulse))
+            limit, seconds = self.settings.journal_bytes, self.settings.revive_seconds
+            revived = revival.revive(token, folder, self.catalogue, limit=limit, seconds=seconds, pulse=self.pulse)
+            instance = self._register(revived)
         instance.used = self.loop.now
         return instance
 

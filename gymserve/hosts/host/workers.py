@@ -148,7 +148,7 @@ class Workers(Channel):
             socket.socket(fileno=descriptors[0]),
             request.token,
             compression=request.compression,
-            limit=self.host.settings.MAX_FRAME_BYTES,
+            limit=self.host.settings.max_frame_bytes,
         )
         self.host.stream_opened(stream)
         self.send(encode(Reply(None, None)))

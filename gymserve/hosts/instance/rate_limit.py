@@ -4,7 +4,6 @@ from pathlib import Path
 
 from gymserve.hosts import folders
 from gymserve.protocol.errors import TooFast
-from gymserve.settings import Settings
 from gymserve.system.rates import Rates
 
 LEASES = 50  # per second: a host reserves steps in batches, because one access to `Rates` costs as much as a step
@@ -41,11 +40,16 @@ class RateLimit:
 
 
 class RateLimits:
-    """The rate limits of all accounts in one host; there are none if the settings have no limit."""
+    """The rate limits of all accounts in one host.
 
-    def __init__(self, settings: Settings) -> None:
-        self._rate = float(settings.STEPS_PER_SECOND)
-        self._rates = Rates(Path(settings.DATA) / "rates") if self._rate else None
+    Args:
+        file: the file of the rates, which all processes of the server share.
+        rate: an account's steps per second, or 0 for no limit.
+    """
+
+    def __init__(self, file: Path, rate: float) -> None:
+        self._rate = rate
+        self._rates = Rates(file) if rate else None
         self._by_account: dict[int, RateLimit] = {}
 
     def of(self, token: str) -> RateLimit | None:

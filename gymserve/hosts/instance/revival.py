@@ -17,7 +17,6 @@ from gymserve.journal.replay import within
 from gymserve.journal.snapshots import Snapshot
 from gymserve.protocol import errors
 from gymserve.protocol.recipe import Recipe
-from gymserve.settings import Settings
 
 
 def begin(
@@ -58,17 +57,21 @@ def _instance(
 
 
 def revive(
-    token: str, folder: Path, catalogue: environments.Catalogue, settings: Settings, pulse: memoryview
+    token: str, folder: Path, catalogue: environments.Catalogue, *, limit: int, seconds: float, pulse: memoryview
 ) -> LiveInstance:
     """Revives an instance in the state after the last complete record of its journal.
 
     If the environment does not replay identically, the instance gets a fresh one and refuses steps until it is reset.
 
+    Args:
+        limit: the maximum size of the journal in bytes.
+        seconds: time limit for the replay.
+
     Raises:
         UnknownInstance: the instance was closed, or its journal has no recipe.
     """
     try:
-        journal, history = Journal.reopen(folder / "journal", limit=settings.JOURNAL_BYTES)
+        journal, history = Journal.reopen(folder / "journal", limit=limit)
     except ValueError as error:
         raise errors.UnknownInstance(f"Instance_id {token} unknown") from error
     if not isinstance(history[0], Created) or isinstance(history[-1], Closed):
@@ -83,7 +86,7 @@ def revive(
     instance.monitoring = bool(monitors) and monitors[-1].options is not None
     if episodes:
         # A graded trial may replay for any time: no other instance waits for its host, and callers are told to retry.
-        seconds = math.inf if recipe.is_graded else settings.REVIVE_SECONDS
+        seconds = math.inf if recipe.is_graded else seconds
         instance.restore(episodes, _replay(instance, episodes, catalogue, seconds))
     return instance
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from gymserve import environments, settings
 from gymserve.hosts import child_processes
 from gymserve.hosts.supervisor.process import Supervisor
+from gymserve.hosts.supervisor.settings import SupervisorSettings
 from gymserve.protocol import errors
 from gymserve.system import logs, sockets
 from gymserve.system.locks import try_lock
@@ -34,7 +35,7 @@ def main() -> int:
         runtime = Path(tempfile.mkdtemp(prefix="gymserve-", dir=sockets.directory()))
         (data / "instances").mkdir(exist_ok=True, mode=0o700)
         child_processes.become_subreaper()
-        supervisor = Supervisor(configuration, catalogue, runtime, lock)
+        supervisor = Supervisor(configuration.pick(SupervisorSettings), catalogue, runtime, lock)
         (data / "supervisor").write_text(str(runtime))
     except (errors.GymserveError, OSError) as error:
         _report("failed " + str(error).replace("\n", " "))

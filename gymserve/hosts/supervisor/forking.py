@@ -16,8 +16,8 @@ from typing import Any
 from gymserve import environments
 from gymserve.hosts import child_processes
 from gymserve.hosts.host.process import Host
+from gymserve.hosts.host.settings import HostSettings
 from gymserve.hosts.pulse import Pulse
-from gymserve.settings import Settings
 
 _CHECK_SECONDS = 0.5
 # Negated exit codes that an environment's call can cause: its own exits and crashes. SIGBUS more likely means a full disk.
@@ -114,7 +114,7 @@ class HostProcess:
 def fork(
     slot: str,
     path: Path,
-    settings: Settings,
+    settings: HostSettings,
     catalogue: environments.Catalogue,
     *,
     close: Sequence[Any],
@@ -153,7 +153,7 @@ def _become_host(
     slot: str,
     listener: socket.socket,
     control: socket.socket,
-    settings: Settings,
+    settings: HostSettings,
     catalogue: environments.Catalogue,
     pulse: Pulse,
     supervisor: int,

@@ -22,9 +22,9 @@ from gymserve.hosts.supervisor.clients import Clients
 from gymserve.hosts.supervisor.forking import HostProcess, fork
 from gymserve.hosts.supervisor.idempotency import IdempotencyKeys
 from gymserve.hosts.supervisor.quotas import Quotas
+from gymserve.hosts.supervisor.settings import SupervisorSettings
 from gymserve.hosts.supervisor.slots import Slots
 from gymserve.hosts.supervisor.warm import WarmHosts
-from gymserve.settings import Settings
 
 WATCH_SECONDS = 0.1
 HOUSEKEEPING_SECONDS = 60.0
@@ -48,18 +48,20 @@ class Supervisor:
         lock: the descriptor of the data directory's lock, which hosts inherit.
     """
 
-    def __init__(self, settings: Settings, catalogue: environments.Catalogue, runtime: Path, lock: int) -> None:
+    def __init__(
+        self, settings: SupervisorSettings, catalogue: environments.Catalogue, runtime: Path, lock: int
+    ) -> None:
         self.settings, self.catalogue = settings, catalogue
         self.runtime, self.lock = runtime, lock
-        self.data = Path(settings.DATA)
+        self.data = Path(settings.data)
         self.instances = self.data / "instances"
         self.hosts: dict[str, HostProcess] = {}
         self.deaths: dict[str, Death] = {}
-        self.quotas = Quotas(settings)
+        self.quotas = Quotas(settings.quotas)
         self.idempotency_keys = IdempotencyKeys(self.data / "idempotency")
-        self.warm_hosts = WarmHosts(settings.PREPARED_HOSTS)
+        self.warm_hosts = WarmHosts(settings.prepared_hosts)
         self.restarts: dict[str, list[float]] = {}
-        self.slots = Slots(settings, self.warm_hosts, folders.tokens(self.instances))
+        self.slots = Slots(settings.slots, self.warm_hosts, folders.tokens(self.instances))
         self.started = time.monotonic()
         self.running = True
         self.own_children = child_processes.children(os.getpid())  # started by an organiser's module
@@ -101,12 +103,12 @@ class Supervisor:
 
     def _limit(self, host: HostProcess, now: float) -> None:
         """Kills a host that hangs, is stopped by a signal, or uses too much memory."""
-        if host.hung(now) > self.settings.STEP_SECONDS:
-            host.kill(f"a call took longer than STEP_SECONDS = {self.settings.STEP_SECONDS:g} s", by_call=True)
-        elif host.stopped(now) > self.settings.STEP_SECONDS:
-            host.kill(f"its host was stopped by a signal, for STEP_SECONDS = {self.settings.STEP_SECONDS:g} s")
-        elif host.memory_mb(now) > self.settings.HOST_MEMORY_MB:
-            host.kill(f"its host used more than HOST_MEMORY_MB = {self.settings.HOST_MEMORY_MB} MB", by_call=True)
+        if host.hung(now) > self.settings.step_seconds:
+            host.kill(f"a call took longer than STEP_SECONDS = {self.settings.step_seconds:g} s", by_call=True)
+        elif host.stopped(now) > self.settings.step_seconds:
+            host.kill(f"its host was stopped by a signal, for STEP_SECONDS = {self.settings.step_seconds:g} s")
+        elif host.memory_mb(now) > self.settings.host_memory_mb:
+            host.kill(f"its host used more than HOST_MEMORY_MB = {self.settings.host_memory_mb} MB", by_call=True)
 
     def _end_orphans(self) -> bool:
         """Kills the processes that ended hosts have left behind; returns whether there were any."""
@@ -119,7 +121,7 @@ class Supervisor:
         for slot in self.warm_hosts.pop_unused(now):
             self.hosts[slot].dismiss()
         kind = self.warm_hosts.missing(now)
-        if kind is not None and self.slots.dedicated + len(self.warm_hosts) < self.settings.MAX_DEDICATED_HOSTS:
+        if kind is not None and self.slots.dedicated + len(self.warm_hosts) < self.settings.max_dedicated_hosts:
             slot = self.slots.new()
             self.warm_hosts.add(kind, slot)
             with _log_refusals("cannot start a warm host"):
@@ -152,10 +154,10 @@ class Supervisor:
 
     def _clean_up(self) -> None:
         for slot in [slot for slot in self.slots if slot not in self.hosts]:
-            for token in folders.sweep(self.instances, self.settings.IDLE_SECONDS, slot=slot, loaded=()):
+            for token in folders.sweep(self.instances, self.settings.idle_seconds, slot=slot, loaded=()):
                 self.slots.of(slot).discard(token)
         self.slots.compare(folders.tokens(self.instances))
-        folders.remove_old(self.data, self.settings.JOURNAL_DAYS)
+        folders.remove_old(self.data, self.settings.journal_days)
         self.quotas.measure_storage(self.data)
 
     def _drain(self) -> None:
@@ -166,7 +168,7 @@ class Supervisor:
                 host.kill("it has no instance yet")  # it may be busy making an environment
             else:
                 host.dismiss()
-        deadline = time.monotonic() + self.settings.SHUTDOWN_SECONDS
+        deadline = time.monotonic() + self.settings.shutdown_seconds
         while (alive := [host for host in self.hosts.values() if host.alive()]) or self._end_orphans():
             now = time.monotonic()
             for host in alive:
@@ -238,14 +240,14 @@ class Supervisor:
         self.restarts[slot] = recent
         if len(recent) < 5 or slot == folders.CATALOGUE:
             return 0.0
-        return max(0.0, recent[-1] + min(self.settings.RESTART_SECONDS, 0.1 * 2.0 ** (len(recent) - 5)) - now)
+        return max(0.0, recent[-1] + min(self.settings.restart_seconds, 0.1 * 2.0 ** (len(recent) - 5)) - now)
 
     def _fork(self, slot: str, *, warm_kind: str = "") -> None:
         path = self.runtime / slot
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
         others = [self.selector, *self.clients.sockets, *(host.control for host in self.hosts.values())]
-        host = fork(slot, path, self.settings, self.catalogue, close=others, lock=self.lock, warm_kind=warm_kind)
+        host = fork(slot, path, self.settings.host, self.catalogue, close=others, lock=self.lock, warm_kind=warm_kind)
         self.hosts[slot] = host
         notices = Messages(messages.host_notice)
         self.selector.register(host.control, selectors.EVENT_READ, lambda: self._receive_notices(host, notices))

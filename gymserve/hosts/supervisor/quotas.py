@@ -5,14 +5,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gymserve.hosts import folders
+from gymserve.hosts.supervisor.settings import QuotaSettings
 from gymserve.protocol.errors import LimitReached
-from gymserve.settings import Settings
 
 
 class Quotas:
     """Counts events and use, and refuses what exceeds a quota. Counters start from zero with the supervisor."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: QuotaSettings) -> None:
         self.settings = settings
         self.counters: dict[str, float] = {}
         self._streams: dict[str, Counter[int]] = {}  # slot → account → open streams
@@ -43,9 +43,9 @@ class Quotas:
         Raises:
             LimitReached: the settings allow no further stream.
         """
-        if self.streams >= self.settings.MAX_STREAMS:
-            raise LimitReached(f"there are MAX_STREAMS = {self.settings.MAX_STREAMS} streams already")
-        most = self.settings.ACCOUNT_STREAMS
+        if self.streams >= self.settings.max_streams:
+            raise LimitReached(f"there are MAX_STREAMS = {self.settings.max_streams} streams already")
+        most = self.settings.account_streams
         if account and sum(counter[account] for counter in self._streams.values()) >= most:
             raise LimitReached(f"the account has ACCOUNT_STREAMS = {most} streams already: close one")
         self._streams.setdefault(slot, Counter())[account] += 1
@@ -56,7 +56,7 @@ class Quotas:
         Raises:
             LimitReached: the account has used up its quota of instances or storage.
         """
-        most, marks = self.settings.ACCOUNT_INSTANCES, (f".{account}-", f"~{account}-")
+        most, marks = self.settings.account_instances, (f".{account}-", f"~{account}-")
         if sum(marks[0] in token or marks[1] in token for token in tokens) >= most:
             raise LimitReached(f"the account has ACCOUNT_INSTANCES = {most} instances already: close one")
         self.admit_storage(account)
@@ -67,11 +67,11 @@ class Quotas:
         Raises:
             LimitReached: the account has used up its storage quota.
         """
-        megabytes = self.settings.ACCOUNT_STORAGE_MB
+        megabytes = self.settings.account_storage_mb
         if account and self._storage.get(account, 0) > megabytes * 2**20:
             raise LimitReached(
                 f"the account's journals and uploads take more than ACCOUNT_STORAGE_MB = {megabytes}; "
-                f"they are deleted after JOURNAL_DAYS = {self.settings.JOURNAL_DAYS:g}"
+                f"they are deleted after JOURNAL_DAYS = {self.settings.journal_days:g}"
             )
 
     def measure_storage(self, data: Path) -> None:

@@ -5,9 +5,9 @@ import time
 from collections.abc import Iterable, Iterator
 
 from gymserve.hosts import folders
+from gymserve.hosts.supervisor.settings import SlotSettings
 from gymserve.hosts.supervisor.warm import WarmHosts
 from gymserve.protocol.errors import LimitReached
-from gymserve.settings import Settings
 
 OWN = ("d", folders.GRADED)  # the prefixes of slots that have one instance each
 QUICK_SECONDS = 0.25  # an environment that is made within this time may be made in a shared host, whose instances wait
@@ -22,7 +22,7 @@ class Slots:
         tokens: the tokens of the existing instances.
     """
 
-    def __init__(self, settings: Settings, warm_hosts: WarmHosts, tokens: Iterable[str]) -> None:
+    def __init__(self, settings: SlotSettings, warm_hosts: WarmHosts, tokens: Iterable[str]) -> None:
         self.settings = settings
         self.warm_hosts = warm_hosts
         self._placed: dict[str, set[str]] = {}
@@ -68,17 +68,17 @@ class Slots:
         Raises:
             LimitReached: the settings allow no further instance.
         """
-        if self.instances >= self.settings.MAX_INSTANCES:
-            raise LimitReached(f"there are MAX_INSTANCES = {self.settings.MAX_INSTANCES} instances already")
+        if self.instances >= self.settings.max_instances:
+            raise LimitReached(f"there are MAX_INSTANCES = {self.settings.max_instances} instances already")
         if not kind or (not apart and _fingerprint(kind) in self._quick):
-            shared = [f"s{index}" for index in range(self.settings.SHARED_HOSTS)]
+            shared = [f"s{index}" for index in range(self.settings.shared_hosts)]
             return min(shared, key=lambda slot: len(self.of(slot)))
         if kind == folders.GRADED:
-            most = self.settings.MAX_GRADED_HOSTS
+            most = self.settings.max_graded_hosts
             if self._count_occupied(folders.GRADED) >= most:
                 raise LimitReached(f"there are MAX_GRADED_HOSTS = {most} submissions under way already")
             return self.new(folders.GRADED)
-        most = self.settings.MAX_DEDICATED_HOSTS
+        most = self.settings.max_dedicated_hosts
         if self.dedicated >= most:
             raise LimitReached(f"there are MAX_DEDICATED_HOSTS = {most} instances with their own host already")
         return (self.warm_hosts.claim(kind, time.monotonic()) if apart else None) or self.new()

@@ -18,7 +18,6 @@ from gymserve.journal import episodes_of, read
 from gymserve.protocol.errors import Conflict, EnvironmentFailed, GymserveError, InvalidRequest
 from gymserve.protocol.recipe import Recipe, Trial, Wrapper
 from gymserve.recording.video.episodes import make_environment, replay
-from gymserve.settings import Settings
 from tests.support.environments.foreign import OLD, RAISED, Foreign
 
 CATALOGUE = Catalogue(["tests.support.environments.foreign"])
@@ -75,7 +74,7 @@ def test_an_environment_that_raises_during_replay_is_lost(
     instance.step(0, 0, 1)
     instance.unload()
     monkeypatch.setattr(Foreign, "step", lambda env, action: RAISED[what]())
-    revived = revival.revive(folder.name, folder, CATALOGUE, Settings(), PULSE)
+    revived = revival.revive(folder.name, folder, CATALOGUE, limit=1 << 30, seconds=60, pulse=PULSE)
     assert "when it was replayed" in revived.recorded.lost and revived.recorded.lost.isprintable()
     assert len(revived.recorded.lost) < MOST_CHARACTERS + 100 and PULSE[1] == 0
 
@@ -147,7 +146,7 @@ def test_an_environment_of_gym_before_0_26_is_served(folder: Path) -> None:
     again = instance.reset(7, None, 4)
     assert again.observation == first[0].observation
     instance.unload()
-    revived = revival.revive(folder.name, folder, CATALOGUE, Settings(), PULSE)
+    revived = revival.revive(folder.name, folder, CATALOGUE, limit=1 << 30, seconds=60, pulse=PULSE)
     assert revived.recorded.lost == "" and revived.last_call.time_step == again
 
 
@@ -204,7 +203,7 @@ def test_a_finished_copy_waits_for_its_reset(folder: Path) -> None:
     for living in (instance, None):
         if living is None:
             instance.unload()
-            living = revival.revive(folder.name, folder, CATALOGUE, Settings(), PULSE)
+            living = revival.revive(folder.name, folder, CATALOGUE, limit=1 << 30, seconds=60, pulse=PULSE)
         assert living.recorded.lost == "" and living.recorded.state == "done"
         with pytest.raises(Conflict, match="copies 0 are over: reset them with options"):
             living.step(action, packed, seq)

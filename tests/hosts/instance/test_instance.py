@@ -16,7 +16,6 @@ from gymserve.hosts.pulse import Pulse
 from gymserve.journal import Closed, Ended, Reset, episodes_of, read, records
 from gymserve.protocol import errors, wire
 from gymserve.protocol.recipe import Recipe, Trial
-from gymserve.settings import Settings
 from tests.grader.journals import bodies, from_bodies
 from tests.support.environments.faulty import Telltale
 
@@ -28,7 +27,7 @@ class Life:
     """An instance that can be lost and revived at any time."""
 
     def __init__(self, folder: Path, environment: str, **recipe: Any) -> None:
-        self.folder, self.settings = folder / TOKEN, Settings()
+        self.folder = folder / TOKEN
         made = Recipe(env_id=environment, environment=environment, **recipe)
         self.instance: LiveInstance = revival.begin(
             TOKEN, self.folder, made, CATALOGUE, limit=1 << 30, pulse=Pulse().page
@@ -48,7 +47,7 @@ class Life:
 
     def revive(self) -> None:
         """Revives the instance from its journal."""
-        self.instance = revival.revive(TOKEN, self.folder, CATALOGUE, self.settings, Pulse().page)
+        self.instance = revival.revive(TOKEN, self.folder, CATALOGUE, limit=1 << 30, seconds=60, pulse=Pulse().page)
 
     @property
     def records(self) -> list[Any]:

@@ -19,7 +19,6 @@ from gymserve.hosts.pulse import Pulse
 from gymserve.journal import Ended, Reset, Step, read
 from gymserve.protocol import errors
 from gymserve.protocol.recipe import Recipe, Trial
-from gymserve.settings import Settings
 from tests.support.environments.faulty import Telltale
 
 CATALOGUE = Catalogue(["tests.support.environments.faulty"])
@@ -114,7 +113,7 @@ class Trials(RuleBasedStateMachine):
     def lose(self) -> None:
         """Revives the instance, as if its process had been killed."""
         self.instance.recorded.env.close()
-        self.instance = revival.revive(TOKEN, self.folder, CATALOGUE, Settings(), Pulse().page)
+        self.instance = revival.revive(TOKEN, self.folder, CATALOGUE, limit=1 << 30, seconds=60, pulse=Pulse().page)
         assert not self.instance.recorded.lost
 
     @invariant()

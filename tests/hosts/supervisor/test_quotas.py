@@ -7,10 +7,15 @@ import pytest
 
 from gymserve.hosts.folders import new_token
 from gymserve.hosts.supervisor.quotas import Quotas
+from gymserve.hosts.supervisor.settings import QuotaSettings
 from gymserve.protocol.errors import LimitReached
 from gymserve.settings import Settings
 
 MEGABYTE = 2**20
+
+
+def quotas_with(**settings: int) -> Quotas:
+    return Quotas(Settings(**settings).pick(QuotaSettings))
 
 
 def is_refused(ask: Callable[[], None], words: str) -> bool:
@@ -26,7 +31,7 @@ def is_refused(ask: Callable[[], None], words: str) -> bool:
     ("own", "refused"), [(3 * MEGABYTE // 2, False), (2 * MEGABYTE, False), (2 * MEGABYTE + 4096, True)]
 )
 def test_instances_and_uploads_count_towards_the_storage_quota(tmp_path: Path, own: int, refused: bool) -> None:
-    quotas = Quotas(Settings(ACCOUNT_STORAGE_MB=2))
+    quotas = quotas_with(ACCOUNT_STORAGE_MB=2)
     for place, size in (("instances", own - MEGABYTE), ("closed", MEGABYTE // 2), ("uploads", MEGABYTE // 2)):
         for account in (7, 8):
             folder = tmp_path / place / (str(account) if place == "uploads" else new_token("s0", account))
@@ -41,7 +46,7 @@ def test_instances_and_uploads_count_towards_the_storage_quota(tmp_path: Path, o
 
 
 def test_instances_count_towards_the_accounts_quota(tmp_path: Path) -> None:
-    quotas = Quotas(Settings(ACCOUNT_INSTANCES=2))
+    quotas = quotas_with(ACCOUNT_INSTANCES=2)
     others = [new_token("s0", account) for account in (77, 17, 8, 0)] * 3
     quotas.admit_instance(7, [new_token("s1", 7), *others])
     with pytest.raises(LimitReached, match="ACCOUNT_INSTANCES = 2"):
@@ -50,7 +55,7 @@ def test_instances_count_towards_the_accounts_quota(tmp_path: Path) -> None:
 
 
 def test_streams_are_counted_per_account_and_in_total() -> None:
-    quotas = Quotas(Settings(ACCOUNT_STREAMS=2, MAX_STREAMS=4))
+    quotas = quotas_with(ACCOUNT_STREAMS=2, MAX_STREAMS=4)
     for slot in ("s0", "s1"):
         quotas.admit_stream(slot, 7)
     assert is_refused(lambda: quotas.admit_stream("s0", 7), "ACCOUNT_STREAMS = 2")

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
+from gymserve.hosts.supervisor.settings import SlotSettings
 from gymserve.hosts.supervisor.slots import QUICK_SECONDS, Slots
 from gymserve.hosts.supervisor.warm import WarmHosts
 from gymserve.protocol.errors import LimitReached
@@ -15,7 +16,7 @@ def token(slot: str, number: int = 0) -> str:
 
 
 def slots(tokens: Iterable[str] = (), **settings: int) -> Slots:
-    return Slots(Settings(**settings), WarmHosts(1), tokens)
+    return Slots(Settings(**settings).pick(SlotSettings), WarmHosts(1), tokens)
 
 
 def test_a_light_instance_goes_to_the_shared_host_with_the_fewest() -> None:
