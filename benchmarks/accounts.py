@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks import load
 from benchmarks.processes import Server, server
-from gymserve.accounts import Accounts
+from gymserve.accounts import Accounts, AccountSettings
 from gymserve.accounts.audit import COMMAND_LINE
 from gymserve.settings import Settings
 
@@ -43,7 +43,7 @@ def main(rounds: int) -> None:
     """Prints each load's figures, and their ratio."""
     limits = {"AUTH": "token", "ACCOUNT_INSTANCES": 10_000, "ACCOUNT_STREAMS": 10_000, "REQUESTS_PER_MINUTE": 0}
     with server() as without, server(**limits) as with_accounts:
-        accounts = Accounts(Settings(DATA=str(Path(with_accounts.data))))
+        accounts = Accounts(Settings(DATA=str(Path(with_accounts.data))).pick(AccountSettings))
         account = accounts.directory.create("benchmark", "not a secret", by=COMMAND_LINE)
         _, with_accounts.key = accounts.keys.create(account.id, "benchmark", by=COMMAND_LINE)
         accounts.database.close()

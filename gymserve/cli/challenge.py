@@ -16,6 +16,7 @@ from gymserve.grader.challenges import definition, examples
 from gymserve.grader.server.competitions.competition import Competition
 from gymserve.grader.server.reports.outbox import Outbox
 from gymserve.grader.server.submissions.lifecycle import Submissions
+from gymserve.grader.server.submissions.limits import SubmissionSettings
 from gymserve.hosts.pool.instances import Instances
 from gymserve.settings import Settings
 from gymserve.store.models import now
@@ -191,10 +192,9 @@ def void(submission: str) -> None:
 
 def _decide(submission: str, *, accept: bool) -> None:
     with _competition() as (settings, accounts, competition):
-        data = Path(settings.DATA)
-        instances = Instances(settings, Catalogue.of(settings))
-        outbox = Outbox.of(settings, accounts.database, data)
-        submissions = Submissions(accounts.database, competition, instances, data.resolve(), outbox)
+        instances, limits = Instances.of(settings), settings.pick(SubmissionSettings)
+        outbox = Outbox.of(settings, accounts.database, instances.pool.data)
+        submissions = Submissions(accounts.database, competition, instances, instances.pool.data, limits, outbox)
         submissions.judge.decide(submissions.find(submission), accept=accept)
         accounts.note(COMMAND_LINE, "submission accepted" if accept else "submission voided", submission)
         click.echo(f"submission {submission} is {submissions.find(submission).state}")

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from gymserve import settings
-from gymserve.accounts import Accounts
+from gymserve.accounts import Accounts, AccountSettings
 from gymserve.protocol import errors
 from gymserve.store import schema
 from gymserve.store.models import Account
@@ -39,7 +39,7 @@ def open_accounts(configuration: settings.Settings, *, at_any_version: bool = Fa
             f"The data directory {configuration.DATA} does not exist. Check --data; "
             f"`gymserve serve --data {configuration.DATA}` makes a new one."
         )
-    accounts = Accounts(configuration)
+    accounts = Accounts(configuration.pick(AccountSettings))
     try:
         if not at_any_version:
             schema.ensure(accounts.database, Path(configuration.DATA))

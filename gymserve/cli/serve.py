@@ -13,7 +13,7 @@ import click
 import urllib3
 
 from gymserve import settings
-from gymserve.accounts import Accounts
+from gymserve.accounts import Accounts, AccountSettings
 from gymserve.cli.data import read_settings
 from gymserve.hosts.pool.connections import Pool
 from gymserve.protocol import errors
@@ -64,7 +64,7 @@ def loaded_application() -> WSGIApplication:
     try:
         configuration = settings.load(None, os.environ, {})
         _check_listeners(configuration)
-        schema.ensure(Accounts(configuration).database, Path(configuration.DATA))
+        schema.ensure(Accounts(configuration.pick(AccountSettings)).database, Path(configuration.DATA))
         return application(configuration)
     except (errors.SettingsError, errors.Unavailable) as error:
         sys.exit(f"gymserve: {error}")
@@ -87,7 +87,7 @@ def serve(configuration: settings.Settings, *, reload: bool) -> int:
     _writable(Path(configuration.DATA))
     check_reach(configuration, configuration.HOST)
     listener, port = _listen(configuration.HOST, configuration.PORT)
-    pool = Pool(configuration)
+    pool = Pool.of(configuration)
     own = os.getpid()
     for number in (signal.SIGTERM, signal.SIGINT):  # until gunicorn sets its own handlers
         signal.signal(number, lambda *_: sys.exit(0))

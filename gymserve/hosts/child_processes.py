@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from gymserve.hosts.pulse import INSTANCE, number
@@ -67,22 +67,14 @@ def kill(pids: Iterable[int]) -> None:
             os.waitpid(pid, os.WNOHANG)
 
 
-def start_spared(command: Sequence[str], directory: str | Path, variables: Mapping[str, str]) -> subprocess.Popen[str]:
-    """Starts a process in a session of its own that `kill_all` spares until it has been waited for.
+def start_spared(start: Callable[[], subprocess.Popen[str]]) -> subprocess.Popen[str]:
+    """Calls `start`, and returns the process that it starts, which `kill_all` spares until it has been waited for.
 
     Its environment cannot tell `kill_all` what it is: that of a process that is just starting is another one's or empty,
     and any other process could pretend to be spared.
     """
     with _starting:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-            text=True,
-            cwd=directory,
-            env=variables,
-        )
+        process = start()
         _spared[:] = [process, *(each for each in _spared if each.returncode is None)]
     return process
 

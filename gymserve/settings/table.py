@@ -2,7 +2,9 @@
 
 import json
 import os
+from collections.abc import Collection
 from dataclasses import Field, asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
 URLS = ("CHALLENGE_SERVER_URL", "ASSISTANT_URL", "S3_ENDPOINT")
@@ -212,6 +214,11 @@ class Settings:
         "needs more memory",
     )
 
+    @property
+    def is_local(self) -> bool:
+        """Whether anyone on this machine may do everything, so that other machines must not reach the server."""
+        return self.AUTH == "open" and not self.FORCE_OPEN
+
     def pick(self, kind: type[SliceT]) -> SliceT:
         """The settings that one part reads, as the slice that it declares."""
         values = {
@@ -222,9 +229,14 @@ class Settings:
         }
         return kind(**values)
 
-    def to_json(self, *, secrets: bool = False) -> str:
-        """The settings as JSON, for another process of the server; processes that run environments get no secrets."""
-        return json.dumps({name: value for name, value in asdict(self).items() if secrets or name not in SECRET})
+    def to_json(self, *, secrets: Collection[str] = ()) -> str:
+        """The settings as JSON, for another process of the server, with an absolute data directory.
+
+        Args:
+            secrets: the names of the secret settings that the process needs; one that runs environments should get none.
+        """
+        values = asdict(self) | {"DATA": str(Path(self.DATA).resolve())}
+        return json.dumps({name: value for name, value in values.items() if name in secrets or name not in SECRET})
 
 
 FIELDS = {each.name: each for each in fields(Settings)}

@@ -29,7 +29,7 @@ def begin(at_end: Callable[[], object] = lambda: None) -> Settings:
     imports.freeze()
     configuration = settings.from_json(sys.stdin.readline())
     threading.Thread(target=_end_with_standard_input, args=(at_end,), daemon=True).start()
-    logs.configure(configuration)
+    logs.configure(configuration.pick(logs.LogSettings))
     return configuration
 
 

@@ -1,7 +1,6 @@
 """Keeps the server's background processes running while there is work; one worker of a server is responsible for each."""
 
 import contextlib
-import dataclasses
 import logging
 import subprocess
 import threading
@@ -10,8 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gymserve.protocol.errors import GymserveError
-from gymserve.settings import Settings
-from gymserve.system import interpreters
+from gymserve.system.launcher import Launcher
 from gymserve.system.locks import try_lock
 
 LOOK_SECONDS = 2.0
@@ -88,29 +86,27 @@ class HourlyTask:
 class BackgroundProcess:
     """A module that runs in a process of its own while there is work for it.
 
-    The process reads the settings as a line of JSON from its standard input, and ends when that is closed, or when it finds
-    no more work.
+    The process ends when its standard input is closed, or when it finds no more work.
 
     Args:
         module: the module to run with `python -m`.
         lease: a file in the data directory; the worker that holds its lock starts the process.
         has_work: whether there is work; may raise a GymserveError.
-        settings: the settings that are sent to the process.
+        launcher: starts the process with the settings that it needs.
     """
 
-    def __init__(self, module: str, *, lease: str, has_work: Callable[[], bool], settings: Settings) -> None:
+    def __init__(self, module: str, *, lease: str, has_work: Callable[[], bool], launcher: Launcher) -> None:
         self.name = self.module = module
-        self.has_work = has_work
-        self.settings = dataclasses.replace(settings, DATA=str(Path(settings.DATA).resolve()))
+        self.has_work, self.launcher = has_work, launcher
         self._running: subprocess.Popen[str] | None = None
-        self._lease = Lease(Path(self.settings.DATA) / lease)
+        self._lease = Lease(launcher.data / lease)
         self._crashes = 0
         self._next_start = 0.0
 
     def check(self) -> None:
         """Starts the process, if there is work, it is not running, and this worker holds the lease."""
         if self._lease.holds() and not self._is_running() and self.has_work():
-            self._start()
+            self._running = self.launcher.start(self.module)
 
     def _is_running(self) -> bool:
         """Whether the process is running, or has crashed so recently that it must wait."""
@@ -125,16 +121,3 @@ class BackgroundProcess:
             if ended.returncode:
                 log.warning("%s ended with %d", self.module, ended.returncode)
         return self._running is not None or time.monotonic() < self._next_start
-
-    def _start(self) -> None:
-        self._running = subprocess.Popen(
-            interpreters.command(self.module),
-            stdin=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            cwd=interpreters.directory(Path(self.settings.DATA)),
-            env=interpreters.variables(self.settings.ENVIRONMENT_VARIABLES),
-        )
-        assert self._running.stdin is not None
-        self._running.stdin.write(self.settings.to_json(secrets=True) + "\n")
-        self._running.stdin.flush()  # the pipe stays open, since the process ends when it is closed

@@ -5,10 +5,9 @@ import logging
 import os
 import time
 import traceback
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from gymserve.settings import Settings
 
 PLAIN = "%(asctime)s %(levelname)s %(name)s %(message)s"
 FILES = (  # (logger, beginning and end of the files' names, least level); the last two exist in the RL Agent Training API
@@ -19,7 +18,17 @@ FILES = (  # (logger, beginning and end of the files' names, least level); the l
 _USUAL = set(vars(logging.makeLogRecord({})))
 
 
-def configure(settings: Settings) -> None:
+@dataclass(frozen=True, kw_only=True)
+class LogSettings:
+    """The settings of logging, see `docs/settings.md`."""
+
+    log_level: str
+    log_dir: str
+    log_file_mb: int
+    log_days: int
+
+
+def configure(settings: LogSettings) -> None:
     """Configures the loggers of this process."""
     logger = logging.getLogger("gymserve")
     logger.propagate = False
@@ -27,15 +36,15 @@ def configure(settings: Settings) -> None:
         for handler in list(each.handlers):
             each.removeHandler(handler)
             handler.close()
-    level = settings.LOG_LEVEL.upper()
+    level = settings.log_level.upper()
     screen = logging.StreamHandler()
     screen.setFormatter(logging.Formatter(PLAIN))
     screen.setLevel("WARNING" if level == "INFO" else level)
     logger.addHandler(screen)
     logger.setLevel(screen.level)
-    if settings.LOG_DIR:
+    if settings.log_dir:
         for name, begins, ends, least in FILES:
-            files = DayFiles(Path(settings.LOG_DIR), settings.LOG_FILE_MB * 2**20, settings.LOG_DAYS, begins, ends)
+            files = DayFiles(Path(settings.log_dir), settings.log_file_mb * 2**20, settings.log_days, begins, ends)
             files.setLevel(least)
             logging.getLogger(name).addHandler(files)
         logger.setLevel(level)

@@ -75,7 +75,7 @@ BLUEPRINTS = (
 
 def create_app(settings: Settings) -> Flask:
     """Create the application. It keeps no instance state, so any number of processes can run it side by side."""
-    logs.configure(settings)
+    logs.configure(settings.pick(logs.LogSettings))
     app = Flask(__name__)
     app.request_class = parameters.StrictRequest
     app.config["MAX_CONTENT_LENGTH"] = settings.MAX_BODY_BYTES
@@ -87,13 +87,14 @@ def create_app(settings: Settings) -> Flask:
     app.secret_key = backend.accounts.secrets[0]
     guard = _guard(backend)
     errors.register(app)
-    envelope.register(app, settings, backend.counts)
+    hosts = envelope.trusted_hosts(settings.TRUSTED_HOSTS, host=settings.HOST, local=settings.is_local)
+    envelope.register(app, backend.counts, hosts=hosts, origins=settings.CORS_ORIGINS)
     access.register(app, guard)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     browser.register(app, hours=settings.LOGIN_HOURS, is_open=settings.AUTH == "open")
     app.view_functions["static"] = access.allow(access.PUBLIC)(app.view_functions["static"])
-    app.wsgi_app = _step_fast_path(app, backend, guard)  # type: ignore[method-assign]  # as Flask's documentation wraps it
+    app.wsgi_app = _step_fast_path(app, backend, guard, hosts)  # type: ignore[method-assign]  # as Flask's documentation wraps it
     return app
 
 
@@ -110,7 +111,7 @@ def _guard(backend: Backend) -> access.Guard:
     )
 
 
-def _step_fast_path(app: Flask, backend: Backend, guard: access.Guard) -> StepFastPath:
+def _step_fast_path(app: Flask, backend: Backend, guard: access.Guard, hosts: tuple[str, ...] | None) -> StepFastPath:
     """Wrap the application in the fast path of steps, behind the number of proxies in the settings."""
     settings = backend.settings
     application: WSGIApplication = app.wsgi_app
@@ -122,6 +123,6 @@ def _step_fast_path(app: Flask, backend: Backend, guard: access.Guard) -> StepFa
         guard,
         backend.counts,
         max_body_bytes=settings.MAX_BODY_BYTES,
-        hosts=envelope.trusted_hosts(settings),
-        local=settings.AUTH == "open" and not settings.FORCE_OPEN,
+        hosts=hosts,
+        local=settings.is_local,
     )

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gymserve.accounts import Accounts, authenticator
+from gymserve.accounts import Accounts, AccountSettings, authenticator
 from gymserve.accounts.audit import COMMAND_LINE
 from gymserve.protocol.errors import (
     NotFound,
@@ -42,7 +42,7 @@ def test_a_revoked_key_stops_working_at_once_in_every_process(
     accounts: Accounts, tmp_path: Path, migrated_url: str
 ) -> None:
     made = accounts.directory.create("a", PASSWORD)
-    other_process = Accounts(Settings(DATA=str(tmp_path), DATABASE=migrated_url))
+    other_process = Accounts(Settings(DATA=str(tmp_path), DATABASE=migrated_url).pick(AccountSettings))
     secret = new_key(accounts, made.id)
     assert other_process.authenticator.identify(secret).account_id == made.id
     with pytest.raises(NotFound):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gymserve.accounts import Accounts
+from gymserve.accounts import Accounts, AccountSettings
 from gymserve.protocol.errors import SettingsError
 from gymserve.settings import Settings
 from gymserve.store import schema
@@ -98,7 +98,7 @@ def test_an_open_application_answers_only_its_own_machine(
 ) -> None:
     monkeypatch.setattr(Counts, "flush", lambda _: None)  # a flush would start a supervisor
     settings = Settings(DATA=str(tmp_path))
-    schema.ensure(Accounts(settings).database, tmp_path)
+    schema.ensure(Accounts(settings.pick(AccountSettings)).database, tmp_path)
     client = create_app(settings).test_client()
     for path in ("/health/live", "/v1/envs/x/step/"):
         ask = client.get if path.startswith("/health") else client.post

@@ -1,5 +1,6 @@
 """Settings come from several sources, and wrong ones are refused."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -83,8 +84,30 @@ def test_a_named_file_must_exist() -> None:
 
 
 def test_settings_reach_another_process_unchanged() -> None:
-    loaded = settings.load(None, {"GYMSERVE_DATA": "x", "GYMSERVE_PRELOAD": "false"}, {})
+    values = {"GYMSERVE_DATA": str(Path("x").resolve()), "GYMSERVE_PRELOAD": "false"}
+    loaded = settings.load(None, values, {})
     assert settings.from_json(loaded.to_json()) == loaded and loaded.PRELOAD is False
+
+
+def test_another_process_gets_an_absolute_data_directory_and_only_the_secrets_that_it_needs() -> None:
+    ours = settings.Settings(DATA="x", S3_ACCESS_KEY="a", DATABASE="postgresql://user:password@host/name")
+    theirs = settings.from_json(ours.to_json(secrets=("S3_ACCESS_KEY",)))
+    assert theirs == settings.Settings(DATA=str(Path("x").resolve()), S3_ACCESS_KEY="a")
+
+
+@dataclass(frozen=True)
+class Inner:
+    port: int
+
+
+@dataclass(frozen=True)
+class Outer:
+    data: str
+    inner: Inner
+
+
+def test_a_slice_has_the_values_of_its_part() -> None:
+    assert settings.Settings(DATA="x", PORT=7).pick(Outer) == Outer("x", Inner(7))
 
 
 def test_the_training_apis_variables_are_accepted(tmp_path: Path) -> None:

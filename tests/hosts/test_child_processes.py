@@ -35,7 +35,8 @@ from gymserve.hosts import child_processes
 child_processes.become_subreaper()
 subprocess.run(["sh", "-c", "sleep 600 & setsid sleep 600 &"])
 subprocess.Popen(["sleep", "600"], env={**os.environ, child_processes.MARK: "/a/server's"})  # pretends to be spared
-kept = child_processes.start_spared(["sh", "-c", "setsid sleep 600 & echo; wait"], "/", {"PATH": os.environ["PATH"]})
+words = ["sh", "-c", "setsid sleep 600 & echo; wait"]
+kept = child_processes.start_spared(lambda: subprocess.Popen(words, stdout=subprocess.PIPE))
 kept.stdout.readline()
 own = {kept.pid, *child_processes.descendants(kept.pid)}
 assert len(own) == 2 and len(child_processes.descendants(os.getpid()) - own) >= 3
@@ -57,13 +58,14 @@ import os, signal, sys, threading
 from gymserve.hosts import child_processes
 from gymserve.hosts.pool.supervisor_connection import start_supervisor
 from gymserve.settings import Settings
+from gymserve.system.launcher import Launcher
 ended = threading.Event()
 def kill_all():
     while not ended.is_set():
         child_processes.kill_all()
 threading.Thread(target=kill_all).start()
 try:
-    start_supervisor(Settings(DATA=sys.argv[1], PRELOAD=False))
+    start_supervisor(Launcher.of(Settings(DATA=sys.argv[1], PRELOAD=False)))
 finally:
     ended.set()
 for pid in child_processes.children(os.getpid()):

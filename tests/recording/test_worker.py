@@ -15,7 +15,7 @@ import pytest
 
 from gymserve.recording.jobs import VideoJob
 from gymserve.recording.media import FAILED, MADE, MAKING, WAITING, Media
-from gymserve.settings import Settings
+from gymserve.settings import SECRET, Settings
 from tests.recording.journals import play
 from tests.recording.test_video import frames
 from tests.support.servers import small_disk, wait_for
@@ -55,7 +55,7 @@ def work() -> Iterator[Start]:
         )
         started.append(process)
         assert process.stdin is not None
-        process.stdin.write(data.settings.to_json(secrets=True) + "\n")
+        process.stdin.write(data.settings.to_json(secrets=SECRET) + "\n")
         process.stdin.flush()
         return process
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from argon2 import PasswordHasher
 
-from gymserve.accounts import Accounts
+from gymserve.accounts import Accounts, AccountSettings
 from gymserve.accounts.audit import COMMAND_LINE
 from gymserve.accounts.keys import KeyRequest
 from gymserve.settings import Settings
@@ -157,7 +157,8 @@ class Server:
 
     def account(self, email: str, role: str = "participant", **key: Any) -> tuple[int, str]:
         """Creates an account in the server's database; returns (id, API key)."""
-        accounts = Accounts(Settings(DATA=str(self.data), DATABASE=self.settings.get("DATABASE", "")))
+        settings = Settings(DATA=str(self.data), DATABASE=self.settings.get("DATABASE", ""))
+        accounts = Accounts(settings.pick(AccountSettings))
         accounts.passwords._hasher = QUICK  # a real one takes a fifth of a second, and so does each login
         made = accounts.directory.create(email, PASSWORD, role=role, by=COMMAND_LINE)
         _, secret = accounts.keys.create(made.id, KeyRequest("test", **key), by=COMMAND_LINE)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from gymserve.settings import Settings
 from gymserve.system.keeper import BackgroundProcess, BackgroundThread, HourlyTask
+from gymserve.system.launcher import Launcher
 from tests.support.servers import Server, wait_for
 
 
@@ -24,10 +24,7 @@ def test_a_failed_check_is_not_the_last(tmp_path: Path) -> None:
 
     background = BackgroundThread(
         BackgroundProcess(
-            "gymserve.grader.server.reports.reporter",
-            lease="testing",
-            has_work=has_work,
-            settings=Settings(DATA=str(tmp_path)),
+            "reporter", lease="testing", has_work=has_work, launcher=Launcher(data=tmp_path, variables={}, settings="")
         )
     )
     for number in range(1, 4):

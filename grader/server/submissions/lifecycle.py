@@ -21,6 +21,7 @@ from gymserve.grader.server.submissions import limits as slots
 from gymserve.grader.server.submissions import submission
 from gymserve.grader.server.submissions.changes import change_time
 from gymserve.grader.server.submissions.judging import Judge
+from gymserve.grader.server.submissions.limits import SubmissionSettings
 from gymserve.grader.server.submissions.storage import Storage
 from gymserve.grader.server.submissions.visibility import Visibility, of_account
 from gymserve.hosts import folders
@@ -54,6 +55,7 @@ class Submissions:
         competition: Competition,
         instances: Instances,
         data: Path,
+        settings: SubmissionSettings,
         outbox: Outbox | None = None,
         media: Media | None = None,
     ) -> None:
@@ -61,16 +63,9 @@ class Submissions:
         self.outbox = outbox or Outbox(database, None, data)
         self.judge = Judge(database, competition, instances.catalogue, data, self.outbox, media)
         self.visibility = Visibility(database, competition, self.judge)
-        settings = instances.settings
-        self.storage = Storage(
-            database,
-            competition,
-            data,
-            media,
-            days=settings.SUBMISSION_DAYS,
-            megabytes=settings.ACCOUNT_STORAGE_MB,
-        )
-        self.idle_seconds, self.grace_seconds = settings.IDLE_SECONDS, settings.PHASE_GRACE_SECONDS
+        days, megabytes = settings.submission_days, settings.account_storage_mb
+        self.storage = Storage(database, competition, data, media, days=days, megabytes=megabytes)
+        self.idle_seconds, self.grace_seconds = settings.idle_seconds, settings.phase_grace_seconds
 
     # --- beginning ----------------------------------------------------------------------------------------------------
 

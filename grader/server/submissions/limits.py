@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import secrets
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sqlalchemy import func, select
@@ -21,6 +22,16 @@ from gymserve.store import Database
 from gymserve.store.models import Submission, now
 
 DAY = datetime.timedelta(days=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmissionSettings:
+    """The settings of submissions, see `docs/settings.md`."""
+
+    idle_seconds: float
+    phase_grace_seconds: float
+    submission_days: float
+    account_storage_mb: int
 
 
 class SubmissionRequest(NamedTuple):

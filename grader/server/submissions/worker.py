@@ -10,12 +10,12 @@ import signal
 import sys
 from pathlib import Path
 
-from gymserve.environments import Catalogue
 from gymserve.grader.challenges.states import VerdictState
 from gymserve.grader.proofs.verification import Verdict
 from gymserve.grader.server.competitions.competition import Competition
 from gymserve.grader.server.reports.outbox import Outbox
 from gymserve.grader.server.submissions.lifecycle import Submissions
+from gymserve.grader.server.submissions.limits import SubmissionSettings
 from gymserve.grader.server.submissions.settling import settle
 from gymserve.hosts import child_processes
 from gymserve.hosts.pool.instances import Instances
@@ -29,13 +29,14 @@ from gymserve.system.background import begin, work
 log = logging.getLogger("gymserve.grader")
 
 
-def submissions_of(configuration: Settings, instances: Instances) -> tuple[Competition, Submissions]:
-    """The challenges and submissions for a server's settings."""
-    data = Path(configuration.DATA).resolve()
+def submissions_of(configuration: Settings) -> Submissions:
+    """The submissions for a server's settings."""
+    instances, data = Instances.of(configuration), Path(configuration.DATA).resolve()
     database = connect(configuration.DATABASE, data)
     competition = Competition(database, data, functions=configuration.SCORING_FUNCTIONS)
     outbox, media = Outbox.of(configuration, database, data), Media.of(configuration, data)
-    return competition, Submissions(database, competition, instances, data, outbox, media)
+    settings = configuration.pick(SubmissionSettings)
+    return Submissions(database, competition, instances, data, settings, outbox, media)
 
 
 def main() -> int:
@@ -43,7 +44,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # so that a KeyboardInterrupt can only be the environment's own
     child_processes.become_subreaper()
     configuration = begin(at_end=child_processes.kill_all)
-    _, submissions = submissions_of(configuration, Instances(configuration, Catalogue.of(configuration)))
+    submissions = submissions_of(configuration)
     work(lambda: process(submissions))
     child_processes.kill_all()
     return 0

@@ -1,10 +1,8 @@
 """The pool of a serving process' connections to hosts. It keeps no state of instances."""
 
 import contextlib
-import dataclasses
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from gymserve.hosts import folders
@@ -22,6 +20,7 @@ from gymserve.hosts.messages import (
 from gymserve.hosts.pool.supervisor_connection import SupervisorConnection
 from gymserve.protocol import errors
 from gymserve.settings import Settings
+from gymserve.system.launcher import Launcher
 
 IDLE_CONNECTIONS = 64  # kept per host
 
@@ -30,16 +29,21 @@ class Pool:
     """Sends requests to hosts, and starts the supervisor and hosts if necessary.
 
     Args:
-        settings: the server's settings, with which the supervisor is started.
+        launcher: starts the supervisor.
+        patience: time limit for an answer, in seconds.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.data = Path(settings.DATA).resolve()
-        self.settings = dataclasses.replace(settings, DATA=str(self.data))
+    def __init__(self, launcher: Launcher, patience: float) -> None:
+        self.data = launcher.data
         self.instances = self.data / "instances"
-        self._patience = settings.STEP_SECONDS + settings.REVIVE_SECONDS + 10
-        self.supervisor = SupervisorConnection(self.settings, self._patience)
+        self._patience = patience
+        self.supervisor = SupervisorConnection(launcher, patience)
         self._idle: dict[str, list[Link]] = {}
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Pool":
+        """The pool of a server with these settings."""
+        return cls(Launcher.of(settings), settings.STEP_SECONDS + settings.REVIVE_SECONDS + 10)
 
     def call(self, request: InstanceCall[Answer]) -> Answer:
         """Sends a request to the host of an instance; repeats it once, in a new host, if the host ends before it answers.

@@ -25,16 +25,28 @@ from gymserve.settings import Settings
 
 
 class Instances:
-    """Creates and calls instances. Calls raise `UnknownInstance` if no instance has the token."""
+    """Creates and calls instances. Calls raise `UnknownInstance` if no instance has the token.
 
-    def __init__(self, settings: Settings, catalogue: environments.Catalogue) -> None:
-        self.settings = settings
-        self.catalogue = catalogue
-        self.pool = Pool(settings)
-        self.listing = environments.Listing(
-            catalogue, self.pool.spaces, self.pool.data / "catalogue.json", seconds=settings.STEP_SECONDS
-        )
+    Args:
+        step_seconds: time limit for one call to an environment.
+        most_envs: the maximum number of copies in a vector instance.
+    """
+
+    def __init__(self, pool: Pool, catalogue: environments.Catalogue, *, step_seconds: float, most_envs: int) -> None:
+        self.pool, self.catalogue = pool, catalogue
+        self.listing = environments.Listing(catalogue, pool.spaces, pool.data / "catalogue.json", seconds=step_seconds)
+        self._most_envs = most_envs
         self._env_ids: dict[str, str] = {}
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Instances":
+        """The instances of a server with these settings.
+
+        Raises:
+            SettingsError: one of ENVIRONMENT_MODULES cannot be imported.
+        """
+        pool, catalogue = Pool.of(settings), environments.Catalogue.of(settings)
+        return cls(pool, catalogue, step_seconds=settings.STEP_SECONDS, most_envs=settings.MAX_NUM_ENVS)
 
     def create(
         self,
@@ -58,7 +70,7 @@ class Instances:
             KeyReused: the key was used for another request.
         """
         environment = self.catalogue.resolve(env_id)
-        recipe = creation.plain_recipe(env_id, environment.id, options, most_envs=self.settings.MAX_NUM_ENVS)
+        recipe = creation.plain_recipe(env_id, environment.id, options, most_envs=self._most_envs)
         if options.get("trials") is None:
             self.catalogue.check_kwargs(environment, recipe.kwargs)
         else:

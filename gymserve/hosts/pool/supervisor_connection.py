@@ -1,15 +1,14 @@
 """A serving process' connection to the supervisor, which it starts if necessary."""
 
 import contextlib
+import subprocess
 import threading
-from pathlib import Path
 
 from gymserve.hosts import child_processes
 from gymserve.hosts.link import Answer, Link, LinkClosed, LinkRequest, LinkTimeout
 from gymserve.hosts.messages import GetStatus, Stop
 from gymserve.protocol import errors
-from gymserve.settings import Settings
-from gymserve.system import interpreters
+from gymserve.system.launcher import Launcher
 from gymserve.system.locks import locked
 
 READY_SECONDS = 2.0  # within this time the supervisor of a ready server answers
@@ -19,16 +18,15 @@ class SupervisorConnection:
     """The connection to the supervisor, shared by all threads of this process.
 
     Args:
-        settings: the server's settings, with which the supervisor is started.
+        launcher: starts the supervisor.
         patience: time limit for an answer, in seconds.
 
     Attributes:
         runtime: the directory of the sockets, or "" before the first connection.
     """
 
-    def __init__(self, settings: Settings, patience: float) -> None:
-        self.settings = settings
-        self.data = Path(settings.DATA)
+    def __init__(self, launcher: Launcher, patience: float) -> None:
+        self.launcher, self.data = launcher, launcher.data
         self.runtime = ""
         self._patience = patience
         self._connection: Link | None = None
@@ -101,26 +99,23 @@ class SupervisorConnection:
             with contextlib.suppress(OSError):
                 self.runtime = (self.data / "supervisor").read_text()
                 return Link(f"{self.runtime}/supervisor", timeout=self._patience)
-            self.runtime = start_supervisor(self.settings)
+            self.runtime = start_supervisor(self.launcher)
             self._owns = True
             return Link(f"{self.runtime}/supervisor", timeout=self._patience)
 
 
-def start_supervisor(settings: Settings) -> str:
+def start_supervisor(launcher: Launcher) -> str:
     """Starts the supervisor's process; returns its runtime directory.
 
     Raises:
         SettingsError: the supervisor cannot start; the message is the reason that it printed.
     """
-    process = child_processes.start_spared(  # in another session, as only the server handles Ctrl-C at the terminal
-        interpreters.command("gymserve.hosts.supervisor"),
-        interpreters.directory(Path(settings.DATA)),
-        {**interpreters.variables(settings.ENVIRONMENT_VARIABLES), child_processes.MARK: settings.DATA},
+    mark = {child_processes.MARK: str(launcher.data)}
+    process = child_processes.start_spared(
+        lambda: launcher.start("gymserve.hosts.supervisor", stdout=subprocess.PIPE, **mark)
     )
     assert process.stdin is not None and process.stdout is not None
     with contextlib.suppress(BrokenPipeError):  # it ended at once, which the lines below handle
-        process.stdin.write(settings.to_json())
-    with contextlib.suppress(BrokenPipeError):
         process.stdin.close()
     word, _, rest = process.stdout.readline().strip().partition(" ")
     process.stdout.close()

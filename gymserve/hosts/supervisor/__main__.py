@@ -21,7 +21,7 @@ from gymserve.system.locks import try_lock
 def main() -> int:
     """Prints `ready <runtime directory>` or `failed <reason>` on standard output, then serves."""
     configuration = settings.from_json(sys.stdin.read())
-    logs.configure(configuration)
+    logs.configure(configuration.pick(logs.LogSettings))
     data = Path(configuration.DATA)
     runtime = None
     try:

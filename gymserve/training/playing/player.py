@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from gymserve.environments import Catalogue
 from gymserve.hosts.pool.instances import Instances
 from gymserve.protocol import errors
 from gymserve.system.background import ATTEMPTS, begin, work
@@ -28,9 +27,7 @@ def main() -> int:
     """Play until there has been nothing to do for a while."""
     configuration = begin()
     data = Path(configuration.DATA).resolve()
-    players = Players(
-        Assignments(data / "playing"), Instances(configuration, Catalogue.of(configuration)), data / "models"
-    )
+    players = Players(Assignments(data / "playing"), Instances.of(configuration), data / "models")
     work(players.look, pause=LOOK_SECONDS)
     return 0
 

@@ -1,14 +1,12 @@
 """The objects behind the views, made once for each application."""
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from flask import current_app
 
-from gymserve import environments
-from gymserve.accounts import Accounts, audit
+from gymserve.accounts import Accounts, AccountSettings, audit
 from gymserve.grader.server.boards.challenge_server import EmbeddedServer
 from gymserve.grader.server.boards.leaderboard import Leaderboard
 from gymserve.grader.server.competitions.competition import Competition
@@ -16,11 +14,13 @@ from gymserve.grader.server.competitions.teams import Teams
 from gymserve.grader.server.reports import KEY_UNKNOWN
 from gymserve.grader.server.reports.outbox import Outbox
 from gymserve.grader.server.submissions.lifecycle import Submissions
+from gymserve.grader.server.submissions.limits import SubmissionSettings
 from gymserve.hosts.pool.instances import Instances
 from gymserve.protocol.errors import InvalidRequest
 from gymserve.recording.media import Media
 from gymserve.settings import SECRET, Settings
 from gymserve.system.keeper import BackgroundProcess, BackgroundThread, HourlyTask
+from gymserve.system.launcher import Launcher
 from gymserve.training.advice.prose import Writer
 from gymserve.training.experiments.lifecycle import Experiments
 from gymserve.training.experiments.metrics import Metrics
@@ -58,7 +58,9 @@ class GradingParts:
         outbox = Outbox.of(settings, database, data)
         return cls(
             competition=competition,
-            submissions=Submissions(database, competition, instances, data, outbox, media),
+            submissions=Submissions(
+                database, competition, instances, data, settings.pick(SubmissionSettings), outbox, media
+            ),
             teams=Teams(database),
             embedded=EmbeddedServer(database, competition),
             leaderboard=Leaderboard(database, competition),
@@ -163,14 +165,14 @@ class Backend:
     def of(cls, settings: Settings) -> "Backend":
         """Make the parts; background processes start when the first one is needed."""
         background = BackgroundThread()
-        instances = Instances(settings, environments.Catalogue.of(settings))
-        accounts = Accounts(settings)
+        instances = Instances.of(settings)
+        accounts = Accounts(settings.pick(AccountSettings))
         media = Media.of(settings, instances.pool.data)
         grading = GradingParts.of(settings, accounts, instances, media)
         training = TrainingParts.of(settings, accounts, instances, media, background.wake)
         background.parts = (
-            *_processes(instances.pool.settings, grading, training, media),
-            _cleanup(instances.pool.settings, accounts, grading),
+            *_processes(settings, grading, training, media),
+            _cleanup(instances.pool.data, accounts, grading, days=settings.AUDIT_DAYS),
         )
         return cls(
             settings=settings,
@@ -188,9 +190,8 @@ def _processes(
     settings: Settings, grading: GradingParts, training: TrainingParts, media: Media
 ) -> tuple[BackgroundProcess, ...]:
     """List the background processes. Those that run environments get no more secrets than they need."""
-    without_most_secrets, without_secrets = (
-        dataclasses.replace(settings, **{name: type(getattr(settings, name))() for name in names})
-        for names in (SECRET - {"S3_ACCESS_KEY", "S3_SECRET_KEY"}, SECRET)
+    with_secrets, with_bucket, without_secrets = (
+        Launcher.of(settings, secrets=names) for names in (SECRET, ("S3_ACCESS_KEY", "S3_SECRET_KEY"), ())
     )
     submissions = grading.submissions
     return (
@@ -198,43 +199,44 @@ def _processes(
             "gymserve.grader.server.submissions.worker",
             lease="grading",
             has_work=submissions.has_work,
-            settings=settings,
+            launcher=with_secrets,
         ),
         BackgroundProcess(
             "gymserve.grader.server.reports.reporter",
             lease="reporting",
             has_work=submissions.outbox.has_work,
-            settings=settings,
+            launcher=with_secrets,
         ),
         BackgroundProcess(
-            "gymserve.training.scheduling.scheduler", lease="training", has_work=training.has_work, settings=settings
+            "gymserve.training.scheduling.scheduler",
+            lease="training",
+            has_work=training.has_work,
+            launcher=with_secrets,
         ),
-        BackgroundProcess(
-            "gymserve.recording.worker", lease="filming", has_work=media.has_work, settings=without_most_secrets
-        ),
+        BackgroundProcess("gymserve.recording.worker", lease="filming", has_work=media.has_work, launcher=with_bucket),
         BackgroundProcess(
             "gymserve.training.inference.server",
             lease="answering",
             has_work=training.inference.has_work,
-            settings=without_secrets,
+            launcher=without_secrets,
         ),
         BackgroundProcess(
             "gymserve.training.playing.player",
             lease="playing-lease",
             has_work=training.assignments.has_work,
-            settings=without_secrets,
+            launcher=without_secrets,
         ),
     )
 
 
-def _cleanup(settings: Settings, accounts: Accounts, grading: GradingParts) -> HourlyTask:
+def _cleanup(data: Path, accounts: Accounts, grading: GradingParts, *, days: float) -> HourlyTask:
     """Make the task that removes old records, which no other process does."""
 
     def clean_up() -> None:
-        audit.remove_old(accounts.database, settings.AUDIT_DAYS)
+        audit.remove_old(accounts.database, days)
         grading.submissions.storage.sweep()
 
-    return HourlyTask("the cleanup", clean_up, lease=Path(settings.DATA) / "sweeping")
+    return HourlyTask("the cleanup", clean_up, lease=data / "sweeping")
 
 
 def backend() -> Backend:

@@ -7,13 +7,13 @@ import logging
 import re
 import secrets
 import time
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import SecurityError
 from werkzeug.sansio.utils import host_is_trusted
 
-from gymserve.settings import Settings
 from gymserve.web.http.counts import Counts
 
 ID, BEGAN = "gymserve.request_id", "gymserve.began"  # in the WSGI environment
@@ -47,15 +47,20 @@ def begin(environ: dict[str, Any]) -> str:
     return request_id
 
 
-def trusted_hosts(settings: Settings) -> list[str] | None:
+def trusted_hosts(names: Sequence[str], *, host: str, local: bool) -> tuple[str, ...] | None:
     """Return the host names that the server answers to, or None for any.
 
     A server that is open to everybody on this machine answers to this machine's names only. Otherwise a page elsewhere
     could resolve its own name to this address (DNS rebinding) and use the server through its visitors' browsers.
+
+    Args:
+        names: the setting TRUSTED_HOSTS.
+        host: the address that the server listens on.
+        local: see `Settings.is_local`.
     """
-    if settings.TRUSTED_HOSTS or settings.AUTH == "token" or settings.FORCE_OPEN:
-        return settings.TRUSTED_HOSTS or None
-    return [*_LOOPBACK, settings.HOST] if settings.HOST not in ("0.0.0.0", "::", "") else None
+    if names or not local:
+        return tuple(names) or None
+    return (*_LOOPBACK, host) if host not in ("0.0.0.0", "::", "") else None
 
 
 @functools.lru_cache(256)
@@ -90,14 +95,17 @@ EXPOSED_HEADERS = "X-Request-Id, X-Process-Time, Retry-After, X-Total-Count, ETa
 ALLOWED_HEADERS = "Authorization, Content-Type, Idempotency-Key, X-Request-Id, If-None-Match, Last-Event-ID"
 
 
-def register(app: Flask, settings: Settings, counts: Counts) -> None:
-    """Check the `Host` of every request of `app`, add headers to every response, and log it."""
-    origins = frozenset(settings.CORS_ORIGINS)
-    hosts = trusted_hosts(settings)
+def register(app: Flask, counts: Counts, *, hosts: tuple[str, ...] | None, origins: Collection[str]) -> None:
+    """Check the `Host` of every request of `app`, add headers to every response, and log it.
+
+    Args:
+        hosts: see `trusted_hosts`.
+        origins: the setting CORS_ORIGINS.
+    """
 
     @app.before_request
     def check_host() -> None:
-        if hosts is not None and not is_trusted(host := request.host, tuple(hosts)):
+        if hosts is not None and not is_trusted(host := request.host, hosts):
             raise SecurityError(f"this server does not answer to the name {host!r:.100}: add it to TRUSTED_HOSTS")
 
     @app.after_request
@@ -117,7 +125,7 @@ def register(app: Flask, settings: Settings, counts: Counts) -> None:
         return response
 
 
-def _allow_origin(response: Response, origins: frozenset[str]) -> None:
+def _allow_origin(response: Response, origins: Collection[str]) -> None:
     """Add CORS headers (https://fetch.spec.whatwg.org) for the origins in the settings, and never for cookies."""
     if not origins:
         return

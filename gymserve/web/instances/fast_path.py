@@ -39,13 +39,12 @@ class StepFastPath:
         counts: Counts,
         *,
         max_body_bytes: int,
-        hosts: list[str] | None,
+        hosts: tuple[str, ...] | None,
         local: bool,
     ) -> None:
         self.app = app
         self.instances, self.guard, self.counts = instances, guard, counts
-        self.max_body_bytes, self.local = max_body_bytes, local
-        self.hosts = None if hosts is None else tuple(hosts)
+        self.max_body_bytes, self.hosts, self.local = max_body_bytes, hosts, local
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request_id = envelope.begin(environ)

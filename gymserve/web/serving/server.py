@@ -14,7 +14,7 @@ from wsgiref.types import WSGIApplication
 
 from gunicorn.app.base import BaseApplication
 
-from gymserve.accounts import Accounts
+from gymserve.accounts import Accounts, AccountSettings
 from gymserve.protocol.errors import SettingsError
 from gymserve.settings import Settings
 from gymserve.store import schema
@@ -68,7 +68,7 @@ def check_reach(settings: Settings, host: str) -> None:
     Raises:
         SettingsError: AUTH is "open", and `host` is not a loopback address.
     """
-    if settings.AUTH == "open" and not settings.FORCE_OPEN and not _is_loopback(host):
+    if settings.is_local and not _is_loopback(host):
         raise SettingsError(
             f'AUTH = "open" lets everybody do everything, and {host} can be reached from other machines: '
             'set AUTH = "token", or FORCE_OPEN = True if that is meant'
@@ -101,7 +101,7 @@ def prepare(settings: Settings, address: str) -> str:
         SettingsError: the database has another version.
         Unavailable: the database cannot be reached.
     """
-    accounts = Accounts(settings)
+    accounts = Accounts(settings.pick(AccountSettings))
     schema.ensure(accounts.database, Path(settings.DATA))
     secret = accounts.directory.invite_administrator() if settings.AUTH == "token" else None
     accounts.database.close()  # its connections do not survive a fork

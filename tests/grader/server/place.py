@@ -5,10 +5,13 @@ from typing import Any
 
 from gymserve.grader.server.competitions.competition import ChallengeRecord, Competition
 from gymserve.grader.server.submissions.lifecycle import Submissions
+from gymserve.grader.server.submissions.limits import SubmissionSettings
+from gymserve.settings import Settings
 from gymserve.store import Database
 from gymserve.store.models import Submission
 from tests.hosts.instance.graders import Grader
 
+SETTINGS = Settings().pick(SubmissionSettings)
 TOML = """name = "cart"
 environment = "CartPole-v1"
 max_episode_steps = 8
@@ -24,7 +27,7 @@ class Place:
     def __init__(self, database: Database, grader: Grader, data: Path) -> None:
         self.database, self.grader = database, grader
         self.competition = Competition(database, data)
-        self.submissions = Submissions(database, self.competition, grader.instances, data)
+        self.submissions = Submissions(database, self.competition, grader.instances, data, SETTINGS)
         self.record: ChallengeRecord = self.competition.define(TOML, owner_id=None)
 
     def begin(self, **more: Any) -> Submission:

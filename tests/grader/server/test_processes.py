@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gymserve.settings import Settings
+from gymserve.settings import SECRET, Settings
 from tests.grader.server.challenge_server import ChallengeServer
 from tests.grader.server.test_outbox import SENT, Post, local
 
@@ -24,7 +24,7 @@ def exit_code(module: str, settings: Settings) -> int:
     process = subprocess.Popen([sys.executable, "-c", SHORT.format(module=module)], stdin=subprocess.PIPE, text=True)
     with process:
         assert process.stdin is not None
-        process.stdin.write(settings.to_json(secrets=True) + "\n")
+        process.stdin.write(settings.to_json(secrets=SECRET) + "\n")
         process.stdin.flush()
         return process.wait(60)
 

@@ -22,7 +22,7 @@ from gymserve.protocol import errors
 from gymserve.recording.media import Media
 from gymserve.store.models import Submission, now
 from tests.grader.journals import replace_record
-from tests.grader.server.place import Place
+from tests.grader.server.place import SETTINGS, Place
 
 
 def test_from_charge_to_receipt(place: Place) -> None:
@@ -126,7 +126,8 @@ def test_a_submission_charged_before_a_crash_continues_or_is_void(
 
 
 def test_a_new_submission_is_known_to_every_worker_at_once(place: Place) -> None:
-    other = Submissions(place.database, place.competition, place.grader.instances, place.submissions.judge.journals)
+    journals = place.submissions.judge.journals
+    other = Submissions(place.database, place.competition, place.grader.instances, journals, SETTINGS)
     plain = place.grader.instances.create("CartPole-v1")
     assert other.with_token(plain) is None  # another worker, which looked when there was no submission
     row = place.begin()

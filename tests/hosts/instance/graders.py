@@ -5,7 +5,6 @@ import os
 import signal
 from typing import Any
 
-from gymserve.environments import Catalogue
 from gymserve.hosts.pool.instances import Instances
 from gymserve.journal import read
 from gymserve.settings import Settings
@@ -25,8 +24,7 @@ class Grader:
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        settings = Settings(DATA=str(server.data))
-        self.instances = Instances(settings, Catalogue(["tests.support.environments.faulty"]))
+        self.instances = Instances.of(Settings(DATA=str(server.data), **FAULTY))
 
     def create(self, env_id: str = "CartPole-v1", trials: list[dict[str, Any]] = PLAN, **options: Any) -> str:
         return self.instances.create(env_id, trials=trials, **options)

@@ -18,7 +18,7 @@ from gymserve.settings import Settings
 
 @pytest.fixture
 def pool(tmp_path: Path) -> Iterator[Pool]:
-    made = Pool(Settings(DATA=str(tmp_path)))
+    made = Pool.of(Settings(DATA=str(tmp_path)))
     yield made
     made.supervisor.forget()
 

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from gymserve.environments import Catalogue
 from gymserve.hosts.pool.instances import Instances
 from gymserve.protocol import errors
 from gymserve.settings import Settings
-from tests.hosts.instance.graders import SEEDS, Grader
+from tests.hosts.instance.graders import FAULTY, SEEDS, Grader
 from tests.support.environments.faulty import SLOW
 
 TRIAL = [{"seed": SEEDS[0], "options": None, "kwargs": {}}]
@@ -20,7 +19,7 @@ TRIAL = [{"seed": SEEDS[0], "options": None, "kwargs": {}}]
 @pytest.fixture
 def impatient(grader: Grader) -> Iterator[Instances]:
     """The instances of a worker that waits only half a second for hosts."""
-    made = Instances(Settings(DATA=str(grader.server.data)), Catalogue(["tests.support.environments.faulty"]))
+    made = Instances.of(Settings(DATA=str(grader.server.data), **FAULTY))
     made.pool._patience = 0.5
     yield made
     made.pool.supervisor.forget()

@@ -221,13 +221,13 @@ def test_logs_are_json_with_request_ids(guarded: Server) -> None:
 
 
 def test_errors_have_their_own_log_file(tmp_path: Path) -> None:
-    logs.configure(Settings(LOG_DIR=str(tmp_path)))
+    logs.configure(Settings(LOG_DIR=str(tmp_path)).pick(logs.LogSettings))
     try:
         for name in ("gymserve.web", "gymserve.training"):
             logging.getLogger(name).info("fine")
             logging.getLogger(name).error("oh dear")
     finally:
-        logs.configure(Settings())
+        logs.configure(Settings().pick(logs.LogSettings))
     messages = {
         path.name.partition(time.strftime("%Y"))[0]: [
             json.loads(line)["message"] for line in path.read_text().splitlines()
