@@ -1,13 +1,15 @@
 """Imports between folders point one way, and libraries are used only in their rooms."""
 
 import ast
+import re
+from collections.abc import Iterator
 
 import pytest
 
 from tests import ROOT
 from tests.shape import floors
 from tests.shape.imports import between_folders, circles, imported
-from tests.shape.sources import LINKED, PRODUCT, Source, below, sources
+from tests.shape.sources import LINKED, PRODUCT, Function, Source, below, sources
 
 ARROWS = floors.table()
 MEASURED = {folder or "gym_http_server.py": others for folder, others in between_folders(sources(PRODUCT)).items()}
@@ -18,6 +20,16 @@ ONLY_IN = {
     "av": "gymserve/recording/video",
     "minari": "gymserve/recording",
     "obstore": "gymserve/outside",
+}
+WIRING = {  # file → why it takes the whole settings
+    "grader/server/submissions/worker.py": "a process that makes the parts it needs",
+    "gymserve/cli/data.py": "opens the accounts of a data directory for the commands",
+    "gymserve/cli/serve.py": "starts the server",
+    "gymserve/cli/train.py": "a sub-command that makes the parts it needs",
+    "gymserve/training/scheduling/scheduler.py": "a process that makes the parts it needs",
+    "gymserve/web/app.py": "makes the application",
+    "gymserve/web/http/backend.py": "makes the parts behind the views, which read single settings",
+    "gymserve/web/serving/server.py": "checks and prepares what workers need before they are forked",
 }
 
 
@@ -62,6 +74,61 @@ def test_libraries_stay_in_their_rooms(source: Source) -> None:
     for name in imported(source):
         place = ONLY_IN.get(name.partition(".")[0])
         assert place is None or below(source.path, (place,)), f"{source.path} imports {name}"
+
+
+def _takers(source: Source) -> Iterator[str]:
+    """The functions and fields that take the whole settings, without constructors `of` that only pick values from them."""
+    for node in source.nodes:
+        if isinstance(node, Function):
+            arguments = [each for each in ast.walk(node.args) if isinstance(each, ast.arg)]
+            whole = {each.arg for each in arguments if _is_whole(each.annotation)}
+            if whole and not (node.name == "of" and _picks(node, whole)):
+                yield node.name
+        elif isinstance(node, ast.AnnAssign) and _is_whole(node.annotation):
+            yield ast.unparse(node.target)
+
+
+def _is_whole(annotation: ast.expr | None) -> bool:
+    return annotation is not None and re.search(r"\bSettings\b", ast.unparse(annotation)) is not None
+
+
+def _picks(function: Function, names: set[str]) -> bool:
+    """Whether a function only reads attributes of `names`, or hands them to other constructors `of`."""
+    nodes = [*ast.walk(function)]
+    read = [node.value for node in nodes if isinstance(node, ast.Attribute)]
+    calls = [node for node in nodes if isinstance(node, ast.Call) and re.search(r"\bof$", ast.unparse(node.func))]
+    allowed = [*read, *(argument for call in calls for argument in call.args)]
+    return all(node in allowed for node in nodes if isinstance(node, ast.Name) and node.id in names)
+
+
+def test_only_the_wiring_takes_the_whole_settings() -> None:
+    takers = {
+        source.path: [*_takers(source)] for source in sources(PRODUCT) if not below(source.path, ("gymserve/settings",))
+    }
+    assert {path: names for path, names in takers.items() if names and path not in WIRING} == {}
+    assert not [path for path in WIRING if not takers[path]], "these files need not be listed"
+
+
+def test_slices_have_the_types_of_the_settings() -> None:
+    """No type checker sees through `Settings.pick`."""
+    nodes = [node for source in sources(PRODUCT) for node in source.nodes]
+    fields = {node.name: _fields(node) for node in nodes if isinstance(node, ast.ClassDef)}
+    slices = [name for source in sources(PRODUCT) for name in re.findall(r"\.pick\([\w.]*\b([A-Z]\w+)\)", source.text)]
+    assert "SupervisorSettings" in slices
+    for name in slices:
+        for field, kind in fields[name].items():
+            if kind in fields:
+                slices.append(kind)
+            else:
+                assert kind == fields["Settings"].get(field.upper()), f"{name}.{field}"
+
+
+def _fields(definition: ast.ClassDef) -> dict[str, str]:
+    return {
+        ast.unparse(node.target): ast.unparse(node.annotation)
+        for node in definition.body
+        if isinstance(node, ast.AnnAssign)
+    }
 
 
 def test_the_package_itself_imports_nothing() -> None:
