@@ -14,7 +14,7 @@ from gymserve.settings import Settings
 from gymserve.store import connect
 from gymserve.system.background import begin, work
 from gymserve.training.plan import programs
-from gymserve.training.scheduling.supervision import ExperimentLimits, ExperimentSupervision, ProcessSettings
+from gymserve.training.scheduling.supervision import ExperimentSettings, ExperimentSupervision
 
 TICK_SECONDS = 0.2
 DRY_TICK_SECONDS = 0.05  # a request is waiting for each dry run
@@ -30,25 +30,9 @@ def supervision_of(configuration: Settings) -> ExperimentSupervision:
     data = Path(configuration.DATA).resolve()
     database = connect(configuration.DATABASE, data)
     known = programs.read(configuration.RUNNERS)
-    limits = ExperimentLimits(
-        at_a_time=configuration.MAX_CONCURRENT_EXPERIMENTS,
-        minutes=configuration.DEFAULT_TIMEOUT_MINUTES,
-        memory_mb=configuration.EXPERIMENT_MEMORY_MB,
-        storage_mb=configuration.EXPERIMENT_STORAGE_MB,
-        grace_seconds=configuration.EXPERIMENT_GRACE_SECONDS,
-        days=configuration.JOURNAL_DAYS,
-    )
-    process_settings = ProcessSettings(
-        directory=Path(configuration.DATA),
-        variables=configuration.ENVIRONMENT_VARIABLES,
-        modules=configuration.ENVIRONMENT_MODULES,
-        servers=configuration.TRAINING_SERVERS,
-        tokens=configuration.TRAINING_TOKENS,
-    )
     media = Media.of(configuration, data)
-    return ExperimentSupervision(
-        database, data / "experiments", known, media, limits=limits, process_settings=process_settings
-    )
+    settings = configuration.pick(ExperimentSettings)
+    return ExperimentSupervision(database, data / "experiments", known, media, settings)
 
 
 def main() -> int:

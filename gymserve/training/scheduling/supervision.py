@@ -7,8 +7,8 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -53,26 +53,20 @@ class Watched:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExperimentLimits:
-    """Limits on experiments."""
+class ExperimentSettings:
+    """The settings of experiments and their processes, see `docs/settings.md`."""
 
-    at_a_time: int
-    minutes: float
-    memory_mb: float
-    storage_mb: float
-    grace_seconds: float  # between one signal and the next stronger one
-    days: float  # to keep the files of a deleted experiment
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProcessSettings:
-    """The settings that experiments' processes run with."""
-
-    directory: Path
-    variables: Mapping[str, str]
-    modules: Sequence[str]
-    servers: Mapping[str, str]  # TRAINING_SERVERS: name → address
-    tokens: Mapping[str, str]
+    data: str
+    max_concurrent_experiments: int
+    default_timeout_minutes: float
+    experiment_memory_mb: int
+    experiment_storage_mb: int
+    experiment_grace_seconds: float
+    journal_days: float
+    environment_variables: dict[str, str]
+    environment_modules: list[str]
+    training_servers: dict[str, str]
+    training_tokens: dict[str, str] = field(repr=False)
 
 
 class ExperimentSupervision:
@@ -89,17 +83,15 @@ class ExperimentSupervision:
         folder: Path,
         programs: Mapping[str, Program],
         media: Media,
-        *,
-        limits: ExperimentLimits,
-        process_settings: ProcessSettings,
+        settings: ExperimentSettings,
     ) -> None:
         self.database, self.folder, self.programs, self.media = database, folder, programs, media
-        self.limits, self.process_settings = limits, process_settings
+        self.settings = settings
         self._watched: dict[int, Watched] = {}
         self._failing: set[int] = set()  # experiments that raised an error in the last pass
         self._next_sweep = 0.0
-        self._warm = Warm(interpreters.variables(process_settings.variables))
-        self._dry_runs = DryRunner(folder.parent / DRY_RUNS, memory_bytes=int(limits.memory_mb * 2**20))
+        self._warm = Warm(interpreters.variables(settings.environment_variables))
+        self._dry_runs = DryRunner(folder.parent / DRY_RUNS, memory_bytes=int(settings.experiment_memory_mb * 2**20))
 
     def poll_dry_runs(self) -> bool:
         """Start, watch and end dry runs; return whether there are any."""
@@ -129,7 +121,7 @@ class ExperimentSupervision:
         """Start queued experiments while there is room, first those of accounts with the fewest running ones."""
         running = Counter(row.account_id for row in rows if row.state == ExperimentState.RUNNING)
         waiting = [row for row in rows if row.state == ExperimentState.QUEUED]
-        while waiting and running.total() < self.limits.at_a_time:
+        while waiting and running.total() < self.settings.max_concurrent_experiments:
             row = min(waiting, key=lambda row: running[row.account_id])
             waiting.remove(row)
             if row.runner == SB3 and not self._warm.is_settled():
@@ -165,7 +157,7 @@ class ExperimentSupervision:
         if not kept:
             shutil.rmtree(folder.tensorboard, ignore_errors=True)
         try:
-            plan = stored.runnable(row, self.programs, modules=self.process_settings.modules)
+            plan = stored.runnable(row, self.programs, modules=self.settings.environment_modules)
         except GymserveError as error:
             self._fail(row, str(error))
             return False
@@ -183,7 +175,7 @@ class ExperimentSupervision:
                 folder,
                 MODULES.get(row.runner, COMMAND),
                 self._variables(plan),
-                directory=interpreters.directory(self.process_settings.directory),
+                directory=interpreters.directory(Path(self.settings.data)),
                 warm=warm,
             )
         except Unavailable as error:
@@ -194,13 +186,13 @@ class ExperimentSupervision:
         return True
 
     def _variables(self, plan: TrainingPlan | ProgramPlan) -> dict[str, str]:
-        variables = interpreters.variables(self.process_settings.variables)
+        variables = interpreters.variables(self.settings.environment_variables)
         server = plan.server if isinstance(plan, TrainingPlan) else None
         if server is None:
             return variables
-        variables["GYMSERVE_SERVER"] = self.process_settings.servers.get(server, "")
-        if server in self.process_settings.tokens:
-            variables["GYMSERVE_TOKEN"] = self.process_settings.tokens[server]
+        variables["GYMSERVE_SERVER"] = self.settings.training_servers.get(server, "")
+        if server in self.settings.training_tokens:
+            variables["GYMSERVE_TOKEN"] = self.settings.training_tokens[server]
         return variables
 
     def _fail(self, row: Experiment, reason: str) -> None:
@@ -237,7 +229,7 @@ class ExperimentSupervision:
             watched.next_pause = clock + 1.0
             processes.send(process, signal.SIGUSR1, group=False)
         if row.request in ("stop", "end") and watched.signals is None:
-            grace = self.limits.grace_seconds
+            grace = self.settings.experiment_grace_seconds
             watched.signals = [
                 (clock, signal.SIGINT), (clock + grace, signal.SIGTERM), (clock + 2 * grace, signal.SIGKILL),
             ]  # fmt: skip
@@ -253,7 +245,7 @@ class ExperimentSupervision:
             watched.before = msgspec.convert(watched.folder.plan(), TimeSpent)
         used = processes.usage(process.pid)
         seconds = watched.before.seconds_before + processes.age(process)
-        minutes = stored.minutes_of(row, self.limits.minutes)
+        minutes = stored.minutes_of(row, self.settings.default_timeout_minutes)
         with self.database.writing() as session:
             fresh = session.get(Experiment, row.id, with_for_update=True)
             if fresh is None:
@@ -265,12 +257,12 @@ class ExperimentSupervision:
             if fresh.request not in ("stop", "end"):
                 if seconds > minutes * 60:
                     fresh.request, fresh.reason = "end", f"it ran longer than its {minutes:g} minutes"
-                elif used.memory > self.limits.memory_mb * 2**20:
-                    most = self.limits.memory_mb
+                elif used.memory > self.settings.experiment_memory_mb * 2**20:
+                    most = self.settings.experiment_memory_mb
                     fresh.request, fresh.reason = "end", f"it used more than EXPERIMENT_MEMORY_MB = {most} MB"
                     processes.send(process, signal.SIGKILL)  # immediately, before the machine runs out of memory
-                elif occupied(watched.folder.path) > self.limits.storage_mb * 2**20:
-                    most = self.limits.storage_mb
+                elif occupied(watched.folder.path) > self.settings.experiment_storage_mb * 2**20:
+                    most = self.settings.experiment_storage_mb
                     fresh.request, fresh.reason = "end", f"it wrote more than EXPERIMENT_STORAGE_MB = {most} MB"
 
     def _read(self, row: Experiment, watched: Watched) -> None:
@@ -317,10 +309,10 @@ class ExperimentSupervision:
 
         Folders and videos are kept for JOURNAL_DAYS, in case the database was swapped by mistake.
         """
-        models.sweep(self.database, self.folder.parent / "models", self.limits.days)
+        models.sweep(self.database, self.folder.parent / "models", self.settings.journal_days)
         with self.database.reading() as session:
             known = set(session.scalars(select(Experiment.name)))
-        self.media.sweep_experiments(known, self.limits.days)
+        self.media.sweep_experiments(known, self.settings.journal_days)
         if not self.folder.exists():
             return
         for path in self.folder.iterdir():
@@ -333,6 +325,6 @@ class ExperimentSupervision:
                     processes.send(process, signal.SIGKILL)
             elif process is None or processes.sweep(process):
                 age = time.time() - path.stat().st_mtime
-                if age > self.limits.days * 86400:
+                if age > self.settings.journal_days * 86400:
                     shutil.rmtree(path, ignore_errors=True)
                     self.media.remove_experiment(path.name)
