@@ -1,6 +1,7 @@
 """The journal's records, and their encoding."""
 
 import struct
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -150,7 +151,7 @@ def encode_reset(reset: Reset) -> bytes:
 def encode_step(
     call: int | None,
     digest: int,
-    action: Any,
+    action: object,
     reward: float,
     terminated: bool,
     truncated: bool,
@@ -173,7 +174,7 @@ def encode_step(
 
 
 def encode_batch(
-    call: int | None, digest: int, action: Any, reward: np.ndarray, terminated: np.ndarray, truncated: np.ndarray
+    call: int | None, digest: int, action: object, reward: np.ndarray, terminated: np.ndarray, truncated: np.ndarray
 ) -> bytes:
     """Encodes a vector instance's step compactly.
 
@@ -216,7 +217,7 @@ def _encode_two_rewards(reward: np.ndarray) -> bytes | None:
     return reward[place].tobytes() + np.packbits(others).tobytes()
 
 
-def _encode_small_integers(action: Any) -> bytes | None:
+def _encode_small_integers(action: object) -> bytes | None:
     """Encodes 64-bit integers below 256, such as a vector instance's discrete actions, as one byte each; else None."""
     if isinstance(action, bytes) and len(action) % 8 == 0 and len(action) > 64:
         small = np.frombuffer(action, np.uint64).astype(np.uint8)
@@ -225,7 +226,7 @@ def _encode_small_integers(action: Any) -> bytes | None:
     return None
 
 
-def encode_monitored(options: dict[str, Any] | None, time: float) -> bytes:
+def encode_monitored(options: Mapping[str, object] | None, time: float) -> bytes:
     return bytes((MONITORED,)) + wire.pack((options, time))
 
 

@@ -11,6 +11,7 @@ from gymserve.journal.records import Reset, Step, digest
 from gymserve.journal.snapshots import Snapshot
 from gymserve.protocol import wire
 from gymserve.protocol.errors import NotReplayable
+from gymserve.protocol.generics import AnyEnv
 from gymserve.protocol.spaces import Codec
 from gymserve.system import randomness
 
@@ -25,7 +26,7 @@ class Playback:
     """
 
     def __init__(
-        self, env: Any, observations: Codec, actions: Codec, *, alive: Callable[[], None] = lambda: None
+        self, env: AnyEnv, observations: Codec, actions: Codec, *, alive: Callable[[], None] = lambda: None
     ) -> None:
         self.env = env
         self.observations = observations
@@ -45,7 +46,7 @@ class Playback:
         Raises:
             NotReplayable: an answer differs from the record.
         """
-        answer: tuple[Any, ...] = ()
+        answer: tuple[object, ...] = ()
         for index, record in enumerate(records):
             if snapshot is not None and 0 < index < snapshot.position:
                 continue
@@ -58,7 +59,7 @@ class Playback:
                 )
         return answer
 
-    def play(self, record: Reset | Step, *, restore: bool) -> tuple[Any, ...]:
+    def play(self, record: Reset | Step, *, restore: bool) -> tuple[object, ...]:
         """Replays one record, and returns the environment's answer."""
         self.alive()
         if isinstance(record, Step):
@@ -67,12 +68,12 @@ class Playback:
             set_generators(self.env, record.generators)
         return reset(self.env, record.seed, record.options, record.global_seed)
 
-    def agrees(self, record: Reset | Step, answer: tuple[Any, ...]) -> bool:
+    def agrees(self, record: Reset | Step, answer: tuple[object, ...]) -> bool:
         """Whether an answer equals the recorded one."""
         return not difference(record, digest(self.observations.pack(answer[0])), *answer[1:-1])
 
 
-def reset(env: Any, seed: Any, options: dict[str, Any] | None, global_seed: int | None) -> tuple[Any, Any]:
+def reset(env: AnyEnv, seed: Any, options: dict[str, Any] | None, global_seed: int | None) -> tuple[Any, Any]:
     """Seeds the process' random generators if `global_seed` is given, and resets the environment.
 
     The environment gets a copy of the arguments, as a replay would pass them, so what it writes into them is not recorded.
@@ -120,14 +121,14 @@ def within(seconds: float, clock: Callable[[], float] = time.monotonic) -> Calla
     return alive
 
 
-def _environments(env: Any) -> Iterator[Any]:
+def _environments(env: AnyEnv) -> Iterator[Any]:
     """Yields the innermost environments: those of a vector environment that has any, or the environment itself."""
     inner = env.unwrapped
     for each in getattr(inner, "envs", None) or [inner]:
         yield each.unwrapped
 
 
-def get_generators(env: Any) -> bytes | None:
+def get_generators(env: AnyEnv) -> bytes | None:
     """The state of the environments' random generators, or None if one has no generator of numpy's."""
     states = []
     for each in _environments(env):
@@ -138,7 +139,7 @@ def get_generators(env: Any) -> bytes | None:
     return json.dumps(states, default=lambda value: value.tolist()).encode()
 
 
-def set_generators(env: Any, states: bytes) -> None:
+def set_generators(env: AnyEnv, states: bytes) -> None:
     """Restores what `get_generators` returned."""
     for each, state in zip(_environments(env), json.loads(states), strict=True):
         bits = getattr(np.random, state["bit_generator"])()

@@ -63,7 +63,7 @@ class RemoteServer:
             body = {}
         return RemoteResponse(response.status, body)
 
-    def stream(self, path: str, body: Any, *, whole_seconds: float) -> Iterator[bytes]:
+    def stream(self, path: str, body: object, *, whole_seconds: float) -> Iterator[bytes]:
         """Posts `body` as JSON, and yields the response's bytes as they arrive.
 
         The next bytes must arrive within `seconds`, the last within `whole_seconds` (plus `seconds` for the last read).

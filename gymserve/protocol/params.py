@@ -20,7 +20,7 @@ _PATH = re.compile(r"\.(\w+)|\[(\d+)\]|(\[\.\.\.\])")
 _FIELD = re.compile(r"(missing required|unknown) field `(.*)`", re.DOTALL)
 
 
-def parse(values: Mapping[str, Any], kind: type[Params]) -> Params:
+def parse(values: Mapping[str, object], kind: type[Params]) -> Params:
     """Parses `values` into a `kind`. Fields that are None count as missing; unknown fields are ignored.
 
     Raises:

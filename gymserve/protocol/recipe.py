@@ -20,8 +20,8 @@ class Trial(msgspec.Struct, frozen=True):
     """
 
     seed: int
-    options: dict[str, Any] | None = None
-    kwargs: dict[str, Any] = {}
+    options: dict[str, object] | None = None
+    kwargs: dict[str, object] = {}
 
 
 class Wrapper(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,7 +33,7 @@ class Wrapper(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     name: str
-    kwargs: dict[str, Any] = {}
+    kwargs: dict[str, object] = {}
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +59,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
     env_id: str
     environment: str
-    kwargs: dict[str, Any] = {}
+    kwargs: dict[str, object] = {}
     seed: int | None = None
     num_envs: Annotated[int, msgspec.Meta(ge=1, le=MAX_COPIES)] = 1
     max_episode_steps: int | None = None
@@ -89,7 +89,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"this is not a recipe: trials need a plain instance, not a vector of {recipe.num_envs}")
         return recipe
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Converts the recipe to plain data for the journal; optional fields are left out if they are not set."""
         data = {name: getattr(self, name) for name in _ALWAYS}
         if self.is_graded:
@@ -136,7 +136,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         global_seed = None if self.global_seed is None else trial.seed
         return self.replace(kwargs={**self.kwargs, **trial.kwargs}, global_seed=global_seed)
 
-    def reset_seed(self, seed: Any, episode: int) -> int | None:
+    def reset_seed(self, seed: object, episode: int) -> int | None:
         """The seed of the process' own random generators for a reset, or None if they are not seeded.
 
         Args:
@@ -147,7 +147,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
             return None
         return seed if type(seed) is int else (self.global_seed + episode * _GOLDEN) % 2**63
 
-    def replace(self, **changes: Any) -> Self:
+    def replace(self, **changes: object) -> Self:
         """Returns a copy with some attributes changed."""
         return msgspec.structs.replace(self, **changes)
 

@@ -1,7 +1,6 @@
 """Checks of text from outside, before it is parsed, stored or shown."""
 
 import re
-from typing import Any
 
 import numpy as np
 
@@ -32,7 +31,7 @@ def check(text: str) -> None:
         raise InvalidRequest(f"text must not hold the character U+{ord(match[0]):04X}: leave it out")
 
 
-def check_all(value: Any) -> None:
+def check_all(value: object) -> None:
     """Refuses plain data with text that `check` refuses, or that is nested too deeply.
 
     Raises:

@@ -58,7 +58,7 @@ def status(error: errors.GymserveError) -> int:
 # --- JSON ---------------------------------------------------------------------------------------------------------
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
         seen: set[str] = set()
@@ -121,7 +121,7 @@ write_json = msgspec.json.Encoder().encode
 # --- msgpack ------------------------------------------------------------------------------------------------------
 
 
-def _encode_numpy(value: Any) -> Any:
+def _encode_numpy(value: object) -> object:
     """Encodes numpy values, which environments put into `info`; anything else is converted to text."""
     if isinstance(value, np.generic):
         return value.item()
@@ -134,7 +134,7 @@ def _encode_numpy(value: Any) -> Any:
     return str(value)
 
 
-def decode_extension(code: int, data: memoryview) -> Any:
+def decode_extension(code: int, data: memoryview) -> object:
     if code == TUPLE:
         return tuple(_unpack(data))
     if code == GRAPH:
@@ -174,12 +174,12 @@ def unpack(data: bytes | bytearray) -> Any:
 _PLAIN = frozenset((int, float, str, bool, type(None), np.float64, np.float32, np.int64, np.int32, np.bool_))
 
 
-def pack_info(info: dict[str, Any]) -> bytes:
+def pack_info(info: dict[str, object]) -> bytes:
     """Packs an environment's `info`; tuples and graphs become extensions, so that they are not decoded as lists."""
     return pack(info if _PLAIN.issuperset(map(type, info.values())) else typed(info))
 
 
-def typed(value: Any) -> Any:
+def typed(value: object) -> object:
     """Converts the tuples and graphs in `value` to extensions 2 and 3; `pack` alone would make them lists."""
     if isinstance(value, tuple):
         code = GRAPH if isinstance(value, GraphInstance) else TUPLE

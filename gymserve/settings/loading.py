@@ -21,7 +21,7 @@ _KINDS = {
 }  # fmt: skip
 
 
-def load(file: str | None, environ: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:
+def load(file: str | None, environ: Mapping[str, str], overrides: Mapping[str, object]) -> Settings:
     """Loads the settings from all their sources.
 
     Args:
@@ -57,7 +57,7 @@ def _print_notes(notes: list[str]) -> None:
         print(note, file=sys.stderr)
 
 
-def _from_file(path: Path) -> dict[str, Any]:
+def _from_file(path: Path) -> dict[str, object]:
     try:
         names = runpy.run_path(str(path))
     except SyntaxError as error:
@@ -79,7 +79,7 @@ def _check_name(name: str, source: str) -> None:
         raise SettingsError(f"{source}: there is no setting {name}" + (f"; did you mean {near[0]}?" if near else ""))
 
 
-def _parse(name: str, text: str, source: str) -> Any:
+def _parse(name: str, text: str, source: str) -> object:
     """Parses the text of an environment variable."""
     _check_name(name, source)
     kind = _kind(name)
@@ -98,7 +98,7 @@ def _kind(name: str) -> type:
     return type(default)
 
 
-def _check_value(name: str, value: Any, source: str) -> Any:
+def _check_value(name: str, value: Any, source: str) -> object:
     """The value with the type of its setting; refuses one with another type, or out of its range."""
     _check_name(name, source)
     kind, limits = _kind(name), FIELDS[name].metadata
@@ -119,7 +119,7 @@ def _check_value(name: str, value: Any, source: str) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _check_variables(value: dict[Any, Any], source: str) -> None:
+def _check_variables(value: Mapping[object, object], source: str) -> None:
     for name, text in value.items():
         if not isinstance(name, str) or not name.isidentifier() or not isinstance(text, str) or "\0" in text:
             raise SettingsError(f"{source}: ENVIRONMENT_VARIABLES must map names to strings, not {name!r} to {text!r}")

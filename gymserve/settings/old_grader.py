@@ -1,5 +1,6 @@
 """Translates the old grader's localsettings.py: the new name of each setting, or what replaced it."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 RENAMED = {
@@ -35,9 +36,9 @@ class Translated(NamedTuple):
     notes: list[str]
 
 
-def translate(values: dict[str, Any], source: str) -> Translated:
+def translate(values: Mapping[str, object], source: str) -> Translated:
     """Translates old names among settings; a new name overrides the old name of the same setting."""
-    renamed: dict[str, Any] = {}
+    renamed: dict[str, object] = {}
     notes = []
     for name, value in values.items():
         if name == "DEBUG_MODE":

@@ -24,7 +24,9 @@ class Slice(Protocol):
 SliceT = TypeVar("SliceT", bound=Slice)
 
 
-def _setting(default: Any, meaning: str, least: float = 0, most: float = float("inf"), *, secret: bool = False) -> Any:
+def _setting(
+    default: object, meaning: str, least: float = 0, most: float = float("inf"), *, secret: bool = False
+) -> Any:
     metadata = {"meaning": meaning, "least": least, "most": most, "secret": secret}
     if isinstance(default, (list, dict)):
         return field(default_factory=lambda: type(default)(default), metadata=metadata, repr=not secret)
@@ -191,7 +193,7 @@ class Settings:
     EXPERIMENT_GRACE_SECONDS: float = _setting(
         10.0, "seconds between SIGINT, SIGTERM and SIGKILL when an experiment is stopped", 0.1
     )
-    RUNNERS: dict[str, dict[str, Any]] = _setting(
+    RUNNERS: dict[str, dict[str, object]] = _setting(
         {},
         "name → training program that experiments may use instead of Stable-Baselines3: see docs/runners.md",
         secret=True,

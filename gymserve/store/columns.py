@@ -50,6 +50,6 @@ class TableModel(DeclarativeBase):
         }
     )
     # Text is compared byte for byte on every database.
-    __table_args__: Any = {"sqlite_autoincrement": True, "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
+    __table_args__: object = {"sqlite_autoincrement": True, "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
 
     id: Mapped[int] = mapped_column(primary_key=True)

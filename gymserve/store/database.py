@@ -177,10 +177,10 @@ def sqlite_url(file: Path) -> URL:
     return URL.create("sqlite", database=str(file))
 
 
-def _options(kind: str, address: URL) -> dict[str, Any]:
+def _options(kind: str, address: URL) -> dict[str, object]:
     if kind == "sqlite":
         return {"connect_args": {"timeout": WAIT_SECONDS}}
-    arguments: dict[str, Any] = {"connect_timeout": WAIT_SECONDS}
+    arguments: dict[str, object] = {"connect_timeout": WAIT_SECONDS}
     if kind in ("mysql", "mariadb"):
         arguments |= {"read_timeout": 4 * WAIT_SECONDS, "write_timeout": 4 * WAIT_SECONDS, "charset": "utf8mb4"}
     else:
@@ -188,7 +188,7 @@ def _options(kind: str, address: URL) -> dict[str, Any]:
     return {"pool_pre_ping": True, "pool_recycle": 1800, "pool_timeout": WAIT_SECONDS, "connect_args": arguments}
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
+def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
     connection.isolation_level = None  # the driver would begin transactions too late
     # SQLite's own `lower` changes only A to Z.
     connection.create_function("lower", 1, lambda text: text and text.lower(), deterministic=True)

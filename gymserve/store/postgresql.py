@@ -5,11 +5,13 @@ kernel goes on acknowledging packets.
 """
 
 import time
-from collections.abc import Generator
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
+from psycopg.abc import PQGen
 from sqlalchemy import Engine, event
+
+T = TypeVar("T")
 
 
 class TimedConnection(psycopg.Connection[Any]):
@@ -17,7 +19,7 @@ class TimedConnection(psycopg.Connection[Any]):
 
     seconds = float("inf")
 
-    def wait(self, gen: Generator[Any, Any, Any], *args: Any, **kwargs: Any) -> Any:
+    def wait(self, gen: PQGen[T], *args: Any, **kwargs: Any) -> T:
         """Waits for the server's answer.
 
         Raises:
@@ -25,7 +27,7 @@ class TimedConnection(psycopg.Connection[Any]):
         """
         return super().wait(self._within(gen), *args, **kwargs)
 
-    def _within(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    def _within(self, gen: PQGen[T]) -> PQGen[T]:
         deadline = time.monotonic() + self.seconds
         try:
             state = next(gen)
@@ -43,7 +45,7 @@ def limit(engine: Engine, *, ping_seconds: float, statement_seconds: float) -> N
     """Limits how long the connections of `engine` wait: for the ping before each use, and for a statement."""
 
     @event.listens_for(engine, "do_connect")
-    def connect(dialect: Any, record: Any, arguments: Any, keywords: Any) -> TimedConnection:
+    def connect(dialect: object, record: object, arguments: Any, keywords: Any) -> TimedConnection:
         connection = TimedConnection.connect(*arguments, **keywords)
         connection.seconds = statement_seconds
         return connection

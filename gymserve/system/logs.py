@@ -7,7 +7,6 @@ import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 PLAIN = "%(asctime)s %(levelname)s %(name)s %(message)s"
 FILES = (  # (logger, beginning and end of the files' names, least level); the last two exist in the RL Agent Training API
@@ -100,7 +99,7 @@ class DayFiles(logging.Handler):
 
 def line(record: logging.LogRecord) -> str:
     """A record as one line of JSON."""
-    entry: dict[str, Any] = {
+    entry: dict[str, object] = {
         "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
         "level": record.levelname.lower(),
         "logger": record.name,

@@ -3,13 +3,31 @@
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 PROC = Path("/proc")
 LOOK_SECONDS = 0.1  # between two readings of the processors' time
 
 
-def processors() -> dict[str, Any]:
+class ProcessorUse(TypedDict):
+    count: int
+    percent: float
+    load: list[float]
+
+
+class MemoryUse(TypedDict):
+    total_bytes: int
+    used_bytes: int
+    available_bytes: int
+    percent: float
+
+
+class GpuInformation(TypedDict):
+    id: int
+    name: str
+
+
+def processors() -> ProcessorUse:
     """The processors: `count` that this process may use, `percent` of their time in use, and `load`.
 
     `load` has the mean numbers of processes that ran or waited in the last 1, 5 and 15 minutes.
@@ -23,7 +41,7 @@ def processors() -> dict[str, Any]:
     return {"count": count, "percent": round(min(100.0, max(0.0, percent)), 1), "load": [*os.getloadavg()]}
 
 
-def memory() -> dict[str, Any]:
+def memory() -> MemoryUse:
     """The memory: `total_bytes`, `available_bytes` to new processes without swapping, `used_bytes` (the rest) and `percent`."""
     lines = dict(line.split(":") for line in (PROC / "meminfo").read_text().splitlines())
     total, available = (int(lines[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
@@ -36,9 +54,9 @@ def memory() -> dict[str, Any]:
     }
 
 
-def gpus() -> list[dict[str, Any]]:
+def gpus() -> list[GpuInformation]:
     """`id` and `name` of each NVIDIA GPU that the driver lists; an empty list without a driver."""
-    rows = []
+    rows: list[GpuInformation] = []
     for number, file in enumerate(sorted(PROC.glob("driver/nvidia/gpus/*/information"))):
         information = dict(line.split(":", 1) for line in file.read_text().splitlines() if ":" in line)
         rows.append({"id": number, "name": information.get("Model", "").strip()})

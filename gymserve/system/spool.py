@@ -53,7 +53,7 @@ class Spool(Generic[J]):
         except OSError as error:
             raise StorageFull(f"{self.noun} cannot be written: {error.strerror}") from error
 
-    def begin(self, job: J, **changes: Any) -> J:
+    def begin(self, job: J, **changes: object) -> J:
         """Counts an attempt before it is made, since the attempt may end the process."""
         begun = replace(job, attempts=job.attempts + 1, **changes)
         self.put(begun)

@@ -1,6 +1,7 @@
 """Codecs of spaces whose values are arrays of numbers: Box, MultiBinary, MultiDiscrete, and rows of these."""
 
 import math
+from collections.abc import Sequence
 from itertools import chain
 from operator import le
 from typing import Any
@@ -16,14 +17,14 @@ _FEW = 16
 """Up to this many elements, loops in Python are faster than numpy's call overhead."""
 
 
-def wire_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+def wire_dtype(dtype: np.dtype) -> np.dtype:
     """The dtype on the wire: little-endian; uint8 for bool, and float64 for longdouble, whose padding is arbitrary."""
     if dtype.kind == "b":
         return np.dtype("u1")
     return np.dtype("<f8") if dtype.kind == "f" and dtype.itemsize > 8 else dtype.newbyteorder("<")
 
 
-def is_list(data: Any) -> bool:
+def is_list(data: object) -> bool:
     return isinstance(data, (list, tuple))
 
 
@@ -40,7 +41,7 @@ def nested_shape(data: Any) -> tuple[int, ...] | None:
     return None if any(map(is_list, level)) else tuple(shape)
 
 
-def ragged(data: Any, shape: tuple[int | None, ...]) -> Misfit:
+def ragged(data: object, shape: tuple[int | None, ...]) -> Misfit:
     """Finds the first place where nested lists differ from `shape`, in which None stands for any length."""
     rows: list[tuple[tuple[int, ...], Any]] = [((), data)]
     for size in shape:
@@ -59,7 +60,7 @@ def ragged(data: Any, shape: tuple[int | None, ...]) -> Misfit:
 class ArrayCodec(Codec):
     """The codec of arrays of `dtype` between `low` and `high`, all of one shape. NaN and infinity from outside are refused."""
 
-    def __init__(self, low: np.ndarray[Any, Any], high: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> None:
+    def __init__(self, low: np.ndarray, high: np.ndarray, dtype: np.dtype) -> None:
         self.dtype, self.raw = dtype, wire_dtype(dtype)
         self.shape: tuple[Any, ...] = low.shape  # None for an axis of any length
         self._native = dtype == self.raw
@@ -78,15 +79,15 @@ class ArrayCodec(Codec):
         low, high = self.low, self.high
         self._all = not self._float and bool((low == self._limits[0]).all() and (high == self._limits[1]).all())
         self._uniform = low.size > 0 and bool((low == low.flat[0]).all() and (high == high.flat[0]).all())
-        self._least: Any = low.flat[0] if self._uniform else None
-        self._most: Any = high.flat[0] if self._uniform else None
+        self._least: object = low.flat[0] if self._uniform else None
+        self._most: object = high.flat[0] if self._uniform else None
         self._few = low.size <= _FEW
         self._lows, self._highs = (low.ravel().tolist(), high.ravel().tolist()) if self._few else ([], [])
         self._short = low.ndim == 1 and low.size <= 4 * _FEW
 
     # --- from an environment or an agent
 
-    def write(self, value: Any) -> Any:
+    def write(self, value: object) -> object:
         if type(value) is not np.ndarray or value.dtype != self.raw or value.shape != self.shape:
             value = self._array(value)
         plain = value.tolist()
@@ -96,12 +97,12 @@ class ArrayCodec(Codec):
             return plain if whole else finite(plain)
         return plain
 
-    def dump(self, value: Any) -> bytes:
+    def dump(self, value: object) -> bytes:
         if type(value) is np.ndarray and value.dtype == self.raw and value.shape == self.shape:
             return value.tobytes()
         return self._array(value).tobytes()
 
-    def _array(self, value: Any) -> np.ndarray[Any, Any]:
+    def _array(self, value: object) -> np.ndarray:
         """Converts `value` to the dtype of the wire; refuses a conversion that changes more than a float's last digits."""
         try:
             array = np.asarray(value)
@@ -130,7 +131,7 @@ class ArrayCodec(Codec):
 
     # --- from outside
 
-    def read(self, data: Any) -> np.ndarray[Any, Any]:
+    def read(self, data: Any) -> np.ndarray:
         flat, shape = self._flattened(data)
         kinds = set(map(type, flat))
         if not kinds <= {int, float}:
@@ -162,11 +163,11 @@ class ArrayCodec(Codec):
             level = list(chain.from_iterable(level))
         return level, self.shape
 
-    def _misshapen(self, data: Any) -> Misfit:
+    def _misshapen(self, data: object) -> Misfit:
         shape = nested_shape(data)
         return self._other_shape(shape) if is_list(data) and shape is not None else ragged(data, self.shape)
 
-    def load(self, data: Any, check: bool) -> np.ndarray[Any, Any]:
+    def load(self, data: object, check: bool) -> np.ndarray:
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise Misfit(f"is {shown(data)}, expected the bytes of an array")
         shape = self._shape_of(memoryview(data).nbytes)
@@ -180,7 +181,7 @@ class ArrayCodec(Codec):
             raise Misfit(f"has {size} bytes, expected {self._bytes} (shape {self.shape}, {self.raw})")
         return self.shape
 
-    def _holds(self, array: np.ndarray[Any, Any]) -> bool:
+    def _holds(self, array: np.ndarray) -> bool:
         if self._all or not array.size:
             return True
         if self._few:
@@ -192,7 +193,7 @@ class ArrayCodec(Codec):
 
     # --- which element, and why
 
-    def _misfit(self, flat: list[Any], shape: tuple[int, ...]) -> Misfit:
+    def _misfit(self, flat: Sequence[object], shape: tuple[int, ...]) -> Misfit:
         """The error for the first element of an array of `shape` that is not in the space."""
         lows, highs = self.low.ravel(), self.high.ravel()
         for i, value in enumerate(flat):
@@ -225,7 +226,7 @@ class ArrayCodec(Codec):
 class ArrayRows(ArrayCodec):
     """The codec of stacked arrays of one space: the first axis has any length. Elements must not be empty."""
 
-    def __init__(self, low: np.ndarray[Any, Any], high: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> None:
+    def __init__(self, low: np.ndarray, high: np.ndarray, dtype: np.dtype) -> None:
         super().__init__(low, high, dtype)
         self._each = low.shape
         self.shape = (None, *low.shape)
@@ -234,7 +235,7 @@ class ArrayRows(ArrayCodec):
     def _fits(self, shape: tuple[int, ...]) -> bool:
         return len(shape) > 0 and (shape[1:] == self._each or shape[0] == 0)
 
-    def _array(self, value: Any) -> np.ndarray[Any, Any]:
+    def _array(self, value: object) -> np.ndarray:
         array = super()._array(value)
         return array.reshape(len(array), *self._each)  # gives an empty array the right shape too
 

@@ -17,7 +17,7 @@ class ClippedBox(spaces.Box):
     def like(cls, box: spaces.Box) -> "ClippedBox":
         return cls(box.low, box.high, box.shape, box.dtype.type)
 
-    def clip(self, value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def clip(self, value: np.ndarray) -> np.ndarray:
         """The nearest value within the bounds."""
         return np.clip(value, self.low, self.high)
 

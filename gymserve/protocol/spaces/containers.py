@@ -4,20 +4,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from gymnasium import Space, spaces
+from gymnasium import spaces
 
 from gymserve.protocol.errors import InvalidRequest
+from gymserve.protocol.generics import Space
 from gymserve.protocol.spaces.contract import Codec, Misfit, codec, inside, shown
 from gymserve.protocol.spaces.scalars import span
 
 
-def each(calls: list[Callable[..., Any]], elements: Any, *more: Any) -> list[Any]:
+def each(calls: list[Callable[..., object]], elements: Any, *more: Any) -> list[Any]:
     """Calls each function with its element and returns the results; a `Misfit` names the element."""
     if not isinstance(elements, (list, tuple)) and not (isinstance(elements, np.ndarray) and elements.ndim):
         raise Misfit(f"is {shown(elements)}, expected a list of {len(calls)} elements")
     if len(elements) != len(calls):
         raise Misfit(f"has {len(elements)} elements, expected {len(calls)}")
-    results: list[Any] = []
+    results: list[object] = []
     try:
         for call, element in zip(calls, elements, strict=True):
             results.append(call(element, *more))
@@ -26,7 +27,7 @@ def each(calls: list[Callable[..., Any]], elements: Any, *more: Any) -> list[Any
     return results
 
 
-def _part(step: int | str, space: Space[Any]) -> Codec:
+def _part(step: int | str, space: Space) -> Codec:
     with inside(step):
         return codec(space)
 
@@ -39,16 +40,16 @@ class TupleCodec(Codec):
         self._dump = [part.dump for part in parts]
         self._load = [part.load for part in parts]
 
-    def write(self, value: Any) -> list[Any]:
+    def write(self, value: object) -> list[object]:
         return each(self._write, value)
 
     def read(self, data: Any) -> tuple[Any, ...]:
         return tuple(each(self._read, data))
 
-    def dump(self, value: Any) -> list[Any]:
+    def dump(self, value: object) -> list[object]:
         return each(self._dump, value)
 
-    def load(self, data: Any, check: bool) -> tuple[Any, ...]:
+    def load(self, data: object, check: bool) -> tuple[Any, ...]:
         return tuple(each(self._load, data, check))
 
 
@@ -61,7 +62,7 @@ class DictCodec(Codec):
         if len(self._texts) != len(self._members):
             raise InvalidRequest("a Dict space whose keys have the same text is not supported")
 
-    def _known(self, value: Any) -> Mapping[Any, Any]:
+    def _known(self, value: object) -> Mapping[object, object]:
         """Checks an environment's mapping; keys that are not in the space are ignored."""
         if not isinstance(value, Mapping):
             raise Misfit(f"is {shown(value)}, expected an object")
@@ -70,7 +71,7 @@ class DictCodec(Codec):
                 raise Misfit(f"lacks {shown(text)}")
         return value
 
-    def _checked(self, data: Any) -> dict[str, Any]:
+    def _checked(self, data: object) -> dict[str, object]:
         if not isinstance(data, dict):
             raise Misfit(f"is {shown(data)}, expected an object with {self._listed()}")
         if data.keys() != self._texts:
@@ -84,7 +85,7 @@ class DictCodec(Codec):
     def _listed(self) -> str:
         return ", ".join(shown(text) for _, text, _ in self._members) or "no keys"
 
-    def write(self, value: Any) -> dict[str, Any]:
+    def write(self, value: object) -> dict[str, object]:
         value, text = self._known(value), ""
         try:
             return {(text := name): member.write(value[key]) for key, name, member in self._members}
@@ -98,14 +99,14 @@ class DictCodec(Codec):
         except Misfit as misfit:
             raise misfit.within(text) from None
 
-    def dump(self, value: Any) -> dict[str, Any]:
+    def dump(self, value: object) -> dict[str, object]:
         value, text = self._known(value), ""
         try:
             return {(text := name): member.dump(value[key]) for key, name, member in self._members}
         except Misfit as misfit:
             raise misfit.within(text) from None
 
-    def load(self, data: Any, check: bool) -> dict[Any, Any]:
+    def load(self, data: object, check: bool) -> dict[Any, Any]:
         data, text = self._checked(data), ""
         try:
             return {key: member.load(data[(text := name)], check) for key, name, member in self._members}
@@ -117,7 +118,7 @@ class OneOfCodec(Codec):
     def __init__(self, space: spaces.OneOf[Any]) -> None:
         self._choices = [_part(index, choice) for index, choice in enumerate(space.spaces)]
 
-    def _chosen(self, value: Any) -> tuple[int, Codec, Any]:
+    def _chosen(self, value: object) -> tuple[int, Codec, object]:
         if not isinstance(value, (list, tuple)) or len(value) != 2:
             raise Misfit(f"is {shown(value)}, expected [index, value]")
         index = value[0]
@@ -127,7 +128,7 @@ class OneOfCodec(Codec):
             raise Misfit(f"is {shown(index)}, expected {span(0, len(self._choices) - 1)}", 0)
         return int(index), self._choices[index], value[1]
 
-    def write(self, value: Any) -> list[Any]:
+    def write(self, value: object) -> list[object]:
         index, choice, chosen = self._chosen(value)
         try:
             return [index, choice.write(chosen)]
@@ -141,14 +142,14 @@ class OneOfCodec(Codec):
         except Misfit as misfit:
             raise misfit.within(1) from None
 
-    def dump(self, value: Any) -> list[Any]:
+    def dump(self, value: object) -> list[object]:
         index, choice, chosen = self._chosen(value)
         try:
             return [index, choice.dump(chosen)]
         except Misfit as misfit:
             raise misfit.within(1) from None
 
-    def load(self, data: Any, check: bool) -> tuple[int, Any]:
+    def load(self, data: object, check: bool) -> tuple[int, Any]:
         index, choice, chosen = self._chosen(data)
         try:
             return index, choice.load(chosen, check)

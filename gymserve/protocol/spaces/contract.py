@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from gymnasium import Space
 
 from gymserve.protocol.errors import InvalidRequest, InvalidValue
+from gymserve.protocol.generics import Space
 
 
 def shown(value: Any) -> str:
@@ -59,7 +59,7 @@ class Codec(ABC):
     agent pass through `to_json` and `pack`, which only check the structure and the shapes.
     """
 
-    def to_json(self, value: Any, *, name: str = "value") -> Any:
+    def to_json(self, value: object, *, name: str = "value") -> Any:
         """Converts a value to plain data for JSON; NaN becomes null, infinities ±1e100.
 
         Raises:
@@ -70,7 +70,7 @@ class Codec(ABC):
         except Misfit as misfit:
             raise misfit.to_error(name) from None
 
-    def from_json(self, data: Any, *, name: str = "action") -> Any:
+    def from_json(self, data: object, *, name: str = "action") -> object:
         """Converts plain data from JSON to a value with the space's dtype.
 
         Raises:
@@ -81,7 +81,7 @@ class Codec(ABC):
         except Misfit as misfit:
             raise misfit.to_error(name) from None
 
-    def pack(self, value: Any, *, name: str = "value") -> Any:
+    def pack(self, value: object, *, name: str = "value") -> Any:
         """Converts a value to plain data for msgpack; equal values give equal bytes.
 
         Raises:
@@ -92,7 +92,7 @@ class Codec(ABC):
         except Misfit as misfit:
             raise misfit.to_error(name) from None
 
-    def unpack(self, data: Any, *, check: bool = True, name: str = "action") -> Any:
+    def unpack(self, data: object, *, check: bool = True, name: str = "action") -> Any:
         """Converts plain data from msgpack to a value with writable arrays.
 
         Args:
@@ -109,16 +109,16 @@ class Codec(ABC):
     # Subclasses implement these for their kind of space, and containers call them. They raise Misfit.
 
     @abstractmethod
-    def write(self, value: Any) -> Any: ...
+    def write(self, value: object) -> object: ...
 
     @abstractmethod
     def read(self, data: Any) -> Any: ...
 
     @abstractmethod
-    def dump(self, value: Any) -> Any: ...
+    def dump(self, value: object) -> object: ...
 
     @abstractmethod
-    def load(self, data: Any, check: bool) -> Any: ...
+    def load(self, data: object, check: bool) -> Any: ...
 
 
 @contextlib.contextmanager
@@ -133,7 +133,7 @@ def inside(step: int | str) -> Iterator[None]:
 
 
 @singledispatch
-def codec(space: Space[Any]) -> Codec:
+def codec(space: Space) -> Codec:
     """Makes the codec of `space`; keep it, because each call makes a new one.
 
     Raises:
@@ -142,12 +142,12 @@ def codec(space: Space[Any]) -> Codec:
     raise InvalidRequest(f"spaces of class {type(space).__name__} are not supported, only Gymnasium's own")
 
 
-def to_bytes(space: Space[Any], value: Any) -> bytes:
+def to_bytes(space: Space, value: object) -> bytes:
     """Encodes one `value` of `space` as msgpack."""
     return msgspec.msgpack.encode(codec(space).pack(value))
 
 
-def from_bytes(space: Space[Any], data: bytes) -> Any:
+def from_bytes(space: Space, data: bytes) -> object:
     """The inverse of `to_bytes`.
 
     Raises:

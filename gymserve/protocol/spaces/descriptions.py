@@ -5,14 +5,15 @@ these keys are never used for anything else. Arrays are flattened row by row; in
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import singledispatch
 from typing import Any
 
 import numpy as np
-from gymnasium import Space, spaces
+from gymnasium import spaces
 
 from gymserve.protocol.errors import InvalidRequest, InvalidValue
+from gymserve.protocol.generics import Space
 from gymserve.protocol.spaces.contract import inside, shown
 from gymserve.protocol.spaces.plain import INFINITE
 
@@ -20,7 +21,7 @@ MOST_BOUNDS = 2**17
 """The maximum size of a Box whose equal bounds are listed for each element."""
 
 
-def describe(space: Space[Any], *, short: bool = False) -> dict[str, Any]:
+def describe(space: Space, *, short: bool = False) -> dict[str, object]:
     """Describes `space` completely, as plain data for JSON.
 
     Args:
@@ -34,7 +35,7 @@ def describe(space: Space[Any], *, short: bool = False) -> dict[str, Any]:
     return description if short else _with_lists(description)
 
 
-def _with_lists(description: dict[str, Any]) -> dict[str, Any]:
+def _with_lists(description: dict[str, Any]) -> dict[str, object]:
     """Replaces single bounds in a description by lists."""
     long = dict(description)
     if description["name"] == "Box":
@@ -53,12 +54,12 @@ def _with_lists(description: dict[str, Any]) -> dict[str, Any]:
 
 
 @singledispatch
-def short_description(space: Space[Any]) -> dict[str, Any]:
+def short_description(space: Space) -> dict[str, Any]:
     """Describes a space like `describe` with `short`; each kind of space registers its own function."""
     raise InvalidRequest(f"spaces of class {type(space).__name__} are not supported, only Gymnasium's own")
 
 
-def member(description: dict[str, Any], subset: Any) -> bool:
+def member(description: Mapping[str, object], subset: object) -> bool:
     """Whether all keys of `subset` have the same values in `description`.
 
     Raises:
@@ -69,7 +70,7 @@ def member(description: dict[str, Any], subset: Any) -> bool:
     return all(key in description and _same(description[key], value) for key, value in subset.items())
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(one: object, other: object) -> bool:
     """Equality of JSON values: 1 equals 1.0, but not true."""
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(_same, one, other))
@@ -78,7 +79,7 @@ def _same(one: Any, other: Any) -> bool:
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
-def from_description(info: Any) -> Space[Any]:
+def from_description(info: Any) -> Space:
     """Makes the space that `describe` has described.
 
     Raises:
@@ -100,7 +101,7 @@ def from_description(info: Any) -> Space[Any]:
 
 
 @short_description.register
-def _describe_box(space: spaces.Box) -> dict[str, Any]:
+def _describe_box(space: spaces.Box) -> dict[str, object]:
     return {
         "name": "Box",
         "shape": list(space.shape),
@@ -110,14 +111,14 @@ def _describe_box(space: spaces.Box) -> dict[str, Any]:
     }
 
 
-def _bounds(bounds: np.ndarray[Any, Any], bounded: np.ndarray[Any, Any], infinite: float) -> Any:
+def _bounds(bounds: np.ndarray, bounded: np.ndarray, infinite: float) -> int | float | list[int | float]:
     """The bounds as a list, or as one number if they are all equal."""
     if bounds.size and (bounds == bounds.flat[0]).all() and (bounded == bounded.flat[0]).all():
         return _numbers(bounds.ravel()[:1], bounded.ravel()[:1], infinite)[0]
     return _numbers(bounds, bounded, infinite)
 
 
-def _numbers(bounds: np.ndarray[Any, Any], bounded: np.ndarray[Any, Any], infinite: float) -> list[int | float]:
+def _numbers(bounds: np.ndarray, bounded: np.ndarray, infinite: float) -> list[int | float]:
     kind = bounds.dtype.kind
     plain = bounds.astype(np.float64 if kind == "f" else np.uint8 if kind == "b" else bounds.dtype).ravel().tolist()
     return [
@@ -135,9 +136,7 @@ def _box(info: dict[str, Any]) -> spaces.Box:
     return space
 
 
-def _limits(
-    bounds: Any, infinite: float, dtype: np.dtype[Any], shape: tuple[int, ...]
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def _limits(bounds: object, infinite: float, dtype: np.dtype, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Returns the array of bounds and the array of whether they are finite.
 
     Args:
@@ -158,8 +157,8 @@ def _limits(
 
 
 @short_description.register
-def _describe_discrete(space: spaces.Discrete) -> dict[str, Any]:
-    info: dict[str, Any] = {"name": "Discrete", "n": int(space.n)}
+def _describe_discrete(space: spaces.Discrete) -> dict[str, object]:
+    info: dict[str, object] = {"name": "Discrete", "n": int(space.n)}
     if space.start != 0:
         info["start"] = int(space.start)
     if space.dtype != np.int64:
@@ -174,7 +173,7 @@ def _discrete(info: dict[str, Any]) -> spaces.Discrete:
 
 
 @short_description.register
-def _describe_multi_binary(space: spaces.MultiBinary) -> dict[str, Any]:
+def _describe_multi_binary(space: spaces.MultiBinary) -> dict[str, object]:
     number = {"n": space.n} if isinstance(space.n, int) else {}
     return {"name": "MultiBinary", **number, "shape": list(space.shape)}
 
@@ -184,7 +183,7 @@ def _multi_binary(info: dict[str, Any]) -> spaces.MultiBinary:
 
 
 @short_description.register
-def _describe_multi_discrete(space: spaces.MultiDiscrete) -> dict[str, Any]:
+def _describe_multi_discrete(space: spaces.MultiDiscrete) -> dict[str, object]:
     start = {"start": space.start.ravel().tolist()} if space.start.any() else {}
     nvec = space.nvec.ravel().tolist()
     return {"name": "MultiDiscrete", "shape": list(space.shape), "nvec": nvec, **start, "dtype": str(space.dtype)}
@@ -197,7 +196,7 @@ def _multi_discrete(info: dict[str, Any]) -> spaces.MultiDiscrete:
 
 
 @short_description.register
-def _describe_text(space: spaces.Text) -> dict[str, Any]:
+def _describe_text(space: spaces.Text) -> dict[str, object]:
     characters = "".join(space.character_list)
     return {"name": "Text", "min_length": space.min_length, "max_length": space.max_length, "charset": characters}
 
@@ -206,13 +205,13 @@ def _text(info: dict[str, Any]) -> spaces.Text:
     return spaces.Text(info["max_length"], min_length=info["min_length"], charset=info["charset"])
 
 
-def _part(step: int | str, space: Space[Any]) -> dict[str, Any]:
+def _part(step: int | str, space: Space) -> dict[str, object]:
     with inside(step):
         return short_description(space)
 
 
 @short_description.register(spaces.Tuple)
-def _describe_tuple(space: spaces.Tuple[Any]) -> dict[str, Any]:
+def _describe_tuple(space: spaces.Tuple[Any]) -> dict[str, object]:
     return {"name": "Tuple", "spaces": [_part(index, part) for index, part in enumerate(space.spaces)]}
 
 
@@ -221,7 +220,7 @@ def _tuple(info: dict[str, Any]) -> spaces.Tuple[Any]:
 
 
 @short_description.register(spaces.OneOf)
-def _describe_one_of(space: spaces.OneOf[Any]) -> dict[str, Any]:
+def _describe_one_of(space: spaces.OneOf[Any]) -> dict[str, object]:
     return {"name": "OneOf", "spaces": [_part(index, choice) for index, choice in enumerate(space.spaces)]}
 
 
@@ -230,7 +229,7 @@ def _one_of(info: dict[str, Any]) -> spaces.OneOf[Any]:
 
 
 @short_description.register
-def _describe_dict(space: spaces.Dict) -> dict[str, Any]:
+def _describe_dict(space: spaces.Dict) -> dict[str, object]:
     keys = [int(key) if isinstance(key, np.integer) else key for key in space.spaces]
     # Only if some keys are not strings, because the keys of a JSON object are.
     own = {} if all(isinstance(key, str) for key in keys) else {"keys": keys}
@@ -243,26 +242,26 @@ def _dict(info: dict[str, Any]) -> spaces.Dict:
 
 
 @short_description.register
-def _describe_sequence(space: spaces.Sequence) -> dict[str, Any]:
+def _describe_sequence(space: spaces.Sequence) -> dict[str, object]:
     return {"name": "Sequence", "space": short_description(space.feature_space), "stack": bool(space.stack)}
 
 
-def _sequence(info: dict[str, Any]) -> spaces.Sequence:
+def _sequence(info: Mapping[str, object]) -> spaces.Sequence:
     return spaces.Sequence(from_description(info["space"]), stack=bool(info["stack"]))
 
 
 @short_description.register
-def _describe_graph(space: spaces.Graph) -> dict[str, Any]:
+def _describe_graph(space: spaces.Graph) -> dict[str, object]:
     edge_space = None if space.edge_space is None else short_description(space.edge_space)
     return {"name": "Graph", "node_space": short_description(space.node_space), "edge_space": edge_space}
 
 
-def _graph(info: dict[str, Any]) -> spaces.Graph:
+def _graph(info: Mapping[str, object]) -> spaces.Graph:
     edge_space = None if info["edge_space"] is None else from_description(info["edge_space"])
     return spaces.Graph(from_description(info["node_space"]), edge_space)
 
 
-_READERS: dict[str, Callable[[dict[str, Any]], Space[Any]]] = {
+_READERS: dict[str, Callable[[dict[str, Any]], Space]] = {
     "Box": _box,
     "Discrete": _discrete,
     "MultiBinary": _multi_binary,

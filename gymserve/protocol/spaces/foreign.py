@@ -9,10 +9,12 @@ import copy
 import string
 from typing import Any
 
+import gymnasium
 import numpy as np
-from gymnasium import Space, spaces
+from gymnasium import spaces
 
 from gymserve.protocol.errors import InvalidRequest
+from gymserve.protocol.generics import Space
 from gymserve.protocol.spaces.arrays import ArrayCodec
 from gymserve.protocol.spaces.contract import Codec, Misfit, codec, shown
 from gymserve.protocol.spaces.descriptions import short_description
@@ -20,7 +22,7 @@ from gymserve.protocol.spaces.descriptions import short_description
 LONGEST = 1000  # the `max_length` in the description as a Text
 
 
-def _sample(space: Space[Any]) -> Any:
+def _sample(space: Space) -> Any:
     """Draws a sample without changing the space's own generator.
 
     Raises:
@@ -37,7 +39,7 @@ def _sample(space: Space[Any]) -> Any:
     )
 
 
-def _box(sample: np.ndarray[Any, Any]) -> spaces.Box:
+def _box(sample: np.ndarray) -> spaces.Box:
     kind = sample.dtype.kind
     if kind == "f":
         return spaces.Box(-np.inf, np.inf, sample.shape, sample.dtype.type)
@@ -45,7 +47,7 @@ def _box(sample: np.ndarray[Any, Any]) -> spaces.Box:
     return spaces.Box(low, high, sample.shape, sample.dtype.type)
 
 
-def _member(space: Space[Any], value: Any) -> Any:
+def _member(space: Space, value: object) -> object:
     """Returns a value from outside if it is in the space; raises `Misfit` if not."""
     with contextlib.suppress(Exception):  # the space's code may raise anything for an unexpected value
         if space.contains(value):
@@ -54,10 +56,10 @@ def _member(space: Space[Any], value: Any) -> Any:
 
 
 class ForeignText(Codec):
-    def __init__(self, space: Space[Any]) -> None:
+    def __init__(self, space: Space) -> None:
         self.space = space
 
-    def write(self, value: Any) -> str:
+    def write(self, value: object) -> str:
         if isinstance(value, str):
             return str.__str__(value)
         raise Misfit(f"is {shown(value)}, expected text")
@@ -67,32 +69,32 @@ class ForeignText(Codec):
     def read(self, data: Any) -> Any:
         return self.load(data, True)
 
-    def load(self, data: Any, check: bool) -> Any:
+    def load(self, data: object, check: bool) -> Any:
         text = self.write(data)
         return _member(self.space, text) if check else text
 
 
 class ForeignArray(ArrayCodec):
-    def __init__(self, space: Space[Any], box: spaces.Box) -> None:
+    def __init__(self, space: Space, box: spaces.Box) -> None:
         super().__init__(box.low, box.high, box.dtype)
         self.space = space
 
     def read(self, data: Any) -> Any:
         return _member(self.space, super().read(data))
 
-    def load(self, data: Any, check: bool) -> Any:
+    def load(self, data: object, check: bool) -> Any:
         value = super().load(data, check)
         return _member(self.space, value) if check else value
 
 
-@codec.register(Space)
-def _codec(space: Space[Any]) -> Codec:
+@codec.register(gymnasium.Space)
+def _codec(space: Space) -> Codec:
     sample = _sample(space)
     return ForeignText(space) if isinstance(sample, str) else ForeignArray(space, _box(sample))
 
 
-@short_description.register(Space)
-def _describe(space: Space[Any]) -> dict[str, Any]:
+@short_description.register(gymnasium.Space)
+def _describe(space: Space) -> dict[str, Any]:
     sample = _sample(space)
     if isinstance(sample, str):
         return short_description(spaces.Text(LONGEST, min_length=0, charset=string.printable[:95]))

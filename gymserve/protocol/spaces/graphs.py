@@ -3,10 +3,11 @@
 from typing import Any
 
 import numpy as np
-from gymnasium import Space, spaces
+from gymnasium import spaces
 from gymnasium.spaces import GraphInstance
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
 
+from gymserve.protocol.generics import Space
 from gymserve.protocol.spaces.arrays import ArrayRows
 from gymserve.protocol.spaces.containers import each
 from gymserve.protocol.spaces.contract import Codec, Misfit, codec, shown
@@ -15,7 +16,7 @@ _LINK = np.dtype(np.int32)
 _MOST_NODES = np.iinfo(_LINK).max
 
 
-def rows(space: Space[Any]) -> Codec:
+def rows(space: Space) -> Codec:
     """Makes the codec of any number of elements of `space`, batched like Gymnasium's vector environments do it."""
     batch = batch_space(space, n=1)
     if isinstance(batch, spaces.MultiDiscrete):
@@ -40,44 +41,44 @@ def unstacked(batch: Any, value: Any) -> Any:
 class _Items(Codec):
     """The codec of a tuple of any number of elements of one space."""
 
-    def __init__(self, space: Space[Any]) -> None:
+    def __init__(self, space: Space) -> None:
         self._part = codec(space)
 
-    def _items(self, value: Any) -> Any:
+    def _items(self, value: object) -> Any:
         return value
 
-    def _batched(self, items: list[Any]) -> Any:
+    def _batched(self, items: list[object]) -> object:
         return tuple(items)
 
-    def _each(self, call: Any, data: Any, *more: Any) -> list[Any]:
+    def _each(self, call: Any, data: Any, *more: Any) -> list[object]:
         if not isinstance(data, (list, tuple)):
             raise Misfit(f"is {shown(data)}, expected a list")
         return each([call] * len(data), data, *more)
 
-    def write(self, value: Any) -> list[Any]:
+    def write(self, value: object) -> list[object]:
         return self._each(self._part.write, self._items(value))
 
     def read(self, data: Any) -> Any:
         return self._batched(self._each(self._part.read, data))
 
-    def dump(self, value: Any) -> list[Any]:
+    def dump(self, value: object) -> list[object]:
         return self._each(self._part.dump, self._items(value))
 
-    def load(self, data: Any, check: bool) -> Any:
+    def load(self, data: object, check: bool) -> Any:
         return self._batched(self._each(self._part.load, data, check))
 
 
 class _ItemRows(_Items):
     """The codec of elements that are batched like Gymnasium's vector environments do it, for example as a dict of arrays."""
 
-    def __init__(self, space: Space[Any], batch: Space[Any]) -> None:
+    def __init__(self, space: Space, batch: Space) -> None:
         super().__init__(space)
         self._space, self._batch = space, batch
 
-    def _items(self, value: Any) -> list[Any]:
+    def _items(self, value: object) -> list[Any]:
         return list(unstacked(self._batch, value))
 
-    def _batched(self, items: list[Any]) -> Any:
+    def _batched(self, items: list[object]) -> object:
         empty: Any = create_empty_array(self._space, n=len(items))
         return concatenate(self._space, items, empty) if items else empty
 
@@ -94,10 +95,10 @@ class GraphCodec(Codec):
         self._edge_batch = space.batch_edge_space
         self._links = ArrayRows(np.zeros(2, _LINK), np.full(2, _MOST_NODES, _LINK), _LINK)
 
-    def write(self, value: Any) -> dict[str, Any]:
+    def write(self, value: object) -> dict[str, object]:
         return dict(zip(GraphInstance._fields, self._through("write", value), strict=True))
 
-    def dump(self, value: Any) -> list[Any]:
+    def dump(self, value: object) -> list[object]:
         return self._through("dump", value)
 
     def read(self, data: Any) -> GraphInstance:
@@ -109,13 +110,13 @@ class GraphCodec(Codec):
         parts = GraphInstance(data["nodes"], data.get("edges"), data.get("edge_links"))
         return self._linked(self._through("read", parts))
 
-    def load(self, data: Any, check: bool) -> GraphInstance:
+    def load(self, data: object, check: bool) -> GraphInstance:
         if not isinstance(data, (list, tuple)) or len(data) != 3:
             raise Misfit(f"is {shown(data)}, expected [nodes, edges, edge_links]")
         graph = self._through("load", GraphInstance(*data), check)
         return self._linked(graph) if check else GraphInstance(*graph)
 
-    def _through(self, method: str, graph: Any, *more: Any) -> list[Any]:
+    def _through(self, method: str, graph: object, *more: object) -> list[Any]:
         """Converts the three parts of `graph` with the `method` of their codecs."""
         if not isinstance(graph, GraphInstance):
             raise Misfit(f"is {shown(graph)}, expected a GraphInstance")

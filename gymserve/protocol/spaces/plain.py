@@ -18,7 +18,7 @@ _TEXT = 1000
 _ADDRESS = re.compile(r"(?: object)? at 0x[0-9a-fA-F]+")
 
 
-def finite(value: Any) -> Any:
+def finite(value: Any) -> object:
     """Replaces NaN by None and ±infinity by ±1e100 in nested lists of floats."""
     if isinstance(value, list):
         return [finite(element) for element in value]
@@ -27,7 +27,7 @@ def finite(value: Any) -> Any:
     return None if math.isnan(value) else math.copysign(INFINITE, value)
 
 
-def jsonable(value: Any) -> Any:
+def jsonable(value: object) -> Any:
     """Converts `value` to plain JSON: dicts with string keys, lists, strings, finite numbers, booleans, None.
 
     Bytes become lists of integers, sets sorted lists, and dataclasses objects. Other values become their text, without
@@ -38,7 +38,7 @@ def jsonable(value: Any) -> Any:
     return _plain(value, ())
 
 
-def _plain(value: Any, holders: tuple[int, ...]) -> Any:
+def _plain(value: Any, holders: tuple[int, ...]) -> object:
     """Converts one value; `holders` are the ids of the containers around it."""
     if value is None or value is True or value is False:
         return value
@@ -55,7 +55,7 @@ def _plain(value: Any, holders: tuple[int, ...]) -> Any:
     return _container(value, (*holders, id(value)))
 
 
-def _container(value: Any, holders: tuple[int, ...]) -> Any:
+def _container(value: object, holders: tuple[int, ...]) -> object:
     if isinstance(value, GraphInstance):
         value = value._asdict()
     if isinstance(value, Mapping):
@@ -73,7 +73,7 @@ def _container(value: Any, holders: tuple[int, ...]) -> Any:
     return _described(value)
 
 
-def _numpy(value: Any, holders: tuple[int, ...]) -> Any:
+def _numpy(value: Any, holders: tuple[int, ...]) -> object:
     kind = value.dtype.kind
     if kind == "f":
         return finite((value.astype(np.float64) if value.dtype.itemsize > 8 else value).tolist())
@@ -103,7 +103,7 @@ def _text(value: str) -> str:
     return value if value.isascii() else value.encode("utf-8", "replace").decode()
 
 
-def _key(key: Any) -> str:
+def _key(key: object) -> str:
     return _text(key) if isinstance(key, str) else _described(key)
 
 

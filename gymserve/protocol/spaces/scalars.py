@@ -22,7 +22,7 @@ class DiscreteCodec(Codec):
         self._type = int if space.dtype == np.int64 else space.dtype.type
         self._plain = self._type is int
 
-    def write(self, value: Any) -> int:
+    def write(self, value: object) -> int:
         return self.dump(value)
 
     def read(self, data: Any) -> Any:
@@ -32,7 +32,7 @@ class DiscreteCodec(Codec):
             data = int(data)
         return self.load(data, True)
 
-    def pack(self, value: Any, *, name: str = "value") -> int:
+    def pack(self, value: object, *, name: str = "value") -> int:
         if type(value) is int and -0x8000000000000000 <= value < 0x8000000000000000:
             return value
         return super().pack(value, name=name)
@@ -47,19 +47,19 @@ class DiscreteCodec(Codec):
             return number
         raise Misfit(f"is {shown(number)}, expected {span(self.start, self.stop - 1)}")
 
-    def _rounded(self, value: Any) -> int:
+    def _rounded(self, value: object) -> int:
         array = value if isinstance(value, (np.ndarray, np.generic)) else np.asarray(value, dtype=object)
         element = array.item() if array.size == 1 else value
         if isinstance(element, int) or (isinstance(element, float) and element.is_integer()):
             return int(element)
         raise Misfit(f"is {shown(element)}, expected {span(self.start, self.stop - 1)}")
 
-    def unpack(self, data: Any, *, check: bool = True, name: str = "action") -> Any:
+    def unpack(self, data: object, *, check: bool = True, name: str = "action") -> Any:
         if type(data) is int and self._plain and self.start <= data < self.stop:
             return data
         return super().unpack(data, check=check, name=name)
 
-    def load(self, data: Any, check: bool) -> Any:
+    def load(self, data: object, check: bool) -> Any:
         if isinstance(data, np.integer):
             data = int(data)
         if type(data) is int:
@@ -75,7 +75,7 @@ class TextCodec(Codec):
         self.shortest, self.longest = space.min_length, space.max_length
         self.characters = frozenset(space.character_set)
 
-    def write(self, value: Any) -> str:
+    def write(self, value: object) -> str:
         if isinstance(value, str):
             return str.__str__(value)
         raise Misfit(f"is {shown(value)}, expected text")
@@ -85,7 +85,7 @@ class TextCodec(Codec):
     def read(self, data: Any) -> str:
         return self.load(data, True)
 
-    def load(self, data: Any, check: bool) -> str:
+    def load(self, data: object, check: bool) -> str:
         text = self.write(data)
         if not check:
             return text

@@ -1,6 +1,6 @@
 """The view of the server's machine and its load, as the TJU platform's clients request it."""
 
-from typing import Any
+from collections.abc import Sequence
 
 from flask import Response
 
@@ -24,7 +24,9 @@ def show() -> Response:
     return json_answer({"cpu": processors, "memory": memory, "gpus": gpus, **_as_text(processors, memory, gpus)})
 
 
-def _as_text(processors: dict[str, Any], memory: dict[str, Any], gpus: list[dict[str, Any]]) -> dict[str, Any]:
+def _as_text(
+    processors: machine.ProcessorUse, memory: machine.MemoryUse, gpus: Sequence[machine.GpuInformation]
+) -> dict[str, object]:
     """Return the same figures as the texts that the TJU platform's pages show."""
     return {
         "cpu_count": f"{processors['count']} 个核",
