@@ -80,7 +80,7 @@ def _parameters(env_id: str, entry_point: Any) -> Iterator[str]:
             yield each.name
 
 
-def check_size(kwargs: Mapping[str, Any]) -> None:
+def check_size(kwargs: Mapping[str, object]) -> None:
     """Refuses values that are not finite, or that are together larger than any environment needs.
 
     Raises:

@@ -212,7 +212,7 @@ class Catalogue:
         own = arguments.names(environment.spec) if requirements.is_built_in(environment.spec) else []
         return sorted({*own, *self._kwargs.get(environment.id, ())})
 
-    def check_kwargs(self, environment: Environment, kwargs: Any) -> None:
+    def check_kwargs(self, environment: Environment, kwargs: object) -> None:
         """Refuses kwargs that are not plain data under allowed names.
 
         Raises:
@@ -232,7 +232,7 @@ class Catalogue:
         newest = {old: self._newest(old) for old in _OLD}
         return [self._row(env_id, [old for old in _OLD if old != env_id == newest[old]]) for env_id in env_ids]
 
-    def _row(self, env_id: str, aliases: list[str]) -> dict[str, Any]:
+    def _row(self, env_id: str, aliases: list[str]) -> dict[str, object]:
         spec = gymnasium.registry[env_id]
         missing = requirements.missing(spec)
         row: dict[str, Any] = {
@@ -261,7 +261,7 @@ class Catalogue:
         light = [spec for spec in specs if not requirements.entry_module(spec).startswith(_HEAVY)]
         return [spec.id for spec in light if requirements.missing(spec) is None]
 
-    def spaces(self, env_id: str, kwargs: dict[str, Any]) -> dict[str, Any]:
+    def spaces(self, env_id: str, kwargs: dict[str, object]) -> dict[str, Any]:
         """The spaces and render modes of an environment, which is made and closed; so web workers ask a host for them.
 
         Raises:
@@ -280,7 +280,7 @@ class Catalogue:
             raise EnvironmentFailed(f"{env_id} fails once it is made: {error_text(error)}") from error
         return described
 
-    def versions(self) -> list[Any]:
+    def versions(self) -> list[object]:
         """Everything that rows and spaces depend on; a listing kept in a file is valid while it stays the same."""
         packages = ("gymserve", "gymnasium", "ale-py", "mujoco", "box2d", "opensim", "numpy")
         versions = []
@@ -300,6 +300,6 @@ def may_mean(env_id: str, environment: str) -> bool:
     return int(requested[2] or 0) <= int(known[2] or 0)
 
 
-def _unknown_environment(env_id: Any, hint: str) -> UnknownEnvironment:
+def _unknown_environment(env_id: object, hint: str) -> UnknownEnvironment:
     shown = env_id[:100] if isinstance(env_id, str) else env_id
     return UnknownEnvironment(f"Attempted to look up malformed environment ID '{shown!s:.100}': {hint}")

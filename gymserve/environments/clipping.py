@@ -7,6 +7,7 @@ import numpy as np
 from gymnasium import spaces
 
 from gymserve.protocol.errors import InvalidRequest
+from gymserve.protocol.generics import Env
 from gymserve.protocol.spaces.clipped import ClippedBox
 
 
@@ -17,12 +18,12 @@ class ClipActions(gymnasium.ActionWrapper[Any, Any, Any]):
         InvalidRequest: the action space is not a Box.
     """
 
-    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+    def __init__(self, env: Env) -> None:
         if not isinstance(env.action_space, spaces.Box):
             raise InvalidRequest(f"only actions of a Box can be clipped, not those of {env.action_space}")
         super().__init__(env)
         self._box = ClippedBox.like(env.action_space)
         self.action_space = self._box
 
-    def action(self, action: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def action(self, action: np.ndarray) -> np.ndarray:
         return self._box.clip(action)

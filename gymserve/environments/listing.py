@@ -78,7 +78,7 @@ class Listing:
             with contextlib.suppress(OSError):  # a full disk: the next request tries again
                 write_atomically(self._file, json.dumps({"key": self.catalogue.versions(), "kept": cached}))
 
-    def _describe(self, env_id: str) -> tuple[dict[str, Any], float | None]:
+    def _describe(self, env_id: str) -> tuple[dict[str, object], float | None]:
         try:
             return self._spaces(env_id, {}), None
         except (EnvironmentFailed, InvalidRequest) as error:

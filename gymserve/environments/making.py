@@ -37,7 +37,7 @@ class Entry(Protocol):
 def make(
     environment: Entry,
     *,
-    kwargs: dict[str, Any] | None = None,
+    kwargs: dict[str, object] | None = None,
     max_episode_steps: int | None = None,
     render_mode: str | None = None,
     num_envs: int = 1,
@@ -111,7 +111,7 @@ def _make_vector(
     )
 
 
-def _check_render_mode(env: Any, render_mode: str | None) -> Any:
+def _check_render_mode(env: Any, render_mode: str | None) -> object:
     """Refuses an environment that accepted a render mode which it does not support."""
     modes = env.metadata.get("render_modes", [])
     if render_mode is not None and render_mode not in modes:

@@ -5,7 +5,7 @@ the mode.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any
 
@@ -36,7 +36,7 @@ def adapt(env: Any, render_mode: str | None) -> None:
             old.step = partial(_step, old.step)
 
 
-def _metadata(old: dict[str, Any]) -> dict[str, Any]:
+def _metadata(old: Mapping[str, object]) -> dict[str, object]:
     """The metadata, with Gymnasium's keys added."""
     named = {"render_modes": old.get("render.modes", []), "render_fps": old.get("video.frames_per_second")}
     return {**{name: value for name, value in named.items() if value is not None}, **old}
@@ -62,7 +62,9 @@ def _is_old(kind: type) -> bool:
     return issubclass(kind, gymnasium.Env) and not _has(kind.reset, "seed")
 
 
-def _reset(env: Any, reset: Callable[[], Any], *, seed: int | None = None, options: Any = None) -> tuple[Any, Any]:
+def _reset(
+    env: Any, reset: Callable[[], Any], *, seed: int | None = None, options: Any = None
+) -> tuple[object, object]:
     gymnasium.Env.reset(env, seed=seed)
     if seed is not None and callable(getattr(env, "seed", None)):
         env.seed(seed)
@@ -71,7 +73,7 @@ def _reset(env: Any, reset: Callable[[], Any], *, seed: int | None = None, optio
     return answer if with_info else (answer, {})
 
 
-def _step(step: Callable[[Any], Any], action: Any) -> tuple[Any, ...]:
+def _step(step: Callable[[Any], Any], action: Any) -> tuple[object, ...]:
     answer = step(action)
     if len(answer) != 4:
         return answer

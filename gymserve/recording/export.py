@@ -7,9 +7,9 @@ import copy
 import importlib
 import warnings
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any
 
-import gymnasium
 import numpy as np
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec, load_env_creator
@@ -18,6 +18,7 @@ from gymserve.environments import Catalogue
 from gymserve.environments.foreign import close
 from gymserve.journal import Episode, Record, episodes_of
 from gymserve.protocol.errors import InvalidRequest, NotReplayable
+from gymserve.protocol.generics import Space
 from gymserve.protocol.spaces import codec
 from gymserve.recording.video.episodes import make_environment, replay
 
@@ -78,11 +79,11 @@ def _check_name(dataset: str, minari: Any) -> None:
 
 
 def _buffers(
-    episodes: Sequence[Episode], catalogue: Catalogue, minari: Any, progress: Progress
+    episodes: Sequence[Episode], catalogue: Catalogue, minari: ModuleType, progress: Progress
 ) -> tuple[list[Any], tuple[Any, Any]]:
     """(the episodes as Minari's buffers, (observation space, action space))."""
     buffers: list[Any] = []
-    shared: tuple[Any, Any] | None = None
+    shared: tuple[object, object] | None = None
     for done, episode in enumerate(episodes):
         progress(done, len(episodes))
         buffer, own = _buffer(episode, catalogue, minari)
@@ -173,7 +174,7 @@ def _buffer(episode: Episode, catalogue: Catalogue, minari: Any) -> tuple[Any, t
         close(env)
 
 
-def _copy(value: Any) -> Any:
+def _copy(value: object) -> object:
     """A copy of an observation, since the environment may overwrite its arrays."""
     if isinstance(value, dict):
         return {name: _copy(each) for name, each in value.items()}
@@ -182,7 +183,7 @@ def _copy(value: Any) -> Any:
     return np.array(value) if isinstance(value, np.ndarray) else value
 
 
-def _stack(space: gymnasium.Space[Any], values: Sequence[Any]) -> Any:
+def _stack(space: Space, values: Sequence[Any]) -> Any:
     """A sequence of values in Minari's form: a dictionary or tuple of lists instead of a list of them."""
     if isinstance(space, spaces.Dict):
         return {name: _stack(each, [value[name] for value in values]) for name, each in space.spaces.items()}

@@ -11,10 +11,9 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gymserve.hosts import folders
 from gymserve.journal import Closed, Monitored, Record, Step, episodes_of, read, recipe_of
@@ -115,7 +114,7 @@ def run_of(records: Sequence[Record], number: int | None = None) -> Run | None:
     return Run(number, start, next(closing, len(records)), options["directory"], options.get("video_callable") or 0)
 
 
-def _statistics(records: Sequence[Record], run: Run) -> dict[str, Any]:
+def _statistics(records: Sequence[Record], run: Run) -> dict[str, object]:
     """The statistics of the run's episodes, with the format's keys; episodes of a vector instance are never finished."""
     resets, ends, lengths, rewards = [], [], [], []
     for episode in episodes_of(records[: run.end]):
@@ -149,7 +148,7 @@ def manifest_of(files: Path, suffix: str) -> Path:
     return files / f"{PREFIX}manifest.{suffix}.manifest.json"
 
 
-def _write(files: Path, statistics: dict[str, Any], number: int, recipe: Recipe) -> None:
+def _write(files: Path, statistics: Mapping[str, object], number: int, recipe: Recipe) -> None:
     files.mkdir(parents=True, exist_ok=True)
     suffix = suffix_of(number, recipe)
     stats = f"{PREFIX}episode_batch.{suffix}.stats.json"

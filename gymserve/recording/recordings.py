@@ -52,7 +52,7 @@ class Recordings:
     def metadata(self, subject: str) -> dict[str, Any] | None:
         """The content of `media.json`; None if nothing was made yet."""
         try:
-            metadata: dict[str, Any] = json.loads((self.folder / subject / METADATA).read_text())
+            metadata: dict[str, object] = json.loads((self.folder / subject / METADATA).read_text())
         except (OSError, ValueError):
             return None
         return metadata

@@ -29,7 +29,7 @@ class Frame:
 
     __slots__ = ("budget", "line", "values")
 
-    def __init__(self, props: list[Any], size: int, budget: int) -> None:
+    def __init__(self, props: list[object], size: int, budget: int) -> None:
         self.values, self.line, self.budget = props + [UNSET] * (size - len(props)), 1, budget
 
     def spend(self, nodes: int) -> None:

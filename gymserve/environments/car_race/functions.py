@@ -23,7 +23,7 @@ def number(value: Any) -> float:
     return float(value)
 
 
-def elements(value: Any) -> list[float]:
+def elements(value: object) -> list[float]:
     """The value as a list.
 
     Raises:
@@ -34,7 +34,7 @@ def elements(value: Any) -> list[float]:
     return value
 
 
-def whole(value: Any) -> int:
+def whole(value: object) -> int:
     """The value as an integer, to index a list with.
 
     Raises:
@@ -47,7 +47,7 @@ def whole(value: Any) -> int:
 
 
 def _extreme(choose: Callable[[list[float]], float]) -> Callable[..., float]:
-    def extreme(*values: Any) -> float:
+    def extreme(*values: object) -> float:
         numbers = elements(values[0]) if len(values) == 1 else [number(each) for each in values]
         if not numbers:
             raise RewardError("min and max need at least one number")
@@ -56,7 +56,7 @@ def _extreme(choose: Callable[[list[float]], float]) -> Callable[..., float]:
     return extreme
 
 
-def _round(value: Any, digits: Any = 0.0) -> float:
+def _round(value: object, digits: object = 0.0) -> float:
     places = whole(digits)
     if abs(places) > MOST_DIGITS:
         raise RewardError(f"round takes {-MOST_DIGITS} to {MOST_DIGITS} digits")
@@ -65,7 +65,7 @@ def _round(value: Any, digits: Any = 0.0) -> float:
     return float(round(number(value), places))
 
 
-FUNCTIONS: dict[str, tuple[Callable[..., Any], int, int]] = {  # name → function, least and most arguments
+FUNCTIONS: dict[str, tuple[Callable[..., object], int, int]] = {  # name → function, least and most arguments
     "abs": (lambda value: abs(number(value)), 1, 1),
     "float": (number, 1, 1),
     "int": (lambda value: float(math.trunc(number(value))), 1, 1),

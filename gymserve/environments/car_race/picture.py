@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -29,7 +28,7 @@ def _ground(number: int) -> Image.Image:
     return image
 
 
-def paint(number: int, x: float, y: float, heading: float, tips: Sequence[tuple[float, float]]) -> np.ndarray[Any, Any]:
+def paint(number: int, x: float, y: float, heading: float, tips: Sequence[tuple[float, float]]) -> np.ndarray:
     """Draws the track and the car: (HEIGHT, WIDTH, 3) uint8.
 
     Args:

@@ -23,7 +23,7 @@ SPEEDS = (1, 240)
 _REACH = np.arange(1, SIGHT + 1)
 
 
-class CarRace(gymnasium.Env[np.ndarray[Any, Any], Any]):
+class CarRace(gymnasium.Env[np.ndarray, Any]):
     """A race: observations are (5,) float32, pixels from the car to the grass along each radar; actions: left, right, straight.
 
     In each step the car drives ahead, and then turns. Leaving the road ends the episode; the car stays there until the reset.
@@ -101,7 +101,7 @@ class CarRace(gymnasium.Env[np.ndarray[Any, Any], Any]):
             for ahead, right in NOSE
         )
 
-    def _look(self) -> np.ndarray[Any, Any]:
+    def _look(self) -> np.ndarray:
         """(5,) float32: the length of the road in the direction of each radar, in whole pixels."""
         angles = [math.radians(self.heading + radar) for radar in RADARS]
         cos, sin = np.array([[math.cos(each)] for each in angles]), np.array([[math.sin(each)] for each in angles])

@@ -69,7 +69,7 @@ def _store(target: ast.expr, names: Names) -> Callable[[Frame, Any], None]:
         raise RewardSyntaxError(target.lineno, f"{shown(target)} cannot be assigned to: only variables can")
     slot = names.slot_for(target.id, target.lineno)
 
-    def store(frame: Frame, value: Any) -> None:
+    def store(frame: Frame, value: object) -> None:
         frame.values[slot] = value
 
     return store
@@ -78,7 +78,7 @@ def _store(target: ast.expr, names: Names) -> Callable[[Frame, Any], None]:
 def _unpack(target: ast.Tuple | ast.List, names: Names) -> Callable[[Frame, Any], None]:
     stores = [_store(each, names) for each in target.elts]
 
-    def unpack(frame: Frame, value: Any) -> None:
+    def unpack(frame: Frame, value: object) -> None:
         values = elements(value)
         if len(values) != len(stores):
             raise RewardError(f"a list of {len(values)} cannot be unpacked into {len(stores)} variables")
@@ -116,7 +116,7 @@ def _for(node: ast.For, names: Names) -> Closure:
     block, size = body(node.body, names), sum(1 for _ in ast.walk(node))
     names.loops -= 1
 
-    def loop(frame: Frame) -> Any:
+    def loop(frame: Frame) -> object:
         for each in list(elements(over(frame))):
             frame.spend(size)
             store(frame, each)

@@ -2,7 +2,7 @@
 
 import math
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -36,8 +36,8 @@ class Track(NamedTuple):
         heading: the cars' heading at the start, in degrees from the x axis, counter-clockwise.
     """
 
-    road: np.ndarray[Any, Any]
-    middle: np.ndarray[Any, Any]
+    road: np.ndarray
+    middle: np.ndarray
     heading: float
 
 
@@ -61,7 +61,7 @@ def track(number: int) -> Track:
     return Track(road, middle, math.degrees(math.atan2(-dy, dx)))
 
 
-def _curve(points: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _curve(points: np.ndarray) -> np.ndarray:
     """A closed Catmull-Rom spline through (n, 2) points: (n * SAMPLES, 2)."""
     t = (np.arange(SAMPLES) / SAMPLES)[:, None]
     pieces = []

@@ -1,6 +1,7 @@
 """Arm2D: an arm of two joints and six muscles that should keep its wrist at a target."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ class Arm2D(Musculoskeletal):
             return layout.space({**self.description.tree, "target": (2,)})
         return unbounded(len(self.observation_names))
 
-    def _start(self, options: dict[str, Any]) -> None:
+    def _start(self, options: Mapping[str, object]) -> None:
         """Draws the target: an angle from U(0, 2π/3) below the shoulder's level, a distance from U(0.3, 0.65) m."""
         angle = self.np_random.uniform(0, math.pi * 2 / 3)
         radius = self.np_random.uniform(0.3, 0.65)

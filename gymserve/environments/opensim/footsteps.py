@@ -29,7 +29,7 @@ class Footsteps:
     def _begin(self) -> None:
         self._seconds = self._effort = self._missed_x = self._missed_y = 0.0
 
-    def save(self) -> list[Any]:
+    def save(self) -> list[object]:
         """The state as plain data, for `restore`."""
         sums = [self._seconds, self._effort, self._missed_x, self._missed_y]
         return [self.count, self.new, list(self._on_ground), sums]

@@ -31,7 +31,7 @@ def space(tree: Tree) -> spaces.Dict:
     )
 
 
-def unfold(tree: Tree, vector: np.ndarray) -> dict[str, Any]:
+def unfold(tree: Tree, vector: np.ndarray) -> dict[str, object]:
     """The vector's numbers under their names.
 
     Args:

@@ -83,7 +83,7 @@ class LearnToMove(Musculoskeletal):
     def _space(self) -> Any:
         return layout.space(TREE) if self.form == "dict" else unbounded(layout.size(TREE))
 
-    def _start(self, options: dict[str, Any]) -> None:
+    def _start(self, options: dict[str, object]) -> None:
         pose = np.asarray(options.get("init_pose", START), np.float64)
         if pose.shape != (len(START),) or not np.isfinite(pose).all():
             raise ValueError(f"init_pose must be {len(START)} finite numbers, not {options['init_pose']!r:.100}")
@@ -122,7 +122,7 @@ class LearnToMove(Musculoskeletal):
     def _fallen(self) -> bool:
         return self.height < FALLEN
 
-    def _save_task(self) -> Any:
+    def _save_task(self) -> object:
         return [self.footsteps.save(), self.field.save(), self._reached]
 
     def _restore_task(self, saved: Any) -> None:
@@ -139,7 +139,7 @@ class LearnToMove(Musculoskeletal):
         if self.field.target is not None:
             ground.ring(canvas, self.field.target * (1, -1), TARGET_RADIUS)
 
-    def _observe(self) -> Any:
+    def _observe(self) -> object:
         state = self.simulation.state
         vector = np.empty(layout.size(TREE))
         fields = math.prod(SHAPE)
@@ -150,7 +150,7 @@ class LearnToMove(Musculoskeletal):
         vector[fields:] = entries
         return layout.unfold(TREE, vector) if self.form == "dict" else vector
 
-    def _pelvis_entries(self, state: Any) -> list[float]:
+    def _pelvis_entries(self, state: object) -> list[float]:
         """Height, pitch, roll; velocity forward, left, up; angular velocity in pitch, roll, yaw."""
         x, y, z = self.velocity
         forward, right = rotate(x, z, self._yaw)
@@ -160,7 +160,7 @@ class LearnToMove(Musculoskeletal):
             -tilt.getSpeedValue(state), roll.getSpeedValue(state), yaw.getSpeedValue(state),
         ]  # fmt: skip
 
-    def _leg_entries(self, state: Any, leg: int) -> list[float]:
+    def _leg_entries(self, state: object, leg: int) -> list[float]:
         """Ground reaction forward, outward, up, in body weights; joints; their speeds; force, length, speed of each muscle."""
         x, y, z = _pressure(self._feet[leg], state)
         forward, right = rotate(x, z, self._yaw)

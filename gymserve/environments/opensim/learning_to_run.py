@@ -73,7 +73,7 @@ class LearningToRun(Musculoskeletal):
     def _space(self) -> Any:
         return layout.space(TREE) if self.form == "dict" else unbounded(layout.size(TREE))
 
-    def _start(self, options: dict[str, Any]) -> None:
+    def _start(self, options: dict[str, object]) -> None:
         if self.difficulty:
             self.course = obstacles.draw(self.difficulty, self.max_obstacles, self.np_random)
             self.simulation.rebuild(self.course.build)
@@ -95,7 +95,7 @@ class LearningToRun(Musculoskeletal):
     def _fallen(self) -> bool:
         return self._y < FALLEN
 
-    def _restore_task(self, saved: Any) -> None:
+    def _restore_task(self, saved: object) -> None:
         self._x, self._y = self._place()
 
     def _decorate(self, canvas: Canvas) -> None:
@@ -103,7 +103,7 @@ class LearningToRun(Musculoskeletal):
             if abs(x - self._x) < radius + 2.5:
                 canvas.ball((x, y, 0.0), radius, OBSTACLE_COLOUR)
 
-    def _observe(self) -> Any:
+    def _observe(self) -> object:
         simulation, state = self.simulation, self.simulation.state
         moving = [*self._pelvis, *self._joints]
         values = [coordinate.getValue(state) for coordinate in moving]

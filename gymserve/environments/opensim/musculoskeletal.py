@@ -10,6 +10,7 @@ from gymserve.environments.opensim.drawing.canvas import Camera, Canvas
 from gymserve.environments.opensim.drawing.figure import Figure
 from gymserve.environments.opensim.physics import snapshots
 from gymserve.environments.opensim.physics.simulation import STEP_SECONDS, Simulation, SimulationFailed, to_excitations
+from gymserve.protocol.generics import Space
 from gymserve.protocol.spaces.clipped import ClippedBox
 
 FORMS = ("vector", "dict")
@@ -54,10 +55,10 @@ class Musculoskeletal(gymnasium.Env[Any, np.ndarray]):
 
     # --- overridden by environments ----------------------------------------------------------------------------------
 
-    def _space(self) -> spaces.Space[Any]:
+    def _space(self) -> Space:
         return unbounded(len(self.observation_names))
 
-    def _start(self, options: dict[str, Any]) -> None:
+    def _start(self, options: dict[str, object]) -> None:
         """Draws the random parts of an episode, only from `np_random`, and resets the simulation."""
         raise NotImplementedError
 
@@ -76,17 +77,17 @@ class Musculoskeletal(gymnasium.Env[Any, np.ndarray]):
         """Whether the body has fallen, which terminates the episode."""
         return False
 
-    def _observe(self) -> Any:
+    def _observe(self) -> object:
         raise NotImplementedError
 
-    def _info(self) -> dict[str, Any]:
+    def _info(self) -> dict[str, object]:
         return {}
 
-    def _save_task(self) -> Any:
+    def _save_task(self) -> object:
         """The state of the task as plain data, without what a reset draws."""
         return None
 
-    def _restore_task(self, saved: Any) -> None:
+    def _restore_task(self, saved: object) -> None:
         """Restores the state of the task from `_save_task`'s data; the simulation is restored already."""
 
     def _middle(self) -> tuple[float, float, float]:

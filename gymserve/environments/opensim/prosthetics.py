@@ -94,7 +94,7 @@ class Prosthetics(Musculoskeletal):
     def _space(self) -> Any:
         return layout.space(self._tree) if self.form == "dict" else unbounded(len(self.observation_names))
 
-    def _start(self, options: dict[str, Any]) -> None:
+    def _start(self, options: dict[str, object]) -> None:
         self._targets = self._draw_targets()
         self.simulation.reset()
 
@@ -127,7 +127,7 @@ class Prosthetics(Musculoskeletal):
     def _fallen(self) -> bool:
         return self.simulation.position("pelvis")[1] < FALLEN
 
-    def _info(self) -> dict[str, Any]:
+    def _info(self) -> dict[str, object]:
         return {"target_vel": self.target.tolist()} if self.difficulty else {}
 
     def _decorate(self, canvas: Canvas) -> None:
@@ -159,7 +159,7 @@ class Prosthetics(Musculoskeletal):
             entries += [muscle.getActivation(state), muscle.getFiberLength(state), muscle.getFiberVelocity(state)]
         return np.array(entries + self._mass_centre(state, pelvis))
 
-    def _mass_centre(self, state: Any, pelvis: list[float]) -> list[float]:
+    def _mass_centre(self, state: object, pelvis: list[float]) -> list[float]:
         model = self.simulation.model
         place = model.calcMassCenterPosition(state)
         velocity, acceleration = model.calcMassCenterVelocity(state), model.calcMassCenterAcceleration(state)

@@ -92,7 +92,7 @@ class TargetField:
             self._choose_target(self.target, body)
         return True
 
-    def save(self) -> list[Any]:
+    def save(self) -> list[object]:
         """The state as plain data, for `restore`."""
         return [self.reached, self._target_seconds, self._chosen_at]
 

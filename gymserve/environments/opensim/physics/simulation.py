@@ -180,7 +180,7 @@ def elements(collection: Any) -> list[Any]:
     return [collection.get(i) for i in range(collection.getSize())]
 
 
-def to_excitations(action: Any, size: int) -> np.ndarray:
+def to_excitations(action: object, size: int) -> np.ndarray:
     """Converts an action to excitations: (size,) float64, clipped to [0, 1].
 
     Raises:

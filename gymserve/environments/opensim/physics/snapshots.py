@@ -11,7 +11,7 @@ from gymserve.environments.opensim.physics import integrator
 from gymserve.environments.opensim.physics.simulation import Simulation
 
 
-def save(simulation: Simulation) -> dict[str, Any]:
+def save(simulation: Simulation) -> dict[str, object]:
     """The data that `restore` needs, as numbers and lists that JSON preserves exactly."""
     state = simulation.state
     return {
