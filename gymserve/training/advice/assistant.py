@@ -72,13 +72,13 @@ def phrases() -> dict[str, Any]:
     return tomllib.loads((Path(__file__).parent / "phrases.toml").read_text())
 
 
-def _result(phrase: str, severity: str, **numbers: Any) -> RuleResult:
+def _result(phrase: str, severity: str, **numbers: object) -> RuleResult:
     return RuleResult(phrase, severity, numbers)
 
 
 def findings(
     algorithm: str,
-    hyperparameters: Mapping[str, Any],
+    hyperparameters: Mapping[str, object],
     curves: Mapping[str, Curve],
     *,
     total_timesteps: int,
@@ -123,7 +123,7 @@ def spread(runs: Sequence[Curve]) -> Finding | None:
     )
 
 
-def _parameters(algorithm: str, values: Mapping[str, Any], total: int, n_envs: int) -> Iterator[RuleResult]:
+def _parameters(algorithm: str, values: Mapping[str, object], total: int, n_envs: int) -> Iterator[RuleResult]:
     if (rate := _number(values, "learning_rate")) is not None and algorithm != "ARS":
         if rate > 3e-3:
             yield _result("learning-rate-high", SEVERE if rate >= 0.01 else WARNING, rate=rate)
@@ -144,7 +144,7 @@ def _parameters(algorithm: str, values: Mapping[str, Any], total: int, n_envs: i
     yield from _replay(values, total)
 
 
-def _batches(algorithm: str, values: Mapping[str, Any], rollout: int) -> Iterator[RuleResult]:
+def _batches(algorithm: str, values: Mapping[str, object], rollout: int) -> Iterator[RuleResult]:
     batch = values.get("batch_size")
     if algorithm in SHARED and algorithm != "A2C" and 0 < rollout < 64:
         yield _result("rollout-short", WARNING, rollout=rollout)
@@ -158,7 +158,7 @@ def _batches(algorithm: str, values: Mapping[str, Any], rollout: int) -> Iterato
         yield _result("batch-size-uneven", INFO, batch=batch, rollout=rollout)
 
 
-def _replay(values: Mapping[str, Any], total: int) -> Iterator[RuleResult]:
+def _replay(values: Mapping[str, object], total: int) -> Iterator[RuleResult]:
     size = values.get("buffer_size")
     wanted = min(100_000, max(1000, total))
     if isinstance(size, int) and size < min(wanted, total) / 10:
@@ -180,7 +180,7 @@ def _layers(algorithm: str, values: Mapping[str, Any]) -> list[int]:
     return [each for each in chosen if isinstance(each, int)]
 
 
-def _network(algorithm: str, values: Mapping[str, Any]) -> Iterator[RuleResult]:
+def _network(algorithm: str, values: Mapping[str, object]) -> Iterator[RuleResult]:
     layers = _layers(algorithm, values)
     numbers = {"layers": _written(layers), "wanted": LAYERS.get(algorithm, USUAL)[0]}
     if layers and max(layers) < 16:
@@ -189,7 +189,7 @@ def _network(algorithm: str, values: Mapping[str, Any]) -> Iterator[RuleResult]:
         yield RuleResult("network-large", WARNING, numbers)
 
 
-def _fitting_network(algorithm: str, values: Mapping[str, Any], seen: set[str]) -> Iterator[RuleResult]:
+def _fitting_network(algorithm: str, values: Mapping[str, object], seen: set[str]) -> Iterator[RuleResult]:
     """Judge the network by the curve of rewards."""
     layers = _layers(algorithm, values)
     if not layers or max(layers) < 16:
@@ -212,7 +212,7 @@ def _constant(rewards: Curve, threshold: float | None) -> Iterator[RuleResult]:
         yield _result("constant", SEVERE, value=value, count=len(values))
 
 
-def _rewards(parts: np.ndarray, threshold: float | None, hyperparameters: Mapping[str, Any]) -> Iterator[RuleResult]:
+def _rewards(parts: np.ndarray, threshold: float | None, hyperparameters: Mapping[str, object]) -> Iterator[RuleResult]:
     """Judge the curve of rewards.
 
     Args:
@@ -252,7 +252,7 @@ def _losses(curves: Mapping[str, Curve]) -> Iterator[RuleResult]:
         yield _result("value-loss", WARNING, first=float(np.median(values[:5])), end=float(values[-5:].mean()))
 
 
-def _exploration(curves: Mapping[str, Curve], values: Mapping[str, Any], total: int) -> Iterator[RuleResult]:
+def _exploration(curves: Mapping[str, Curve], values: Mapping[str, object], total: int) -> Iterator[RuleResult]:
     rates = curves.get("rollout/exploration_rate")
     fraction = values.get("exploration_fraction")
     if rates is not None and isinstance(fraction, (int, float)) and fraction < 0.05:

@@ -79,7 +79,7 @@ class Experiments:
             raise
 
     def _add(
-        self, account_id: int | None, project: Project | None, values: dict[str, Any], files: Path | None
+        self, account_id: int | None, project: Project | None, values: Mapping[str, object], files: Path | None
     ) -> Experiment:
         """Insert an experiment; `files` is the folder of its parent model's files, or None."""
         row = Experiment(name=str(uuid.uuid4()), account_id=account_id, state=ExperimentState.CREATED, **values)
@@ -190,7 +190,9 @@ class Experiments:
         with self.database.reading() as session:
             return session.scalar(query) is not None
 
-    def change(self, row: Experiment, texts: ChangedTexts, hyperparameters: dict[str, Any] | None = None) -> Experiment:
+    def change(
+        self, row: Experiment, texts: ChangedTexts, hyperparameters: dict[str, object] | None = None
+    ) -> Experiment:
         """Change an experiment's texts, and its hyper-parameters for the next time that it starts.
 
         Raises:
@@ -342,7 +344,7 @@ def _get(session: Session, row: Experiment) -> Experiment:
     return fresh
 
 
-def _columns(texts: Texts | ChangedTexts) -> dict[str, Any]:
+def _columns(texts: Texts | ChangedTexts) -> dict[str, object]:
     """Convert texts to columns, leaving out those that are None."""
     values = {name: value for name, value in msgspec.structs.asdict(texts).items() if value is not None}
     return values | ({"tags": listing.joined(values["tags"])} if "tags" in values else {})

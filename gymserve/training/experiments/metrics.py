@@ -54,7 +54,7 @@ def load(session: Session, row: Experiment, file: Path) -> bool:
     return len(data) == BATCH_BYTES
 
 
-def _rows(experiment: int, position: int, line: bytes) -> list[dict[str, Any]]:
+def _rows(experiment: int, position: int, line: bytes) -> list[dict[str, object]]:
     try:
         timestep, values = _decode(line)
     except msgspec.MsgspecError:
@@ -132,11 +132,11 @@ class Metrics:
             query = select(part, Metric.name, func.avg(Metric.value), func.max(Metric.timestep)).where(*chosen)
             return _parts(session.execute(query.group_by(part, Metric.name).order_by(part)))
 
-    def series(self, experiments: Sequence[int], *, points: int = MOST_POINTS) -> dict[int, dict[str, list[Any]]]:
+    def series(self, experiments: Sequence[int], *, points: int = MOST_POINTS) -> dict[int, dict[str, list[object]]]:
         """Map each experiment to `{name: [values], name_T: [timesteps]}`, the TJU platform's format."""
-        by_experiment: dict[int, dict[str, list[Any]]] = {}
+        by_experiment: dict[int, dict[str, list[object]]] = {}
         for experiment in experiments:
-            series: dict[str, list[Any]] = {}
+            series: dict[str, list[object]] = {}
             for point in self.points(experiment, points=points):
                 for name, value in point.values.items():
                     series.setdefault(name, []).append(value)

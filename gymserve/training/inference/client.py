@@ -6,7 +6,7 @@ Workers connect to a socket whose path is in <data>/inference; a query and its a
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ class Inference:
             return time.time() - self.wanted.stat().st_mtime < WANTED_SECONDS
         return False
 
-    def ask(self, question: dict[str, Any]) -> Any:
+    def ask(self, question: Mapping[str, object]) -> Any:
         """Return the answer to a query, see `ModelServer`.
 
         Raises:

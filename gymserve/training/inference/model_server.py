@@ -73,7 +73,7 @@ class Loaded:
         except Exception:  # an environment that no longer exists here may raise anything
             return self.model.observation_space, self.model.action_space
 
-    def predict(self, observations: list[Any], *, deterministic: bool) -> list[Any]:
+    def predict(self, observations: list[object], *, deterministic: bool) -> list[Any]:
         """Return an action, as JSON data, for each observation, both in the environment's spaces."""
         batch = _stacked([self.view.observation(each) for each in observations])
         if self.normal is not None:
@@ -188,7 +188,7 @@ def _later(one: Path, other: Path) -> bool:
     return False
 
 
-def _refused(error: Exception) -> dict[str, Any]:
+def _refused(error: Exception) -> dict[str, object]:
     if isinstance(error, errors.GymserveError):
         return {"error": type(error).__name__, "message": str(error)}
     line = str(error).partition("\n")[0]
@@ -198,7 +198,7 @@ def _refused(error: Exception) -> dict[str, Any]:
     }
 
 
-def _observations(loaded: Loaded, values: Any) -> list[Any]:
+def _observations(loaded: Loaded, values: object) -> list[object]:
     if not isinstance(values, list) or not 0 < len(values) <= MOST_OBSERVATIONS:
         raise errors.InvalidRequest(f"observations must be a list of 1 to {MOST_OBSERVATIONS} observations")
     return [loaded.observations.from_json(each, name=f"observations[{index}]") for index, each in enumerate(values)]

@@ -13,6 +13,7 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecNormalize
 
 from gymserve.protocol.errors import Conflict
+from gymserve.protocol.generics import Space
 from gymserve.training.plan.view import View
 
 OPSET = 17
@@ -100,7 +101,7 @@ class _Acting(torch.nn.Module):
         return torch.clamp((part.double() - mean) / scale, -self.clip, self.clip).float()
 
 
-def _start(space: Any) -> torch.Tensor:
+def _start(space: Space) -> torch.Tensor:
     """Return the number from which a space counts."""
     return torch.as_tensor(getattr(space, "start", 0))
 

@@ -89,7 +89,14 @@ class Models:
         )  # fmt: skip
 
     def register(
-        self, name: str, account_id: int | None, *, title: str, experiment: str, algorithm: str, details: dict[str, Any]
+        self,
+        name: str,
+        account_id: int | None,
+        *,
+        title: str,
+        experiment: str,
+        algorithm: str,
+        details: dict[str, object],
     ) -> Policy:
         """Register the files in the folder of this name as the next version of a title; delete them if that fails.
 
@@ -201,7 +208,7 @@ class Models:
         return self.folder / row.name / name
 
     @staticmethod
-    def _changed(session: Session, row: Policy, **values: Any) -> Policy:
+    def _changed(session: Session, row: Policy, **values: object) -> Policy:
         fresh = session.get(Policy, row.id)
         if fresh is None:
             raise NotFound(f"there is no model {row.name}")

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gymnasium import Space, spaces
+from gymnasium import spaces
 
 from gymserve.protocol.errors import Untrainable
+from gymserve.protocol.generics import Space
 from gymserve.training.plan.view import PLAIN
 
 PACKAGES = ("stable_baselines3", "sb3_contrib")
@@ -47,7 +48,7 @@ class Algorithm:
     policies: tuple[str, ...]
     actions: tuple[str, ...]
 
-    def policy_for(self, observations: Space[Any]) -> str:
+    def policy_for(self, observations: Space) -> str:
         """Return the algorithm's policy for an observation space.
 
         Raises:
@@ -67,7 +68,7 @@ class Algorithm:
             raise Untrainable(f"{self.name} has no policy for these observations ({kind}): {', '.join(self.policies)}")
         return policy
 
-    def check_actions(self, actions: dict[str, Any]) -> None:
+    def check_actions(self, actions: dict[str, object]) -> None:
         """Check that the algorithm supports an action space.
 
         Raises:
@@ -82,7 +83,7 @@ class Algorithm:
             )
 
 
-def is_picture(space: Space[Any]) -> bool:
+def is_picture(space: Space) -> bool:
     """Return whether the library's convolutions can read observations of a space."""
     picture = isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) == 3
     return picture and min(sorted(space.shape or ())[1:]) >= LEAST_PIXELS
@@ -116,7 +117,7 @@ def available() -> tuple[Algorithm, ...]:
     return everything()
 
 
-def find(name: Any) -> Algorithm:
+def find(name: object) -> Algorithm:
     """Return the algorithm with this name, ignoring case.
 
     Raises:

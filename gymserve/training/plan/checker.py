@@ -126,7 +126,7 @@ class Checker:
             parent.check(row, own, environment=environment, server=server)
         return plan
 
-    def change(self, row: Experiment, changes: dict[str, Any]) -> str:
+    def change(self, row: Experiment, changes: dict[str, object]) -> str:
         """Return an experiment's parameters with other hyper-parameters.
 
         Raises:
@@ -186,7 +186,7 @@ class Checker:
         except (InvalidRequest, EnvironmentFailed) as error:
             raise Untrainable(str(error)) from error
 
-    def _row(self, env_id: str, kwargs: dict[str, Any]) -> Mapping[str, Any]:
+    def _row(self, env_id: str, kwargs: dict[str, object]) -> Mapping[str, object]:
         (row,) = self.catalogue.rows([env_id])
         return row | self._spaces(env_id, kwargs)
 
@@ -218,7 +218,7 @@ def _is_atari(env_id: str) -> bool:
     return str(gymnasium.spec(env_id).entry_point).startswith("ale_py")
 
 
-def _spaces(row: Mapping[str, Any]) -> list[Any]:
+def _spaces(row: Mapping[str, object]) -> list[Any]:
     """Return the observation space and the action space."""
     return [from_description(row[name]) for name in ("observation_space", "action_space")]
 

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from gymnasium import Space, spaces
+from gymnasium import spaces
 
 from gymserve.protocol.errors import Untrainable
+from gymserve.protocol.generics import Space
 from gymserve.training.plan.algorithms import LEAST_PIXELS, is_picture
 from gymserve.training.plan.training_plan import TrainingPlan
 from gymserve.training.plan.view import View
@@ -16,7 +17,7 @@ ATARI = spaces.Box(0, 255, (84, 84, 1), np.uint8)  # observations from the Atari
 WARMED = 100  # the default learning_starts of off-policy algorithms
 
 
-def seen(view: View, plan: TrainingPlan) -> Space[Any]:
+def seen(view: View, plan: TrainingPlan) -> Space:
     """Return the observation space that the policy sees before stacking; with the Atari wrapper, small grey pictures."""
     return ATARI if plan.atari else view.observation_space
 
@@ -40,7 +41,7 @@ def check(plan: TrainingPlan, view: View, row: Mapping[str, Any]) -> None:
         raise Untrainable(reason)
 
 
-def _observations(space: Space[Any], plan: TrainingPlan) -> Iterator[str]:
+def _observations(space: Space, plan: TrainingPlan) -> Iterator[str]:
     parts = space.values() if isinstance(space, spaces.Dict) else [space]
     if any(0 in (part.shape or ()) for part in parts):
         yield f"the observations hold nothing: {space!s:.100}"
@@ -60,7 +61,7 @@ def _observations(space: Space[Any], plan: TrainingPlan) -> Iterator[str]:
         )
 
 
-def _policy(space: Space[Any], plan: TrainingPlan) -> Iterator[str]:
+def _policy(space: Space, plan: TrainingPlan) -> Iterator[str]:
     policy, is_dict = plan.policy, isinstance(space, spaces.Dict)
     instead = "leave policy out to get one that fits"
     if policy.startswith("Cnn") and not is_picture(space):
@@ -91,7 +92,7 @@ def _actions(view: View, plan: TrainingPlan) -> Iterator[str]:
         )
 
 
-def _memory(space: Space[Any], plan: TrainingPlan, max_episode_steps: int | None) -> Iterator[str]:
+def _memory(space: Space, plan: TrainingPlan, max_episode_steps: int | None) -> Iterator[str]:
     """Check the needs of replay buffers and rollouts."""
     chosen = plan.hyperparameters
     frequency = chosen.get("train_freq")

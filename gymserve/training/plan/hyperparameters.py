@@ -135,7 +135,7 @@ def _train_freq(value: Any) -> None:
     _need("train_freq", good, 'an integer from 1, or for example [1, "episode"]', value)
 
 
-def _action_noise(value: Any) -> None:
+def _action_noise(value: object) -> None:
     good = (
         isinstance(value, dict)
         and set(value) == {"name", "sigma"}
@@ -171,7 +171,7 @@ def _policy_part(name: str, value: Any) -> bool:
     return isinstance(value, bool)
 
 
-def _replay_buffer_class(value: Any) -> None:
+def _replay_buffer_class(value: object) -> None:
     _need("replay_buffer_class", value == "HerReplayBuffer", 'null or "HerReplayBuffer"', value)
 
 

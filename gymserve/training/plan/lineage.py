@@ -28,7 +28,7 @@ class Parent:
         folder: its folder.
     """
 
-    card: dict[str, Any]
+    card: dict[str, object]
     algorithm: str
     plan: TrainingPlan
     folder: Path
@@ -57,7 +57,7 @@ class Parent:
         return {**inherited, **chosen, "algorithm": self.algorithm, "hyperparameters": wanted}
 
     def check(
-        self, row: Mapping[str, Any] | None, own: Mapping[str, Any] | None, *, environment: Any, server: Any
+        self, row: Mapping[str, object] | None, own: Mapping[str, object] | None, *, environment: object, server: object
     ) -> None:
         """Check that the model can act and see in another environment.
 

@@ -10,7 +10,7 @@ Title = Annotated[str, Meta(min_length=1, max_length=200)]
 Description = Annotated[str, Meta(max_length=10_000)]
 
 
-def integer(name: str, value: Any, least: int, most: int) -> int:
+def integer(name: str, value: object, least: int, most: int) -> int:
     """Return `value` if it is an integer from `least` to `most`.
 
     Raises:

@@ -34,7 +34,7 @@ def _policies(path: str, *names: str) -> str:
     return "[" + ",".join("source_policies/" + path.format(name) for name in names) + "]"
 
 
-PRESETS: dict[str, dict[str, Any]] = {
+PRESETS: dict[str, dict[str, object]] = {
     "pymarl": {
         # -b: seconds between sacred's writes, 10 by default. PyMARL ends with os._exit after waiting a second for sacred's
         # thread, so values that were not written by then are lost. The long option's name differs between sacreds.
@@ -147,7 +147,7 @@ class Program:
                 ) from None
         return cls(name=name, **{**merged, "arguments": tuple(merged["arguments"])})
 
-    def check(self, parameter: Any) -> dict[str, str]:
+    def check(self, parameter: object) -> dict[str, str]:
         """Return the parameters' values as text, with defaults.
 
         Raises:

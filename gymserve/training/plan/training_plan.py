@@ -1,5 +1,6 @@
 """Plans: what an experiment's process runs, stored as plain data in its folder and with its model."""
 
+from collections.abc import Mapping
 from typing import Any, Self
 
 import msgspec
@@ -81,7 +82,7 @@ class TrainingPlan(TimeSpent, frozen=True, kw_only=True):
     timeout_minutes: float | None = None
     parameter: Any = None
     parent_model: str | None = None
-    lineage: list[dict[str, Any]] = []
+    lineage: list[dict[str, object]] = []
     modules: list[str] = []
 
     @classmethod
@@ -101,11 +102,11 @@ class TrainingPlan(TimeSpent, frozen=True, kw_only=True):
         data: dict[str, Any] = msgspec.to_builtins(self)
         return {name: value for name, value in data.items() if value or name not in _SELDOM}
 
-    def card(self) -> dict[str, Any]:
+    def card(self) -> dict[str, object]:
         """Return what a model's card shows of the plan, without this server's own fields."""
         return {name: value for name, value in self.to_dict().items() if name not in _OWN}
 
-    def replace(self, **changes: Any) -> Self:
+    def replace(self, **changes: object) -> Self:
         """Return the plan with some attributes changed."""
         return msgspec.structs.replace(self, **changes)
 
@@ -119,7 +120,7 @@ class TrainingPlan(TimeSpent, frozen=True, kw_only=True):
         """The discount factor, which running averages of returns need too."""
         return float(self.hyperparameters.get("gamma", 0.99))
 
-    def with_hyperparameters(self, changes: dict[str, Any]) -> Self:
+    def with_hyperparameters(self, changes: Mapping[str, object]) -> Self:
         """Return the plan with some hyper-parameters (including `policy`) replaced."""
         merged = {**self.hyperparameters, "policy": self.policy, **changes}
         return self.replace(policy=merged.pop("policy"), hyperparameters=merged)

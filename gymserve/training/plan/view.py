@@ -4,13 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from gymnasium import Space, spaces
+from gymnasium import spaces
+
+from gymserve.protocol.generics import Space
 
 Change = Callable[[Any], Any]
 PLAIN = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 
-def _same(value: Any) -> Any:
+def _same(value: object) -> object:
     return value
 
 
@@ -26,7 +28,7 @@ class View:
         action: converts the policy's action to the environment's.
     """
 
-    def __init__(self, observations: Space[Any], actions: Space[Any]) -> None:
+    def __init__(self, observations: Space, actions: Space) -> None:
         self.bare_spaces = observations, actions
         self.observation_space, self.observation = _observed(observations)
         self.action_space, self.action = _acted(actions)
@@ -37,7 +39,7 @@ class View:
         return self.bare_spaces[0] is self.observation_space and self.bare_spaces[1] is self.action_space
 
 
-def _observed(space: Space[Any]) -> tuple[Space[Any], Change]:
+def _observed(space: Space) -> tuple[Space, Change]:
     if isinstance(space, PLAIN):
         return _flat(space, back=False)
     if isinstance(space, spaces.Dict) and all(isinstance(part, PLAIN) for part in space.values()):
@@ -55,11 +57,11 @@ def _observed(space: Space[Any]) -> tuple[Space[Any], Change]:
     return flat, lambda value: spaces.flatten(space, value)
 
 
-def _acted(space: Space[Any]) -> tuple[Space[Any], Change]:
+def _acted(space: Space) -> tuple[Space, Change]:
     return _flat(space, back=True) if isinstance(space, PLAIN) else (space, _same)
 
 
-def _flat(space: Space[Any], *, back: bool) -> tuple[Space[Any], Change]:
+def _flat(space: Space, *, back: bool) -> tuple[Space, Change]:
     """Return a space of one of the `PLAIN` kinds, and the conversion of its values to it, or `back`."""
     sign = 1 if back else -1
     if isinstance(space, spaces.Discrete):

@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from gymserve.protocol.errors import LimitReached, StorageFull, Untrainable
 from gymserve.system.spool import Spool
@@ -94,7 +93,7 @@ class Assignments(Spool[Assignment]):
             raise LimitReached(f"{MOST} submissions are already being played by models: try again")
 
 
-def check(model: Parent, checker: Checker, environment: str, kwargs: Mapping[str, Any]) -> None:
+def check(model: Parent, checker: Checker, environment: str, kwargs: Mapping[str, object]) -> None:
     """Check that a model can play in a challenge's environment.
 
     Raises:

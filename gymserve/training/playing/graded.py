@@ -39,7 +39,7 @@ class GradedTrials(gymnasium.Env):
         self.action_space = from_description(description["action_space"])
         self._observations, self._actions = codec(self.observation_space), codec(self.action_space)
         self._seq: int = description["seq"] or 0
-        self._last: Any = None
+        self._last: object = None
         self._before: Reset | Step | None = None
         if description["trial"]:
             self._before = episodes_of(read(instances.folder(token) / "journal"))[-1].moves[-1]
@@ -81,7 +81,7 @@ class GradedTrials(gymnasium.Env):
         reward = float("nan") if answer["reward"] is None else float(answer["reward"])
         return self._seen(answer["observation"]), reward, answer["terminated"], answer["truncated"], {}
 
-    def _again(self, record: Reset | Step) -> dict[str, Any]:
+    def _again(self, record: Reset | Step) -> dict[str, object]:
         """Repeat the call of a record and return its answer."""
         if record.call != self._seq:
             raise errors.OutOfSequence("another client made the last call to the instance")
@@ -90,7 +90,7 @@ class GradedTrials(gymnasium.Env):
         encoded = self._actions.to_json(self._actions.unpack(record.action, check=False))
         return self._ask(lambda: self.instances.step(self.token, encoded, seq=self._seq))
 
-    def _seen(self, data: Any) -> Any:
+    def _seen(self, data: object) -> Any:
         """Convert an observation from JSON; some environments' observations lie outside of their spaces."""
         try:
             self._last = self._observations.from_json(data, name="observation")
@@ -102,11 +102,11 @@ class GradedTrials(gymnasium.Env):
         return self._last
 
     def _ask(self, question: Callable[[], bytes]) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(self._patiently(question))
+        answer: dict[str, object] = json.loads(self._patiently(question))
         return answer
 
     @staticmethod
-    def _patiently(question: Callable[[], Any]) -> Any:
+    def _patiently(question: Callable[[], object]) -> Any:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:

@@ -2,17 +2,17 @@
 
 from typing import Any
 
-import gymnasium
 import numpy as np
-from gymnasium import spaces
+
+from gymserve.protocol.generics import Env, Space
 
 STEPS = 2  # in an episode
 
 
-class Blank(gymnasium.Env[Any, Any]):
+class Blank(Env):
     """An environment with random observations, zero rewards and episodes of two steps."""
 
-    def __init__(self, observations: spaces.Space[Any], actions: spaces.Space[Any]) -> None:
+    def __init__(self, observations: Space, actions: Space) -> None:
         self.observation_space, self.action_space = observations, actions
         self._left = 0
 
@@ -27,6 +27,6 @@ class Blank(gymnasium.Env[Any, Any]):
         self._left -= 1
         return self.observation_space.sample(), 0.0, not self._left, False, {}
 
-    def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> Any:
+    def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> object:
         """Return zeros, for HerReplayBuffer."""
         return np.zeros(len(achieved_goal))

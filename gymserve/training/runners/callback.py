@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -54,7 +54,7 @@ class MetricsWriter(KVWriter):
     def __init__(self, metrics: MetricsFile) -> None:
         self.metrics = metrics
 
-    def write(self, key_values: dict[str, Any], key_excluded: dict[str, Any], step: int = 0) -> None:
+    def write(self, key_values: Mapping[str, object], key_excluded: Mapping[str, object], step: int = 0) -> None:
         values = {
             name: float(value)
             for name, value in key_values.items()
@@ -232,12 +232,12 @@ class TrainingCallback(BaseCallback):
         }
 
 
-def _evaluator(model: Any) -> Callable[..., Any]:
+def _evaluator(model: object) -> Callable[..., Any]:
     if type(model).__name__ == "MaskablePPO":
         from sb3_contrib.common.maskable.evaluation import evaluate_policy as masked
         from sb3_contrib.common.maskable.utils import is_masking_supported
 
-        def evaluated(model: Any, env: Any, **more: Any) -> Any:
+        def evaluated(model: Any, env: Any, **more: Any) -> object:
             return masked(model, env, use_masking=is_masking_supported(env), **more)
 
         return evaluated

@@ -95,7 +95,7 @@ class Restored:
         torch.set_rng_state(self._state["torch"])
 
 
-def _attributes(holder: Any, names: tuple[str, ...]) -> dict[str, Any]:
+def _attributes(holder: object, names: tuple[str, ...]) -> dict[str, object]:
     return {name: vars(holder)[name] for name in names if name in vars(holder)}
 
 
@@ -107,7 +107,7 @@ def _wrappers(env: VecEnv) -> list[VecEnvWrapper]:
     return wrappers
 
 
-def _generators(space: Any) -> Any:
+def _generators(space: Any) -> object:
     return space.np_random.bit_generator.state
 
 

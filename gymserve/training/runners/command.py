@@ -26,7 +26,7 @@ def main() -> int:
     plan = msgspec.convert(folder.plan(), ProgramPlan)
     interrupts: list[int] = []
 
-    def interrupt(number: int, _: Any) -> None:  # signals go to the program as well
+    def interrupt(number: int, _: object) -> None:  # signals go to the program as well
         interrupts.append(number)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what the program writes until it ends is still to be read
 

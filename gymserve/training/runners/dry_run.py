@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from gymnasium import Space
 
+from gymserve.protocol.generics import Space
 from gymserve.protocol.spaces import from_description
 from gymserve.training.plan.states import ExperimentState
 from gymserve.training.plan.training_plan import TrainingPlan
@@ -41,7 +41,7 @@ def main(path: Path) -> int:
     return 0
 
 
-def attempt(plan: TrainingPlan, observations: Space[Any], actions: Space[Any]) -> None:
+def attempt(plan: TrainingPlan, observations: Space, actions: Space) -> None:
     """Build the plan's model and train a smaller one for a moment.
 
     Raises:

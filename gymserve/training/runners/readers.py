@@ -37,7 +37,7 @@ class Series:
         except OSError:  # the program has just removed a folder
             return []
 
-    def _new(self, content: dict[str, Any], complete: bool) -> Iterator[Line]:
+    def _new(self, content: dict[str, object], complete: bool) -> Iterator[Line]:
         for name, values in content.items():
             timesteps = self._timesteps(name, content, complete)
             if timesteps is None or not isinstance(values, list):
@@ -52,7 +52,7 @@ class Series:
     def _number(self, value: Any) -> float | None:
         return to_number(value)
 
-    def _timesteps(self, name: str, content: dict[str, Any], complete: bool) -> Any:
+    def _timesteps(self, name: str, content: dict[str, object], complete: bool) -> Any:
         raise NotImplementedError
 
 
@@ -62,7 +62,7 @@ class Sacred(Series):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, "info.json")
 
-    def _timesteps(self, name: str, content: dict[str, Any], complete: bool) -> Any:
+    def _timesteps(self, name: str, content: dict[str, object], complete: bool) -> Any:
         timesteps = content.get(f"{name}_T")
         return timesteps if isinstance(timesteps, list) else None
 
@@ -76,7 +76,7 @@ class Ptf(Series):
     def _number(self, value: Any) -> float | None:
         return float(value == "True") if value in ("True", "False") else to_number(value)
 
-    def _timesteps(self, name: str, content: dict[str, Any], complete: bool) -> Any:
+    def _timesteps(self, name: str, content: dict[str, object], complete: bool) -> Any:
         episodes = content.get("episode")
         if isinstance(episodes, list):
             return episodes
@@ -119,7 +119,7 @@ class JsonLines:
 READERS = {"sacred": Sacred, "ptf": Ptf, "lines": JsonLines}
 
 
-def to_number(value: Any) -> float | None:
+def to_number(value: object) -> float | None:
     """Return a JSON number, or a numpy or torch number in jsonpickle's form, as a float; None if it is not a number."""
     if isinstance(value, dict):
         value = value.get("value") if "py/object" in value else _scalar(value)
@@ -148,13 +148,13 @@ def _scalar(value: dict[str, Any]) -> float | None:
     return float(number) if count == 1 else None
 
 
-def to_integer(value: Any) -> int | None:
+def to_integer(value: object) -> int | None:
     """Return a number rounded towards zero; None if it is not a finite number."""
     number = to_number(value)
     return int(number) if number is not None and math.isfinite(number) else None
 
 
-def parse_partial(text: str) -> tuple[Any, bool]:
+def parse_partial(text: str) -> tuple[object, bool]:
     """Parse a JSON file that may be truncated, and return (content, whether it is complete).
 
     The content of a truncated file is the outer object with its complete members; the last member may be a list that lacks

@@ -6,7 +6,6 @@ from typing import Any
 
 import gymnasium
 import numpy
-from gymnasium import spaces
 from stable_baselines3.common.atari_wrappers import AtariWrapper
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecFrameStack, VecNormalize
@@ -14,6 +13,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv,
 from gymserve import environments
 from gymserve.journal import replay
 from gymserve.protocol.errors import InvalidRequest
+from gymserve.protocol.generics import Space
 from gymserve.training.plan.training_plan import TrainingPlan
 from gymserve.training.plan.view import View
 from gymserve.training.runners.best_episode import BestEpisode
@@ -28,12 +28,12 @@ class EpisodeRecorder(gymnasium.Wrapper):
     The replay is compared with the recording, so a nondeterministic environment is detected.
     """
 
-    def __init__(self, env: gymnasium.Env, bare_spaces: tuple[spaces.Space[Any], spaces.Space[Any]]) -> None:
+    def __init__(self, env: gymnasium.Env, bare_spaces: tuple[Space, Space]) -> None:
         super().__init__(env)
         self.bare_spaces = bare_spaces  # of observations and actions
-        self._start: dict[str, Any] = {}
-        self._actions: list[Any] = []
-        self._last: Any = None
+        self._start: dict[str, object] = {}
+        self._actions: list[object] = []
+        self._last: object = None
         self._finished: dict[str, Any] | None = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
@@ -57,7 +57,7 @@ class EpisodeRecorder(gymnasium.Wrapper):
         """Return everything that `restore` needs."""
         return {**self._start, "actions": self._actions, "last": self._last}
 
-    def finished(self) -> dict[str, Any]:
+    def finished(self) -> dict[str, object]:
         """Return the last finished episode's start and actions as plain data; an empty dict if there is none."""
         if self._finished is None:
             return {}
@@ -119,7 +119,7 @@ def around(env: gymnasium.Env, plan: TrainingPlan) -> VecEnv:
     return _stacked(DummyVecEnv([lambda: _dressed(env, plan)]), plan.replace(normalize=None), False)
 
 
-def blank(observations: spaces.Space[Any], actions: spaces.Space[Any], plan: TrainingPlan) -> VecEnv:
+def blank(observations: Space, actions: Space, plan: TrainingPlan) -> VecEnv:
     """Make a plan's training environment from its spaces alone."""
     copies = [lambda: _dressed(Blank(observations, actions), plan)] * plan.n_envs
     return _stacked(DummyVecEnv(copies), plan, True)
@@ -136,7 +136,7 @@ def _stacked(env: VecEnv, plan: TrainingPlan, training: bool) -> VecEnv:
     return env
 
 
-def spaces_of(env: VecEnv, plan: TrainingPlan) -> tuple[spaces.Space[Any], spaces.Space[Any]]:
+def spaces_of(env: VecEnv, plan: TrainingPlan) -> tuple[Space, Space]:
     """Return the spaces in which a model of the plan is queried.
 
     They are the environment's own, unless observations are stacked or come from the Atari wrapper.

@@ -15,7 +15,6 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -58,7 +57,7 @@ class DryRuns:
         """Return whether any dry run is waiting or running."""
         return next(waiting(self.folder), None) is not None
 
-    def check(self, plan: TrainingPlan, spaces: tuple[Mapping[str, Any], Mapping[str, Any]]) -> None:
+    def check(self, plan: TrainingPlan, spaces: tuple[Mapping[str, object], Mapping[str, object]]) -> None:
         """Try a plan, unless an equivalent one has passed.
 
         Args:
@@ -87,7 +86,7 @@ class DryRuns:
         while len(self._passed) > REMEMBERED:
             self._passed.popitem(last=False)
 
-    def _outcome(self, plan: TrainingPlan, spaces: bytes) -> dict[str, Any]:
+    def _outcome(self, plan: TrainingPlan, spaces: bytes) -> dict[str, object]:
         name = str(uuid.uuid4())
         folder = Folder(self.folder / name)
         try:

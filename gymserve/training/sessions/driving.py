@@ -79,6 +79,6 @@ def _pictures(car: CarRace, actions: Sequence[int]) -> Iterator[bytes]:
 def _jpeg(car: CarRace) -> bytes:
     """Render a JPEG of 800 x 700."""
     out = io.BytesIO()
-    picture: np.ndarray[Any, Any] = car.render()
+    picture: np.ndarray = car.render()
     Image.fromarray(picture).save(out, "jpeg", quality=QUALITY)
     return out.getvalue()

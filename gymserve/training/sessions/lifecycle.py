@@ -91,7 +91,7 @@ class TrainingSessions:
         with self.database.reading() as session:
             return 1 + (session.scalar(query) or 0)
 
-    def write(self, row: TrainingSession, document: str, values: Mapping[str, Any]) -> TrainingSession:
+    def write(self, row: TrainingSession, document: str, values: Mapping[str, object]) -> TrainingSession:
         """Save a checked document, one of `DOCUMENTS`."""
         with self.database.writing() as session:
             fresh = session.get(TrainingSession, row.id)

@@ -130,7 +130,7 @@ def training(payload: Mapping[str, Any]) -> dict[str, Any]:
     return {"learning_algorithm": algorithm, "enable_wandb": wandb, "reward_function": source}
 
 
-def rewarded(training: Mapping[str, Any], source: Any) -> dict[str, Any]:
+def rewarded(training: Mapping[str, object], source: object) -> dict[str, object]:
     """Return the training document with another reward function, for `write_reward_fn`.
 
     Raises:
@@ -178,7 +178,7 @@ def experiment(
     }
 
 
-def _hyperparameters(algorithm: str, agent: Mapping[str, Any], retrain: bool) -> dict[str, Any]:
+def _hyperparameters(algorithm: str, agent: Mapping[str, Any], retrain: bool) -> dict[str, object]:
     layers = hidden_layers(agent["model_configuration"])
     hyperparameters: dict[str, Any] = {
         "learning_rate": learning_rate(agent["learning_rate"]),
@@ -207,7 +207,7 @@ def track_of(environment: Mapping[str, Any]) -> int:
     return max(1, int(environment["environment_world"]))
 
 
-def algorithm_of(training: Mapping[str, Any]) -> str:
+def algorithm_of(training: Mapping[str, object]) -> str:
     """Return Stable-Baselines3's name of the algorithm; the old platform's numbers all meant its deep Q-learner."""
     return ALGORITHMS.get(str(training["learning_algorithm"]).lower(), "DQN")
 

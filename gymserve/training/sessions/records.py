@@ -33,13 +33,13 @@ class Records:
             "model_card": self._card(row),
         }  # fmt: skip
 
-    def history(self, row: TrainingSession) -> dict[str, Any]:
+    def history(self, row: TrainingSession) -> dict[str, object]:
         """`{"last_created", "last_trained"}`."""
         return self._history(row, self._scores(row, MOST_POINTS))
 
     def _history(self, row: TrainingSession, scores: Sequence[float]) -> dict[str, Any]:
-        created: dict[str, Any] = {}
-        trained: dict[str, Any] = {}
+        created: dict[str, object] = {}
+        trained: dict[str, object] = {}
         if row.agent_at is not None:
             agent = json.loads(row.agent)
             created = dated(row.agent_at) | {
@@ -57,7 +57,7 @@ class Records:
             trained = dated(experiment.completed_at or now()) | results
         return {"last_created": created, "last_trained": trained}
 
-    def _card(self, row: TrainingSession) -> dict[str, Any]:
+    def _card(self, row: TrainingSession) -> dict[str, object]:
         """Describe the last kept model; `card` and `graph` are paths on the server."""
         model, experiment = self.sessions.newest_model(row), self.sessions.experiment(row)
         return {
@@ -87,6 +87,6 @@ def means(scores: Sequence[float]) -> list[float]:
     return averages
 
 
-def dated(moment: datetime.datetime) -> dict[str, Any]:
+def dated(moment: datetime.datetime) -> dict[str, object]:
     """Format a time as the old server did, in UTC."""
     return {"date": moment.date().isoformat(), "time": moment.time().isoformat("microseconds")}

@@ -69,7 +69,7 @@ def _in_sandbox(files: bytes) -> Tensors:
     return read.tensors
 
 
-def _built(folder: Folder) -> Any:
+def _built(folder: Folder) -> object:
     """Build a new model from the plan, and save the spaces in which it is queried."""
     from stable_baselines3.common.save_util import save_to_pkl
 

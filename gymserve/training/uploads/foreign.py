@@ -65,7 +65,7 @@ def _check(infos: list[zipfile.ZipInfo], size: int) -> None:
         raise InvalidRequest(f"the zip's data is longer than {MOST_DATA} bytes")
 
 
-def attributes(data: bytes) -> dict[str, Any]:
+def attributes(data: bytes) -> dict[str, object]:
     """Return the object in `data`; its pickled members are text.
 
     Raises:
@@ -95,7 +95,7 @@ def hyperparameters(algorithm: Algorithm, data: dict[str, Any]) -> dict[str, Any
     return values
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """Return a member of `policy_kwargs`; for a class, the name that it has here, if its printed form shows that."""
     match = ACTIVATION.fullmatch(value) if isinstance(value, str) else None
     return ACTIVATIONS.get(match[1]) if match else value

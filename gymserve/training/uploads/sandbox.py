@@ -35,7 +35,7 @@ def main() -> int:
     _confine()
     try:
         loaded = {name: _load(torch, data) for name, data in files.items()}
-        answer: dict[str, Any] = {"tensors": _tensors(torch, loaded[POLICY])}
+        answer: dict[str, object] = {"tensors": _tensors(torch, loaded[POLICY])}
     except MemoryError:
         answer = {"error": "reading it takes too much memory"}
     except Exception as error:
@@ -45,7 +45,7 @@ def main() -> int:
     os._exit(0)
 
 
-def _load(torch: Any, data: bytes) -> Any:
+def _load(torch: Any, data: bytes) -> object:
     return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
 
 

@@ -3,7 +3,6 @@
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import msgspec
 
@@ -67,7 +66,7 @@ class Uploads:
             name, account_id, title=request.title, experiment="", algorithm=plan.algorithm, details=details
         )
 
-    def _plan(self, request: UploadRequest, attributes: dict[str, Any]) -> TrainingPlan:
+    def _plan(self, request: UploadRequest, attributes: dict[str, object]) -> TrainingPlan:
         """Return the plan of an experiment that would train such a model."""
         algorithm = algorithms.find(request.algorithm)
         wanted = {name: getattr(request, name) for name in READ} | {
