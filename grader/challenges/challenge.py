@@ -176,12 +176,12 @@ class Challenge:
         return hashlib.sha256(self.to_json()).hexdigest()
 
 
-def canonical(data: Any) -> bytes:
+def canonical(data: object) -> bytes:
     """Canonical JSON: equal data gives equal text."""
     return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, dict):

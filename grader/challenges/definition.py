@@ -3,7 +3,6 @@
 import tomllib
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 from gymserve.grader.challenges.challenge import (
     CLIP,
@@ -67,7 +66,7 @@ def read(text: str, name: str = "the challenge", *, functions: Collection[str] |
     return _challenge(Fields(data, Source(name, lines_of(text))), functions)
 
 
-def from_dict(data: Any, name: str = "the challenge", *, functions: Collection[str] = ()) -> Challenge:
+def from_dict(data: object, name: str = "the challenge", *, functions: Collection[str] = ()) -> Challenge:
     """The challenge that plain data, as in TOML, defines. It may use no scoring functions but `functions`.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import Any
 from gymserve.grader.challenges.toml_lines import KeyPath, nearest
 from gymserve.protocol.errors import InvalidRequest
 
-_NO_DEFAULT: Any = object()
+_NO_DEFAULT: object = object()
 
 
 class InvalidChallenge(InvalidRequest):
@@ -47,7 +47,7 @@ class Fields:
         """The error for an invalid field."""
         return self.source.wrong((*self.path, name), text)
 
-    def _pop(self, name: str, default: Any) -> Any:
+    def _pop(self, name: str, default: object) -> object:
         self._known.append(name)
         if (value := self._left.pop(name, None)) is not None:
             return value
@@ -61,7 +61,9 @@ class Fields:
             raise self.wrong(name, f"must be {wanted}, not {value!r:.50}")
         return value
 
-    def text(self, name: str, default: Any = _NO_DEFAULT, *, pattern: str = r"[\s\S]*", wanted: str = "a text") -> str:
+    def text(
+        self, name: str, default: object = _NO_DEFAULT, *, pattern: str = r"[\s\S]*", wanted: str = "a text"
+    ) -> str:
         """A text that matches a pattern."""
 
         def is_valid(value: Any) -> bool:
@@ -77,7 +79,7 @@ class Fields:
         """True or false."""
         return bool(self._get(name, default, lambda value: isinstance(value, bool), "true or false"))
 
-    def integer(self, name: str, default: Any, *, least: int = 0, most: int = 2**31 - 1) -> Any:
+    def integer(self, name: str, default: object, *, least: int = 0, most: int = 2**31 - 1) -> Any:
         """An integer in a range, or the default."""
 
         def is_valid(value: Any) -> bool:
@@ -138,7 +140,7 @@ class Fields:
             raise self.wrong(name, f"has no meaning here; {hint}")
 
 
-def _moment(value: Any, whole_day: bool) -> datetime:
+def _moment(value: object, whole_day: bool) -> datetime:
     if isinstance(value, str):
         value = date.fromisoformat(value) if len(value) == len("2030-01-31") else datetime.fromisoformat(value)
     if not isinstance(value, date):
@@ -148,7 +150,7 @@ def _moment(value: Any, whole_day: bool) -> datetime:
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-def _not_plain(value: Any, path: str = "") -> str | None:
+def _not_plain(value: object, path: str = "") -> str | None:
     """The path of the first value that is not plain data, or None."""
     if isinstance(value, dict):
         paths = (_not_plain(each, f"{path}.{name}" if path else name) for name, each in value.items())

@@ -72,12 +72,12 @@ def plan(challenge: Challenge, phase: str, key: bytes, submission: str = "") -> 
     return [_trial(challenge, index, seed(key, index, own)) for index in range(1, number + 1)]
 
 
-def practice_plan(challenge: Challenge, number: int) -> list[dict[str, Any]]:
+def practice_plan(challenge: Challenge, number: int) -> list[dict[str, object]]:
     """The public trials of `gymserve challenge run` and of practice phases."""
     return [_trial(challenge, index, practice_seed(challenge.name, index)) for index in range(1, number + 1)]
 
 
-def _trial(challenge: Challenge, index: int, seed: int) -> dict[str, Any]:
+def _trial(challenge: Challenge, index: int, seed: int) -> dict[str, object]:
     variants = challenge.trials.variants
     variant = variants[(index - 1) % len(variants)]
     return {"seed": seed, "options": variant.options, "kwargs": variant.kwargs}

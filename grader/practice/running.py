@@ -77,7 +77,7 @@ def recipe(challenge: Challenge, plan: list[dict[str, Any]], catalogue: Catalogu
 
 def play(
     challenge: Challenge,
-    plan: list[dict[str, Any]],
+    plan: list[dict[str, object]],
     make_policy: Callable[[Any, Any], Policy],
     folder: Path,
     catalogue: Catalogue,

@@ -14,7 +14,6 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from gymserve.environments import Catalogue
 from gymserve.grader.challenges.states import VerdictState
@@ -121,7 +120,7 @@ def main() -> int:
     if sources is not None:
         sources.watching = True
     verdict = verification.verify(records, catalogue, tolerance=params["tolerance"])
-    fields: dict[str, Any] = {**vars(verdict), "sources": sorted(sources.used) if sources is not None else []}
+    fields: dict[str, object] = {**vars(verdict), "sources": sorted(sources.used) if sources is not None else []}
     os.write(output, json.dumps(fields).encode())
     os._exit(0)  # without waiting for threads of the environment
 

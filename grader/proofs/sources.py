@@ -55,15 +55,15 @@ class Sources:
         urandom = self._wrap(RANDOMNESS, os.urandom)
         os.urandom = random._urandom = urandom  # type: ignore[attr-defined]  # `random` keeps a private reference
 
-    def _on_event(self, event: str, arguments: Any) -> None:
+    def _on_event(self, event: str, arguments: object) -> None:
         source = _EVENTS.get(event)
         if source is not None and self.watching and self._counts(sys._getframe(1), source):
             self.used.add(source)
 
-    def _wrap(self, source: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    def _wrap(self, source: str, call: Callable[..., object]) -> Callable[..., Any]:
         """Wraps the function `call` to record that `source` is used."""
 
-        def wrapper(*arguments: Any) -> Any:
+        def wrapper(*arguments: object) -> Any:
             if self.watching and self._counts(sys._getframe(1), source):
                 self.used.add(source)
             return call(*arguments)
@@ -71,7 +71,7 @@ class Sources:
         return wrapper
 
     @staticmethod
-    def _with_default(call: Callable[..., Any], now: Callable[[], float]) -> Callable[..., Any]:
+    def _with_default(call: Callable[..., object], now: Callable[[], float]) -> Callable[..., Any]:
         return lambda seconds=None: call(now() if seconds is None else seconds)
 
     @staticmethod

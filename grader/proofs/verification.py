@@ -194,7 +194,7 @@ def _agrees(trial: Episode, catalogue: Catalogue, heartbeat: Callable[[], None])
         close(env)
 
 
-def _without_error(call: Callable[..., bool], *args: Any) -> bool:
+def _without_error(call: Callable[..., bool], *args: object) -> bool:
     """The result of a call, or False if it raises an error."""
     try:
         return call(*args)
@@ -281,7 +281,7 @@ def _answers(trial: Episode, catalogue: Catalogue) -> Iterator[tuple[int, Record
 
 
 def _with_heartbeat(
-    answers: Iterator[tuple[int, Any, Any]], heartbeat: Callable[[], None]
+    answers: Iterator[tuple[int, object, object]], heartbeat: Callable[[], None]
 ) -> Iterator[tuple[int, Any, Any]]:
     for count, answer in enumerate(answers):
         if count % HEARTBEAT_STEPS == 0:

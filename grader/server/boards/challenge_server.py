@@ -208,7 +208,7 @@ def _details(entry: ExternalEntry, update: StatusUpdate) -> str:
     return json.dumps({"meta": {**stored.get("meta", {}), **update.meta}, "media": media, "message": update.message})
 
 
-def _to_dict(row: Submission, entry: ExternalEntry) -> dict[str, Any]:
+def _to_dict(row: Submission, entry: ExternalEntry) -> dict[str, object]:
     details = json.loads(entry.details)
     return {
         "id": row.id,

@@ -88,7 +88,7 @@ class Leaderboard:
         sees_hidden: bool = False,
         skip: int = 0,
         limit: int = 100,
-    ) -> tuple[str, str, list[dict[str, Any]]]:
+    ) -> tuple[str, str, list[dict[str, object]]]:
         """An entrant's scored submissions in a phase.
 
         Args:
@@ -205,7 +205,7 @@ def _rules(record: ChallengeRecord) -> Rules:
     return Rules(scoring.better, ranking.rule, ranking.ties, scoring.secondary_better, ranking.qualifying_score)
 
 
-def _to_dict(place: Place) -> dict[str, Any]:
+def _to_dict(place: Place) -> dict[str, object]:
     finished_at, *more = place.row.details or (None, *(None for _ in DETAILS))
     return {
         "rank": place.rank,

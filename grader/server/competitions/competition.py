@@ -1,7 +1,7 @@
 """Challenges in the database: define, open, close, find and describe them."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,7 +54,7 @@ class Competition:
 
     def define(
         self,
-        source: str | dict[str, Any],
+        source: str | Mapping[str, object],
         *,
         owner_id: int | None,
         sees_all: bool = False,

@@ -8,7 +8,7 @@
 | GET submissions?challenge_client_name= | 200 a list |
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote
 
 from gymserve.grader.server.reports import GRADED, SUBMITTED
@@ -129,7 +129,7 @@ class CrowdAI:
         return params if is_complete else {"challenge_client_name": name, **params}
 
 
-def _member(answer: RemoteResponse, name: str) -> Any:
+def _member(answer: RemoteResponse, name: str) -> object:
     return answer.body.get(name) if isinstance(answer.body, dict) else None
 
 

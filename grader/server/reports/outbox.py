@@ -153,12 +153,12 @@ class Outbox:
                 session.execute(update(RemoteEntry).where(of_submission).values(sealed_key=no_key))
             return self._change(session, report, state=state, reason=reason[:500], ended_at=now())
 
-    def _postpone(self, report: Report, **values: Any) -> Report:
+    def _postpone(self, report: Report, **values: object) -> Report:
         with self.database.writing() as session:
             return self._change(session, report, **values)
 
     @staticmethod
-    def _change(session: Session, report: Report, **values: Any) -> Report:
+    def _change(session: Session, report: Report, **values: object) -> Report:
         session.execute(update(Report).where(Report.id == report.id, Report.state == WAITING).values(**values))
         return session.get_one(Report, report.id, populate_existing=True)
 

@@ -2,9 +2,9 @@
 
 import json
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import select, update
 
@@ -138,7 +138,7 @@ class Judge:
         reason: str,
         *,
         was: SubmissionState = SubmissionState.VERIFYING,
-        **values: Any,
+        **values: object,
     ) -> bool:
         """Moves a submission from the state `was` to another one. Returns False if it is no longer in that state."""
         with self.database.writing() as session:
@@ -209,7 +209,7 @@ class Judge:
         )
 
 
-def _judge(verdict: Verdict, trials: list[dict[str, Any]]) -> tuple[SubmissionState, str]:
+def _judge(verdict: Verdict, trials: list[dict[str, object]]) -> tuple[SubmissionState, str]:
     """The state of a submission after its replay, and the reason."""
     if verdict.state == VerdictState.MISMATCH:
         return SubmissionState.FAILED, f"the replay differs: {verdict.reason}"
@@ -221,7 +221,7 @@ def _judge(verdict: Verdict, trials: list[dict[str, Any]]) -> tuple[SubmissionSt
     return _accept(trials)
 
 
-def _accept(trials: list[dict[str, Any]]) -> tuple[SubmissionState, str]:
+def _accept(trials: Sequence[Mapping[str, object]]) -> tuple[SubmissionState, str]:
     """The state of a submission whose score counts, and the reason."""
     if unplayed := sum(trial["state"] == TrialState.UNPLAYED for trial in trials):
         return SubmissionState.ABANDONED, f"{unplayed} trials were not played"
