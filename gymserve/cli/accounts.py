@@ -52,7 +52,7 @@ def list_accounts() -> None:
     \b
     Example: gymserve account list --json
     """
-    rows: list[tuple[Any, ...]] = []
+    rows: list[tuple[object, ...]] = []
     with open_accounts(read_settings()) as accounts:
         while page := accounts.directory.list(skip=len(rows), limit=PAGE):
             rows += [(each.id, each.role, "active" if each.is_active else "disabled", each.email) for each in page]

@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -16,7 +15,7 @@ from gymserve.store.models import Account
 from gymserve.system.terminal.commands import DATA, SETTINGS, shared_value
 
 
-def read_settings(**overrides: Any) -> settings.Settings:
+def read_settings(**overrides: object) -> settings.Settings:
     """The settings with which the running command works; None among `overrides` leaves a setting as it is.
 
     Raises:

@@ -6,7 +6,6 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -39,7 +38,7 @@ SHOW_SECONDS = 2.0
 @click.option("--tuned", is_flag=True, default=None, help="Start with hyperparameters that are known to learn well.")
 @click.option("--hyperparameters", default="{}", metavar="JSON", help="Hyperparameters by name.")
 @with_options(SETTINGS, DATA)
-def train(name: str, hyperparameters: str, **params: Any) -> int:
+def train(name: str, hyperparameters: str, **params: object) -> int:
     """Trains a policy, and shows its progress until it ends; Ctrl-C stops it.
 
     \b

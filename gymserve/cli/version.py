@@ -2,7 +2,6 @@
 
 import os
 import platform
-from typing import Any
 
 import click
 
@@ -18,7 +17,7 @@ LIBRARIES = (
 )  # fmt: skip
 
 
-def show_version(context: click.Context, option: click.Parameter, value: Any) -> None:
+def show_version(context: click.Context, option: click.Parameter, value: object) -> None:
     """Prints the version and ends; with `--verbose`, also libraries' versions, and settings that are no secrets."""
     if not value:
         return

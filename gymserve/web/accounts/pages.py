@@ -35,7 +35,7 @@ def _actor(account: Account | None = None) -> Actor:
     return Actor(account.id if account else None, account.email if account else "stranger", address, request_id)
 
 
-def _form_again(template: str, error: GymserveError, **values: Any) -> tuple[str, int]:
+def _form_again(template: str, error: GymserveError, **values: object) -> tuple[str, int]:
     """Show a form again, with an error message."""
     return render_template(template, message=str(error), **values), wire.status(error)
 
@@ -110,7 +110,7 @@ def show_account() -> ResponseReturnValue:
     return _account_page(account)
 
 
-def _account_page(account: Account, **more: Any) -> str:
+def _account_page(account: Account, **more: object) -> str:
     return render_template("account.html", account=account, keys=backend().accounts.keys.list(account.id), **more)
 
 

@@ -1,7 +1,5 @@
 """Views of accounts and API keys: `/token` and `/users/…`, as the TJU platform's clients call them."""
 
-from typing import Any
-
 from flask import Response
 
 from gymserve.accounts.identity import SCOPES
@@ -21,7 +19,7 @@ blueprint = Blueprint("users", scope="account", tag="Accounts", on_error=with_de
 OTHERS = (401, 403)
 
 
-def account_rows(accounts: list[Account]) -> list[dict[str, Any]]:
+def account_rows(accounts: list[Account]) -> list[dict[str, object]]:
     """Return accounts as the API shows them."""
     projects_by_account = training().projects.of_all([account.id for account in accounts])
     rows = project_rows([project for projects in projects_by_account.values() for project in projects])
@@ -39,7 +37,7 @@ def account_rows(accounts: list[Account]) -> list[dict[str, Any]]:
     ]
 
 
-def key_row(key: ApiKey) -> dict[str, Any]:
+def key_row(key: ApiKey) -> dict[str, object]:
     return {
         "id": key.id,
         "name": key.name,

@@ -91,7 +91,7 @@ def _catalogue_id(env_id: str) -> str | None:
     return resolved
 
 
-def submission_row(row: Submission, challenge: str, entrant: str) -> dict[str, Any]:
+def submission_row(row: Submission, challenge: str, entrant: str) -> dict[str, object]:
     """Return a submission as its owner sees it, without seeds or options of trials.
 
     Args:

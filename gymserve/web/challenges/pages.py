@@ -1,7 +1,5 @@
 """Pages of challenges: the leaderboard, and a submission with its video and its organiser's decision."""
 
-from typing import Any
-
 from flask import Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response as WerkzeugResponse
@@ -31,7 +29,7 @@ def board_page(name: str) -> str:
     phase_name, entrant = request.args.get("phase") or None, request.args.get("entrant") or ""
     board: PhaseBoard | None = None
     message = entrant_name = ""
-    history: list[dict[str, Any]] = []
+    history: list[dict[str, object]] = []
     try:
         board = grading().leaderboard.of(record, phase_name)
         if entrant:

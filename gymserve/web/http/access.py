@@ -70,7 +70,7 @@ def ticketed(view: View) -> View:
     return mark(view, "ticketed", True)
 
 
-def is_ticketed(view: Callable[..., Any]) -> bool:
+def is_ticketed(view: Callable[..., object]) -> bool:
     return getattr(view, "__ticketed__", False)
 
 
@@ -239,7 +239,7 @@ def _identity_by_ticket(app: Flask, guard: Guard) -> Identity | None:
     return backend().accounts.tickets.redeem(ticket, request.path)
 
 
-def _limit_body(app: Flask, view: Callable[..., Any], who: Identity | None) -> None:
+def _limit_body(app: Flask, view: Callable[..., object], who: Identity | None) -> None:
     """Set the limit of the body's size, before any of it is read."""
     if who is None or not getattr(view, "__large__", False):
         limit = ANONYMOUS_BODY_BYTES if who is None else BODY_BYTES
@@ -296,7 +296,7 @@ def owner_only(view: Callable[..., Response]) -> Callable[..., Response]:
     """Restrict a view below `/users/<user_id>/` to the account itself and administrators; others get a 404."""
 
     @functools.wraps(view)
-    def guarded(*, user_id: int, **more: Any) -> Response:
+    def guarded(*, user_id: int, **more: object) -> Response:
         who = identity()
         if (not who.sees_all and who.account_id != user_id) or user_id >= 2**31:
             raise errors.NotFound(f"there is no account {user_id}")

@@ -1,6 +1,6 @@
 """Responses that views share."""
 
-from typing import Any
+from collections.abc import Mapping
 
 from flask import Response
 
@@ -18,7 +18,7 @@ def no_content() -> Response:
     return Response(status=204, content_type="text/html; charset=utf-8")
 
 
-def event(name: str, body: dict[str, Any], number: int | None = None) -> bytes:
+def event(name: str, body: Mapping[str, object], number: int | None = None) -> bytes:
     """Encode a server-sent event. Clients that reconnect send the last `number` they received."""
     head = f"id: {number}\n" if number is not None else ""
     return f"{head}event: {name}\ndata: ".encode() + wire.write_json(body) + b"\n\n"

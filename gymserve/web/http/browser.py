@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 from flask import Flask, Response, g, redirect, render_template, request, session, url_for
 from flask.sessions import SecureCookieSessionInterface
@@ -94,7 +93,7 @@ def for_accounts(view: Callable[..., ResponseReturnValue]) -> Callable[..., Resp
     """
 
     @functools.wraps(view)
-    def guarded(**more: Any) -> ResponseReturnValue:
+    def guarded(**more: object) -> ResponseReturnValue:
         g.identity = visitor()
         if g.identity is not None:
             return view(**more)

@@ -4,7 +4,6 @@ import errno
 import logging
 import math
 from datetime import UTC, datetime
-from typing import Any
 
 from flask import Flask, Response, current_app, request
 from flask.typing import ResponseReturnValue
@@ -31,7 +30,7 @@ log = logging.getLogger("gymserve.web")
 def answer(error: GymserveError) -> tuple[int, dict[str, str], bytes]:
     """Return (status, headers, body) for an error; `wire.STATUS` has the statuses."""
     headers = {"Content-Type": "application/json"}
-    body: dict[str, Any] = {"message": str(error), "error": type(error).__name__}
+    body: dict[str, object] = {"message": str(error), "error": type(error).__name__}
     if isinstance(error, TooFast):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
         body["retry_after"] = error.retry_after  # the header has whole seconds only
@@ -56,7 +55,7 @@ def _correct_status(error: HTTPException) -> HTTPException:
     return error
 
 
-def response(error: GymserveError, **more: Any) -> Response:
+def response(error: GymserveError, **more: object) -> Response:
     """Make the response for an error, with additional keys that a view's clients expect."""
     status, headers, body = answer(error)
     return Response(wire.write_json(wire.read_json(body) | more) if more else body, status, headers)

@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple, cast
 
@@ -47,10 +47,10 @@ class Documentation(NamedTuple):
 
 
 def documented(
-    answer: Any = None,
+    answer: object = None,
     *,
     status: int = 200,
-    also: dict[int, Any] | None = None,
+    also: Mapping[int, object] | None = None,
     media: tuple[str, ...] = (),
     many: bool = False,
     body: type[msgspec.Struct] | None = None,
@@ -137,7 +137,7 @@ def _complete(schema: object) -> None:
         _complete(each)
 
 
-def _operation(app: Flask, rule: Rule, note: Documentation, references: dict[type, Any]) -> dict[str, Any]:
+def _operation(app: Flask, rule: Rule, note: Documentation, references: dict[type, Any]) -> dict[str, object]:
     summary, _, more = (app.view_functions[rule.endpoint].__doc__ or "").strip().partition("\n")
     group = app.blueprints[rule.endpoint.partition(".")[0]]
     assert isinstance(group, Blueprint)
@@ -177,7 +177,7 @@ def _operation(app: Flask, rule: Rule, note: Documentation, references: dict[typ
     return operation
 
 
-def _content(answer: Any, note: Documentation, references: dict[type, Any]) -> dict[str, Any]:
+def _content(answer: Any, note: Documentation, references: dict[type, Any]) -> dict[str, object]:
     """Return media type → schema."""
     if answer is None:
         return {}
@@ -188,7 +188,7 @@ def _content(answer: Any, note: Documentation, references: dict[type, Any]) -> d
     return {"application/json": {"schema": {"type": "array", "items": schema} if note.many else schema}, **others}
 
 
-def _schema_of(media: str) -> dict[str, Any]:
+def _schema_of(media: str) -> dict[str, object]:
     return {"schema": {"type": "string"} if media.startswith("text/") else {}}
 
 

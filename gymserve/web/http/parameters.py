@@ -51,7 +51,7 @@ def is_json(content_type: str) -> bool:
     return kind == "application/json" or kind.endswith("+json")
 
 
-def read(body: bytes, content_type: str) -> dict[str, Any]:
+def read(body: bytes, content_type: str) -> dict[str, object]:
     """Parse the JSON object in `body`.
 
     Raises:
@@ -86,7 +86,7 @@ def of_request() -> dict[str, Any]:
     return read(body(), request.content_type or "")
 
 
-def optional_of_request() -> dict[str, Any]:
+def optional_of_request() -> dict[str, object]:
     """Return the current request's parameters, if any: old clients send null, "", [] or no JSON at all for none."""
     data = body()
     if not request.is_json or not data.lstrip().startswith(b"{"):
@@ -106,7 +106,7 @@ def parse(kind: type[Params], *, needed: bool = True) -> Params:
     return params.parse(of_request() if needed else optional_of_request(), kind)
 
 
-def parse_partial(kind: type[Params], *, needed: bool = True) -> dict[str, Any]:
+def parse_partial(kind: type[Params], *, needed: bool = True) -> dict[str, object]:
     """Return the parameters that the current request contains, checked against `kind`, without adding defaults.
 
     Raises:
@@ -140,7 +140,7 @@ def parse_texts(kind: type[Params]) -> Params:
     return params.parse(values, kind)
 
 
-def _parse_json(name: str, value: str) -> Any:
+def _parse_json(name: str, value: str) -> object:
     try:
         return wire.read_json(value.encode())
     except InvalidRequest as error:

@@ -1,5 +1,6 @@
 """The parameters of v1's requests, with the quirks of its old clients normalized."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -34,7 +35,7 @@ def parse(kind: type[Params], *, needed: bool = True) -> Params:
     return params.parse(normalized(values), kind)
 
 
-def normalized(values: dict[str, Any]) -> dict[str, Any]:
+def normalized(values: Mapping[str, object]) -> dict[str, object]:
     """Return `values` without the quirks of old clients.
 
     Drop "" and [], which openai/gym-http-api's server takes as missing, and `render`, which has no effect; turn the

@@ -1,7 +1,6 @@
 """Models over HTTP: keeping, describing and querying them."""
 
 import json
-from typing import Any
 
 import msgspec
 from flask import Response, request, send_file
@@ -36,7 +35,7 @@ QUERY_ERRORS = (*OTHERS, 500)
 SEPARATE = ("hyperparameters", "parent_model", "lineage")  # fields of a plan that a card shows on their own
 
 
-def model_row(row: Policy) -> dict[str, Any]:
+def model_row(row: Policy) -> dict[str, object]:
     """Convert a model's row to its card."""
     details = json.loads(row.details)
     plan = details.get("plan") or details["order"]  # written by older versions
@@ -105,7 +104,7 @@ def list_all() -> Response:
     return json_answer(listing())
 
 
-def listing() -> dict[str, Any]:
+def listing() -> dict[str, object]:
     """Return the page of models that the current request asks for."""
     skip, limit = parameters.page()
     total, rows = training().models.list(

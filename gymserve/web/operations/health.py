@@ -4,7 +4,6 @@ import contextlib
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 from flask import Response
 from sqlalchemy import text
@@ -62,7 +61,7 @@ def ready() -> Response:
     return Response(wire.write_json(body), 200 if is_ready else 503, content_type="application/json")
 
 
-def _run_check(check: Callable[[], str | None]) -> dict[str, Any]:
+def _run_check(check: Callable[[], str | None]) -> dict[str, object]:
     try:
         reason = check()
     except GymserveError as error:

@@ -132,7 +132,7 @@ def _is_loopback(host: str) -> bool:
 class GunicornServer(BaseApplication):
     """gunicorn, started with `GunicornServer(load, options(…)).run()`. Each worker calls `load` for its application."""
 
-    def __init__(self, load: Callable[[], WSGIApplication], values: dict[str, Any]) -> None:
+    def __init__(self, load: Callable[[], WSGIApplication], values: dict[str, object]) -> None:
         self.make, self.values = load, values
         super().__init__()
 

@@ -30,7 +30,7 @@ def environments() -> Response:
     return json_answer([_environment(row) for row in instances.listing.rows() if row["missing"] is None])
 
 
-def _environment(row: dict[str, Any]) -> dict[str, Any]:
+def _environment(row: dict[str, Any]) -> dict[str, object]:
     actions = row.get("action_space", {})
     parts = [f"at most {row['max_episode_steps']} steps"] if row["max_episode_steps"] else []
     parts += [f"solved at a mean return of {row['reward_threshold']:g}"] if row["reward_threshold"] is not None else []
@@ -51,7 +51,7 @@ def list_algorithms() -> Response:
     return json_answer([_algorithm(each) for each in algorithms.available()])
 
 
-def _algorithm(algorithm: algorithms.Algorithm) -> dict[str, Any]:
+def _algorithm(algorithm: algorithms.Algorithm) -> dict[str, object]:
     return {
         "name": algorithm.name,
         "description": algorithm.description,

@@ -110,7 +110,7 @@ def _events(experiments: Experiments, metrics: Metrics, row: Experiment, last: i
         time.sleep(LOOK_SECONDS)
 
 
-def _metrics_of(row: Experiment, **chosen: Any) -> dict[str, Any]:
+def _metrics_of(row: Experiment, **chosen: Any) -> dict[str, object]:
     """Return metrics of an experiment with their summary."""
     points = training().metrics.points(row.id, **chosen)
     return {
@@ -120,7 +120,7 @@ def _metrics_of(row: Experiment, **chosen: Any) -> dict[str, Any]:
     }
 
 
-def _range() -> dict[str, Any]:
+def _range() -> dict[str, object]:
     """Return the range of metrics that the current request asks for.
 
     Raises:

@@ -109,7 +109,7 @@ def check_role() -> None:
         raise errors.Forbidden(f"training requires the role {role} on this server (TRAINING_ROLE)")
 
 
-def parent_of(model_id: Any) -> Parent | None:
+def parent_of(model_id: object) -> Parent | None:
     """Return the model that a new experiment starts from, or None.
 
     Raises:

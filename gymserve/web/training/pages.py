@@ -44,7 +44,7 @@ def list_all() -> str:
     return _list_page()
 
 
-def _list_page(**form: Any) -> str:
+def _list_page(**form: object) -> str:
     """Render the list.
 
     Raises:
@@ -100,7 +100,7 @@ def _settings() -> dict[str, Any]:
         InvalidRequest: a value is not a number, or the hyper-parameters are not a JSON object.
     """
     fields = {name: text.strip() for name, text in request.form.items() if text.strip()}
-    settings: dict[str, Any] = {name: fields[name] for name in TEXTS if name in fields}
+    settings: dict[str, object] = {name: fields[name] for name in TEXTS if name in fields}
     for name in NUMBERS:
         if name in fields:
             settings[name] = _integer(name, fields[name])
@@ -135,7 +135,7 @@ def show(experiment_id: str) -> str:
     return _page_of(own_experiment(experiment_id))
 
 
-def _page_of(row: Experiment, **more: Any) -> str:
+def _page_of(row: Experiment, **more: object) -> str:
     names = training().metrics.names(row.id)
     returns = training().metrics.return_name(row)
     name = request.args.get("metric") or (returns if returns in names or not names else names[0])

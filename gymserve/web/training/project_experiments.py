@@ -1,5 +1,6 @@
 """A project's experiments, for clients of the TJU platform; the same experiments as below `/experiments`."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Response
@@ -29,7 +30,7 @@ OTHERS = (401, 403)
 POINTS = 1000  # of each metric
 
 
-def row_of(project: Project, row: Experiment, metric: dict[str, Any] | None = None) -> dict[str, Any]:
+def row_of(project: Project, row: Experiment, metric: Mapping[str, object] | None = None) -> dict[str, Any]:
     """Convert an experiment's row to that platform's JSON form, in which `parameter` is a Python literal."""
     parameters = parameters_of(row)
     return {

@@ -1,6 +1,6 @@
 """Projects over HTTP, for clients of the TJU platform."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from flask import Response
 from msgspec.structs import asdict
@@ -22,13 +22,13 @@ blueprint = Blueprint(
 OTHERS = (401, 403)
 
 
-def project_rows(projects: list[Project]) -> list[dict[str, Any]]:
+def project_rows(projects: list[Project]) -> list[dict[str, object]]:
     """Convert projects to their JSON form; `log_path` is a name, never a path on the server."""
     theirs = training().experiments.of_projects([project.id for project in projects])
     return [_row(project, [row_of(project, row) for row in theirs[project.id]]) for project in projects]
 
 
-def _row(project: Project, rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _row(project: Project, rows: Sequence[Mapping[str, object]]) -> dict[str, object]:
     return {
         "title": project.title,
         "description": project.description,

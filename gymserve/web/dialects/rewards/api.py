@@ -1,6 +1,7 @@
 """rewards-api: sessions that train a car to drive. Its clients send `session_id` in the query or in the body."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Response, request
@@ -59,11 +60,11 @@ def _payload() -> dict[str, Any]:
     return {**query, **fields}
 
 
-def _session_name(payload: dict[str, Any]) -> str:
+def _session_name(payload: Mapping[str, object]) -> str:
     return params.parse(payload, checks.Named).session_id
 
 
-def _session(payload: dict[str, Any]) -> TrainingSession:
+def _session(payload: dict[str, object]) -> TrainingSession:
     """Find the session that the request names.
 
     Raises:
@@ -237,7 +238,7 @@ def _evaluate(row: TrainingSession, mode: str, track: int) -> list[driving.Drive
     """Run the trials of a session's model, and record the result."""
     model, began = training().sessions.model(row).name, time.monotonic()
 
-    def act(observations: list[Any]) -> list[int]:
+    def act(observations: list[object]) -> list[int]:
         question = {"what": "predict", "model": model, "observations": observations, "deterministic": True}
         actions: list[int] = training().inference.ask(question)
         return actions

@@ -6,6 +6,7 @@ our own API and page: `intercept` answers RUNT's requests before those views see
 
 import contextlib
 import inspect
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -47,7 +48,7 @@ WRONG_PASSWORD = "用户名或密码错误"
 DATES = "%Y-%m-%d %H:%M:%S"
 
 
-def _success(message: str, data: Any = None, **more: Any) -> Response:
+def _success(message: str, data: object = None, **more: object) -> Response:
     return json_answer({"status": "success", "message": message, "data": data, **more})
 
 
@@ -119,7 +120,7 @@ def train() -> Response:
     return answer
 
 
-def _experiment(payload: dict[str, Any]) -> dict[str, Any]:
+def _experiment(payload: dict[str, object]) -> dict[str, Any]:
     """Translate RUNT's parameters into those of an experiment.
 
     Raises:
@@ -151,7 +152,7 @@ def _number(payload: dict[str, Any], name: str) -> float | int | None:
     return (parameters.integer if name in ("n_UE", "batch_size") else parameters.number)(payload, name)
 
 
-def _without_none(values: dict[str, Any]) -> dict[str, Any]:
+def _without_none(values: Mapping[str, object]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -165,7 +166,7 @@ def stop() -> Response:
     return _success("训练已停止", {"id": row.id, "state": row.state, "wish": row.request})
 
 
-def _requested_experiment(payload: dict[str, Any]) -> Experiment:
+def _requested_experiment(payload: dict[str, object]) -> Experiment:
     """Find the experiment that `model_id` names.
 
     Raises:
@@ -192,7 +193,7 @@ def _find_experiment(number: int) -> Experiment:
 # --- results ------------------------------------------------------------------------------------------------------------
 
 
-def _models() -> dict[str, Any]:
+def _models() -> dict[str, object]:
     """Return RUNT's part of the response to `GET /models/`: a page of its experiments, newest first.
 
     Raises:
@@ -208,7 +209,7 @@ def _models() -> dict[str, Any]:
     return {"status": "success", "message": "查询成功", "data": data}
 
 
-def _model(row: Experiment, episodes: int) -> dict[str, Any]:
+def _model(row: Experiment, episodes: int) -> dict[str, object]:
     plan = plan_of(row)
     hyperparameters, kwargs = plan.hyperparameters, plan.env_kwargs
     updated = row.completed_at or row.started_at or row.queued_at or row.created_at

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from flask import request
@@ -27,7 +28,7 @@ def of_request() -> dict[str, Any]:
     return parameters.of_request()
 
 
-def required(payload: dict[str, Any], name: str) -> Any:
+def required(payload: Mapping[str, object], name: str) -> object:
     """Return a required parameter.
 
     Raises:
@@ -38,7 +39,7 @@ def required(payload: dict[str, Any], name: str) -> Any:
     return payload[name]
 
 
-def integer(payload: dict[str, Any], name: str) -> int | None:
+def integer(payload: Mapping[str, object], name: str) -> int | None:
     """Return an optional integer, or None if it is missing.
 
     Raises:
@@ -56,7 +57,7 @@ def integer(payload: dict[str, Any], name: str) -> int | None:
     return value
 
 
-def number(payload: dict[str, Any], name: str) -> float | None:
+def number(payload: dict[str, object], name: str) -> float | None:
     """Return an optional number, or None if it is missing.
 
     Raises:
@@ -70,7 +71,7 @@ def number(payload: dict[str, Any], name: str) -> float | None:
     return parsed
 
 
-def as_number(value: Any) -> float | None:
+def as_number(value: object) -> float | None:
     """Return `value` as a float, or None if it is not a finite number."""
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         value = float(value)
@@ -95,7 +96,7 @@ def numbers(payload: dict[str, Any], name: str) -> list[float]:
     return [each for each in elements if each is not None]
 
 
-def decoded(payload: dict[str, Any], name: str) -> Any:
+def decoded(payload: Mapping[str, object], name: str) -> object:
     """Return a list or an object, which a form contains as JSON.
 
     Raises:
