@@ -9,6 +9,7 @@ Each environment takes one call at a time; any number of environments may be use
 """
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
@@ -30,10 +31,10 @@ async def make(
     render_mode: str | None = None,
     max_episode_steps: int | None = None,
     autoreset_mode: AutoresetMode | str | None = None,
-    wrappers: list[dict[str, Any]] | None = None,
+    wrappers: Sequence[Mapping[str, object]] | None = None,
     compression: str | None = None,
     limits: Limits | None = None,
-    **kwargs: Any,
+    **kwargs: object,
 ) -> "AsyncEnv":
     """A remote environment; with `num_envs` of 2 or more, or an `autoreset_mode`, a vector of them.
 

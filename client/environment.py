@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Self
 
@@ -20,7 +20,7 @@ from gymserve.client.transport.sync import SyncConnection
 Pixels = NDArray[np.uint8]
 
 
-def decode_rendering(state: Any) -> Any:
+def decode_rendering(state: object) -> Any:
     """A rendered state as the environment itself returns it; pictures cross the wire as PNG.
 
     Returns:
@@ -95,7 +95,7 @@ class RemoteEnv(Copyable, gymnasium.Env[Any, Any]):
         token: str | None = None,
         render_mode: str | None = None,
         max_episode_steps: int | None = None,
-        wrappers: list[dict[str, Any]] | None = None,
+        wrappers: Sequence[Mapping[str, object]] | None = None,
         compression: str | None = None,
         limits: Limits | None = None,
         **kwargs: Any,

@@ -50,7 +50,7 @@ def _play_episode(env: RemoteEnv, seed: int | None) -> bool:
     return True
 
 
-def _show(env: RemoteEnv, observation: Any) -> None:
+def _show(env: RemoteEnv, observation: object) -> None:
     if env.render_mode == "ansi":
         click.echo(env.render())
     elif isinstance(observation, np.ndarray) and observation.ndim == 3:

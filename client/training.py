@@ -228,7 +228,7 @@ class Model:
         """`predict`, so that a model is an agent: `client.submit("challenge", model)`."""
         return self.predict(observation)
 
-    def _predict(self, body: dict[str, Any]) -> dict[str, Any]:
+    def _predict(self, body: dict[str, object]) -> dict[str, Any]:
         return dict(self.http.call("POST", f"/models/{quote(self.id, safe='')}/predict", body, patience=PATIENCE))
 
 

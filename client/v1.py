@@ -92,7 +92,7 @@ class Client:
         return self._http.call("GET", route)
 
 
-def _numbers(action: Any) -> Any:
+def _numbers(action: object) -> Any:
     """An action with 1 and 0 for booleans: Gymnasium's spaces accept these, but the server refuses them in JSON."""
     if isinstance(action, dict):
         return {name: _numbers(part) for name, part in action.items()}

@@ -1,5 +1,6 @@
 """A remote vector environment as a `gymnasium.vector.VectorEnv`."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ class RemoteVectorEnv(Copyable, VectorEnv[Any, Any, Any]):
         render_mode: str | None = None,
         max_episode_steps: int | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
-        wrappers: list[dict[str, Any]] | None = None,
+        wrappers: Sequence[Mapping[str, object]] | None = None,
         compression: str | None = None,
         limits: Limits | None = None,
         **kwargs: Any,
@@ -75,9 +76,9 @@ class RemoteVectorEnv(Copyable, VectorEnv[Any, Any, Any]):
         self.connection.close()
 
 
-def _with_object_arrays(infos: dict[str, Any]) -> dict[str, Any]:
+def _with_object_arrays(infos: Mapping[str, object]) -> dict[str, Any]:
     """`infos` with object arrays again, which cross the wire as lists."""
-    result: dict[str, Any] = {}
+    result: dict[str, object] = {}
     for key, value in infos.items():
         if type(value) is list and f"_{key}" in infos:
             array = np.full(len(value), None, object)

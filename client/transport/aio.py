@@ -24,7 +24,7 @@ class AsyncConnection(Connection["AsyncStream"]):
         if self._conversation.close():
             await asyncio.to_thread(self._close_instance)
 
-    async def _send(self, build: Callable[..., bytes], *arguments: Any) -> Any:
+    async def _send(self, build: Callable[..., bytes], *arguments: object) -> Any:
         conversation = self._conversation
         if not conversation.turn.acquire(False):
             raise Conflict(BUSY)

@@ -68,7 +68,7 @@ class Connection(ABC, Generic[S]):
         return self.instance.request.arguments() | more
 
     @abstractmethod
-    def _send(self, build: Callable[..., bytes], *arguments: Any) -> Any:
+    def _send(self, build: Callable[..., bytes], *arguments: object) -> Any:
         """The result of the request that `build` makes of `arguments`.
 
         Raises:

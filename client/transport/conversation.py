@@ -140,7 +140,7 @@ class Conversation(Generic[S]):
             self.seq += 1
         return result
 
-    def read_http(self, payload: Any) -> Any:
+    def read_http(self, payload: object) -> Any:
         """The same from an HTTP response."""
         kind = self.request[0]
         result = self._over_http.decode(payload, kind)

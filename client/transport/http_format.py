@@ -1,5 +1,6 @@
 """The HTTP format of requests and results, without I/O: JSON, for networks that block streams."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -88,20 +89,20 @@ class HttpFormat:
             return None
         return self._observations.from_json(value, name="observation")
 
-    def _batch_info(self, info: dict[str, Any]) -> dict[str, Any]:
+    def _batch_info(self, info: Mapping[str, object]) -> dict[str, Any]:
         final = info.get("final_obs")
         info = _with_arrays(info)
         if isinstance(final, list):
             info["final_obs"] = _object_array([self._single_observation(each) for each in final])
         return info
 
-    def _single_observation(self, value: Any) -> Any:
+    def _single_observation(self, value: object) -> Any:
         return None if value is None else self._single_observations.from_json(value, name="observation")
 
 
-def _with_arrays(info: dict[str, Any]) -> dict[str, Any]:
+def _with_arrays(info: Mapping[str, object]) -> dict[str, Any]:
     """A vector environment's info with arrays again where JSON made lists of them."""
-    result: dict[str, Any] = {}
+    result: dict[str, object] = {}
     for key, value in info.items():
         if isinstance(value, dict):
             result[key] = _with_arrays(value)
@@ -113,14 +114,14 @@ def _with_arrays(info: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _object_array(values: list[Any]) -> NDArray[np.object_]:
+def _object_array(values: Sequence[object]) -> NDArray[np.object_]:
     array = np.full(len(values), None, object)
     for index, value in enumerate(values):
         array[index] = _array(value) if isinstance(value, list) else value
     return array
 
 
-def _array(value: list[Any]) -> Any:
+def _array(value: Sequence[object]) -> Any:
     try:
         return np.array(value)
     except ValueError:  # lists of different lengths

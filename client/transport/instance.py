@@ -1,6 +1,7 @@
 """Instances: the request that creates one, and the server's description of it."""
 
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -24,7 +25,7 @@ class InstanceRequest:
     render_mode: str | None = None
     max_episode_steps: int | None = None
     autoreset_mode: str | None = None
-    wrappers: list[dict[str, Any]] | None = None
+    wrappers: Sequence[Mapping[str, object]] | None = None
     kwargs: dict[str, Any]
 
     def send(self, http: Http, *, patience: float) -> "Instance":

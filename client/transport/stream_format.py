@@ -44,7 +44,7 @@ class StreamFormat:
         self._decode_step = _decoder(int, int | None, packed, Any, Any, Any, Any)
         self._decode_reset = _decoder(int, int | None, packed | None, Any)
 
-    def encode_step(self, action: Any, seq: int) -> tuple[Request, bytes]:
+    def encode_step(self, action: object, seq: int) -> tuple[Request, bytes]:
         """The request for a step, and its message.
 
         Raises:

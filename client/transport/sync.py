@@ -190,7 +190,7 @@ class SyncConnection(Connection[SyncStream]):
         if self._conversation.close():
             self._close_instance()
 
-    def _send(self, build: Callable[..., bytes], *arguments: Any) -> Any:
+    def _send(self, build: Callable[..., bytes], *arguments: object) -> Any:
         conversation = self._conversation
         if not conversation.turn.acquire(False):
             raise Conflict(BUSY)
