@@ -54,7 +54,7 @@ class Server:
     key = ""  # the API key for every request, if it is set
     keeps_port = False  # whether a restart uses the same port
     program = [sys.executable, str(ROOT / "gym_http_server.py")]
-    path = os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))
+    path: str | None = None  # its PYTHONPATH, if it is not this process' with the checkout
     directory: Path | None = None  # the working directory, if it is not this process'
     known: "weakref.WeakSet[Server]" = weakref.WeakSet()
 
@@ -73,7 +73,8 @@ class Server:
         for name, value in {**common, **self.settings, "ENVIRONMENT_VARIABLES": own}.items():
             environment[f"GYMSERVE_{name}"] = value if isinstance(value, str) else json.dumps(value)
         port = str(self.port) if self.keeps_port else "0"
-        environment["PYTHONPATH"] = self.path
+        path = os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", ""))) if self.path is None else self.path
+        environment["PYTHONPATH"] = path
         command = [*self.program, "-p", port, "--data", str(self.data)]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, cwd=self.directory
