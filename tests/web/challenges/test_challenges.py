@@ -147,6 +147,7 @@ def test_changing_a_challenge_keeps_old_scores(secured: Secured) -> None:
 
 
 def test_challenges_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "data").mkdir()
     file = tmp_path / "c.toml"
     file.write_text('name = "c"\nenvironment = "CartPole-v1"\nmax_episode_steps = 10\n[trials]\nnumber = 2\n')
 
