@@ -1,5 +1,6 @@
 """Accounts and projects: the requests that the TJU platform's document prints, and our additions."""
 
+import json
 import subprocess
 from typing import Any
 
@@ -20,39 +21,58 @@ def curl(server: Server, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("mode", [pytest.param("open", marks=pytest.mark.long), "token"])
 @pytest.mark.needs("curl")
-def test_the_documents_requests_as_printed(start: Any, mode: str) -> None:
-    server = start(AUTH=mode, SIGN_UP=True, PRELOAD=False)
-    accept = ("-H", "accept: application/json")
-    json_type = ("-H", "Content-Type: application/json")
-    text = curl(
-        server, "-X", "POST", f"{server.url}/users/", *accept, *json_type,
-        "-d", '{\n  "email": "tju_rl.tju.edu.cn",\n  "password": "tju_rl"\n}',
-    )  # fmt: skip
-    for part in ('"email":"tju_rl.tju.edu.cn"', '"id":1', '"is_active":true', '"projects":[]'):
-        assert part in text
+def test_the_documents_requests_as_printed(server: Server) -> None:
+    use_as_documented(server)
+
+
+@pytest.mark.long
+@pytest.mark.needs("curl")
+def test_with_accounts_the_documents_requests_are_answered_as_printed(start: Any) -> None:
+    server = start(AUTH="token", SIGN_UP=True)
+    assert use_as_documented(server) == 1
+    assert len(server.get("/users/", **login(server)).json) == 1
+
+
+def login(server: Server) -> dict[str, str]:
+    """Log in as the document does, and return the headers of further requests."""
     token = server.request(
         "POST", "/token",
         b"grant_type=&username=tju_rl.tju.edu.cn&password=tju_rl&scope=&client_id=&client_secret=",
         Content_Type="application/x-www-form-urlencoded",
     ).json  # fmt: skip
     assert token["token_type"] == "bearer"
-    bearer = {"Authorization": f"Bearer {token['access_token']}"}
+    return {"Authorization": f"Bearer {token['access_token']}"}
+
+
+def use_as_documented(server: Server) -> int:
+    """Send the document's requests in their order, and return the id of the account that they create."""
+    accept = ("-H", "accept: application/json")
+    json_type = ("-H", "Content-Type: application/json")
+    text = curl(
+        server, "-X", "POST", f"{server.url}/users/", *accept, *json_type,
+        "-d", '{\n  "email": "tju_rl.tju.edu.cn",\n  "password": "tju_rl"\n}',
+    )  # fmt: skip
+    number = json.loads(text)["id"]
+    for part in ('"email":"tju_rl.tju.edu.cn"', f'"id":{number}', '"is_active":true', '"projects":[]'):
+        assert part in text
+    bearer = login(server)
     for path in ("/users", "/users/"):
-        (user,) = server.get(path, **bearer).json
-        assert (user["email"], user["id"], user["is_active"], user["projects"]) == ("tju_rl.tju.edu.cn", 1, True, [])
-    assert server.get("/users/1", **bearer).json == user
-    assert server.get("/users/1/projects/", **bearer).json == []
-    project = server.post("/users/1/projects/", PROJECT, **bearer).json
+        (user,) = [each for each in server.get(path, **bearer).json if each["id"] == number]
+        assert (user["email"], user["is_active"], user["projects"]) == ("tju_rl.tju.edu.cn", True, [])
+    own = f"/users/{number}"
+    assert server.get(own, **bearer).json == user
+    assert server.get(f"{own}/projects/", **bearer).json == []
+    project = server.post(f"{own}/projects/", PROJECT, **bearer).json
     assert PROJECT.items() <= project.items()
-    assert (project["id"], project["owner_id"], project["experiments"]) == (1, 1, [])
+    assert (project["id"], project["owner_id"], project["experiments"]) == (1, number, [])
     assert isinstance(project["log_path"], str) and str(server.data) not in project["log_path"]
-    assert server.get("/users/1/projects/", **bearer).json == [project]
-    assert server.get("/users/1/projects/1", **bearer).json == project
-    assert server.get("/users/1", **bearer).json["projects"] == [project]
+    assert server.get(f"{own}/projects/", **bearer).json == [project]
+    assert server.get(f"{own}/projects/1", **bearer).json == project
+    assert server.get(own, **bearer).json["projects"] == [project]
     again = server.post("/users/", {"email": "tju_rl.tju.edu.cn", "password": "tju_rl"})
     assert (again.status, again.json["detail"]) == (400, "Email already registered")
+    return int(number)
 
 
 def test_a_wrong_password_is_answered_in_the_documents_form(secured: Secured) -> None:

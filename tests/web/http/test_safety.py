@@ -153,20 +153,18 @@ def test_an_open_server_stays_on_this_machine(tmp_path: Path, capsys: pytest.Cap
         assert gym_http_server.main(["-p", "0", "-l", host, "--data", str(tmp_path)]) == 1
         message = capsys.readouterr().err
         assert 'set AUTH = "token", or FORCE_OPEN = True' in message and len(message.splitlines()) == 1
-    under_gunicorn = run(
-        sys.executable, "-m", "gunicorn", "-b", "0.0.0.0:0", "gym_http_server:app", GYMSERVE_DATA=str(tmp_path)
-    )
-    assert under_gunicorn.returncode == 1 and "FORCE_OPEN = True" in under_gunicorn.stderr
 
 
-@pytest.mark.long
+@pytest.mark.long  # tests/cli/test_serve.py has the guarantee's short tests
 @pytest.mark.guarantee("an open server is started so that other machines reach it")
-def test_an_open_server_stays_local_without_gunicorns_settings(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_settings", [True, False])  # gunicorn.conf.py
+def test_an_open_server_stays_local_under_gunicorn(tmp_path: Path, has_settings: bool) -> None:
     ended = run(
         sys.executable, "-m", "gunicorn", "-b", "0.0.0.0:0", "gym_http_server:app",
-        cwd=tmp_path, PYTHONPATH=str(ROOT), GYMSERVE_DATA=str(tmp_path),
+        cwd=ROOT if has_settings else tmp_path, PYTHONPATH=str(ROOT), GYMSERVE_DATA=str(tmp_path),
     )  # fmt: skip
     assert ended.returncode != 0 and "FORCE_OPEN = True" in ended.stderr, ended.stderr
+    assert not has_settings or ended.returncode == 1
 
 
 def logged(guarded: Server) -> list[dict[str, Any]]:
