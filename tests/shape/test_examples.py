@@ -1,10 +1,16 @@
 """The examples run as printed, against a real server."""
 
 import importlib.util
+import json
+import os
+import re
 import subprocess
 import sys
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import gymnasium
 import pytest
@@ -13,11 +19,13 @@ from gymserve.environments import opensim
 from tests import ROOT
 from tests.support.servers import Server, wait_for
 
+CORRIDOR = ROOT / "examples" / "corridor"
 
-def run(*command: object) -> str:
-    environment = {"PYTHONPATH": str(ROOT), "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+
+def run(*command: object, cwd: Path | None = None, **variables: str) -> str:
+    environment = {"PYTHONPATH": str(ROOT), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **variables}
     words = [ROOT / word if str(word).startswith("examples/") else word for word in command]
-    done = subprocess.run([str(word) for word in words], env=environment, capture_output=True, text=True)
+    done = subprocess.run([str(word) for word in words], env=environment, capture_output=True, text=True, cwd=cwd)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -28,6 +36,78 @@ def test_a_random_agent_with_curl_alone(server: Server) -> None:
     printed = run("bash", "examples/random_agent.sh", server.url)
     assert "return " in printed and " steps" in printed
     assert server.get("/v1/envs/").json["all_envs"] == before
+
+
+def test_an_agent_with_the_standard_library_alone(server: Server) -> None:
+    assert re.fullmatch(
+        r"return (\d+) after \1 steps\n", run(sys.executable, "-I", "examples/http_agent.py", server.url)
+    )
+
+
+@pytest.mark.needs("node")
+def test_an_agent_in_javascript(server: Server) -> None:
+    assert re.fullmatch(r"return (\d+) after \1 steps\n", run("node", "examples/http_agent.mjs", server.url))
+
+
+@pytest.mark.needs("c++")
+def test_an_agent_in_cpp(server: Server, tmp_path: Path) -> None:
+    run("c++", "-std=c++17", "-Wall", "-Wextra", "-Werror", "-o", tmp_path / "agent", "examples/http_agent.cpp")
+    printed = run(tmp_path / "agent", "127.0.0.1", urlsplit(server.url).port)
+    assert int(printed.split()[1]) > 100  # at random it would be 22
+
+
+def test_an_agent_for_64_environments(server: Server) -> None:
+    assert float(run(sys.executable, "examples/vector_agent.py", server.url).split()[4].rstrip(",")) > 100
+
+
+@pytest.mark.long
+def test_training_over_the_api(server: Server) -> None:
+    printed = run(sys.executable, "examples/train_by_api.py", server.url, 1000)
+    assert printed.startswith("reward ") and "has a return of" in printed
+
+
+def test_an_environment_and_a_challenge_of_ones_own(
+    start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the example's README.md says."""
+    monkeypatch.setenv("PYTHONPATH", str(CORRIDOR))
+    server = start(ENVIRONMENT_MODULES=["corridor"])
+    gymserve = (sys.executable, "-m", "gymserve.cli")
+    settings = {"GYMSERVE_ENVIRONMENT_MODULES": '["corridor"]'}
+    checked = run(*gymserve, "challenge", "check", "challenge.toml", "--data", server.data, cwd=CORRIDOR, **settings)
+    assert "verified" in checked
+    run(*gymserve, "challenge", "create", "challenge.toml", "--data", server.data, cwd=CORRIDOR, **settings)
+    agent = ("--challenge", "corridor", "--agent", "agent:act", "--server", server.url)
+    submitted = run(*gymserve, "submit", *agent, cwd=CORRIDOR)
+    assert "score 0.93" in submitted and "graded, verified" in submitted
+
+
+@pytest.fixture
+def challenge_server() -> Iterator[str]:
+    """The address of the example's challenge server."""
+    command = [sys.executable, "-u", str(ROOT / "examples" / "challenge_server.py"), "0", "a-secret"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().split()[-1]
+        finally:
+            process.terminate()
+
+
+def test_a_challenge_server_of_ones_own(start: Callable[..., Server], challenge_server: str) -> None:
+    server = start(CHALLENGE_SERVER_URL=challenge_server, CHALLENGE_SERVER_TOKEN="a-secret")
+    challenge = {"name": "pole", "environment": "CartPole-v1", "max_episode_steps": 5, "trials": {"number": 1}}
+    assert server.post("/challenges/", {"definition": challenge}).status == 200
+    body = {"env_id": "CartPole-v1", "version": "3.0.11"}  # as clients of the osim-rl grader begin a submission
+    assert "no such key" in server.post("/v1/envs/", {**body, "token": "nobody-s-key"}).json["message"]
+    instance = f"/v1/envs/{server.post('/v1/envs/', {**body, 'token': 'ada-s-key'}).json['token']}"
+    server.post(f"{instance}/reset/")
+    while not server.post(f"{instance}/step/", {"action": 1}).json["done"]:
+        pass
+    server.post(f"{instance}/close/")
+    expected = [{"participant": 1, "score": 5.0}]
+    board = challenge_server.removesuffix("/api")
+    wait_for(lambda: json.load(urllib.request.urlopen(board, timeout=10)) == expected, 60)
 
 
 @pytest.mark.parametrize(

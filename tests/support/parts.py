@@ -128,6 +128,14 @@ PARTS: dict[str, tuple[Callable[[], bool], str]] = {
         _compiles,
         "there is no C compiler, so the clock cannot be made to jump: apt-get install gcc libc6-dev",
     ),
+    "c++": (
+        _command("c++"),
+        "there is no C++ compiler, so the example in C++ is not run: apt-get install g++",
+    ),
+    "node": (
+        _command("node"),
+        "Node.js is not installed, so the example in JavaScript is not run: apt-get install nodejs",
+    ),
     "curl": (
         _command("curl"),
         "curl is not installed, so requests are not sent as the documents print them: apt-get install curl",
