@@ -28,7 +28,7 @@ ROUNDS = 15
 def graded_of_plain(started: Server, seconds: float) -> dict[str, float]:
     """µs per step of a MountainCar over the stream: medians of alternating rounds, with client and server on one core."""
     instances = Instances.of(Settings(DATA=started.data))
-    trials = [{"seed": 2**60, "options": None, "kwargs": {}}]
+    trials: list[dict[str, object]] = [{"seed": 2**60, "options": None, "kwargs": {}}]
     allowance = {"step_seconds": 10.0, "overage_seconds": 10.0}
     tokens = {
         "plain": instances.create("MountainCar-v0", max_episode_steps=ENDLESS),

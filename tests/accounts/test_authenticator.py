@@ -212,11 +212,17 @@ def test_cached_identities_are_refreshed_after_some_seconds(
 
 def test_any_other_revision_is_a_change(on_sqlite: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
     made = on_sqlite.directory.create("a", PASSWORD)
-    secret, seen = new_key(on_sqlite, made.id), []
+    secret = new_key(on_sqlite, made.id)
+    seen: list[int] = []
     number = [5]
     monkeypatch.setattr(on_sqlite.keys.revision, "read", lambda: number[0])
     look_up = on_sqlite.authenticator._of_key
-    monkeypatch.setattr(on_sqlite.authenticator, "_of_key", lambda secret: seen.append(number[0]) or look_up(secret))
+
+    def look_up_seen(secret: str) -> object:
+        seen.append(number[0])
+        return look_up(secret)
+
+    monkeypatch.setattr(on_sqlite.authenticator, "_of_key", look_up_seen)
     for number[0] in (5, 5, 9, 9, 2, 2):
         assert on_sqlite.authenticator.identify(secret)
     assert seen == [5, 9, 2]

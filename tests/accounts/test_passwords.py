@@ -36,11 +36,15 @@ def test_known_and_unknown_emails_take_the_same_time(on_sqlite: Accounts) -> Non
 
 def test_no_password_matches_an_unknown_account(on_sqlite: Accounts) -> None:
     """The dummy hash for unknown accounts never matches, not even the password it was made from."""
-    hashed, fresh = on_sqlite.passwords.hash(PASSWORD), []
+    hashed = on_sqlite.passwords.hash(PASSWORD)
+    fresh: list[str] = []
     hasher = on_sqlite.passwords._hasher
-    on_sqlite.passwords._hasher = SimpleNamespace(
-        hash=lambda password: fresh.append(password) or hasher.hash(password), verify=hasher.verify
-    )
+
+    def hash_fresh(password: str) -> str:
+        fresh.append(password)
+        return hasher.hash(password)
+
+    on_sqlite.passwords._hasher = SimpleNamespace(hash=hash_fresh, verify=hasher.verify)
     assert on_sqlite.passwords.match(hashed, PASSWORD) and fresh == []
     assert not on_sqlite.passwords.match(None, PASSWORD)
     (dummy,) = fresh  # created on first use

@@ -73,7 +73,7 @@ SINGLE: dict[str, tuple[str, dict[str, Any], Wrap]] = {
     "TimeLimit": ("Pendulum-v1", {}, lambda e: single.TimeLimit(e, 7)),
     "TransformAction": ("CartPole-v1", {}, lambda e: single.TransformAction(e, lambda a: 1 - a, e.action_space)),
     "TransformObservation": ("CartPole-v1", {}, lambda e: single.TransformObservation(e, lambda o: -o, None)),
-    "TransformReward": ("CartPole-v1", {}, lambda e: single.TransformReward(e, lambda r: 2 * r)),
+    "TransformReward": ("CartPole-v1", {}, lambda e: single.TransformReward(e, lambda r: 2 * float(r))),
 }
 VECTOR: dict[str, tuple[str, dict[str, Any], Wrap]] = {
     "ArrayConversion": ("CartPole-v1", {}, lambda e: vector.ArrayConversion(e, np, torch)),
@@ -105,7 +105,7 @@ VECTOR: dict[str, tuple[str, dict[str, Any], Wrap]] = {
     ),
     "VectorizeTransformReward": (
         "CartPole-v1", {},
-        lambda e: vector.VectorizeTransformReward(e, single.TransformReward, func=lambda r: 2 * r),
+        lambda e: vector.VectorizeTransformReward(e, single.TransformReward, func=lambda r: 2 * float(r)),
     ),
 }  # fmt: skip
 ATARI: dict[str, Wrap] = {

@@ -25,7 +25,7 @@ def test_it_prints_the_table_of_a_run_at_home_and_the_rank(tmp_path: Path, secon
 
 
 def test_trials_that_were_not_played_are_in_the_table(tmp_path: Path) -> None:
-    plan = [{"seed": 1, "options": None, "kwargs": {}}] * 2
+    plan: list[dict[str, object]] = [{"seed": 1, "options": None, "kwargs": {}}] * 2
     stop = iter((True,))
     journal = running.play(
         CARTPOLE, plan, running.agent("random"), tmp_path, CATALOGUE, until=lambda: next(stop, False)

@@ -81,7 +81,12 @@ def test_a_request_out_of_time_leaves_the_rest_to_the_next(host: FakeHost) -> No
 
 def test_simultaneous_requests_ask_once_and_do_not_wait_for_ever(host: FakeHost) -> None:
     going, asking = threading.Event(), threading.Event()
-    host.meanwhile = lambda: asking.set() or going.wait()
+
+    def meanwhile() -> None:
+        asking.set()
+        going.wait()
+
+    host.meanwhile = meanwhile
     threads = [threading.Thread(target=host.rows) for _ in range(3)]
     for thread in threads:
         thread.start()

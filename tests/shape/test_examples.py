@@ -24,7 +24,7 @@ CORRIDOR = ROOT / "examples" / "corridor"
 
 def run(*command: object, cwd: Path | None = None, **variables: str) -> str:
     environment = {"PYTHONPATH": str(ROOT), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **variables}
-    words = [ROOT / word if str(word).startswith("examples/") else word for word in command]
+    words = [ROOT / str(word) if str(word).startswith("examples/") else word for word in command]
     done = subprocess.run([str(word) for word in words], env=environment, capture_output=True, text=True, cwd=cwd)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -21,7 +21,7 @@ import tempfile
 import time
 import tomllib
 import warnings
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -186,7 +186,7 @@ class Checkout:
 
     def seconds(self) -> dict[str, float]:
         """The duration of each test file in the last run."""
-        seconds: Counter[str] = Counter()
+        seconds: dict[str, float] = defaultdict(float)
         for name, spent in json.loads((self.root / ".pytest_cache/v/tests/costs").read_text())["tests"].items():
             seconds[name.partition("::")[0]] += spent
         return seconds

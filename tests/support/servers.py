@@ -52,6 +52,7 @@ class Server:
     """`python gym_http_server.py`, started like by a user."""
 
     key = ""  # the API key for every request, if it is set
+    port: int  # once it has started
     keeps_port = False  # whether a restart uses the same port
     program = [sys.executable, str(ROOT / "gym_http_server.py")]
     path: str | None = None  # its PYTHONPATH, if it is not this process' with the checkout
@@ -125,7 +126,7 @@ class Server:
 
     def background(self, module: str) -> list[int]:
         """The process ids of a background process' module, for example `gymserve.grader.server.submissions.worker`."""
-        pids = []
+        pids: list[int] = []
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError):
                 if entry.name.isdigit() and module.encode() in (entry / "cmdline").read_bytes():
@@ -186,7 +187,7 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
 
 def children(pid: int) -> list[int]:
     """The process ids of a process' children."""
-    pids = []
+    pids: list[int] = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         pids.extend(int(child) for child in task.read_text().split())
     return pids

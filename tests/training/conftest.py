@@ -53,13 +53,16 @@ class Trainer(Server):
 
     def until_steps(self, name: str, timesteps: int) -> dict[str, Any]:
         """Wait until the experiment has trained this many timesteps, and return it."""
-        reached: dict[str, Any] = wait_for(
-            lambda: ((row := self.show(name))["timesteps"] >= timesteps and row) or self._not_failed(row), 300
-        )
-        return reached
 
-    def _not_failed(self, row: dict[str, Any]) -> None:
-        assert row["status"] in ("queued", "running"), (row, self.folder(row["id"]).log.read_text())
+        def there() -> dict[str, Any] | None:
+            row = self.show(name)
+            if row["timesteps"] >= timesteps:
+                return row
+            assert row["status"] in ("queued", "running"), (row, self.folder(row["id"]).log.read_text())
+            return None
+
+        reached: dict[str, Any] = wait_for(there, 300)
+        return reached
 
     def folder(self, name: str) -> Folder:
         return Folder(self.data / "experiments" / name)

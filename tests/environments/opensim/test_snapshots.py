@@ -13,7 +13,7 @@ from gymserve.environments.opensim.learn_to_move import LearnToMove
 from gymserve.environments.opensim.physics.simulation import SimulationFailed
 
 opensim.register()
-CASES = (
+CASES: tuple[Any, ...] = (
     ("osim/Arm2D-v0", {}),
     ("osim/L2M2019-v0", {"integrator_accuracy": 1e-3}),
     pytest.param(
@@ -64,6 +64,7 @@ def test_reached_targets_are_drawn_again() -> None:
     for env in (lived, revived):
         env.reset(seed=4)
     for _ in range(2):
+        assert lived.field.target is not None
         place = lived.field.target + 0.01
         while not lived.field.update(place):
             pass

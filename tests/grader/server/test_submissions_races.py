@@ -93,7 +93,8 @@ def test_the_key_of_a_submission_that_could_not_begin_begins_another(
 
 
 def test_two_creations_with_one_key_do_not_void_each_other(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    create, first = place.grader.instances.create, []
+    create = place.grader.instances.create
+    first: list[Any] = []
 
     def slow(*what: Any, **more: Any) -> str:
         if not first:

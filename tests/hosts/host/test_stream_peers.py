@@ -82,12 +82,12 @@ def test_a_stream_is_relayed_if_the_worker_terminates_tls(tmp_path: Path) -> Non
         "-out",
         certificate,
     ]
-    subprocess.run([*new, *names], check=True, capture_output=True)
+    subprocess.run([*map(str, new), *names], check=True, capture_output=True)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "gunicorn", "-b", f"127.0.0.1:{port}", "--keyfile", key, "--certfile", certificate]
     environment = os.environ | {"GYMSERVE_DATA": str(tmp_path / "data")}
-    process = subprocess.Popen([*command, "gym_http_server:app"], cwd=ROOT, env=environment)
+    process = subprocess.Popen([*map(str, command), "gym_http_server:app"], cwd=ROOT, env=environment)
     try:
         wait_for(lambda: _listens(port))
         context = ssl.create_default_context(cafile=certificate)

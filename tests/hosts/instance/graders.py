@@ -16,7 +16,7 @@ FAULTY = {"ENVIRONMENT_MODULES": ["tests.support.environments.faulty"], "SHARED_
 SEEDS = [2**62 + 123456789 * k for k in range(1, 4)]
 
 
-PLAN = [{"seed": seed, "options": None, "kwargs": {}} for seed in SEEDS]
+PLAN: list[dict[str, object]] = [{"seed": seed, "options": None, "kwargs": {}} for seed in SEEDS]
 
 
 class Grader:

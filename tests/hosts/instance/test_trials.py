@@ -78,7 +78,10 @@ def test_agents_cannot_create_graded_instances(grader: Grader) -> None:
     answer = grader.server.post("/v1/envs/", {"env_id": "CartPole-v1", "trials": PLAN})
     token = answer.json["instance_id"]
     assert "trials" not in grader.describe(token) and not grader.records(token)[0].recipe.is_graded
-    for wrong in ([], [{}], [{"seed": 2**63}], [{"seed": True}], [{"seed": 1, "options": 3}], [{"seed": 1, "x": 2}]):
+    wrong_trials: tuple[list[dict[str, object]], ...] = (
+        [], [{}], [{"seed": 2**63}], [{"seed": True}], [{"seed": 1, "options": 3}], [{"seed": 1, "x": 2}],
+    )  # fmt: skip
+    for wrong in wrong_trials:
         with pytest.raises(InvalidRequest):
             grader.create(trials=wrong)
     with pytest.raises(InvalidRequest):

@@ -59,11 +59,12 @@ class Player:
 
 def _floats(raw: bytes | None) -> list[float] | None:
     """Decodes CartPole's observation."""
-    return None if raw is None else memoryview(raw).cast("f").tolist()
+    return None if raw is None else list(map(float, memoryview(raw).cast("f")))
 
 
 def play(player: Player, chance: random.Random, disturb: Callable[[], None]) -> tuple[list[Any], list[int]]:
-    seen, actions = [], []
+    seen: list[Any] = []
+    actions: list[int] = []
     while True:
         disturb()
         seen.append(player.reset())

@@ -91,7 +91,7 @@ class StreamAgent:
 
 
 def _floats(raw: bytes) -> list[float]:
-    return memoryview(raw).cast("d").tolist()
+    return list(map(float, memoryview(raw).cast("d")))
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from gymserve.settings import Settings
 from tests.hosts.instance.graders import FAULTY, SEEDS, Grader
 from tests.support.environments.faulty import SLOW
 
-TRIAL = [{"seed": SEEDS[0], "options": None, "kwargs": {}}]
+TRIAL: list[dict[str, object]] = [{"seed": SEEDS[0], "options": None, "kwargs": {}}]
 
 
 @pytest.fixture

@@ -242,12 +242,13 @@ def test_values_without_the_structure_of_their_space_are_refused() -> None:
 
 
 def test_keys_that_are_no_strings_are_converted_to_text() -> None:
-    space = spaces.Dict([(1, spaces.Discrete(2)), ("b", spaces.Discrete(3))])
+    members: list[Any] = [(1, spaces.Discrete(2)), ("b", spaces.Discrete(3))]  # Gymnasium types only strings as keys
+    space = spaces.Dict(members)
     own = codec(space)
     assert own.to_json({1: 1, "b": 2}) == own.pack({1: 1, "b": 2}) == {"1": 1, "b": 2}
     assert own.from_json({"1": 1, "b": 2}) == own.unpack({"b": 2, "1": 1}) == {1: 1, "b": 2}
     with pytest.raises(InvalidRequest, match="same text"):
-        codec(spaces.Dict([(1, spaces.Discrete(2)), ("1", spaces.Discrete(3))]))
+        codec(spaces.Dict([members[0], ("1", spaces.Discrete(3))]))
 
 
 def test_stacked_sequences_may_be_empty() -> None:

@@ -13,7 +13,7 @@ KINDS: dict[str, tuple[spaces.Space[Any], spaces.Space[Any]]] = {
     "Picture": (spaces.Box(0, 255, (40, 36, 3), np.uint8), spaces.Discrete(2)),
     "Shifted": (spaces.Discrete(19, start=2), spaces.Discrete(3, start=-1)),
     "Many": (spaces.MultiDiscrete([3, 4], start=[1, -2]), spaces.MultiDiscrete([3, 4], start=[5, 6])),
-    "Grid": (spaces.MultiDiscrete([[2, 3], [4, 2]]), spaces.MultiDiscrete([[2, 3], [4, 2]])),
+    "Grid": (spaces.MultiDiscrete(np.array([[2, 3], [4, 2]])), spaces.MultiDiscrete(np.array([[2, 3], [4, 2]]))),
     "Lights": (spaces.MultiBinary((2, 2)), spaces.MultiBinary((2, 3))),
     "Single": (spaces.Box(-1, 1, (), np.float32), spaces.Box(-1, 1, (), np.float32)),
     "Nested": (spaces.Dict({"a": spaces.Dict({"b": VECTOR, "c": spaces.Discrete(2, start=1)})}), spaces.Discrete(2)),

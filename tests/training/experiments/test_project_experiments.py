@@ -14,7 +14,7 @@ from tests.training.conftest import Trainer
 
 CHECKOUT = Path(__file__).parent / "program"
 RUNNERS = {name: {"interpreter": sys.executable, "directory": str(CHECKOUT)} for name in ("pymarl", "ptf")}
-REQUEST = {
+REQUEST: dict[str, Any] = {
     "title": "训练标题",
     "description": "用来描述这个训练，比如这个是针对pymarl的， 然后parameter里面的参数，取决于你entry部分所使用的",
     "parameter": {"algo_name": "qmix", "map_name": "3s5z"},
@@ -202,7 +202,7 @@ def test_other_accounts_experiments_are_not_found(tju: Trainer) -> None:
         ("POST", "/retry"), ("POST", "/resume"), ("POST", "/copy"), ("GET", "/metrics"), ("GET", "/metrics/stream"),
         ("GET", "/results"), ("GET", "/log"),
     ):  # fmt: skip
-        body = {} if method in ("PUT", "POST") else None
+        body: dict[str, object] | None = {} if method in ("PUT", "POST") else None
         answer = tju.request(method, f"/experiments/{made['experiment_id']}{path}", body, **other)
         assert answer.status == 404, (method, path)
     assert tju.get("/experiments", **other).json == []

@@ -30,7 +30,8 @@ def test_the_best_episode_is_saved_and_replays_exactly(tmp_path: Path) -> None:
     env.env_method("forget")
     env.reset()  # the generator's state has advanced and must be restored
     env.action_space.seed(1)
-    totals, total = [], 0.0
+    totals: list[float] = []
+    total = 0.0
     while len(totals) < 6:
         _, rewards, dones, _ = env.step([env.action_space.sample()])
         total += float(rewards[0])

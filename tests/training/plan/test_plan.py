@@ -46,7 +46,8 @@ def test_older_versions_plans_are_read(tmp_path: Path) -> None:
 def test_a_newer_versions_plan_is_read_and_nonsense_is_not() -> None:
     least = {"package": "p", "algorithm": "PPO", "environment": "CartPole-v1"}
     assert TrainingPlan.from_dict({**least, "colour": "blue"}) == TrainingPlan.from_dict(least)
-    for wrong in ([], {}, {**least, "n_envs": "many"}):
+    wrong_plans: tuple[object, ...] = ([], {}, {**least, "n_envs": "many"})
+    for wrong in wrong_plans:
         with pytest.raises(ValueError, match="not a training plan"):
             TrainingPlan.from_dict(wrong)
 

@@ -50,7 +50,8 @@ def test_a_custom_program() -> None:
     program = programs.read({"mine": own})["mine"]
     assert program.command(program.check({"rate": 0.5}), 3) == ["/opt/python", "train.py", "--rate=0.5", "3"]
     assert program.command(program.check({}), 3) == ["/opt/python", "train.py", "3"]
-    for wrong in ({"rate": "1"}, {"rate": "0.5 "}, {"rate": True}, {"rats": 1}, []):
+    wrong_parameters: tuple[object, ...] = ({"rate": "1"}, {"rate": "0.5 "}, {"rate": True}, {"rats": 1}, [])
+    for wrong in wrong_parameters:
         with pytest.raises(Untrainable):
             program.check(wrong)
 

@@ -216,7 +216,7 @@ def test_a_running_training_uses_its_last_checkpoint(runt: Trainer) -> None:
 
 # --- the assistant ------------------------------------------------------------------------------------------------------
 
-QUESTION = {
+QUESTION: dict[str, Any] = {
     "hyperparameters": {
         "algorithm": "SAC", "target_episode": 1000, "learning_rate": 0.02, "batch_size": 32, "buffer_size": 1_000_000,
         "gamma": 0, "tau": 0.005, "learning_starts": "1000", "n_steps": "x",

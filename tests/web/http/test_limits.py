@@ -118,7 +118,8 @@ def test_an_accounts_steps_are_limited_over_http_and_streams(start: Any) -> None
     tokens = [server.post("/v1/envs/", {"env_id": "Pendulum-v1"}, **bearer(key)).json["token"] for _ in range(3)]
     for token in tokens:
         server.post(f"/v1/envs/{token}/reset/", **bearer(key))
-    began, taken, refused = time.monotonic(), 0, []
+    refused: list[Any] = []
+    began, taken = time.monotonic(), 0
     while len(refused) < 30:
         for token in tokens:  # on two hosts
             answer = server.post(f"/v1/envs/{token}/step/", {"action": [0.0]}, **bearer(key))

@@ -101,7 +101,11 @@ def test_a_typed_python_client_is_generated_from_it(secured: Secured, tmp_path: 
     environment = {**os.environ, "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))}
     command = ["openapi-python-client", "generate", "--path", document, "--config", config, "--fail-on-warning"]
     process = subprocess.run(
-        [*command, "--output-path", tmp_path / "made"], env=environment, capture_output=True, text=True, check=False
+        [*map(str, command), "--output-path", tmp_path / "made"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert process.returncode == 0, process.stdout + process.stderr
     views = [each for each in (tmp_path / "made").glob("gymserve_client/api/*/*.py") if each.name != "__init__.py"]
@@ -124,7 +128,7 @@ print(len(v1_reset.sync(made.instance_id, client=client, body=ResetRequest(seed=
 def test_a_typed_typescript_client_is_generated_from_it(secured: Secured, tmp_path: Path) -> None:
     document = saved(secured.ask("nobody", "GET", "/openapi.json").json, tmp_path)
     make = [TYPESCRIPT / "openapi-typescript", document, "--default-non-nullable", "false"]
-    subprocess.run([*make, "-o", tmp_path / "api.d.ts"], check=True)
+    subprocess.run([*map(str, make), "-o", tmp_path / "api.d.ts"], check=True)
     (tmp_path / "use.ts").write_text(
         'import type { paths } from "./api";\n'
         'type Body = paths["/v1/envs/"]["post"]["requestBody"]["content"]["application/json"];\n'

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import venv
 from pathlib import Path
+from typing import Any
 
 from tests.environments.opensim import release
 from tests.environments.opensim.original import osim_rl
@@ -27,14 +28,14 @@ SCENARIOS = (
 )
 
 
-def answers(code: Path, python: str, scenarios: tuple[Scenario, ...]) -> list[dict[str, list[float]]]:
+def answers(code: Path, python: str, scenarios: tuple[Scenario, ...]) -> list[dict[str, Any]]:
     """Plays each scenario with the release's code, in an interpreter that has opensim."""
     questions = json.dumps([dataclasses.asdict(scenario) for scenario in scenarios])
     command = [python, "-W", "ignore", osim_rl.__file__, str(code)]
     done = subprocess.run(command, input=questions, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr)
-    results: list[dict[str, list[float]]] = json.loads(done.stdout)
+    results: list[dict[str, Any]] = json.loads(done.stdout)
     return results
 
 
