@@ -28,7 +28,7 @@ class Failure(msgspec.Struct, frozen=True, array_like=True):
     """An error as it crosses a link: the name of its class and its arguments."""
 
     name: str
-    args: list[Any]
+    args: list[object]
 
     @classmethod
     def of(cls, error: errors.GymserveError) -> "Failure":
@@ -48,7 +48,7 @@ class Reply(msgspec.Struct, Generic[Answer], frozen=True, array_like=True):
     answer: Answer | None
 
 
-def decoder(kind: Any) -> Any:
+def decoder(kind: object) -> Callable[[bytes], object]:
     """Returns a function that decodes messages of a type or union; it raises `msgspec.MsgspecError` for others."""
     return msgspec.msgpack.Decoder(kind, ext_hook=wire.decode_extension).decode
 

@@ -24,7 +24,7 @@ class Channel:
         self.closed = False
         self.ending = False  # close as soon as all is sent
         self._unsent = b""
-        self._waiting: deque[Any] = deque()  # messages that arrived while an answer could not be sent
+        self._waiting: deque[object] = deque()  # messages that arrived while an answer could not be sent
         loop.channels[self.descriptor] = self
         loop.poll.register(self.descriptor, READ)
 

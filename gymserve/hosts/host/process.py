@@ -246,7 +246,7 @@ class Host:
             return state
         return [rendering.png(pixels) for pixels in state] if instance.recipe.is_vector else rendering.png(state)
 
-    def ask(self, instance: LiveInstance, name: Any, arguments: Any) -> Any:
+    def ask(self, instance: LiveInstance, name: Any, arguments: Any) -> object:
         """Answers a wrapper's question to the environment itself, see `hosts/instance/questions.py`."""
         instance.used = self.loop.now
         with instance.recorded.watched():

@@ -120,7 +120,7 @@ class StreamChannel(Channel):
         host.close(instance, "closed by its agent")
         return wire.pack((wire.CLOSE, seq))
 
-    def _answer_text(self, payload: bytes) -> dict[str, Any]:
+    def _answer_text(self, payload: bytes) -> dict[str, object]:
         """Answers a text message."""
         seq = None
         try:
@@ -136,7 +136,7 @@ class StreamChannel(Channel):
             answer = {"op": "error", "seq": seq, "status": status, "name": name, "message": str(error)}
             return answer | ({"retry_after": error.retry_after} if isinstance(error, errors.TooFast) else {})
 
-    def _carry_out_text(self, operation: str, call: calls.TextCall) -> dict[str, Any]:
+    def _carry_out_text(self, operation: str, call: calls.TextCall) -> dict[str, object]:
         host = self.host
         instance = host.instances.get(self.token) or host.load(self.token)
         if isinstance(call, calls.StepCall):

@@ -113,7 +113,7 @@ class Workers(Channel):
             self.host.supervisor.send(encode(NoteClosed(request.token)))
             raise
 
-    def _describe(self, request: DescribeInstance) -> dict[str, Any]:
+    def _describe(self, request: DescribeInstance) -> dict[str, object]:
         instances = self.host.instances
         used = instances[request.token].used if request.token in instances else self.host.loop.now
         instance = self.host.load(request.token)

@@ -3,14 +3,13 @@
 import math
 import time
 from collections.abc import Callable
-from typing import Any
 
 from gymserve.protocol import errors
 
 NAMES = ("step_seconds", "overage_seconds", "idle_seconds", "submission_seconds")
 
 
-def parse_allowance(allowance: Any) -> dict[str, float | None]:
+def parse_allowance(allowance: object) -> dict[str, float | None]:
     """Checks an allowance: any of `NAMES`, each a number of seconds or None for no limit.
 
     Raises:

@@ -26,7 +26,7 @@ def binary(time_step: TimeStep, seq: int | None) -> bytes:
     return wire.pack((wire.STEP, seq, time_step.observation, reward, terminated, truncated, info))
 
 
-def plain(time_step: TimeStep, instance: LiveInstance) -> dict[str, Any]:
+def plain(time_step: TimeStep, instance: LiveInstance) -> dict[str, object]:
     """Converts a time step to the JSON object of HTTP and text frames."""
     if time_step.step_type is EXHAUSTED:
         return {"observation": None, "info": {}}
@@ -61,7 +61,7 @@ def rendered(state: Any) -> tuple[str, bytes]:
     return "application/json", wire.write_json(jsonable(state))
 
 
-def check_options(instance: LiveInstance, seed: Any, options: dict[str, Any] | None) -> dict[str, Any] | None:
+def check_options(instance: LiveInstance, seed: Any, options: dict[str, object] | None) -> dict[str, object] | None:
     """Checks a reset's seed and options against the instance, and returns the options with `reset_mask` as an array.
 
     Raises:
@@ -81,7 +81,7 @@ def check_options(instance: LiveInstance, seed: Any, options: dict[str, Any] | N
     return options
 
 
-def _parse_mask(mask: Any, num_envs: int) -> np.ndarray:
+def _parse_mask(mask: object, num_envs: int) -> np.ndarray:
     """Parses `reset_mask`, which Gymnasium's vector environments take if autoreset is disabled."""
     array = np.asarray(mask)
     if array.shape != (num_envs,) or not all(each in (0, 1) for each in array.tolist()):

@@ -24,7 +24,7 @@ class LastCall:
         self.time_step: TimeStep | None = None
         self.seq: int | None = None
 
-    def note(self, call: int | None, request: Any, time_step: TimeStep) -> TimeStep:
+    def note(self, call: int | None, request: object, time_step: TimeStep) -> TimeStep:
         """Stores an answer and returns it."""
         self.call, self.request, self.time_step = call, request, time_step
         if call is not None and call >= 0:
@@ -51,7 +51,7 @@ class LastCall:
             raise errors.OutOfSequence(f"seq {call} is out of order: expected {self.seq + 1}")
         return None
 
-    def _is_same(self, request: Any) -> bool:
+    def _is_same(self, request: object) -> bool:
         """Whether a request equals the last one. A reset without a seed equals one with the seed that was drawn for it."""
         if isinstance(request, tuple) and self.time_step is not None and self.time_step.is_of_reset:
             seed, options = request

@@ -47,7 +47,7 @@ class LiveInstance:
         """The recipe of the current environment: the trial's for a graded instance."""
         return self.recipe.for_trial(self.recorded.episode - 1)
 
-    def reset(self, seed: Any, options: dict[str, Any] | None, call: int | None) -> TimeStep:
+    def reset(self, seed: Any, options: dict[str, object] | None, call: int | None) -> TimeStep:
         """Starts an episode, or returns the stored answer to a repeated `call`.
 
         Raises:
@@ -113,7 +113,7 @@ class LiveInstance:
         self.seal()
         self.recorded.free()
 
-    def monitor(self, options: dict[str, Any] | None) -> None:
+    def monitor(self, options: dict[str, object] | None) -> None:
         """Records that monitoring was started with `options`, or closed (None).
 
         Raises:
@@ -135,13 +135,13 @@ class LiveInstance:
         calls = (record.call for record in latest_first if isinstance(record, (Reset, Step, Ended)))
         self.last_call.seq = next((call for call in calls if call is not None and call >= 0), None)
 
-    def _request(self, record: Reset | Step) -> Any:
+    def _request(self, record: Reset | Step) -> object:
         """The request of a recorded call, in the form of `LastCall.request`."""
         if isinstance(record, Step):
             return record.action
         return (record.seed, wire.pack(record.options)) if self.graded is None else _ANY_RESET
 
-    def _answer_repeated(self, call: int, request: Any) -> TimeStep | None:
+    def _answer_repeated(self, call: int, request: object) -> TimeStep | None:
         """Returns the answer to a repeated call, or None if the call is the next one."""
         if self.recorded.lost and call == self.last_call.seq:
             raise errors.NotReplayable(self.environment.why_not_running())

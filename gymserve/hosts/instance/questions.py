@@ -30,7 +30,7 @@ def list_offers(instance: LiveInstance) -> list[str]:
     return [name for name in names if name == "np_random" or _attribute(instance.recorded.env, name) is not None]
 
 
-def ask(instance: LiveInstance, name: Any, arguments: Any) -> Any:
+def ask(instance: LiveInstance, name: Any, arguments: Any) -> object:
     """Answers one question: an attribute's value, or the result of calling it with `arguments`.
 
     Raises:
@@ -51,13 +51,13 @@ def ask(instance: LiveInstance, name: Any, arguments: Any) -> Any:
     return answer
 
 
-def _state(env: Any) -> str | None:
+def _state(env: object) -> str | None:
     """The state of an environment's random generator as JSON, or None if it has none of Gymnasium's type."""
     bits = getattr(_attribute(env, "_np_random"), "bit_generator", None)
     return json.dumps(bits.state) if type(bits) is np.random.PCG64 else None
 
 
-def _attribute(env: Any, name: str) -> Any:
+def _attribute(env: object, name: str) -> object:
     """Resolves a dotted name on `env.unwrapped`; None if a part is missing or raises an error."""
     part = getattr(env, "unwrapped", None)
     try:

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ class RecordedEnvironment:
         self.actions = codec(env.action_space)
         self.observations = codec(env.observation_space)
 
-    def reset(self, seed: Any, options: dict[str, Any] | None, call: int | None) -> TimeStep:
+    def reset(self, seed: Any, options: dict[str, object] | None, call: int | None) -> TimeStep:
         """Starts an episode.
 
         A first reset without a seed gets a random one, so that every episode can be replayed.
@@ -229,7 +229,7 @@ class RecordedEnvironment:
             logging.getLogger(__name__).warning("%s: no snapshots: %s", self.folder.name, error)
             self.snapshots = None
 
-    def _note_finished(self, options: dict[str, Any] | None, ended: np.ndarray | None) -> None:
+    def _note_finished(self, options: Mapping[str, object] | None, ended: np.ndarray | None) -> None:
         """Updates the finished copies: a step adds those that `ended`, a reset removes those that it resets."""
         assert self.finished is not None
         if ended is not None:

@@ -29,7 +29,7 @@ def render_pictures(env: Any, copies: int | None = None) -> list[np.ndarray]:
     return pixels
 
 
-def render_other(env: Any) -> Any:
+def render_other(env: Any) -> object:
     """Renders an environment in a mode other than pictures.
 
     Raises:

@@ -93,7 +93,7 @@ def revive(
 
 def _replay(
     instance: LiveInstance, episodes: list[Episode], catalogue: environments.Catalogue, seconds: float
-) -> tuple[Any, ...]:
+) -> tuple[object, ...]:
     """Replays the journal and returns the answer of its last call, or () if it does not replay or takes too long.
 
     Tries the current episode from its last snapshot, then the whole episode, and then the whole journal, because an

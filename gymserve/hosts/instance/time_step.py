@@ -60,34 +60,36 @@ class TimeStep(msgspec.Struct, frozen=True, gc=False):
         return msgspec.structs.replace(self, info=info)
 
 
-def restart(observation: Any, info: bytes = NO_INFO) -> TimeStep:
+def restart(observation: object, info: bytes = NO_INFO) -> TimeStep:
     """The first time step of an episode."""
     return TimeStep(FIRST, observation, None, None, None, info)
 
 
-def transition(observation: Any, reward: float, info: bytes = NO_INFO) -> TimeStep:
+def transition(observation: object, reward: float, info: bytes = NO_INFO) -> TimeStep:
     """A time step after which the episode goes on."""
     return TimeStep(MID, observation, reward, False, False, info)
 
 
-def termination(observation: Any, reward: float, info: bytes = NO_INFO, *, truncated: bool = False) -> TimeStep:
+def termination(observation: object, reward: float, info: bytes = NO_INFO, *, truncated: bool = False) -> TimeStep:
     """A time step with which the environment ends the episode."""
     return TimeStep(LAST, observation, reward, True, truncated, info)
 
 
-def truncation(observation: Any, reward: float, info: bytes = NO_INFO) -> TimeStep:
+def truncation(observation: object, reward: float, info: bytes = NO_INFO) -> TimeStep:
     """A time step that cuts the episode off."""
     return TimeStep(LAST, observation, reward, False, True, info)
 
 
-def ending(observation: Any, reward: float, info: bytes, *, terminated: bool, truncated: bool) -> TimeStep:
+def ending(observation: object, reward: float, info: bytes, *, terminated: bool, truncated: bool) -> TimeStep:
     """A termination or a truncation."""
     if terminated:
         return termination(observation, reward, info, truncated=truncated)
     return truncation(observation, reward, info)
 
 
-def vector_transition(observation: Any, reward: Any, terminated: Any, truncated: Any, info: bytes) -> TimeStep:
+def vector_transition(
+    observation: object, reward: object, terminated: object, truncated: object, info: bytes
+) -> TimeStep:
     """A time step of a vector instance, whose copies end their episodes independently."""
     return TimeStep(MID, observation, reward, terminated, truncated, info)
 
@@ -97,7 +99,7 @@ def exhausted() -> TimeStep:
     return TimeStep(EXHAUSTED, None, None, None, None, NO_INFO)
 
 
-def of_record(record: Reset | Step, observation: Any, info: bytes) -> TimeStep:
+def of_record(record: Reset | Step, observation: object, info: bytes) -> TimeStep:
     """The time step of a journal's record, with the replayed observation and info."""
     if isinstance(record, Reset):
         return restart(observation, info)

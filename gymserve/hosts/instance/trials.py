@@ -15,7 +15,7 @@ MIN_SECRET = 1 << 16  # smaller numbers are too common to be recognised as secre
 _SECRET_NAME = re.compile(r"seed|np_random|bit_generator|rng", re.IGNORECASE)
 
 
-def parse_trials(trials: Any) -> tuple[Trial, ...]:
+def parse_trials(trials: object) -> tuple[Trial, ...]:
     """Parses a plan `[{"seed": int, "options": dict | None, "kwargs": dict}, …]`.
 
     Raises:
@@ -26,7 +26,7 @@ def parse_trials(trials: Any) -> tuple[Trial, ...]:
     return tuple(_parse_trial(trial, number) for number, trial in enumerate(trials, 1))
 
 
-def _parse_trial(trial: Any, number: int) -> Trial:
+def _parse_trial(trial: object, number: int) -> Trial:
     if not isinstance(trial, dict) or not trial.keys() <= {"seed", "options", "kwargs"}:
         raise errors.InvalidRequest(f"trial {number} must be an object with seed, options and kwargs")
     seed, options, kwargs = trial.get("seed"), trial.get("options"), trial.get("kwargs") or {}
@@ -67,7 +67,7 @@ class Secrets:
         """Removes the secrets from a packed info. Nearly always there are none, and it returns `info` itself."""
         return wire.pack_info(self._redact(wire.unpack(info))) if self._search(info) else info
 
-    def _redact(self, value: Any) -> Any:
+    def _redact(self, value: object) -> Any:
         if isinstance(value, dict):
             kept = {name: self._redact(each) for name, each in value.items() if not self._is_secret_name(str(name))}
             return {name: each for name, each in kept.items() if each is not _REMOVED}
@@ -79,7 +79,7 @@ class Secrets:
     def _is_secret_name(self, name: str) -> bool:
         return name in self._names or bool(_SECRET_NAME.search(name)) or any(text in name for text in self._texts)
 
-    def _is_secret(self, value: Any) -> bool:
+    def _is_secret(self, value: object) -> bool:
         if isinstance(value, str):
             return any(text in value for text in self._texts)
         if isinstance(value, bytes):
@@ -90,7 +90,7 @@ class Secrets:
         return not isinstance(value, bool) and isinstance(value, (int, float)) and value in self._numbers
 
 
-def _leaves(value: Any, names: set[str]) -> Iterator[Any]:
+def _leaves(value: object, names: set[str]) -> Iterator[Any]:
     """Yields the leaves of nested dicts and lists, and adds the dicts' keys to `names`."""
     if isinstance(value, dict):
         names |= {str(name) for name in value}
@@ -102,7 +102,7 @@ def _leaves(value: Any, names: set[str]) -> Iterator[Any]:
         yield value
 
 
-def _is_distinctive(value: Any) -> bool:
+def _is_distinctive(value: object) -> bool:
     """Whether a value is an integer from MIN_SECRET, or a fraction of five digits or more, of either sign."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value or abs(value) == np.inf:
         return False

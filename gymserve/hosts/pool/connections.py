@@ -58,7 +58,7 @@ class Pool:
             _slot(request.token), request.token, lambda connection: connection.call(request), creates=creates
         )
 
-    def spaces(self, env_id: str, kwargs: dict[str, Any]) -> dict[str, Any]:
+    def spaces(self, env_id: str, kwargs: dict[str, object]) -> dict[str, Any]:
         """Calls `Catalogue.spaces` in a host, so that an environment that hangs or crashes ends no serving process.
 
         Raises:

@@ -123,7 +123,7 @@ class Instances:
         """Describes the instance and its state, see `hosts.instance.answers.description`."""
         return self.pool.call(DescribeInstance(token, short))
 
-    def sample(self, token: str) -> Any:
+    def sample(self, token: str) -> object:
         """Samples the action space; returns plain data for JSON."""
         return self.pool.call(SampleAction(token))
 
@@ -135,7 +135,7 @@ class Instances:
         """Renders the current state as (media type, body): a PNG, or the output of the instance's render mode."""
         return self.pool.call(RenderInstance(token))
 
-    def monitor(self, token: str, options: dict[str, Any] | None) -> None:
+    def monitor(self, token: str, options: dict[str, object] | None) -> None:
         """Starts monitoring with `options`, or closes the monitor (None)."""
         self.pool.call(MonitorInstance(token, options))
 
