@@ -1,8 +1,10 @@
 """Schemas of requests and responses about challenges and submissions, for the API description."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta, Struct
+
+from gymserve.web.http.schemas import JSONObject
 
 Entrant = Annotated[
     Annotated[str, Meta(min_length=1, max_length=100)] | None,
@@ -14,7 +16,7 @@ class NewChallenge(Struct):
     """A challenge's definition, in one of two forms."""
 
     toml: Annotated[str | None, Meta(description="the challenge as TOML, see docs/challenges/organisers.md")] = None
-    definition: Annotated[dict[str, Any] | None, Meta(description="the same as an object")] = None
+    definition: Annotated[JSONObject | None, Meta(description="the same as an object")] = None
 
 
 class ChallengeCard(Struct):
@@ -22,17 +24,17 @@ class ChallengeCard(Struct):
     title: str
     description: str
     environment: str
-    kwargs: dict[str, Any]
+    kwargs: JSONObject
     max_episode_steps: int | None
     actions: Annotated[str, Meta(description="what happens to actions outside of the action space: refuse or clip")]
     tolerance: float
-    trials: dict[str, Any]
-    scoring: dict[str, Any]
-    ranking: dict[str, Any]
-    limits: dict[str, Any]
-    phases: Annotated[list[dict[str, Any]], Meta(description="the phases, each with a commitment to its seeds")]
-    baselines: list[dict[str, Any]]
-    teams: dict[str, Any]
+    trials: JSONObject
+    scoring: JSONObject
+    ranking: JSONObject
+    limits: JSONObject
+    phases: Annotated[list[JSONObject], Meta(description="the phases, each with a commitment to its seeds")]
+    baselines: list[JSONObject]
+    teams: JSONObject
     is_open: Annotated[bool, Meta(description="whether it accepts submissions now")]
     phase: Annotated[str | None, Meta(description="the phase that accepts submissions now")]
     digest: Annotated[str, Meta(description="SHA-256 of the definition")]
@@ -93,14 +95,14 @@ class SubmissionRow(Struct):
     ]
     verdict_reason: str
     trials: Annotated[
-        list[dict[str, Any]], Meta(description="the number, state, return, steps, seconds and value of each trial")
+        list[JSONObject], Meta(description="the number, state, return, steps, seconds and value of each trial")
     ]
     created_at: str
     finished_at: str | None
-    progress: Annotated[dict[str, Any] | None, Meta(description="while it runs: trial, trials, steps, idle time")]
+    progress: Annotated[JSONObject | None, Meta(description="while it runs: trial, trials, steps, idle time")]
     rank: Annotated[int | None, Meta(description="the rank of its entrant")] = None
     report: Annotated[
-        dict[str, Any] | None, Meta(description="the state of its report to an external challenge server")
+        JSONObject | None, Meta(description="the state of its report to an external challenge server")
     ] = None
 
 
@@ -154,7 +156,7 @@ class SubmissionMedia(Struct):
 
 
 class SignedReceipt(Struct):
-    statement: dict[str, Any]
+    statement: JSONObject
     signature: Annotated[str, Meta(description="the Ed25519 signature of the statement as canonical JSON, in base64")]
 
 

@@ -9,6 +9,7 @@ from gymserve.hosts import calls
 from gymserve.protocol import recipe
 from gymserve.protocol.params import Seed
 from gymserve.web.challenges.schemas import Entrant
+from gymserve.web.http.schemas import JSONObject
 
 
 class WrapperRequest(recipe.Wrapper, frozen=True):
@@ -16,7 +17,7 @@ class WrapperRequest(recipe.Wrapper, frozen=True):
 
     # Types ignored: the names are only known at run time.
     name: Annotated[Literal[ALLOWED], Meta(description="as in gymnasium.wrappers")]  # type: ignore[valid-type]
-    kwargs: Annotated[dict[str, Any], Meta(description="its arguments")] = {}
+    kwargs: Annotated[JSONObject, Meta(description="its arguments")] = {}
 
 
 class NewInstance(Struct):
@@ -24,7 +25,7 @@ class NewInstance(Struct):
 
     env_id: Annotated[str, Meta(description="an id of the catalogue, e.g. CartPole-v1", examples=["CartPole-v1"])]
     seed: Annotated[Seed | None, Meta(description="the seed of the first reset")] = None
-    kwargs: Annotated[dict[str, Any], Meta(description="the environment's arguments that the catalogue allows")] = {}
+    kwargs: Annotated[JSONObject, Meta(description="the environment's arguments that the catalogue allows")] = {}
     max_episode_steps: Annotated[int, Meta(ge=1, lt=2**31)] | None = None
     render_mode: Annotated[str | None, Meta(description="e.g. rgb_array")] = None
     num_envs: Annotated[int, Meta(ge=1, description="the number of copies; more than 1 makes a vector instance")] = 1
@@ -60,10 +61,10 @@ class InstanceCard(Struct):
     env_id: Annotated[str, Meta(description="the id, as requested")]
     environment: str
     num_envs: int
-    kwargs: dict[str, Any]
-    action_space: Annotated[dict[str, Any], Meta(description="of a single copy")]
-    observation_space: dict[str, Any]
-    metadata: dict[str, Any]
+    kwargs: JSONObject
+    action_space: Annotated[JSONObject, Meta(description="of a single copy")]
+    observation_space: JSONObject
+    metadata: JSONObject
     render_mode: str | None
     max_episode_steps: int | None
     reward_threshold: float | None
@@ -83,7 +84,7 @@ class InstanceCard(Struct):
 
 class Observation(Struct):
     observation: Any
-    info: dict[str, Any]
+    info: JSONObject
 
 
 class ResetRequest(calls.ResetCall):
@@ -103,11 +104,11 @@ class StepResult(Struct):
     done: Annotated[bool | list[bool], Meta(description="terminated or truncated")]
     terminated: bool | list[bool]
     truncated: bool | list[bool]
-    info: dict[str, Any]
+    info: JSONObject
 
 
 class SpaceInfo(Struct):
-    info: Annotated[dict[str, Any], Meta(description="the name and the keys of this kind of space")]
+    info: Annotated[JSONObject, Meta(description="the name and the keys of this kind of space")]
 
 
 class SampledAction(Struct):
@@ -162,8 +163,8 @@ class EnvironmentCard(Struct):
     install: Annotated[str | None, Meta(description="the command that installs the package")]
     kwargs: Annotated[list[str], Meta(description="the arguments that it accepts")] = []
     render_modes: list[str] = []
-    action_space: dict[str, Any] = {}
-    observation_space: dict[str, Any] = {}
+    action_space: JSONObject = {}
+    observation_space: JSONObject = {}
 
 
 class EnvironmentCards(Struct):

@@ -8,6 +8,7 @@ from gymserve.protocol.params import Seed
 from gymserve.training.plan.numbers import Description, Title
 from gymserve.training.plan.requests import Hypothesis, RunRequest, Tags
 from gymserve.web.challenges.schemas import Entrant
+from gymserve.web.http.schemas import JSONObject
 
 
 class NewModel(Struct):
@@ -37,12 +38,12 @@ class ModelCard(Struct):
     experiment_id: Annotated[str | None, Meta(description="null if it was uploaded")]
     algorithm: str
     environment: str
-    hyperparameters: dict[str, Any]
-    configuration: dict[str, Any]
+    hyperparameters: JSONObject
+    configuration: JSONObject
     timesteps: int
-    evaluation: dict[str, Any]
+    evaluation: JSONObject
     parent: Annotated[str | None, Meta(description="the model that its experiment started from")]
-    lineage: Annotated[list[dict[str, Any]], Meta(description="that model, its parent, and so on")]
+    lineage: Annotated[list[JSONObject], Meta(description="that model, its parent, and so on")]
     record: Annotated[dict[str, float | None], Meta(description="best_episode and best_evaluation: returns")]
     started_at: Annotated[str | None, Meta(description="when its training started")]
     completed_at: str | None
@@ -58,7 +59,7 @@ class ModelCards(Struct):
     models: list[ModelCard]
     status: str | None = None
     message: str | None = None
-    data: dict[str, Any] | None = None
+    data: JSONObject | None = None
 
 
 class SubmitRequest(Struct):

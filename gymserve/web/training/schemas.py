@@ -8,6 +8,7 @@ from gymserve.protocol.params import Seed
 from gymserve.training.plan.numbers import Description, Title
 from gymserve.training.plan.requests import Hypothesis, RunRequest, Tags
 from gymserve.training.plan.training_plan import SB3
+from gymserve.web.http.schemas import JSONObject
 
 ProjectType = Annotated[str, Meta(min_length=1, max_length=50, description="for example pymarl or ptf")]
 
@@ -56,7 +57,7 @@ class ChangedExperiment(Struct):
     hypothesis: Hypothesis | None = None
     tags: Tags | None = None
     status: Literal["running", "paused", "cancelled", "stopped"] | None = None
-    hyperparameters: Annotated[dict[str, Any] | None, Meta(description="used when it next starts or resumes")] = None
+    hyperparameters: Annotated[JSONObject | None, Meta(description="used when it next starts or resumes")] = None
 
 
 class CopyRequest(Struct):
@@ -81,8 +82,8 @@ class ExperimentCard(Struct):
     algorithm: str
     environment: Annotated[str, Meta(description="as requested")]
     trained_on: Annotated[str, Meta(description="the id in the catalogue")]
-    hyperparameters: dict[str, Any]
-    parameters: dict[str, Any]
+    hyperparameters: JSONObject
+    parameters: JSONObject
     seed: int
     timesteps: int
     total_timesteps: int | None
@@ -94,7 +95,7 @@ class ExperimentCard(Struct):
     tags: list[str]
     copy_of: str | None
     parent_model: Annotated[str | None, Meta(description="the model that it started from")]
-    lineage: Annotated[list[dict[str, Any]], Meta(description="that model, its parent, and so on")]
+    lineage: Annotated[list[JSONObject], Meta(description="that model, its parent, and so on")]
     resources: Resources
 
 
@@ -113,7 +114,7 @@ class Video(Struct):
 class Results(Struct):
     experiment_id: str
     status: str
-    final_evaluation: dict[str, Any]
+    final_evaluation: JSONObject
     model_path: str | None
     video_path: Annotated[str | None, Meta(description="the best evaluation episode, once rendered")]
     video: Video
@@ -129,7 +130,7 @@ class MetricsSummary(Struct):
 
 class ExperimentMetrics(Struct):
     experiment_id: str
-    metrics: Annotated[list[dict[str, Any]], Meta(description="the timestep and its values")]
+    metrics: Annotated[list[JSONObject], Meta(description="the timestep and its values")]
     summary: MetricsSummary
 
 
@@ -140,8 +141,8 @@ class ManyMetrics(Struct):
 class TrainingEnvironment(Struct):
     name: str
     description: str
-    observation_space: dict[str, Any]
-    action_space: dict[str, Any]
+    observation_space: JSONObject
+    action_space: JSONObject
     aliases: Annotated[list[str], Meta(description="old ids of this environment")]
     algorithms: Annotated[list[str], Meta(description="algorithms that support its actions")]
 
@@ -149,25 +150,25 @@ class TrainingEnvironment(Struct):
 class TrainingAlgorithm(Struct):
     name: str
     description: str
-    default_hyperparameters: dict[str, Any]
+    default_hyperparameters: JSONObject
     package: str
     policies: list[str]
     action_spaces: list[str]
-    tuned: Annotated[dict[str, Any], Meta(description="environment → hyper-parameters known to learn well")]
+    tuned: Annotated[JSONObject, Meta(description="environment → hyper-parameters known to learn well")]
 
 
 class Configuration(Struct):
-    server: dict[str, Any]
-    application: dict[str, Any]
+    server: JSONObject
+    application: JSONObject
     directories: dict[str, str]
-    rl_system: dict[str, Any]
-    validation: dict[str, Any]
+    rl_system: JSONObject
+    validation: JSONObject
 
 
 class ProjectExperimentRequest(Struct):
     title: Title
     description: Description = ""
-    parameter: Annotated[dict[str, Any], Meta(description="parameters of the project's type")] = {}
+    parameter: Annotated[JSONObject, Meta(description="parameters of the project's type")] = {}
 
 
 class ProjectExperiment(Struct):
@@ -179,7 +180,7 @@ class ProjectExperiment(Struct):
     owner_id: int
     log_path: str
     is_active: Annotated[bool, Meta(description="whether it is running or queued")]
-    metric: Annotated[dict[str, Any] | None, Meta(description="name → values, name_T → their timesteps")]
+    metric: Annotated[JSONObject | None, Meta(description="name → values, name_T → their timesteps")]
     status: str
     reason: str
     experiment_id: Annotated[str, Meta(description="its id below /experiments")]

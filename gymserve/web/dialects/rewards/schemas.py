@@ -6,6 +6,7 @@ from msgspec import Meta, Struct
 
 from gymserve.training.sessions import parameters as session_parameters
 from gymserve.training.sessions.parameters import Name
+from gymserve.web.http.schemas import JSONObject
 
 
 class SessionName(Struct):
@@ -56,20 +57,20 @@ class EvaluationParameters(session_parameters.SessionEvaluation):
 
 
 class RewardsHistory(Struct):
-    last_created: dict[str, Any]
-    last_trained: dict[str, Any]
+    last_created: JSONObject
+    last_trained: JSONObject
     notes: Annotated[list[str], Meta(description="the parameters that have no effect here")] = []
 
 
 class Parameters(Struct):
     status: int
-    env_params: dict[str, Any]
-    agent_params: dict[str, Any]
-    training_params: dict[str, Any]
+    env_params: JSONObject
+    agent_params: JSONObject
+    training_params: JSONObject
     training_metrics: dict[str, list[float]]
-    evaluation_metrics: dict[str, Any]
-    model_history: dict[str, Any]
-    model_card: dict[str, Any]
+    evaluation_metrics: JSONObject
+    model_history: JSONObject
+    model_card: JSONObject
 
 
 class DialectEnvironment(Struct):
@@ -98,7 +99,7 @@ class DialectUser(Struct):
 
 
 class RankedUser(Struct):
-    user: Annotated[dict[str, Any], Meta(description="the name, and identities in the front end's form")]
+    user: Annotated[JSONObject, Meta(description="the name, and identities in the front end's form")]
     score: float
 
 

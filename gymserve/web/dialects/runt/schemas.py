@@ -4,6 +4,8 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
+from gymserve.web.http.schemas import JSONObject
+
 
 class RuntTraining(Struct):
     """A training's parameters. Numbers may be strings, as in forms."""
@@ -33,7 +35,7 @@ class RuntTest(Struct):
 
 
 class RuntQuestion(Struct):
-    hyperparameters: Annotated[dict[str, Any], Meta(description="algorithm, learning_rate, …; 0 means not set")]
+    hyperparameters: Annotated[JSONObject, Meta(description="algorithm, learning_rate, …; 0 means not set")]
     rewards: Annotated[list[float], Meta(description="the episodes' rewards")]
 
 
