@@ -193,6 +193,14 @@ def test_the_heartbeat_can_end_a_verification(tmp_path: Path) -> None:
         verdict_on(play(tmp_path).read_bytes(), heartbeat=too_late)
 
 
+@pytest.mark.parametrize("tolerance", [0.0, 1.0])
+def test_the_heartbeat_is_called_in_each_trial_but_not_at_each_step(tmp_path: Path, tolerance: float) -> None:
+    beats: list[None] = []
+    data = play(tmp_path).read_bytes()
+    verdict = verdict_on(data, tolerance=tolerance, heartbeat=lambda: beats.append(None))
+    assert verdict.steps == 80 and 4 <= len(beats) <= 8
+
+
 def test_an_empty_journal_is_refused() -> None:
     assert verification.verify([], CATALOGUE).state == "mismatch"
     assert CARTPOLE.tolerance == 0
