@@ -136,7 +136,7 @@ def test_ptf_runs_like_pymarl(tju: Trainer) -> None:
     assert tju.get(f"{experiment}/metrics").json["summary"] == {
         "avg_reward_last_100": 63.0, "total_timesteps": 3, "best_reward": 126.0, "total_episodes": 4,
     }  # fmt: skip
-    assert "undiscounted_reward over 0 to 3 timesteps: from 0 to 126" in tju.get(f"{experiment}/curve").body.decode()
+    assert "undiscounted_reward over 0 to 3 episodes: from 0 to 126" in tju.get(f"{experiment}/curve").body.decode()
     for wrong in ({"algo_name": "dqn"}, {"env_name": "maze"}):
         assert tju.post(path, {**REQUEST, "parameter": {**parameter, **wrong}}).status == 422
 
