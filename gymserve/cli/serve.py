@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 import socket
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -38,15 +39,19 @@ CANNOT_BE_LOADED = 4  # if a worker exits with this status, gunicorn exits inste
 @click.option("--workers", type=int, help="Number of gunicorn workers.  [default: one per core]")
 @click.option("--debug", is_flag=True, help="Log everything.")
 @click.option("--reload", is_flag=True, help="Restart the workers when their code changes.")
+@click.option("--demo", is_flag=True, help="Add a challenge, a submission and a trained model, to look around.")
 @with_options(SETTINGS, DATA)
-def command(host: str | None, port: int | None, workers: int | None, debug: bool, reload: bool) -> int:
+def command(host: str | None, port: int | None, workers: int | None, debug: bool, reload: bool, demo: bool) -> int:
     """Runs the server, until Ctrl-C or SIGTERM.
 
     \b
     Example: gymserve serve -p 8000 --data /srv/gymserve
     """
     level = "debug" if debug else None
-    return serve(read_settings(HOST=host, PORT=port, WORKERS=workers, LOG_LEVEL=level), reload=reload)
+    configuration = read_settings(HOST=host, PORT=port, WORKERS=workers, LOG_LEVEL=level)
+    if demo and configuration.AUTH != "open":
+        raise errors.SettingsError('--demo needs AUTH = "open", since it has no account')
+    return serve(configuration, reload=reload, demo=demo)
 
 
 def application(configuration: settings.Settings) -> WSGIApplication:
@@ -78,7 +83,7 @@ def _check_listeners(configuration: settings.Settings) -> None:
         sys.exit(CANNOT_BE_LOADED)
 
 
-def serve(configuration: settings.Settings, *, reload: bool) -> int:
+def serve(configuration: settings.Settings, *, reload: bool, demo: bool = False) -> int:
     """Runs gunicorn with these settings.
 
     Raises:
@@ -96,7 +101,7 @@ def serve(configuration: settings.Settings, *, reload: bool) -> int:
             if not reload:
                 importer.submit(import_application)  # if it fails, the workers report the error
             pool.supervisor.start()
-        return _serve(configuration, listener, port, reload=reload)
+        return _serve(configuration, listener, port, reload=reload, demo=demo)
     except SystemExit as end:
         return int(end.code or 0)
     finally:
@@ -104,7 +109,7 @@ def serve(configuration: settings.Settings, *, reload: bool) -> int:
             pool.supervisor.stop()
 
 
-def _serve(configuration: settings.Settings, listener: socket.socket, port: int, *, reload: bool) -> int:
+def _serve(configuration: settings.Settings, listener: socket.socket, port: int, *, reload: bool, demo: bool) -> int:
     os.environ[ARBITER] = str(os.getpid())
     shown = f"[{configuration.HOST}]" if ":" in configuration.HOST else configuration.HOST
     data = Path(configuration.DATA).resolve()
@@ -122,6 +127,8 @@ def _serve(configuration: settings.Settings, listener: socket.socket, port: int,
         print(f"A key for it: http://{shown}:{port}/account, or `gymserve key create EMAIL NAME`", flush=True)
     if invitation:
         print(invitation, flush=True)
+    if demo:  # it waits for the server, and ends by itself
+        subprocess.Popen([sys.executable, "-P", "-m", "gymserve.cli.demo", f"http://{shown}:{port}"])
     values = options(
         bind=f"fd://{listener.fileno()}",
         workers=configuration.WORKERS,

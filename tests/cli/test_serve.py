@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import urllib3
 
 from gymserve.accounts import Accounts, AccountSettings
 from gymserve.protocol.errors import SettingsError
@@ -175,4 +176,28 @@ def test_reload_restarts_the_workers_when_code_changes(tmp_path: Path) -> None:
             assert said[-1], "".join(said)
         process.send_signal(signal.SIGTERM)
         process.stdout.read()
+    assert process.returncode == 0
+
+
+@pytest.mark.long
+def test_a_demo_has_a_challenge_a_submission_and_a_model(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "gym_http_server.py"), "--demo", "-p", "0", "--data", str(tmp_path)]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GYMSERVE_")}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        try:
+            lines = [process.stdout.readline()]
+            while not lines[-1].startswith("demo: the model"):
+                lines.append(process.stdout.readline())
+                assert lines[-1] and "Error: " not in lines[-1], lines
+            pages = [line.split()[-1] for line in lines if line.startswith("demo: ")]
+            assert len(pages) == 3
+            for page in pages:
+                assert urllib3.request("GET", page, timeout=60).status == 200
+            board = urllib3.request("GET", pages[0].replace("/boards/", "/challenges/") + "/leaderboard").json()
+            assert board["places"][0]["score"] > 100
+        finally:
+            process.send_signal(signal.SIGTERM)
     assert process.returncode == 0

@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from gymserve.hosts.supervisor.slots import Slots
+from gymserve.hosts.supervisor.slots import Slots, SlotSettings
 from gymserve.hosts.supervisor.warm import FAILED_SECONDS, KEPT_SECONDS, QUIET_SECONDS, WarmHosts
 from gymserve.protocol.recipe import Recipe
 from gymserve.settings import Settings
@@ -72,7 +72,7 @@ def test_a_kind_is_not_made_again_until_a_request_for_it_has_made_one() -> None:
 
 
 def test_a_kind_that_was_made_ahead_is_made_again() -> None:
-    some = Slots(Settings(), WarmHosts(1), ())
+    some = Slots(Settings().pick(SlotSettings), WarmHosts(1), ())
     some.warm_hosts.claim("a", 0.0)
     some.note_making("a", None)
     assert some.warm_hosts.missing(QUIET_SECONDS) == "a"
