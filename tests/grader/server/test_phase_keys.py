@@ -137,3 +137,16 @@ def test_a_submission_allowed_before_the_end_does_not_begin_with_a_public_key(pl
     assert phase_of(place)["key"] is not None
     place.record = old
     assert place.begin().key_generation == 1
+
+
+def test_a_key_that_is_public_in_one_challenge_is_secret_in_others(place: Place) -> None:
+    def describe(name: str) -> dict[str, Any]:
+        (phase,) = place.competition.describe(place.competition.find(name))["phases"]
+        return dict(phase)
+
+    for name, closes in (("before", now() - HOUR), ("lake", now() + HOUR), ("last", now() - HOUR)):
+        phases = f'[[phases]]\nname = "public"\ncloses = {closes.isoformat()}\n'
+        place.competition.define(LAKE.replace("lake", name) + phases, owner_id=None)
+    assert describe("before")["key"] is not None and describe("last")["key"] is not None
+    place.record = place.competition.find("lake")
+    assert describe("lake")["key"] is None and place.begin().key_generation == 0

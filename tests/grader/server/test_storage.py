@@ -50,15 +50,18 @@ def account(place: Place, name: str) -> int:
 
 @pytest.mark.guarantee("submissions, their videos and the audit log grow")
 def test_stored_submissions_count_against_the_accounts_limit(place: Place, media: Media) -> None:
-    one, other = account(place, "one"), account(place, "other")
+    before, one, other = (account(place, name) for name in ("before", "one", "other"))
     row, storage = end_long_ago(place, media, one), place.submissions.storage
     assert storage._bytes(row.name) >= (1 << 16) + 4096
-    storage.megabytes = 0
-    with pytest.raises(errors.LimitReached, match="ACCOUNT_STORAGE_MB = 0.*SUBMISSION_DAYS = 30"):
+    storage.megabytes = 1
+    place.submissions.submit(place.record, account_id=one, entrant="a")
+    storage.megabytes = 0.05
+    with pytest.raises(errors.LimitReached, match=r"ACCOUNT_STORAGE_MB = 0\.05.*SUBMISSION_DAYS = 30"):
         place.submissions.submit(place.record, account_id=one, entrant="a")
     refused = place.submissions.list(place.record)[0]
     assert (refused.state, refused.counts) == ("void", False)  # the slot is given back
-    place.submissions.submit(place.record, account_id=other, entrant="b")
+    for who in (before, other):
+        place.submissions.submit(place.record, account_id=who, entrant="b")
     place.submissions.submit(place.record, account_id=None, entrant="nobody's")
     for path in paths(place, row):
         media.remove_submission(row.name, 0) if path.is_dir() else path.unlink()
@@ -101,14 +104,16 @@ def test_only_old_files_without_a_row_are_deleted(place: Place, media: Media) ->
     for path in paths(place, young):
         os.utime(path)
     storage = place.submissions.storage
-    unknown, partial, ours = "ab" * 12, f".1-2.{young.name}", media.jobs.folder
+    unknown, recent, partial, ours = "ab" * 12, "cd" * 12, f".1-2.{young.name}", media.jobs.folder
     ours.mkdir(parents=True)
     for path in (storage.journals / unknown, storage.journals / partial):
         path.touch()
     (storage.videos / unknown).mkdir()
     for path in (storage.journals / unknown, storage.journals / partial, storage.videos / unknown, ours):
         os.utime(path, (0, 0))
+    (storage.journals / recent).touch()
+    os.utime(storage.journals / recent, ((then := now() - 29 * DAY).timestamp(), then.timestamp()))
     place.submissions.judge.verify(young)
     storage.sweep()
-    assert {path.name for path in storage.journals.iterdir()} == {young.name}
+    assert {path.name for path in storage.journals.iterdir()} == {young.name, recent}
     assert {path.name for path in storage.videos.iterdir()} == {young.name, "orders"}

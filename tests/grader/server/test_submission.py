@@ -87,6 +87,12 @@ def test_finishing_while_the_host_is_dead_loses_nothing(grader: Grader, tmp_path
     assert [trial.steps for trial in scoring.trials_of(kept)] == [1, 0, 0]
 
 
+def test_partial_copies_of_killed_processes_are_deleted(grader: Grader, tmp_path: Path) -> None:
+    token, partial = begin(grader, "s5"), tmp_path / ".1-2.s5"
+    partial.touch()
+    assert submission.finish(grader.instances, token, tmp_path / "s5").exists() and not partial.exists()
+
+
 def test_a_submission_without_instance_and_journal_is_unknown(grader: Grader, tmp_path: Path) -> None:
     for token in ("nonsense", "../instances", "s0-" + "x" * 22):
         with pytest.raises(UnknownInstance):

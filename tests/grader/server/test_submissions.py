@@ -70,6 +70,20 @@ def test_the_video_is_requested_before_the_final_state_is_stored(place: Place, t
     assert job is not None and (job.title, job.challenge) == ("cart", row.challenge_id)
 
 
+def test_a_full_disk_costs_a_submission_its_video_but_not_its_score(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise errors.StorageFull("no space is left")
+
+    place.submissions.judge.media = Media(tmp_path)
+    monkeypatch.setattr(place.submissions.judge.media, "request_submission_video", full)
+    row = place.begin()
+    place.play(row)
+    place.submissions.judge.verify(place.submissions.finish(row))
+    assert place.submissions.find(row.name).state == SubmissionState.GRADED
+
+
 @pytest.mark.guarantee("two take the last submission's slot")
 def test_the_last_slot_is_used_once(place: Place) -> None:
     refused: list[Exception] = []

@@ -129,6 +129,16 @@ def test_only_its_own_submissions_fix_a_team(place: Place) -> None:
     assert place.teams.of(place.record, place.accounts[0]).fixed
 
 
+def test_a_team_of_the_same_name_in_another_challenge_fixes_no_team(place: Place) -> None:
+    other, last = (place.competition.define(TOML.replace("cart", name), owner_id=None) for name in ("other", "last"))
+    records = (place.record, other, last)
+    for record in records:
+        place.teams.create(record, place.accounts[0], "Poles")
+    place.record = other
+    place.submit(0)
+    assert [place.teams.of(record, place.accounts[0]).fixed for record in records] == [False, True, False]
+
+
 @pytest.mark.parametrize("name", ["ＴEAM:Poles", "Participant 5"])
 def test_no_account_may_have_a_name_like_another_entrants(name: str) -> None:
     with pytest.raises(errors.InvalidRequest, match="must not begin with"):

@@ -1,17 +1,21 @@
 """A submission is visible to its account, team and organiser, and to everybody once its phase is over."""
 
+import datetime
 from pathlib import Path
 
 import pytest
 
 from gymserve.accounts.identity import Identity
 from gymserve.environments import Catalogue
+from gymserve.grader.server.boards import leaderboard
+from gymserve.grader.server.boards.leaderboard import Leaderboard
 from gymserve.grader.server.reports.outbox import Outbox
 from gymserve.grader.server.submissions.judging import Judge
 from gymserve.grader.server.submissions.visibility import Visibility
+from gymserve.protocol import errors
 from gymserve.store import Database
 from gymserve.store.models import Submission
-from tests.grader.server.test_teams import Place
+from tests.grader.server.test_teams import TOML, Place
 
 
 @pytest.fixture
@@ -56,3 +60,15 @@ def test_everybody_sees_submissions_of_a_phase_with_public_seeds(place: Place, v
     assert all(visibility.may_see(record, row, who) for who in people(place))
     assert not visibility.may_follow(record, row, None)
     assert all(visibility.entrants(record, place.phase("try"), who)("team:Poles") for who in people(place))
+
+
+def test_a_hidden_leaderboard_is_visible_from_its_date_on(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    until = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
+    hidden = TOML.replace("ranking = {", f"ranking = {{ hidden_until = {until.isoformat()},")
+    record, boards = place.competition.define(hidden, owner_id=None), Leaderboard(place.database, place.competition)
+    monkeypatch.setattr(leaderboard, "now", lambda: until)
+    assert boards.of(record, "open").rows() == []
+    monkeypatch.setattr(leaderboard, "now", lambda: until - datetime.timedelta(seconds=1))
+    assert boards.of(record, "open", sees_hidden=True).rows() == []
+    with pytest.raises(errors.Conflict, match="hidden until 2030-01-01"):
+        boards.of(record, "open")
