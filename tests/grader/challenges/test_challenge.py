@@ -69,6 +69,8 @@ def test_all_fields_are_read() -> None:
         ("number = 10", "number = 0", 11, "trials.number: must be an integer from 1"),
         ("number = 10", "numbr = 10", 11, "did you mean number"),
         ("worst = -3", "worst = nan", 21, "scoring.worst: must be a finite number"),
+        ("worst = -3", "worst = inf", 21, "scoring.worst: must be a finite number"),
+        ("[trials]", "tolerance = -0.5\n[trials]", 10, "tolerance: must be a number of 0 or more"),
         ("worst = -3", 'function = "maximum"', 21, "one of mean, sum"),
         ("options.difficulty = 2", "option.difficulty = 2", 17, "trials.variants.2.option"),
         ('name = "final"', 'name = "practice"', 29, "two phases practice"),

@@ -42,6 +42,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def test_a_bundle_contains_what_was_put_in(whole: bytes) -> None:
     content = bundle.read(whole, trusted=[PUBLIC])
     assert content.challenge == CARTPOLE and content.receipt.statement["account"] == "ada"
+    assert content.receipt.statement["generation"] == 0  # of the phase's first key
     assert sum(isinstance(record, Step) for record in content.records) == 80
 
 

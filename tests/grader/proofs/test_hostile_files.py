@@ -281,3 +281,8 @@ def test_only_the_first_recipe_counts(journal: Path) -> None:
     data = from_bodies(journal, [original[0], again, *original[1:]])
     kept = [record for record, _, _ in scan(data)]
     assert isinstance(kept[1], Created) and kept[2:] == [record for record, _, _ in scan(journal.read_bytes())][1:]
+
+
+def test_an_instances_folder_is_verified_like_its_journal(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    outcomes = [(__main__.main(["verify", str(path)]), capsys.readouterr().out) for path in (journal, journal.parent)]
+    assert [status for status, _ in outcomes] == [VERIFIED] * 2 and "verified: 80 steps" in outcomes[1][1]

@@ -15,12 +15,14 @@ import pytest
 
 from gymserve.environments import Catalogue
 from gymserve.grader.challenges import seeds
+from gymserve.grader.challenges.states import VerdictState
 from gymserve.grader.practice import running
 from gymserve.grader.proofs import replays, sources
+from gymserve.grader.proofs.verification import Verdict
 from gymserve.journal import Step, read
 from tests import ROOT
 from tests.grader.journals import make_challenge, play, replace_record, step_like
-from tests.support.environments.faulty import EXIT, SEGFAULT
+from tests.support.environments.faulty import EXIT, PRINT, SEGFAULT
 from tests.support.environments.habitual import REPLAYED, Habitual
 
 FAULTY, HABITUAL = ["tests.support.environments.faulty"], ["tests.support.environments.habitual"]
@@ -102,6 +104,14 @@ def test_a_source_of_non_determinism_is_named(tmp_path: Path, counter: Path, hab
     assert "replay: not replayable" in output and NOT_REPLAYED[habit] in output, output
 
 
+def test_a_check_replays_at_another_date(tmp_path: Path) -> None:
+    dated = make_challenge("Habitual-v0", kwargs={"habits": ["date"]}, trials={"number": 1})
+    plan, catalogue = seeds.practice_plan(dated, 1), Catalogue(HABITUAL)
+    journal = running.play(dated, plan, running.agent("random"), tmp_path, catalogue)
+    verdict, _ = replays.check(journal, HABITUAL)
+    assert verdict.state == "not replayable" and sources.CLOCK in verdict.reason
+
+
 def test_an_honest_journal_is_verified_and_a_changed_record_is_named(tmp_path: Path) -> None:
     journal = play(tmp_path)
     assert replays.verify(journal, []).state == "verified"
@@ -141,3 +151,25 @@ def test_a_replay_that_ends_its_process_is_reported(tmp_path: Path, action: int,
     journal.write_bytes(replace_record(journal, index, step_like(step, action=action)))
     verdict = replays.verify(journal, FAULTY)
     assert verdict.state == "not replayable" and "ended the process" in verdict.reason and how in verdict.reason
+
+
+def printing(observation: object) -> int:
+    return PRINT
+
+
+def test_what_an_environment_prints_does_not_spoil_the_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # the environment changes it
+    talkative = make_challenge("Faulty-v0", max_episode_steps=200)  # prints more than a buffer holds
+    journal = play(tmp_path, talkative, "tests.grader.proofs.test_replays:printing")
+    assert replays.verify(journal, FAULTY).state == "verified"
+
+
+@pytest.mark.parametrize(
+    "other", [Verdict(VerdictState.MISMATCH, "record 3 differs", 3), Verdict(VerdictState.VERIFIED)]
+)
+def test_the_replay_that_names_a_record_is_shown(monkeypatch: pytest.MonkeyPatch, other: Verdict) -> None:
+    crashed = Verdict(VerdictState.NOT_REPLAYABLE, "its replay ended the process")
+    outcomes = iter([crashed, other])
+    monkeypatch.setattr(replays, "_replay", lambda *_, **__: next(outcomes))
+    verdict = replays.verify(Path("any"), [])
+    assert verdict.state == "not replayable" and verdict.reason.startswith(other.reason or crashed.reason)
