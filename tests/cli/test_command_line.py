@@ -147,14 +147,20 @@ def test_a_shell_completes_commands() -> None:
 def interrupted(*words: str, after: str) -> str:
     """What a command prints to standard error when Ctrl-C ends it, once it has printed `after`."""
     with subprocess.Popen(
-        [sys.executable, "-u", "-m", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-u", "-m", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     ) as process:
-        assert process.stdout is not None and process.stderr is not None
-        if after:
+        assert process.stdout is not None
+        try:
             wait_for(lambda: after in process.stdout.readline())
-        process.send_signal(signal.SIGINT)
-        error = process.stderr.read()
-        assert process.wait(60) == 130, error
+            process.send_signal(signal.SIGINT)
+            _, error = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 130, error
     return error.strip()
 
 
