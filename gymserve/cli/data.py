@@ -30,7 +30,7 @@ def open_accounts(configuration: settings.Settings, *, at_any_version: bool = Fa
     """Opens the accounts; a new database gets its tables, unless `at_any_version`.
 
     Raises:
-        UsageError: `--data` names a directory that does not exist. A typing error would make a server of its own there.
+        UsageError: `--data` names a directory that does not exist; a typing error must not create a second server.
         Unavailable: the database cannot be used, or has another version.
     """
     if shared_value(DATA) and not Path(configuration.DATA).is_dir():

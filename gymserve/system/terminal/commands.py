@@ -16,7 +16,7 @@ from click.shell_completion import shell_complete
 from gymserve.system import imports, interpreters
 from gymserve.system.extras import MissingExtra
 
-FAILED, MISUSED, INTERRUPTED = 1, 2, 130  # exit statuses; the last one is what shells use for Ctrl-C
+FAILED, INTERRUPTED = 1, 130  # exit statuses; the last one is what shells use for Ctrl-C
 _PREFIX = "gymserve."  # of the shared options' names in a context's `meta`
 _THIS_PROCESS = object()  # a context's `obj` if the command is all that this process runs
 
@@ -191,7 +191,7 @@ def run(
     Args:
         arguments: the words after the program's name; None: this process's.
         name: the program's name.
-        failures: returns the exceptions whose text tells a user all.
+        failures: returns the exceptions whose message is all that a user needs.
     """
     variable = f"_{name.upper()}_COMPLETE"
     try:
