@@ -66,6 +66,13 @@ def loaded_application() -> WSGIApplication:
 
     The settings come from the settings file and the environment.
     """
+    if "gunicorn.app.wsgiapp" in sys.modules and "gymserve.web.serving.worker" not in sys.modules:
+        print(
+            "gymserve: gunicorn runs without gymserve's settings, so there is no stream and steps are slower: "
+            "start it with -c python:gymserve.web.serving.settings",
+            file=sys.stderr,
+            flush=True,
+        )
     try:
         configuration = settings.load(None, os.environ, {})
         _check_listeners(configuration)

@@ -66,6 +66,7 @@ def test_training_over_the_api(server: Server) -> None:
     assert printed.startswith("reward ") and "has a return of" in printed
 
 
+@pytest.mark.long
 def test_an_environment_and_a_challenge_of_ones_own(
     start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -157,14 +157,16 @@ def test_an_open_server_stays_on_this_machine(tmp_path: Path, capsys: pytest.Cap
 
 @pytest.mark.long  # tests/cli/test_serve.py has the guarantee's short tests
 @pytest.mark.guarantee("an open server is started so that other machines reach it")
-@pytest.mark.parametrize("has_settings", [True, False])  # gunicorn.conf.py
-def test_an_open_server_stays_local_under_gunicorn(tmp_path: Path, has_settings: bool) -> None:
+@pytest.mark.parametrize("has_settings", ["by the folder", "by -c", ""])
+def test_an_open_server_stays_local_under_gunicorn(tmp_path: Path, has_settings: str) -> None:
+    option = ["-c", "python:gymserve.web.serving.settings"] if has_settings == "by -c" else []
     ended = run(
-        sys.executable, "-m", "gunicorn", "-b", "0.0.0.0:0", "gym_http_server:app",
-        cwd=ROOT if has_settings else tmp_path, PYTHONPATH=str(ROOT), GYMSERVE_DATA=str(tmp_path),
+        sys.executable, "-m", "gunicorn", *option, "-b", "0.0.0.0:0", "gym_http_server:app",
+        cwd=ROOT if has_settings == "by the folder" else tmp_path, PYTHONPATH=str(ROOT), GYMSERVE_DATA=str(tmp_path),
     )  # fmt: skip
     assert ended.returncode != 0 and "FORCE_OPEN = True" in ended.stderr, ended.stderr
     assert not has_settings or ended.returncode == 1
+    assert ("start it with -c python:gymserve.web.serving.settings" in ended.stderr) == (not has_settings)
 
 
 def logged(guarded: Server) -> list[dict[str, Any]]:
