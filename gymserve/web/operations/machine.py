@@ -4,12 +4,11 @@ from collections.abc import Sequence
 
 from flask import Response
 
-from gymserve.system import machine
 from gymserve.web.http.access import ADMIN, allow
 from gymserve.web.http.answers import json_answer
 from gymserve.web.http.blueprint import Blueprint
 from gymserve.web.http.openapi import documented
-from gymserve.web.operations import schemas
+from gymserve.web.operations import resources, schemas
 
 blueprint = Blueprint("machine", scope="operations", tag="Server")
 GIB = 2**30
@@ -20,12 +19,12 @@ GIB = 2**30
 @documented(schemas.Machine, errors=(401, 403))
 def show() -> Response:
     """Show the machine's processors, memory and GPUs, and their use."""
-    processors, memory, gpus = machine.processors(), machine.memory(), machine.gpus()
+    processors, memory, gpus = resources.processors(), resources.memory(), resources.gpus()
     return json_answer({"cpu": processors, "memory": memory, "gpus": gpus, **_as_text(processors, memory, gpus)})
 
 
 def _as_text(
-    processors: machine.ProcessorUse, memory: machine.MemoryUse, gpus: Sequence[machine.GpuInformation]
+    processors: resources.ProcessorUse, memory: resources.MemoryUse, gpus: Sequence[resources.GpuInformation]
 ) -> dict[str, object]:
     """Return the same figures as the texts that the TJU platform's pages show."""
     return {

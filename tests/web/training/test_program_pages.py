@@ -20,8 +20,8 @@ def test_only_runs_with_checkpoints_can_be_resumed(state: ExperimentState) -> No
 
 
 def test_metrics_in_ptfs_format_count_episodes() -> None:
-    mine = {"interpreter": "/opt/python", "directory": "/opt/mine"}
-    known = programs.read({"mine": {**mine, "metrics": "ptf"}, "other": mine, "ptf": {**mine, "metrics": "lines"}})
+    paths = {"interpreter": "/opt/python", "directory": "/opt/mine"}
+    known = programs.read({"mine": {**paths, "metrics": "ptf"}, "other": paths, "ptf": {**paths, "metrics": "lines"}})
     units = {name: programs.counted(known, name) for name in (*known, "sb3", "pymarl")}
     assert units == {"mine": "episode", "other": "timestep", "ptf": "timestep", "sb3": "timestep", "pymarl": "timestep"}
     assert programs.counted({}, "ptf") == "episode"  # a run from before it was removed from RUNNERS
