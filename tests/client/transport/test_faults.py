@@ -114,7 +114,7 @@ def test_a_killed_server_that_is_started_again_goes_unnoticed(start: Callable[..
         with pytest.raises(client.ConnectionLost, match="is the server running"):
             remote.step(actions[5])
         own.start()
-        road.port = own.port
+        road.target = own.port
         remote.connection.limits = client.Limits()
         assert same([remote.step(action) for action in actions[5:]], whole[6:])
         remote.close()
