@@ -30,6 +30,7 @@ def command(
 @pytest.fixture
 def typed(tmp_path: Path) -> Callable[..., str]:
     """Runs a sub-command in a process of its own, like an operator."""
+    (tmp_path / "data").mkdir()
 
     def run(*words: str, typed: str = "") -> str:
         command = [sys.executable, str(ROOT / "gym_http_server.py"), "--data", str(tmp_path / "data"), *words]
