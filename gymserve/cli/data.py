@@ -51,7 +51,7 @@ def account_named(accounts: Accounts, email: str) -> Account:
     """The account with this address.
 
     Raises:
-        NotFound: there is none.
+        NotFound: no account has this address.
     """
     account = accounts.directory.find_by_email(email)
     if account is None:

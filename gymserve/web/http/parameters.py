@@ -160,7 +160,7 @@ def choice(name: str, *choices: str) -> str:
     """Return one of `choices` from the current request's query, by default the first.
 
     Raises:
-        InvalidRequest: it is none of them.
+        InvalidRequest: the value is not among them.
     """
     value = request.args.get(name, choices[0])
     if value not in choices:
