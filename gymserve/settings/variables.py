@@ -1,9 +1,10 @@
 """Collects settings from environment variables and a file `.env`: our own names, and the RL Agent Training API's `RL_API_*`."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
+
+from gymserve.protocol.errors import SettingsError
 
 OURS, OLD = "GYMSERVE_", "RL_API_"
 RENAMED = {"SECRET_KEY": "SECRETS"}  # all other old names equal ours, except DEBUG
@@ -11,7 +12,6 @@ WITHOUT_EFFECT = {  # old name → why it has no effect
     "RELOAD": "the server never reloads its code by itself: restart it",
     "LOG_FORMAT": "logs are plain text on standard error and JSON in LOG_DIR",
 }
-_VALUE = re.compile(r"""(?P<quote>["'])(?P<quoted>.*?)(?P=quote)\s*(?:\#.*)?|(?P<bare>.*?)\s*(?:(?:^|\s)\#.*)?""")
 
 
 class Variable(NamedTuple):
@@ -44,14 +44,24 @@ def collect(environ: Mapping[str, str], file: Path) -> tuple[dict[str, Variable]
 
 
 def _read_file(file: Path) -> dict[str, str]:
-    """Reads lines `NAME=value` with settings' names; a value may be quoted, and a comment may follow it."""
+    """Reads a file in python-dotenv's syntax, without its `${NAME}`: a secret may contain any characters.
+
+    Raises:
+        SettingsError: python-dotenv is not installed, or a line is not `NAME=value`.
+    """
     if not file.is_file():
         return {}
+    try:  # a client's `gymserve --version` comes here, too
+        from dotenv.parser import parse_stream  # `dotenv_values` skips wrong lines
+    except ImportError as error:
+        raise SettingsError(f"reading {file} needs gymserve[server]: pip install 'gymserve[server]'") from error
     values = {}
-    for line in file.read_text(encoding="utf-8-sig").splitlines():
-        name, separator, text = line.strip().removeprefix("export ").partition("=")
-        if separator and name.strip().startswith((OURS, OLD)):
-            match = _VALUE.fullmatch(text.strip())
-            assert match is not None  # any text is a bare value
-            values[name.strip()] = match["quoted"] if match["quote"] else match["bare"]
+    with file.open(encoding="utf-8-sig") as stream:
+        for each in parse_stream(stream):
+            if each.error:
+                text = each.original.string
+                line = each.original.line + text[: -len(text.lstrip())].count("\n")
+                raise SettingsError(f"{file}, line {line}: this is not NAME=value, or a quote does not end")
+            if each.key is not None and each.value is not None:
+                values[each.key] = each.value
     return values

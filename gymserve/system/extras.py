@@ -8,7 +8,17 @@ from collections.abc import Iterator
 
 PACKAGES = {
     "grade": ("PIL", "cryptography", "xxhash"),
-    "server": ("alembic", "argon2", "flask", "flask_wtf", "gunicorn", "joserfc", "prometheus_client", "sqlalchemy"),
+    "server": (
+        "alembic",
+        "argon2",
+        "dotenv",
+        "flask",
+        "flask_wtf",
+        "gunicorn",
+        "joserfc",
+        "prometheus_client",
+        "sqlalchemy",
+    ),
 }
 
 

@@ -1,5 +1,6 @@
 """Settings come from several sources, and wrong ones are refused."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -153,12 +154,31 @@ def test_variables_without_an_effect_are_mentioned(capsys: pytest.CaptureFixture
         ("RL_API_HOST='h'", "h"),
         ("export RL_API_HOST = h", "h"),
         ("RL_API_HOST= # nothing", ""),
-        ('RL_API_HOST="h', '"h'),
+        (r'RL_API_HOST="h\"\\h"', r'h"\h'),
+        ("RL_API_HOST=${HOME}$HOME", "${HOME}$HOME"),
+        ("RL_API_HOST='${HOME}'", "${HOME}"),
+        ("PATH\nRL_API_HOST=h", "h"),
     ],
 )
-def test_comments_end_values_of_an_env_file(line: str, value: str) -> None:
+def test_an_env_file_is_read_as_python_dotenv_reads_it(line: str, value: str) -> None:
     Path(".env").write_text(line + "\n")
     assert value == settings.load(None, {}, {}).HOST
+
+
+@pytest.mark.parametrize("line", ["RL_API_SECRET_KEY='secret", 'RL_API_SECRET_KEY="secret"secret', "=secret"])
+def test_a_wrong_line_of_an_env_file_is_named_without_its_value(line: str) -> None:
+    Path(".env").write_text(f"# a comment\n\nRL_API_HOST=h\n\n{line}\nRL_API_PORT=1\n")
+    with pytest.raises(SettingsError, match=r"^\.env, line 5: ") as raised:
+        settings.load(None, {}, {})
+    assert "secret" not in str(raised.value)
+
+
+def test_an_env_file_without_its_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dotenv.parser", None)
+    settings.load(None, {}, {})
+    Path(".env").touch()
+    with pytest.raises(SettingsError, match=r"reading \.env needs gymserve\[server\]"):
+        settings.load(None, {}, {})
 
 
 def test_example_and_documentation_are_generated_from_the_table() -> None:
