@@ -126,7 +126,11 @@ def register(app: Flask, counts: Counts, *, hosts: tuple[str, ...] | None, origi
 
 
 def _allow_origin(response: Response, origins: Collection[str]) -> None:
-    """Add CORS headers (https://fetch.spec.whatwg.org) for the origins in the settings, and never for cookies."""
+    """Add CORS headers (https://fetch.spec.whatwg.org) for the origins in the settings, and never for cookies.
+
+    Flask-CORS 6 is less safe: it takes an origin such as `http://[::1]:3000` for a regular expression, which `http://1:3000`
+    matches, and leaves out `Vary` where a cache needs it: without an `Origin`, or if there is only one in the settings.
+    """
     if not origins:
         return
     response.vary.add("Origin")

@@ -99,7 +99,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             folder / "data", AUTH="token", SECRETS=[SECRET],
             LOG_DIR=str(folder / "logs"), LOG_LEVEL="debug", LOG_FILE_MB=1,
             SHARED_ENVIRONMENTS=["Spy-v0"], ENVIRONMENT_MODULES=["spy_environments"],
-            TRUSTED_HOSTS=["127.0.0.1", "gym.example.org", ".lab.example"], CORS_ORIGINS=["https://lab.example"],
+            TRUSTED_HOSTS=["127.0.0.1", "gym.example.org", ".lab.example"], CORS_ORIGINS=["https://lab.example", "http://[::1]:3000"],
         )  # fmt: skip
     yield server
     assert server.stop() == 0
@@ -139,6 +139,21 @@ def test_pages_of_allowed_sites_may_call(guarded: Server) -> None:
     assert {"Authorization", "If-None-Match", "Last-Event-ID"} <= set(allowed)
     assert {"X-Total-Count", "ETag"} <= set(preflight.headers["Access-Control-Expose-Headers"].split(", "))
     assert guarded.post("/v1/envs/", {"env_id": "CartPole-v1"}, **FOREIGN, **bearer).status == 403
+
+
+def test_an_allowed_origin_is_compared_as_it_is(guarded: Server) -> None:
+    name = "Access-Control-Allow-Origin"
+    for origin in (
+        None,
+        "https://lab.example",
+        "http://[::1]:3000",
+        "http://1:3000",
+        "https://lab.example.evil",
+        "null",
+    ):
+        headers = guarded.get("/health/live", **({"Origin": origin} if origin else {})).headers
+        assert headers[name] == (origin if origin in ("https://lab.example", "http://[::1]:3000") else None), origin
+        assert "Origin" in headers["Vary"]  # a cache keeps the answers apart
 
 
 def run(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
