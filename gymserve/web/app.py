@@ -19,6 +19,8 @@ from gymserve.web.challenges.pages import blueprint as board_pages
 from gymserve.web.challenges.teams import blueprint as teams
 from gymserve.web.dialects.rewards.api import blueprint as rewards
 from gymserve.web.dialects.runt.api import blueprint as runt
+from gymserve.web.environments.pages import blueprint as environment_pages
+from gymserve.web.home import blueprint as home
 from gymserve.web.http import access, browser, envelope, errors, parameters
 from gymserve.web.http.backend import KEY, Backend
 from gymserve.web.http.openapi import blueprint as openapi
@@ -65,7 +67,9 @@ BLUEPRINTS = (
     health,
     machine,
     openapi,
+    home,
     account_pages,
+    environment_pages,
     board_pages,
     training_pages,
     training_parts,

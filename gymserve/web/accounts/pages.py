@@ -1,32 +1,37 @@
-"""The home page and the pages of accounts: set-up of the first administrator, login, account and keys."""
+"""Pages of accounts: set-up of the first administrator, login, account and keys."""
 
 import contextlib
+import re
 from typing import Any
 
 from flask import redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-import gymserve
 from gymserve.accounts.audit import Actor
 from gymserve.accounts.keys import KeyRequest
 from gymserve.protocol import params, wire
 from gymserve.protocol.errors import GymserveError, InvalidRequest
-from gymserve.store.models import Account, now
+from gymserve.store.models import Account
 from gymserve.web.http.access import PUBLIC, allow
-from gymserve.web.http.backend import backend, grading
-from gymserve.web.http.browser import Pages, current
+from gymserve.web.http.backend import backend
+from gymserve.web.http.browser import Pages, current, to_login
 
 blueprint = Pages("pages")
 
 
 def _log_in(account: Account) -> WerkzeugResponse:
     """Start a session for an account, and redirect to the page that it wanted."""
-    target = session.get("wanted") or url_for("pages.show_account")
+    target = _own_path(request.args.get("next", "")) or url_for("pages.show_account")
     session.clear()
     session.permanent = True
     session.update(account=account.id, generation=account.generation)
     return redirect(target, 303)
+
+
+def _own_path(target: str) -> str | None:
+    """Return a path of this server, or None for anything that leads to another one."""
+    return target if re.match(r"/(?![/\\])[\x20-\x7e]*\Z", target) else None
 
 
 def _actor(account: Account | None = None) -> Actor:
@@ -40,30 +45,13 @@ def _form_again(template: str, error: GymserveError, **values: object) -> tuple[
     return render_template(template, message=str(error), **values), wire.status(error)
 
 
-@blueprint.get("/")
-@allow(PUBLIC)
-def home() -> str:
-    """Show the home page."""
-    return render_template("home.html", version=gymserve.__version__, account=current(), challenges=_challenges())
-
-
-def _challenges() -> list[dict[str, str]]:
-    """List the challenges that accept submissions."""
-    at = now()
-    return [
-        {"name": record.challenge.name, "title": record.challenge.title}
-        for record in grading().competition.list()
-        if record.may_submit(at)
-    ]
-
-
 @blueprint.route("/setup/<secret>", methods=["GET", "POST"])
 @allow(PUBLIC)
 def setup(secret: str) -> ResponseReturnValue:
     """Create the first administrator."""
     backend().accounts.directory.invited_role(secret)
     if request.method == "GET":
-        return render_template("setup.html")
+        return render_template("accounts/setup.html")
     by, email = _actor(), request.form.get("email", "")
     try:
         password = request.form.get("password", "")
@@ -71,7 +59,7 @@ def setup(secret: str) -> ResponseReturnValue:
             secret, email, password, address=by.address, request_id=by.request_id
         )
     except InvalidRequest as error:
-        return _form_again("setup.html", error, email=email)
+        return _form_again("accounts/setup.html", error, email=email)
     return _log_in(account)
 
 
@@ -80,13 +68,13 @@ def setup(secret: str) -> ResponseReturnValue:
 def login() -> ResponseReturnValue:
     """Log in."""
     if request.method == "GET":
-        return render_template("login.html")
+        return render_template("accounts/login.html")
     by, email = _actor(), request.form.get("email", "")
     try:
         password = request.form.get("password", "")
         account = backend().accounts.authenticator.log_in(email, password, address=by.address, request_id=by.request_id)
     except GymserveError as error:
-        return _form_again("login.html", error, email=email)
+        return _form_again("accounts/login.html", error, email=email)
     return _log_in(account)
 
 
@@ -97,7 +85,7 @@ def logout() -> WerkzeugResponse:
     if (account := current()) is not None:
         backend().accounts.directory.log_out(account.id, by=_actor(account))
     session.clear()
-    return redirect(url_for("pages.home"), 303)
+    return redirect(url_for("home.show"), 303)
 
 
 @blueprint.get("/account")
@@ -106,12 +94,14 @@ def show_account() -> ResponseReturnValue:
     """Show the visitor's account and keys."""
     account = current()
     if account is None:
-        return redirect(url_for("pages.login"), 303)
+        return to_login()
     return _account_page(account)
 
 
 def _account_page(account: Account, **more: object) -> str:
-    return render_template("account.html", account=account, keys=backend().accounts.keys.list(account.id), **more)
+    return render_template(
+        "accounts/account.html", account=account, keys=backend().accounts.keys.list(account.id), **more
+    )
 
 
 @blueprint.post("/account/keys")
@@ -120,7 +110,7 @@ def create_key() -> ResponseReturnValue:
     """Create an API key, which is shown only once."""
     account = current()
     if account is None:
-        return redirect(url_for("pages.login"), 303)
+        return to_login()
     days: Any = request.form.get("days") or None
     with contextlib.suppress(ValueError, TypeError):  # `params.parse` refuses what is not a number
         days = float(days)
@@ -138,7 +128,7 @@ def revoke_key(key_id: int) -> WerkzeugResponse:
     """Revoke an API key."""
     account = current()
     if account is None:
-        return redirect(url_for("pages.login"), 303)
+        return to_login()
     backend().accounts.keys.revoke(account.id, key_id, by=_actor(account))
     return redirect(url_for("pages.show_account"), 303)
 
@@ -149,7 +139,7 @@ def change_name() -> ResponseReturnValue:
     """Change the name that others see."""
     account = current()
     if account is None:
-        return redirect(url_for("pages.login"), 303)
+        return to_login()
     try:
         backend().accounts.directory.change(account.id, name=request.form.get("name", "").strip(), by=_actor(account))
     except GymserveError as error:
@@ -163,7 +153,7 @@ def change_password() -> ResponseReturnValue:
     """Change the password, which ends the account's other sessions."""
     account = current()
     if account is None:
-        return redirect(url_for("pages.login"), 303)
+        return to_login()
     by = _actor(account)
     try:
         old, new = request.form.get("old", ""), request.form.get("new", "")

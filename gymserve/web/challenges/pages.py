@@ -1,5 +1,8 @@
 """Pages of challenges: the leaderboard, and a submission with its video and its organiser's decision."""
 
+import contextlib
+from datetime import datetime
+
 from flask import Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response as WerkzeugResponse
@@ -8,20 +11,56 @@ from gymserve.grader.challenges.states import SubmissionState
 from gymserve.grader.server.boards.leaderboard import PhaseBoard
 from gymserve.grader.server.competitions.competition import ChallengeRecord
 from gymserve.protocol import errors, wire
-from gymserve.store.models import Submission
+from gymserve.store.models import Submission, now
 from gymserve.web.challenges import decisions
 from gymserve.web.challenges.api import find_submission
 from gymserve.web.challenges.media import check_shown
 from gymserve.web.http import files
 from gymserve.web.http.access import PUBLIC, allow
 from gymserve.web.http.backend import backend, grading
-from gymserve.web.http.browser import Pages, current, for_accounts, visitor
+from gymserve.web.http.browser import Pages, for_accounts, to_login, visitor
 
-blueprint = Pages("board_pages", url_prefix="/boards")
+blueprint = Pages("board_pages")
 BOARD_PAGE = 100  # places on a page
 
 
-@blueprint.get("/<name>")
+def summaries() -> list[dict[str, object]]:
+    """List all challenges with their dates, their number of entrants and best score (None if there is none to show)."""
+    return [_summary(record, now()) for record in grading().competition.list()]
+
+
+def _summary(record: ChallengeRecord, at: datetime) -> dict[str, object]:
+    phases = record.challenge.phases
+    entrants, best = 0, None
+    with contextlib.suppress(errors.Conflict):  # hidden until a date
+        places, baselines = grading().leaderboard.of(record).places, len(record.challenge.baselines)
+        entrants = len(places) - baselines
+        best = next((place.row.score for place in places[: baselines + 1] if place.rank is not None), None)
+    return {
+        "name": record.challenge.name,
+        "title": record.challenge.title,
+        "environment": record.challenge.environment,
+        "is_open": record.may_submit(at),
+        "entrants": entrants,
+        "best": best,
+        "closes": next((each.closes for each in phases if each.is_open(at)), None),
+        "opens": min((each.opens for each in phases if each.opens and each.opens > at), default=None),
+        "closed": max((each.closes for each in phases if each.closes and each.closes <= at), default=None),
+    }
+
+
+@blueprint.get("/challenges/")
+@allow(PUBLIC)
+def list_all() -> str:
+    """Show the challenges: open, coming, over."""
+    groups: dict[str, list[dict[str, object]]] = {"Open": [], "Coming": [], "Over": []}
+    for row in summaries():
+        groups["Open" if row["is_open"] else "Coming" if row["opens"] else "Over"].append(row)
+    return render_template("challenges/list.html", groups=groups, at=now())
+
+
+@blueprint.get("/challenges/<name>/", endpoint="challenge_page")
+@blueprint.get("/boards/<name>")
 @allow(PUBLIC)
 def board_page(name: str) -> str:
     """Show the leaderboard."""
@@ -49,11 +88,10 @@ def board_page(name: str) -> str:
         "entrant": entrant,
         "entrant_name": entrant_name,
         "history": history,
-        "account": current(),
         "linked": grading().submissions.visibility.entrants(record, phase, who),
         "undecided": _undecided(record) if record.is_overseen_by(who) else [],
     }
-    return render_template("board.html", **values)
+    return render_template("challenges/board.html", **values)
 
 
 def _undecided(record: ChallengeRecord) -> list[tuple[Submission, str]]:
@@ -63,7 +101,7 @@ def _undecided(record: ChallengeRecord) -> list[tuple[Submission, str]]:
     return [(row, names[row.entrant]) for row in rows]
 
 
-@blueprint.get("/<name>/submissions/<submission_id>")
+@blueprint.get("/boards/<name>/submissions/<submission_id>")
 @allow(PUBLIC)
 def submission_page(name: str, submission_id: str) -> ResponseReturnValue:
     """Show a submission: its score, its trials, its video."""
@@ -74,10 +112,10 @@ def submission_page(name: str, submission_id: str) -> ResponseReturnValue:
             raise errors.NotFound(f"there is no submission {submission_id:.100} in {name:.100}")
     except errors.NotFound:
         if who is None:
-            return redirect(url_for("pages.login"), 303)
+            return to_login()
         raise
     return render_template(
-        "submission.html",
+        "challenges/submission.html",
         row=row,
         entrant=grading().submissions.display_names([row])[row.entrant],
         challenge=record.challenge,
@@ -86,11 +124,10 @@ def submission_page(name: str, submission_id: str) -> ResponseReturnValue:
         progress=grading().submissions.progress(row),
         report=grading().submissions.outbox.summary(row.id),
         decides=row.state == SubmissionState.NOT_REPLAYABLE and record.is_overseen_by(who),
-        account=current(),
     )
 
 
-@blueprint.get("/<name>/submissions/<submission_id>/<kind>")
+@blueprint.get("/boards/<name>/submissions/<submission_id>/<kind>")
 @allow(PUBLIC)
 def submission_file(name: str, submission_id: str, kind: str) -> Response:
     """Send a video or an image to the submission's page."""
@@ -100,7 +137,7 @@ def submission_file(name: str, submission_id: str, kind: str) -> Response:
     return files.send(backend().media.open(row.name, kind), kind, row.name)
 
 
-@blueprint.post("/<name>/submissions/<submission_id>")
+@blueprint.post("/boards/<name>/submissions/<submission_id>")
 @for_accounts
 def decide(name: str, submission_id: str) -> WerkzeugResponse:
     """Accept or void a submission, by the organiser's button on its page."""

@@ -213,14 +213,14 @@ def _encoded(app: Flask, prefix: str) -> bytes:
 @allow(PUBLIC)
 def swagger() -> Response:
     """Show the API description in Swagger UI, where requests can be tried."""
-    return _page("swagger.html")
+    return _page("api/swagger.html")
 
 
 @blueprint.get("/redoc")
 @allow(PUBLIC)
 def redoc() -> Response:
     """Show the API description in ReDoc, for reading."""
-    return _page("redoc.html")
+    return _page("api/redoc.html")
 
 
 def _page(template: str) -> Response:

@@ -9,7 +9,7 @@ from gymserve.store.models import Experiment
 from gymserve.web.http import parameters
 from gymserve.web.http.access import identity
 from gymserve.web.http.backend import training
-from gymserve.web.http.browser import Pages, current, for_accounts
+from gymserve.web.http.browser import Pages, for_accounts
 from gymserve.web.models.api import file_of, model_row, own_model
 from gymserve.web.training.experiments import own_experiment
 
@@ -26,8 +26,7 @@ def list_all() -> str:
         identity().account_id or None, sees_all=identity().sees_all, skip=(page - 1) * ON_A_PAGE, limit=ON_A_PAGE
     )
     return render_template(
-        "models.html",
-        account=current(),
+        "training/models.html",
         rows=[model_row(row) | {"from": _experiment(row.experiment)} for row in rows],
         page=page,
         pages=-(-total // ON_A_PAGE),

@@ -15,7 +15,7 @@ from gymserve.training.plan.training_plan import SB3
 from gymserve.web.http import parameters
 from gymserve.web.http.access import identity
 from gymserve.web.http.backend import backend, training
-from gymserve.web.http.browser import Pages, current, for_accounts
+from gymserve.web.http.browser import Pages, for_accounts
 from gymserve.web.training.advice import findings
 from gymserve.web.training.experiments import account_id, check_role, experiment_row, own_experiment, unit_of, wake
 from gymserve.web.training.videos import video_of
@@ -56,8 +56,7 @@ def _list_page(**form: object) -> str:
         account_id(), sees_all=identity().sees_all, filters=filters, skip=(page - 1) * ON_A_PAGE, limit=ON_A_PAGE
     )
     return render_template(
-        "training.html",
-        account=current(),
+        "training/experiments.html",
         rows=[_list_row(row) for row in rows],
         filters=filters,
         states=list(ExperimentState),
@@ -140,8 +139,7 @@ def _page_of(row: Experiment, **more: object) -> str:
     returns = training().metrics.return_name(row)
     name = request.args.get("metric") or (returns if returns in names or not names else names[0])
     return render_template(
-        "experiment.html",
-        account=current(),
+        "training/experiment.html",
         row=experiment_row(row) | {"unit": unit_of(row)},
         buttons=buttons_of(row),
         main=("copy",) if has_diverged(row) else ("start", "pause", "resume"),

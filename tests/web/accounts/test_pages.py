@@ -63,7 +63,7 @@ def test_from_the_link_to_a_key_that_works(start: Any, page: Page) -> None:
     page.get_by_role("button", name="Log out").click()
     page.wait_for_url(f"{server.url}/")
     page.goto(f"{server.url}/account")
-    page.wait_for_url("**/login")
+    page.wait_for_url("**/login?next=%2Faccount")
     page.get_by_label("Email").fill("ME@example.org")
     page.get_by_label("Password").fill("another horse")
     page.get_by_role("button", name="Log in").click()
@@ -184,7 +184,7 @@ def test_the_link_is_printed_until_an_administrator_exists(start: Any) -> None:
 
 def test_every_page_is_accessible() -> None:
     """Each form field has a label, each page a language, a title, one main part and one first heading."""
-    for template in (ROOT / "gymserve/web/templates").glob("*.html"):
+    for template in (ROOT / "gymserve/web/templates").rglob("*.html"):
         html = template.read_text()
         for field in re.findall(r"<(?:input|select|textarea) id=\"(\w+)\"", html):
             assert f'<label for="{field}">' in html, (template.name, field)
