@@ -80,8 +80,9 @@ def _negotiate(app: Flask) -> None:
 
 
 def _here() -> str:
-    """Return the current address below the server's name, for links that lead back to it."""
-    return request.script_root + request.full_path.rstrip("?")
+    """Return the current address below the server's name, for links that lead back to it, or "" where none should."""
+    is_entrance = request.path.startswith(("/setup/", "/login"))  # the first contains a secret
+    return "" if is_entrance else request.script_root + request.full_path.rstrip("?")
 
 
 def _name(rule: Rule) -> str:
@@ -169,7 +170,7 @@ def visitor() -> Identity | None:
 
 def to_login() -> WerkzeugResponse:
     """Redirect to the login page, which leads back to the current page."""
-    return redirect(url_for("pages.login", next=_here() if request.method == "GET" else None), 303)
+    return redirect(url_for("pages.login", next=(request.method == "GET" and _here()) or None), 303)
 
 
 def for_accounts(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
