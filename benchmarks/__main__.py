@@ -95,18 +95,28 @@ def many(running: Server, seconds: float, count: int) -> list[list[str]]:
     rate, median, p99 = load.agents(running, 256, 4 * seconds)
     row("256 agents on streams, steps/s", f"{rate / 1e3:,.1f} k", "≥ 50 k")
     row("… median and 99th percentile of a step", f"{median:.1f} ms, {p99:.1f} ms", "p99 ≤ 12 ms")
-    picture = steps.raw_stream(running, "Pictures-v0")
-    with steps.echo(1, 210 * 160 * 3) as ask:
-        pairs = [
-            (steps.time_per_step(*picture, seconds), steps.time_per_step(ask, lambda: None, seconds)) for _ in range(3)
-        ]
-    ours, plain = (statistics.median(times) for times in zip(*pairs, strict=True))
-    row("210×160×3 observation, of echoing its bytes", f"{ours / plain:.2f} ({ours:.0f} µs of {plain:.0f} µs)", "≤ 2")
+    pictures(running, seconds, row)
     row("a dedicated host, until its instance is there", f"{load.dedicated(running):.0f} ms", "< 150 ms")
     memory, created, cycles = load.instances(running, count)
     row(f"{count:,} idle CartPoles, with the server", f"{memory:.0f} MB", "< 1 GiB (10,000)")
     row("created; created and closed", f"{created:.0f}/s; {cycles:.0f}/s", "≥ 300/s")
     return rows
+
+
+def pictures(running: Server, seconds: float, row: Callable[[str, str, str], None]) -> None:
+    """Rows of the time of a step that returns a picture, relative to the time of echoing its bytes."""
+    ways = {
+        "": steps.raw_stream(running, "Pictures-v0"),
+        " over HTTP, as msgpack": steps.http_pictures(running, "application/msgpack"),
+        " over HTTP, as JSON": steps.http_pictures(running, "application/json"),
+    }
+    with steps.echo(1, 210 * 160 * 3) as ask:
+        ways["echo"] = ask, lambda: None
+        rounds = [[steps.time_per_step(*way, seconds) for way in ways.values()] for _ in range(3)]
+    *times, plain = (statistics.median(each) for each in zip(*rounds, strict=True))
+    for way, ours in zip(ways, times, strict=False):
+        figure = f"{ours / plain:.2f} ({ours:.0f} µs of {plain:.0f} µs)"
+        row(f"210×160×3 observation{way}, of echoing its bytes", figure, "≤ 2" if "JSON" not in way else "")
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:

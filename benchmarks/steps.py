@@ -1,6 +1,7 @@
 """Measures µs per step of one agent in one CartPole over each transport, compared with a TCP echo of the same size."""
 
 import base64
+import http.client
 import itertools
 import json
 import multiprocessing
@@ -153,6 +154,27 @@ def raw_http(server: Server) -> tuple[Act, Callable[[], object]]:
     def reset() -> None:
         connection.sendall(start)
         connection.recv(65536)
+
+    reset()
+    return act, reset
+
+
+def http_pictures(server: Server, media: str) -> tuple[Act, Callable[[], object]]:
+    """Steps an environment with pictures over HTTP on a plain socket, and decodes the answers, which are of `media`."""
+    path = f"/v1/envs/{server.create('Pictures-v0')}"
+    connection = http.client.HTTPConnection("127.0.0.1", server.port)
+    headers = {"Content-Type": "application/json", "Accept": media}
+    decode: Callable[[bytes], dict[str, object]] = wire.unpack if media == "application/msgpack" else json.loads
+
+    def call(name: str, body: bytes) -> dict[str, object]:
+        connection.request("POST", f"{path}/{name}/", body, headers)
+        return decode(connection.getresponse().read())
+
+    def reset() -> None:
+        call("reset", b"{}")
+
+    def act(action: int) -> bool:
+        return bool(call("step", b'{"action": %d}' % action)["done"])
 
     reset()
     return act, reset

@@ -36,25 +36,33 @@ class DescribeInstance(InstanceCall[dict[str, Any]], frozen=True, array_like=Tru
 
 
 class StepInstance(InstanceCall[bytes], frozen=True, array_like=True, tag="step"):
-    """Acts once; answers JSON.
+    """Acts once; answers the body of the HTTP response.
 
     Attributes:
-        action: the action as plain data from JSON.
+        action: the action as plain data from JSON or, if it `is_packed`, from msgpack.
         at: the monotonic time when the request had arrived completely; None means now.
         call: identifies the request, so that it is carried out once.
+        msgpack: whether the body is msgpack instead of JSON.
     """
 
     action: Any
     at: float | None
     call: int | None
+    is_packed: bool = False
+    msgpack: bool = False
 
 
 class ResetInstance(InstanceCall[bytes], frozen=True, array_like=True, tag="reset"):
-    """Starts an episode; answers JSON."""
+    """Starts an episode; answers the body of the HTTP response.
+
+    Attributes:
+        msgpack: whether it is msgpack instead of JSON.
+    """
 
     seed: Any
     options: Any
     call: int | None
+    msgpack: bool = False
 
 
 class RenderInstance(InstanceCall[tuple[str, bytes]], frozen=True, array_like=True, tag="render"):

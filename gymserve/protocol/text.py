@@ -50,6 +50,21 @@ def check_all(value: object) -> None:
             pending += ((part, depth + 1) for part in each)
 
 
+def members(pairs: list[tuple[str, object]], form: str = "JSON") -> dict[str, object]:
+    """Returns an object's members as a dictionary.
+
+    Raises:
+        InvalidRequest: a name occurs twice, which the message says of `form`.
+    """
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        seen: set[str] = set()
+        # `add` returns None, so the condition remembers each name and is true for the first that comes twice.
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise InvalidRequest(f"the {form} names {twice[:50]!r} twice")
+    return result
+
+
 def check_size(json: bytes) -> None:
     """Refuses JSON whose parsing would need much memory or a deep stack. It takes time in proportion to the length.
 

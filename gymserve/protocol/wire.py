@@ -58,16 +58,6 @@ def status(error: errors.GymserveError) -> int:
 # --- JSON ---------------------------------------------------------------------------------------------------------
 
 
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        seen: set[str] = set()
-        # `add` returns None, so the condition remembers each name and is true for the first that comes twice.
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise InvalidRequest(f"the JSON names {twice[:50]!r} twice")
-    return members
-
-
 def _finite(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
@@ -86,7 +76,7 @@ def _refuse_constant(name: str) -> None:
 
 
 _json = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_float=_finite, parse_int=_integer, parse_constant=_refuse_constant
+    object_pairs_hook=text.members, parse_float=_finite, parse_int=_integer, parse_constant=_refuse_constant
 )
 
 

@@ -46,14 +46,34 @@ def test_an_agent_with_the_standard_library_alone(server: Server) -> None:
 
 @pytest.mark.needs("node")
 def test_an_agent_in_javascript(server: Server) -> None:
-    assert re.fullmatch(r"return (\d+) after \1 steps\n", run("node", "examples/http_agent.mjs", server.url))
+    assert re.fullmatch(r"return (\d+) after \1 steps\n", run("node", "examples/javascript/http_agent.mjs", server.url))
 
 
 @pytest.mark.needs("c++")
 def test_an_agent_in_cpp(server: Server, tmp_path: Path) -> None:
-    run("c++", "-std=c++17", "-Wall", "-Wextra", "-Werror", "-o", tmp_path / "agent", "examples/http_agent.cpp")
+    run("c++", "-std=c++17", "-Wall", "-Wextra", "-Werror", "-o", tmp_path / "agent", "examples/cpp/http_agent.cpp")
     printed = run(tmp_path / "agent", "127.0.0.1", urlsplit(server.url).port)
     assert int(printed.split()[1]) > 100  # at random it would be 22
+
+
+@pytest.mark.needs("node")
+def test_an_agent_in_javascript_that_receives_bytes(server: Server) -> None:
+    assert int(run("node", "examples/javascript/msgpack_agent.mjs", server.url).split()[2]) > 100
+
+
+@pytest.mark.needs("c++")
+def test_an_agent_in_cpp_that_receives_bytes(server: Server, tmp_path: Path) -> None:
+    run("c++", "-std=c++17", "-Wall", "-Wextra", "-Werror", "-o", tmp_path / "agent", "examples/cpp/msgpack_agent.cpp")
+    assert int(run(tmp_path / "agent", "127.0.0.1", urlsplit(server.url).port).split()[2]) > 100
+
+
+@pytest.mark.parametrize(
+    ("language", "example"), [("js", "javascript/msgpack_agent.mjs"), ("cpp", "cpp/msgpack_agent.cpp")]
+)
+def test_the_api_page_shows_lines_of_the_examples(language: str, example: str) -> None:
+    page, source = (ROOT / "docs" / "agents" / "api.md").read_text(), (ROOT / "examples" / example).read_text()
+    (shown,) = re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+    assert shown.strip() in source
 
 
 def test_an_agent_for_64_environments(server: Server) -> None:

@@ -210,6 +210,10 @@ class Host:
         value = actions.from_json(action)
         return self.step(instance, value, actions.pack(value), call, at)
 
+    def step_packed(self, instance: LiveInstance, action: Any, call: int | None, at: float | None = None) -> TimeStep:
+        """Acts once, with a packed action."""
+        return self.step(instance, instance.recorded.actions.unpack(action), action, call, at)
+
     def reset(self, instance: LiveInstance, seed: Any, options: Any, call: int | None) -> TimeStep:
         """Starts an episode, see `LiveInstance.reset`."""
         options = answers.check_options(instance, seed, options)

@@ -71,12 +71,13 @@ class Workers(Channel):
         match request:
             case StepInstance():
                 instance = self._load(request.token)
-                time_step = host.step_json(instance, request.action, request.call, request.at)
-                return wire.write_json(answers.plain(time_step, instance))
+                act = host.step_packed if request.is_packed else host.step_json
+                time_step = act(instance, request.action, request.call, request.at)
+                return answers.body(time_step, instance, msgpack=request.msgpack)
             case ResetInstance():
                 instance = self._load(request.token)
                 time_step = host.reset(instance, request.seed, request.options, request.call)
-                return wire.write_json(answers.plain(time_step, instance))
+                return answers.body(time_step, instance, msgpack=request.msgpack)
             case CreateInstance():
                 return self._create(request)
             case DescribeInstance():

@@ -1,4 +1,4 @@
-"""Writes the answers of hosts in each wire format: JSON over HTTP and in text frames, msgpack in binary frames."""
+"""Writes the answers of hosts in each wire format: JSON or msgpack over HTTP, JSON in text frames, msgpack in binary ones."""
 
 import math
 from typing import Any
@@ -17,13 +17,42 @@ _NO_INFO = msgspec.Raw(NO_INFO)
 
 def binary(time_step: TimeStep, seq: int | None) -> bytes:
     """Encodes a time step as the payload of a binary frame."""
-    info = _NO_INFO if time_step.info is NO_INFO else msgspec.Raw(time_step.info)
+    info = _packed_info(time_step)
     if time_step.is_of_reset:
         return wire.pack((wire.RESET, seq, time_step.observation, info))
     reward, terminated, truncated = time_step.reward, time_step.terminated, time_step.truncated
     if isinstance(reward, np.ndarray):
         reward, terminated, truncated = reward.tobytes(), terminated.tobytes(), truncated.tobytes()
     return wire.pack((wire.STEP, seq, time_step.observation, reward, terminated, truncated, info))
+
+
+def body(time_step: TimeStep, instance: LiveInstance, *, msgpack: bool) -> bytes:
+    """Encodes a time step as the body of an HTTP response, as msgpack or as JSON."""
+    return wire.pack(_packed(time_step)) if msgpack else wire.write_json(plain(time_step, instance))
+
+
+def _packed(time_step: TimeStep) -> dict[str, object]:
+    """Converts a time step to a map with the names of `plain` and the values of `binary`."""
+    info = _packed_info(time_step)
+    if time_step.is_of_reset:
+        return {"observation": time_step.observation, "info": info}
+    reward, terminated, truncated = time_step.reward, time_step.terminated, time_step.truncated
+    done = terminated | truncated
+    if isinstance(reward, np.ndarray):
+        reward, done = reward.tobytes(), done.tobytes()
+        terminated, truncated = terminated.tobytes(), truncated.tobytes()
+    return {
+        "observation": time_step.observation,
+        "reward": reward,
+        "done": done,
+        "terminated": terminated,
+        "truncated": truncated,
+        "info": info,
+    }
+
+
+def _packed_info(time_step: TimeStep) -> msgspec.Raw:
+    return _NO_INFO if time_step.info is NO_INFO else msgspec.Raw(time_step.info)
 
 
 def plain(time_step: TimeStep, instance: LiveInstance) -> dict[str, object]:

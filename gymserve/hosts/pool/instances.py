@@ -107,17 +107,30 @@ class Instances:
         self._env_ids = {token: known[token] for token in live if token in known}
         return {t: name for t, name in self._env_ids.items() if account is None or folders.owner_of(t) == account}
 
-    def reset(self, token: str, *, seed: Any = None, options: Any = None, seq: int | None = None) -> bytes:
-        """Starts an episode; returns JSON, see `hosts.instance.answers.plain`."""
-        return self.pool.call(ResetInstance(token, seed, options, _call(seq)))
+    def reset(
+        self, token: str, *, seed: Any = None, options: Any = None, seq: int | None = None, msgpack: bool = False
+    ) -> bytes:
+        """Starts an episode; returns the response's body, see `hosts.instance.answers.body`."""
+        return self.pool.call(ResetInstance(token, seed, options, _call(seq), msgpack))
 
-    def step(self, token: str, action: Any, *, seq: int | None = None, at: float | None = None) -> bytes:
-        """Acts once; returns JSON, see `hosts.instance.answers.plain`. This is HTTP's hot path.
+    def step(
+        self,
+        token: str,
+        action: Any,
+        *,
+        seq: int | None = None,
+        at: float | None = None,
+        is_packed: bool = False,
+        msgpack: bool = False,
+    ) -> bytes:
+        """Acts once; returns the response's body, see `hosts.instance.answers.body`. This is HTTP's hot path.
 
         Args:
             at: the monotonic time when the request had arrived completely; the agent is not charged for later delays.
+            is_packed: whether the action is packed, as in msgpack, instead of plain data from JSON.
+            msgpack: whether the body is msgpack instead of JSON.
         """
-        return self.pool.call(StepInstance(token, action, at, _call(seq)))
+        return self.pool.call(StepInstance(token, action, at, _call(seq), is_packed, msgpack))
 
     def describe(self, token: str, *, short: bool = False) -> dict[str, Any]:
         """Describes the instance and its state, see `hosts.instance.answers.description`."""

@@ -6,11 +6,13 @@ from flask import Response
 
 from gymserve.protocol import wire
 
+JSON, MSGPACK = "application/json", "application/msgpack"
+
 
 def json_answer(body: object) -> Response:
     """Respond with `body` as JSON; bytes are JSON already."""
     text = body if isinstance(body, bytes) else wire.write_json(body)
-    return Response(text, content_type="application/json")
+    return Response(text, content_type=JSON)
 
 
 def no_content() -> Response:

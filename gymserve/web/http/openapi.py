@@ -14,8 +14,10 @@ import gymserve
 from gymserve.protocol import wire
 from gymserve.web.http import schemas
 from gymserve.web.http.access import PUBLIC, View, allow, mark, role_for
+from gymserve.web.http.answers import JSON, MSGPACK
 from gymserve.web.http.backend import backend
 from gymserve.web.http.blueprint import Blueprint
+from gymserve.web.http.parameters import FORMS
 
 blueprint = Blueprint("openapi", scope="operations", tag="Server")
 ALWAYS = (400, 404, 405, 413, 503)
@@ -25,6 +27,7 @@ SECURITY = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "an API key, or a token from /token"},
     "password": {"type": "oauth2", "flows": {"password": {"tokenUrl": "/token", "scopes": {}}}},
 }
+BINARY = {"type": "string", "format": "binary"}  # client generators know bytes by this
 REDOC_STYLES = (
     "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",  # nothing
     "QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc=",
@@ -41,6 +44,7 @@ class Documentation(NamedTuple):
     body: type[msgspec.Struct] | None
     body_needed: bool
     form: type[msgspec.Struct] | None
+    msgpack: bool
     errors: tuple[int, ...]
     headers: dict[str, str]
     query: dict[str, str]
@@ -56,6 +60,7 @@ def documented(
     body: type[msgspec.Struct] | None = None,
     body_needed: bool = True,
     form: type[msgspec.Struct] | None = None,
+    msgpack: bool = False,
     errors: tuple[int, ...] = (),
     headers: dict[str, str] | None = None,
     query: dict[str, str] | None = None,
@@ -71,6 +76,7 @@ def documented(
         body: the JSON parameters.
         body_needed: whether a body is required.
         form: the same parameters as a form.
+        msgpack: whether the parameters and the response may also be msgpack.
         errors: the statuses of its errors, beside those that any view has.
         headers: request headers and their meanings.
         query: query parameters and their meanings.
@@ -78,7 +84,9 @@ def documented(
 
     def note(view: View) -> View:
         answers = {status: answer, **(also or {})}
-        notes = Documentation(answers, media, many, body, body_needed, form, errors, headers or {}, query or {})
+        notes = Documentation(
+            answers, media, many, body, body_needed, form, msgpack, errors, headers or {}, query or {}
+        )
         return mark(view, "documentation", notes)
 
     return note
@@ -162,10 +170,13 @@ def _operation(app: Flask, rule: Rule, note: Documentation, references: dict[typ
     public = backend().settings.AUTH == "open" or role_for(app, rule.endpoint) == PUBLIC
     if not public:
         operation["security"] = [{"bearer": []}, {"password": []}]
-    bodies = {"application/json": note.body, "application/x-www-form-urlencoded": note.form}
-    if content := {media: {"schema": references[kind]} for media, kind in bodies.items() if kind is not None}:
+    bodies = {JSON: note.body, FORMS[0]: note.form}
+    content = {media: {"schema": references[kind]} for media, kind in bodies.items() if kind is not None}
+    if content and note.msgpack:
+        content[MSGPACK] = {"schema": BINARY}
+    if content:
         operation["requestBody"] = {"required": note.body_needed, "content": content}
-    error = {"application/json": {"schema": references[schemas.Error]}}
+    error = {JSON: {"schema": references[schemas.Error]}}
     failures = {*ALWAYS, *note.errors, *(() if public else ACCESS)}
     contents = dict.fromkeys(failures, error) | {
         status: _content(answer, note, references) for status, answer in note.answers.items()
@@ -181,11 +192,11 @@ def _content(answer: Any, note: Documentation, references: dict[type, Any]) -> d
     """Return media type → schema."""
     if answer is None:
         return {}
-    others = {media: _schema_of(media) for media in note.media}
+    others = {media: _schema_of(media) for media in (*note.media, *([MSGPACK] if note.msgpack else ()))}
     if isinstance(answer, str):
         return {answer: _schema_of(answer), **others}
     schema = references[answer]
-    return {"application/json": {"schema": {"type": "array", "items": schema} if note.many else schema}, **others}
+    return {JSON: {"schema": {"type": "array", "items": schema} if note.many else schema}, **others}
 
 
 def _schema_of(media: str) -> dict[str, object]:

@@ -16,7 +16,6 @@ from gymserve.web.http.counts import Counts
 from gymserve.web.instances import parameters as instance_parameters
 
 _PREFIX, _SUFFIX = "/v1/envs/", "/step"
-_JSON = ("Content-Type", "application/json")
 _REASONS = {
     400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 409: "Conflict",
     422: "Unprocessable Content", 429: "Too Many Requests",
@@ -66,11 +65,18 @@ class StepFastPath:
             return self.app(environ, start_response)  # the application counts invalid keys
         try:
             self.guard.check_instance(who, token)
-            params = instance_parameters.step(
-                environ["wsgi.input"].read(int(length)), environ.get("CONTENT_TYPE") or ""
+            content_type = environ.get("CONTENT_TYPE") or ""
+            form = instance_parameters.form(content_type, environ.get("HTTP_ACCEPT") or "")
+            params = instance_parameters.step(environ["wsgi.input"].read(int(length)), content_type)
+            body = self.instances.step(
+                token,
+                params.action,
+                seq=params.seq,
+                at=time.monotonic(),
+                is_packed=form.is_packed,
+                msgpack=form.msgpack,
             )
-            body = self.instances.step(token, params.action, seq=params.seq, at=time.monotonic())
-            status, headers, line = 200, [_JSON], "200 OK"
+            status, headers, line = 200, [("Content-Type", form.content_type)], "200 OK"
         except GymserveError as error:
             status, more, body = errors.answer(error)
             headers, line = list(more.items()), f"{status} {_REASONS.get(status, 'Error')}"

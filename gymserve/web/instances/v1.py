@@ -7,18 +7,18 @@ from flask import Response, g, request
 from gymserve.grader.server.reports import NOT_OPEN
 from gymserve.grader.server.submissions.lifecycle import NotOpen
 from gymserve.hosts.messages import AdmitStorage
-from gymserve.protocol import spaces
+from gymserve.protocol import spaces, wire
 from gymserve.recording import monitor
 from gymserve.web.challenges import api as challenges
 from gymserve.web.http import parameters
 from gymserve.web.http.access import ADMIN, actor, allow, caller, check_scope, identity, key_in_body, large
-from gymserve.web.http.answers import json_answer, no_content
+from gymserve.web.http.answers import MSGPACK, json_answer, no_content
 from gymserve.web.http.backend import backend, grading
 from gymserve.web.http.blueprint import Blueprint
 from gymserve.web.http.openapi import IN_INSTANCE, documented
 from gymserve.web.instances import parameters as instance_parameters
 from gymserve.web.instances import schemas
-from gymserve.web.instances.parameters import parse
+from gymserve.web.instances.parameters import form_of_request, parse
 from gymserve.web.serving import server as serving
 
 blueprint = Blueprint("v1", scope="environments", tag="Instances", url_prefix="/v1")
@@ -29,16 +29,17 @@ blueprint = Blueprint("v1", scope="environments", tag="Instances", url_prefix="/
 @documented(
     schemas.CreatedInstance,
     body=schemas.NewInstance,
+    msgpack=True,
     errors=(422, 500, 507),
     headers={"Idempotency-Key": "repeating a key returns the same instance"},
 )
 def create() -> Response:
     """Create an instance, or begin a submission if `env_id` is `challenge:<name>`."""
-    params = parse(schemas.NewInstance)
+    params = parse(schemas.NewInstance, allows_msgpack=True)
     by_key = g.get("by_body", False)
     if (record := challenges.requested_challenge(params.env_id, by_key=by_key)) is not None:
         check_scope(identity(), "submissions")
-        return json_answer(challenges.submit(record, identity(), entrant=params.entrant, by_key=by_key))
+        return _created(challenges.submit(record, identity(), entrant=params.entrant, by_key=by_key))
     if identity().remote_key is not None:
         raise NotOpen(NOT_OPEN)  # accounts of a challenge server may only submit
     token = backend().instances.create(
@@ -54,7 +55,13 @@ def create() -> Response:
         account=identity().account_id,
         alone=by_key,
     )
-    return json_answer({"instance_id": token, "token": token})
+    return _created({"instance_id": token, "token": token})
+
+
+def _created(instance: dict[str, object]) -> Response:
+    if form_of_request().msgpack:
+        return Response(wire.pack(instance), content_type=MSGPACK)
+    return json_answer(instance)
 
 
 @blueprint.get("/envs/")
@@ -77,21 +84,32 @@ def describe(instance_id: str) -> Response:
 
 @blueprint.post("/envs/<instance_id>/reset/")
 @large
-@documented(schemas.Observation, body=schemas.ResetRequest, body_needed=False, errors=IN_INSTANCE)
+@documented(schemas.Observation, body=schemas.ResetRequest, body_needed=False, msgpack=True, errors=IN_INSTANCE)
 def reset(instance_id: str) -> Response:
     """Start an episode."""
-    params = parse(schemas.ResetRequest, needed=False)
-    return json_answer(backend().instances.reset(instance_id, seed=params.seed, options=params.options, seq=params.seq))
+    params, form = parse(schemas.ResetRequest, needed=False, allows_msgpack=True), form_of_request()
+    answer = backend().instances.reset(
+        instance_id, seed=params.seed, options=params.options, seq=params.seq, msgpack=form.msgpack
+    )
+    return Response(answer, content_type=form.content_type)
 
 
 @blueprint.post("/envs/<instance_id>/step/")
 @large
-@documented(schemas.StepResult, body=schemas.StepRequest, errors=IN_INSTANCE)
+@documented(schemas.StepResult, body=schemas.StepRequest, msgpack=True, errors=IN_INSTANCE)
 def step(instance_id: str) -> Response:
     """Take one step."""
     # Ordinary requests never get here: the fast path (`fast_path.py`) serves them.
-    params = instance_parameters.step(parameters.body(), request.content_type or "")
-    return json_answer(backend().instances.step(instance_id, params.action, seq=params.seq, at=time.monotonic()))
+    params, form = instance_parameters.step(parameters.body(), request.content_type or ""), form_of_request()
+    answer = backend().instances.step(
+        instance_id,
+        params.action,
+        seq=params.seq,
+        at=time.monotonic(),
+        is_packed=form.is_packed,
+        msgpack=form.msgpack,
+    )
+    return Response(answer, content_type=form.content_type)
 
 
 @blueprint.get("/envs/<instance_id>/render")

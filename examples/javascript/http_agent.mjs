@@ -1,4 +1,4 @@
-// A random agent in JavaScript, for Node.js 18 or newer: node examples/http_agent.mjs [server] [environment]
+// A random agent in JavaScript, for Node.js 18 or newer: node examples/javascript/http_agent.mjs [server] [environment]
 
 const server = process.argv[2] ?? "http://127.0.0.1:5000";
 const envId = process.argv[3] ?? "CartPole-v1";
