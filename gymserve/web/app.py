@@ -96,7 +96,8 @@ def create_app(settings: Settings) -> Flask:
     access.register(app, guard)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
-    browser.register(app, hours=settings.LOGIN_HOURS, is_open=settings.AUTH == "open")
+    is_open, sign_up = settings.AUTH == "open", settings.SIGN_UP
+    browser.register(app, hours=settings.LOGIN_HOURS, is_open=is_open, sign_up=sign_up)
     app.view_functions["static"] = access.allow(access.PUBLIC)(app.view_functions["static"])
     app.wsgi_app = _step_fast_path(app, backend, guard, hosts)  # type: ignore[method-assign]  # as Flask's documentation wraps it
     return app

@@ -11,8 +11,9 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from gymserve.accounts.audit import Actor
 from gymserve.accounts.keys import KeyRequest
 from gymserve.protocol import params, wire
-from gymserve.protocol.errors import GymserveError, InvalidRequest
+from gymserve.protocol.errors import GymserveError, InvalidRequest, NotFound
 from gymserve.store.models import Account
+from gymserve.web.accounts.users import check_sign_up
 from gymserve.web.http.access import PUBLIC, allow
 from gymserve.web.http.backend import backend
 from gymserve.web.http.browser import Pages, current, to_login
@@ -63,6 +64,23 @@ def setup(secret: str) -> ResponseReturnValue:
     return _log_in(account)
 
 
+@blueprint.route("/signup", methods=["GET", "POST"])
+@allow(PUBLIC)
+def sign_up() -> ResponseReturnValue:
+    """Create the visitor's account, if the settings let anyone create one."""
+    if request.method == "GET":
+        if not backend().settings.SIGN_UP:
+            raise NotFound("there is no sign-up here: ask an administrator for an account")
+        return render_template("accounts/signup.html")
+    by, email = _actor(), request.form.get("email", "")
+    try:
+        check_sign_up(by.address)
+        account = backend().accounts.directory.create(email, request.form.get("password", ""))
+    except GymserveError as error:
+        return _form_again("accounts/signup.html", error, email=email)
+    return _log_in(account)
+
+
 @blueprint.route("/login", methods=["GET", "POST"])
 @allow(PUBLIC)
 def login() -> ResponseReturnValue:
@@ -95,7 +113,7 @@ def show_account() -> ResponseReturnValue:
     account = current()
     if account is None:
         return to_login()
-    return _account_page(account)
+    return _account_page(account, secret=session.pop("new_key", None))
 
 
 def _account_page(account: Account, **more: object) -> str:
@@ -119,7 +137,8 @@ def create_key() -> ResponseReturnValue:
         _, secret = backend().accounts.keys.create(account.id, order, by=_actor(account))
     except GymserveError as error:
         return _account_page(account, message=str(error)), 400
-    return _account_page(account, secret=secret)
+    session["new_key"] = secret  # shown once, on the next page, so that reloading it creates no second key
+    return redirect(url_for("pages.show_account", _anchor="keys"), 303)
 
 
 @blueprint.post("/account/keys/<int:key_id>/revoke")

@@ -63,6 +63,20 @@ def token() -> Response:
     )
 
 
+def check_sign_up(address: str) -> None:
+    """Check whether a visitor at an address may create an account, and count it.
+
+    Raises:
+        Unauthenticated: sign-up is closed.
+        TooFast: this address has created too many accounts.
+    """
+    if not backend().settings.SIGN_UP:
+        raise errors.Unauthenticated("sign-up is closed (SIGN_UP): ask an administrator for an account")
+    limit = backend().settings.SIGN_UPS_PER_HOUR
+    if wait := backend().accounts.rates.acquire("SIGN_UPS_PER_HOUR", address, rate=limit / 3600, burst=limit):
+        raise errors.TooFast(f"more than SIGN_UPS_PER_HOUR = {limit} accounts from this address", wait)
+
+
 @blueprint.post("/users/")
 @allow(PUBLIC)
 @documented(schemas.User, body=schemas.NewUser, errors=(401, 403, 429))
@@ -72,14 +86,9 @@ def create() -> Response:
     who = caller()
     administrator = who is not None and who.has_role(ADMIN)
     if not administrator:
-        if not backend().settings.SIGN_UP:
-            if who is not None:
-                raise errors.Forbidden("only administrators create accounts here")
-            raise errors.Unauthenticated("sign-up is closed (SIGN_UP): ask an administrator for an account")
-        limit = backend().settings.SIGN_UPS_PER_HOUR
-        wait = backend().accounts.rates.acquire("SIGN_UPS_PER_HOUR", by.address, rate=limit / 3600, burst=limit)
-        if wait:
-            raise errors.TooFast(f"more than SIGN_UPS_PER_HOUR = {limit} accounts from this address", wait)
+        if who is not None and not backend().settings.SIGN_UP:
+            raise errors.Forbidden("only administrators create accounts here")
+        check_sign_up(by.address)
     params = parameters.parse(schemas.NewUser)
     if params.role != "participant" and not administrator:
         raise errors.Forbidden("only administrators assign roles")

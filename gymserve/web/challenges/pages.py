@@ -11,7 +11,7 @@ from gymserve.grader.challenges.states import SubmissionState
 from gymserve.grader.server.boards.leaderboard import PhaseBoard
 from gymserve.grader.server.competitions.competition import ChallengeRecord
 from gymserve.protocol import errors, wire
-from gymserve.store.models import Submission, now
+from gymserve.store.models import ACCOUNT_PREFIX, Submission, now
 from gymserve.web.challenges import decisions
 from gymserve.web.challenges.api import find_submission
 from gymserve.web.challenges.media import check_shown
@@ -66,30 +66,37 @@ def board_page(name: str) -> str:
     """Show the leaderboard."""
     record = grading().competition.find(name)
     phase_name, entrant = request.args.get("phase") or None, request.args.get("entrant") or ""
+    who = visitor()
+    sees_hidden = record.is_overseen_by(who)
     board: PhaseBoard | None = None
     message = entrant_name = ""
     history: list[dict[str, object]] = []
     try:
-        board = grading().leaderboard.of(record, phase_name)
+        board = grading().leaderboard.of(record, phase_name, sees_hidden=sees_hidden)
         if entrant:
-            entrant_name, _, history = grading().leaderboard.history(record, entrant, phase_name)
+            entrant_name, _, history = grading().leaderboard.history(
+                record, entrant, phase_name, sees_hidden=sees_hidden
+            )
     except errors.GymserveError as error:
         message = str(error)
-    page = min(max(1, request.args.get("page", 1, int)), 10**6)
+    pages = max(1, -(-len(board.places) // BOARD_PAGE)) if board else 1
+    page = min(max(1, request.args.get("page", 1, int)), pages)
     phase = next((each for each in record.challenge.phases if board and each.name == board.phase), None)
-    who = visitor()
     values = {
         "challenge": grading().competition.describe(record),
+        "summary": _summary(record, now()),
+        "own": f"{ACCOUNT_PREFIX}{who.account_id}" if who is not None and who.account_id else None,
+        "at": now(),
         "board": board,
         "rows": grading().leaderboard.rows(board, (page - 1) * BOARD_PAGE, page * BOARD_PAGE)[1] if board else [],
         "page": page,
-        "pages": -(-len(board.places) // BOARD_PAGE) if board else 1,
+        "pages": pages,
         "message": message,
         "entrant": entrant,
         "entrant_name": entrant_name,
         "history": history,
         "linked": grading().submissions.visibility.entrants(record, phase, who),
-        "undecided": _undecided(record) if record.is_overseen_by(who) else [],
+        "undecided": _undecided(record) if sees_hidden else [],
     }
     return render_template("challenges/board.html", **values)
 

@@ -31,8 +31,14 @@ class CookieSessions(SecureCookieSessionInterface):
         return request.is_secure
 
 
-def register(app: Flask, *, hours: float, is_open: bool) -> None:
-    """Configure the pages of `app`: logins last `hours`, and with `is_open` there are no accounts."""
+def register(app: Flask, *, hours: float, is_open: bool, sign_up: bool) -> None:
+    """Configure the pages of `app`.
+
+    Args:
+        hours: how long a login lasts.
+        is_open: whether there are no accounts.
+        sign_up: whether anyone may create one.
+    """
     app.session_interface = CookieSessions()
     app.config |= {
         "SESSION_COOKIE_NAME": "gymserve",
@@ -42,7 +48,7 @@ def register(app: Flask, *, hours: float, is_open: bool) -> None:
         "WTF_CSRF_TIME_LIMIT": None,  # valid for as long as the session
     }
     app.jinja_env.filters["relative"] = times.relative
-    app.jinja_env.globals |= {"is_open": is_open, "version": gymserve.__version__}
+    app.jinja_env.globals |= {"is_open": is_open, "sign_up": sign_up and not is_open, "version": gymserve.__version__}
     csrf.init_app(app)
     _negotiate(app)
     app.after_request(_show_error)
@@ -81,7 +87,7 @@ def _negotiate(app: Flask) -> None:
 
 def _here() -> str:
     """Return the current address below the server's name, for links that lead back to it, or "" where none should."""
-    is_entrance = request.path.startswith(("/setup/", "/login"))  # the first contains a secret
+    is_entrance = request.path.startswith(("/setup/", "/login", "/signup"))  # the first contains a secret
     return "" if is_entrance else request.script_root + request.full_path.rstrip("?")
 
 

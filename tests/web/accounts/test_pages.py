@@ -115,6 +115,41 @@ class Browser:
         return match[1]
 
 
+def logged_in(browser: Browser, name: str) -> Browser:
+    """The browser, logged in to the account of this name."""
+    ticket = browser.ticket("/login")
+    assert browser.send("/login", email=f"{name}@example.org", password=PASSWORD, csrf_token=ticket) == 200
+    return browser
+
+
+def test_reloading_the_page_of_a_new_key_makes_no_second_one(secured: Secured) -> None:
+    browser = logged_in(Browser(secured.server), "organiser")
+    assert browser.send("/account/keys", name="only-one", csrf_token=browser.ticket("/account")) == 200
+    page = browser.get("/account")
+    assert page.count("only-one") == 2  # its row, and the name of its button
+    assert "shown again" not in page
+
+
+@pytest.mark.long
+def test_a_visitor_signs_up_on_a_page(start: Any, page: Page) -> None:
+    server: Server = start(AUTH="token", SIGN_UP=True)
+    page.goto(f"{server.url}/training")
+    page.get_by_role("link", name="Create one").click()
+    page.get_by_label("Email").fill("new@example.org")
+    page.get_by_label("Password").fill("short")
+    page.get_by_role("button", name="Create account").click()
+    assert "password must be a string of 6" in page.get_by_role("alert").inner_text()
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Create account").click()
+    page.wait_for_url("**/training")
+    expect(page.get_by_role("link", name="new@example.org")).to_be_visible()
+
+
+def test_without_sign_up_there_is_no_page_for_it(secured: Secured) -> None:
+    assert secured.server.get("/signup").status == 404
+    assert "Create one" not in Browser(secured.server).get("/login")
+
+
 @pytest.mark.guarantee("another site sends a page's form, a title is a script")
 def test_a_form_of_another_site_is_refused(secured: Secured) -> None:
     browser = Browser(secured.server)
