@@ -60,7 +60,7 @@ class Loop:
                     except BaseException:  # one agent's failure must not affect the others
                         self.log.exception("a connection failed")
                         channel.close()
-            if self.now >= next_tick or time.monotonic() >= next_tick:
+            if time.monotonic() >= next_tick:
                 self.now = time.monotonic()
                 next_tick = self.now + TICK_SECONDS
                 tick()

@@ -5,9 +5,11 @@ import os
 import select
 import signal
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
+from gymserve.hosts.host import loop as module
 from gymserve.hosts.host.loop import Loop
 
 
@@ -54,6 +56,13 @@ def loop() -> Iterator[Loop]:
     made.poll.close()
 
 
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the seconds between two ticks short."""
+    monkeypatch.setattr(module, "TICK_SECONDS", 0.02)
+
+
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("busy_polls", [0, 5])
 def test_a_failing_channel_is_closed_and_the_others_are_served(
     loop: Loop, caplog: pytest.LogCaptureFixture, busy_polls: int
@@ -66,6 +75,7 @@ def test_a_failing_channel_is_closed_and_the_others_are_served(
         os.close(descriptor)
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_signal_ends_it_and_ctrl_c_does_not(loop: Loop) -> None:
     """A terminal sends Ctrl-C to every process of a server; which hosts end is the supervisor's decision."""
     ticks = iter([signal.SIGINT, signal.SIGTERM])
@@ -77,6 +87,42 @@ def test_a_signal_ends_it_and_ctrl_c_does_not(loop: Loop) -> None:
 
     loop.run(tick)
     assert sent == [signal.SIGINT, signal.SIGTERM]
+
+
+def test_it_ticks_once_a_second(monkeypatch: pytest.MonkeyPatch, loop: Loop) -> None:
+    """Not at once, and not after each event."""
+    channel = Pipe(loop)
+    channel.write(b"go")
+    clock = SimpleNamespace(monotonic=lambda: 1000.0 + len(channel.received) / 4)
+    monkeypatch.setattr(module, "time", clock)
+    loop.now = 1000.0
+    ticks: list[float] = []
+
+    def tick() -> None:
+        ticks.append(clock.monotonic() - 1000.0)
+        assert loop.now == clock.monotonic()
+        if len(ticks) == 3:
+            loop.stop()
+
+    def ready(events: int) -> None:
+        Pipe.ready(channel, events)
+        channel.write(b"go")
+
+    monkeypatch.setattr(channel, "ready", ready)
+    loop.run(tick)
+    assert ticks == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.usefixtures("quick")
+def test_it_polls_a_few_more_times_after_a_channel_that_asks_for_it(
+    monkeypatch: pytest.MonkeyPatch, loop: Loop
+) -> None:
+    channel = Pipe(loop, busy_polls=5)
+    channel.write(b"go")
+    ticks, polls = iter(range(50)), list[int]()
+    monkeypatch.setattr(os, "sched_yield", lambda: polls.append(len(channel.received)))
+    loop.run(lambda: loop.stop() if polls or next(ticks, None) is None else None)
+    assert polls == [1] * 5
 
 
 def test_its_descriptors_are_those_of_the_poll_and_of_every_channel(loop: Loop) -> None:
