@@ -13,6 +13,7 @@ from gymserve.hosts import child_processes
 from gymserve.hosts.link import Link
 from gymserve.hosts.messages import GetStatus
 from gymserve.settings import Settings
+from tests.hosts.host.streams import raw
 from tests.support.environments import foreign
 from tests.support.servers import Answer, Server, alive, wait_for
 
@@ -25,7 +26,7 @@ SETTINGS = {
     "RESTART_SECONDS": 1,
     "PREPARED_HOSTS": 0,
 }
-FEW = ("fork_stepped", "popen_made", "leave_reset", "own_rendered", "kill_closed", "signal_stepped")
+FEW = ("fork_stepped", "chdir_stepped", "popen_made", "leave_reset", "own_rendered", "kill_closed", "signal_stepped")
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +115,17 @@ def test_a_forked_child_that_returns_from_its_call_writes_to_no_journal(server: 
     seen.append(server.post(f"{path}/step/", {"action": 0}).json["observation"][0])
     assert seen == [1.0, 2.0, 3.0, 4.0]
     server.post(f"{path}/close/")
+
+
+def test_a_child_of_an_environment_keeps_no_stream_of_its_host_open(server: Server) -> None:
+    token = server.create("shared/fork_stepped-v0")
+    with raw(server, token) as connection:
+        for path, body in (("reset", {}), ("step", {"action": 0})):
+            assert server.post(f"/v1/envs/{token}/{path}/", body).status == 200
+        connection.sendall(b"\x82\x01\x00")  # not masked, so the host closes the stream
+        while connection.recv(4096):
+            pass
+    server.post(f"/v1/envs/{token}/close/")
 
 
 def test_threads_end_with_the_last_instance_of_their_host(server: Server) -> None:

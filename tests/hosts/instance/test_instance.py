@@ -124,6 +124,8 @@ def test_a_repeated_seq_answers_only_the_same_request(tmp_path: Path) -> None:
 def test_a_seq_that_is_not_the_next_one_is_refused(tmp_path: Path, seq: int) -> None:
     life = Life(tmp_path, "CartPole-v1")
     life.reset(3, None, 0)
+    with pytest.raises(errors.OutOfSequence, match="expected 1"):
+        life.step(1, 2)
     for number in (1, 2):
         life.step(1, number)
     with pytest.raises(errors.OutOfSequence, match="expected 3"):

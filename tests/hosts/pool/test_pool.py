@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from gymserve.environments import Catalogue
 from gymserve.hosts import folders
 from gymserve.hosts.link import Link, Messages, Reply, encode
 from gymserve.hosts.messages import GetStatus, StepInstance, supervisor_request
 from gymserve.hosts.pool.connections import Pool
+from gymserve.hosts.pool.instances import Instances
 from gymserve.protocol import errors
 from gymserve.settings import Settings
 
@@ -72,6 +74,18 @@ def test_a_host_that_does_not_answer_is_unavailable(pool: Pool, tmp_path: Path, 
             else:
                 pool.call(StepInstance(token, 0, None, None))
     assert not pool._idle["s0"] and silent.socket.fileno() < 0  # so a late answer is lost
+
+
+def test_the_folder_of_a_live_instance_is_found_by_its_token(pool: Pool, tmp_path: Path) -> None:
+    instances = Instances(pool, Catalogue(), step_seconds=1.0, most_envs=1)
+    token, gone = folders.new_token("s0"), folders.new_token("s0")
+    (tmp_path / "instances" / token).mkdir(parents=True)
+    (tmp_path / "closed" / gone).mkdir(parents=True)
+    assert instances.folder(token) == tmp_path / "instances" / token
+    for unknown in (gone, "..", ""):
+        with pytest.raises(errors.UnknownInstance):
+            instances.folder(unknown)
+    assert instances.exists(token) and instances.exists(gone) and not instances.exists(folders.new_token("s0"))
 
 
 def test_a_supervisor_that_can_no_longer_start_is_unavailable(

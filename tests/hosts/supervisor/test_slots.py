@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 import pytest
 
+from gymserve.hosts.supervisor import slots as module
 from gymserve.hosts.supervisor.settings import SlotSettings
-from gymserve.hosts.supervisor.slots import QUICK_SECONDS, Slots
+from gymserve.hosts.supervisor.slots import Slots
 from gymserve.hosts.supervisor.warm import WarmHosts
 from gymserve.protocol.errors import LimitReached
 from gymserve.settings import Settings
@@ -34,10 +35,18 @@ def test_each_other_instance_gets_a_host_of_its_own_that_was_none_before() -> No
 
 def test_an_environment_that_is_made_quickly_goes_to_a_shared_host_next_time() -> None:
     some = slots(SHARED_HOSTS=1)
-    some.note_making("slow", QUICK_SECONDS)
-    some.note_making("quick", QUICK_SECONDS / 2)
+    some.note_making("slow", 0.25)
+    some.note_making("quick", 0.24)
     assert some.choose("slow", False).startswith("d")
     assert some.choose("quick", False) == "s0" and some.choose("quick", True).startswith("d")
+
+
+def test_only_the_latest_quick_kinds_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_QUICK", 300)
+    some = slots(SHARED_HOSTS=1)
+    for number in range(302):
+        some.note_making(str(number), 0.0)
+    assert [some.choose(str(number), False)[0] for number in (0, 1, 2, 301)] == ["d", "d", "s", "s"]
 
 
 def test_a_warm_host_is_taken_by_instances_that_need_their_own() -> None:
