@@ -123,7 +123,7 @@ def test_phases_open_and_close_on_their_dates() -> None:
         "practice", "final", "final",
     ]  # fmt: skip
     ended = definition.read(TEXT.replace('kind = "practice"', 'kind = "public"')).phases[0]
-    assert ended.is_over(between) and not ended.is_over(before)
+    assert ended.is_over(between) and ended.is_over(after) and not ended.is_over(before)
     assert not challenge.phases[1].is_over(after)
 
 

@@ -99,7 +99,8 @@ def test_a_trial_without_value_needs_a_worst_value() -> None:
     assert result.score is None and "1 unplayed, 1 failed" in result.reason and not result.void
     assert scoring.score_journal(JOURNAL, rules(worst=-10)).score == (3 + 5 - 10 - 10) / 4
     assert scoring.score_journal(JOURNAL, rules(worst=-10, cut="worst")).score == (3 - 30) / 4
-    assert scoring.score_journal(JOURNAL, rules(worst=-10, unplayed=0)).score == (3 + 5 - 10 + 0) / 4
+    with_two = scoring.score_journal(JOURNAL, rules(worst=-10, unplayed=0))
+    assert [trial.value for trial in with_two.trials] == [3, 5, -10, 0] and with_two.score == (3 + 5 - 10 + 0) / 4
 
 
 def test_a_lost_trial_makes_a_submission_void() -> None:
