@@ -217,7 +217,7 @@ def main() -> int:
     )
     parser.add_argument("--python", default=str(ROOT / ".venv/bin/python"), help="the interpreter that runs the tests")
     parser.add_argument("--tests", nargs="+", help="the tests to run, if not all of the room")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as folder:
         return run(options, Path(folder))
 
