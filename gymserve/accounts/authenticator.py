@@ -69,6 +69,11 @@ class Authenticator:
             raise Unauthenticated(INVALID_CREDENTIAL)
         return identity
 
+    def validity(self, secret: str) -> tuple[float, int]:
+        """How long `identify` knows a secret's owner without another look: until this monotonic time, at this revision."""
+        cached = self._cache.get(secret)
+        return (cached.expires, cached.revision) if cached is not None else (0.0, 0)
+
     def _look_up(self, secret: str, cached: _Cached | None) -> Identity:
         revision = self.revision.read()  # before the query, so a change in between is not missed
         try:

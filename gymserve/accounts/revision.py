@@ -19,6 +19,7 @@ class Revision:
     """
 
     def __init__(self, file: Path) -> None:
+        self.file = file
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         os.posix_fallocate(descriptor, 0, _NUMBER.size)  # writing to a hole on a full disk would raise SIGBUS
         self._page = mmap.mmap(descriptor, _NUMBER.size)

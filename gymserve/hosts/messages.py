@@ -103,6 +103,13 @@ class AttachStream(InstanceCall[None], frozen=True, array_like=True, tag="attach
     early: bytes
 
 
+class BorrowConnections(LinkRequest[None], frozen=True, array_like=True, tag="borrow"):
+    """Makes the link one over which connections are lent (`hosts/lent`). It must be the first message, and is not answered.
+
+    The descriptor of the lender's ledger comes with it.
+    """
+
+
 class DescribeSpaces(LinkRequest[dict[str, Any]], frozen=True, array_like=True, tag="spaces"):
     """Answers `Catalogue.spaces` without an instance."""
 
@@ -121,6 +128,7 @@ HostRequest = (
     | CheckAction
     | MonitorInstance
     | AttachStream
+    | BorrowConnections
     | DescribeSpaces
 )
 

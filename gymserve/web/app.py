@@ -24,7 +24,7 @@ from gymserve.web.home import blueprint as home
 from gymserve.web.http import access, browser, envelope, errors, parameters
 from gymserve.web.http.backend import KEY, Backend
 from gymserve.web.http.openapi import blueprint as openapi
-from gymserve.web.instances.fast_path import StepFastPath
+from gymserve.web.instances.fast_path import Context, StepFastPath
 from gymserve.web.instances.stream import blueprint as stream
 from gymserve.web.instances.v1 import blueprint as v1
 from gymserve.web.models.api import blueprint as model_views
@@ -122,12 +122,11 @@ def _step_fast_path(app: Flask, backend: Backend, guard: access.Guard, hosts: tu
     application: WSGIApplication = app.wsgi_app
     if number := settings.PROXIES:
         application = ProxyFix(application, x_for=number, x_proto=number, x_host=number, x_prefix=number)
-    return StepFastPath(
-        application,
-        backend.instances,
-        guard,
-        backend.counts,
+    lines = "".join(f"{name}: {value}\r\n" for name, value in envelope.common_headers(settings.CORS_ORIGINS))
+    context = Context(
         max_body_bytes=settings.MAX_BODY_BYTES,
         hosts=hosts,
         local=settings.is_local,
+        reset_headers=None if number else lines.encode(),
     )
+    return StepFastPath(application, backend.instances, guard, backend.counts, context)

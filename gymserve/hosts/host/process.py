@@ -11,9 +11,8 @@ from typing import Any
 from gymserve import environments
 from gymserve.environments.foreign import close
 from gymserve.hosts import folders
+from gymserve.hosts.channel import Channel
 from gymserve.hosts.child_processes import ChildProcesses
-from gymserve.hosts.host.channel import Channel
-from gymserve.hosts.host.loop import Loop
 from gymserve.hosts.host.report import UsageReport
 from gymserve.hosts.host.settings import HostSettings
 from gymserve.hosts.host.stream import StreamChannel
@@ -22,7 +21,9 @@ from gymserve.hosts.instance import answers, blame, questions, rendering, reviva
 from gymserve.hosts.instance.live import LiveInstance
 from gymserve.hosts.instance.rate_limit import RateLimits
 from gymserve.hosts.instance.time_step import TimeStep
+from gymserve.hosts.lent.borrower import Borrower
 from gymserve.hosts.link import encode
+from gymserve.hosts.loop import Loop
 from gymserve.hosts.messages import NoteClosed, NoteLeaving, NoteMaking
 from gymserve.hosts.pulse import Pulse, number, watched
 from gymserve.hosts.versions import versions
@@ -61,6 +62,7 @@ class Host:
         self.loop = Loop(self.log)
         self.instances: dict[str, LiveInstance] = {}
         self.streams: dict[str, set[StreamChannel]] = {}
+        self.borrowers: set[Borrower] = set()
         self._next_sweep = self.loop.now + SWEEP_SECONDS
         self._report = UsageReport()
         self._reported_at = self.loop.now
@@ -83,6 +85,9 @@ class Host:
         for streams in list(self.streams.values()):
             for stream in list(streams):
                 stream.tick(self.settings.stream_ping_seconds)
+        self.borrowers = {borrower for borrower in self.borrowers if not borrower.closed}
+        for borrower in self.borrowers:
+            borrower.tick()
         self._report_use()
         self._track_processes()
         self._restore_directory()
@@ -105,6 +110,10 @@ class Host:
         self._reported_at = self.loop.now
         if message := self._report.message(self.streams):
             self.supervisor.send(encode(message))
+
+    def count_request(self, *, is_reset: bool, status: int, seconds: float) -> None:
+        """Counts a request on a lent connection. Every step on one calls this."""
+        self._report.count_request(is_reset, status, seconds)
 
     def _drain(self) -> None:
         """Ends the streams, and unloads the instances so that the next start revives them from their journals."""

@@ -15,7 +15,17 @@ class UsageReport:
 
     def __init__(self) -> None:
         self._counts: dict[str, float] = {}
+        self._requests: dict[tuple[bool, int], list[float]] = {}  # (is a reset, status) → number, seconds
         self.had_streams = False  # since the last message
+
+    def count_request(self, is_reset: bool, status: int, seconds: float) -> None:
+        """Adds a request on a lent connection."""
+        try:
+            both = self._requests[is_reset, status]
+        except KeyError:
+            both = self._requests[is_reset, status] = [0.0, 0.0]
+        both[0] += 1.0
+        both[1] += seconds
 
     def add(self, instance: LiveInstance) -> None:
         """Adds what `instance` did since it was last added."""
@@ -33,6 +43,12 @@ class UsageReport:
         Args:
             streams: token → the instance's open streams.
         """
+        for (is_reset, status), (number, seconds) in self._requests.items():
+            label = f"POST v1.{'reset' if is_reset else 'step'} {status}"
+            for name, amount in ((f"requests:{label}", number), (f"request_seconds:{label}", seconds)):
+                self._counts[name] = self._counts.get(name, 0.0) + amount
+            self._counts["lent_requests"] = self._counts.get("lent_requests", 0.0) + number
+        self._requests.clear()
         if not (self._counts or streams or self.had_streams):
             return None
         counts, self._counts, self.had_streams = self._counts, {}, bool(streams)

@@ -4,7 +4,7 @@ import socket
 from typing import Any
 
 from gymserve.hosts import calls
-from gymserve.hosts.host.channel import Channel
+from gymserve.hosts.channel import Channel
 from gymserve.hosts.instance import answers
 from gymserve.protocol import errors, params, wire
 from gymserve.protocol.compression import Compression

@@ -2,16 +2,20 @@
 
 import select
 import socket
+from functools import partial
 from typing import Any
 
 from gymserve.environments.foreign import error_text
-from gymserve.hosts.host.channel import Channel
+from gymserve.hosts.channel import CHUNK, Channel
+from gymserve.hosts.host.http import LentConnection
 from gymserve.hosts.host.stream import StreamChannel
 from gymserve.hosts.instance import answers
 from gymserve.hosts.instance.live import LiveInstance
+from gymserve.hosts.lent.borrower import Borrower
 from gymserve.hosts.link import Failure, Messages, Reply, encode, ended
 from gymserve.hosts.messages import (
     AttachStream,
+    BorrowConnections,
     CheckAction,
     CloseInstance,
     CreateInstance,
@@ -43,6 +47,7 @@ class Workers(Channel):
         self.host = host
         self._messages = Messages(host_request)
         self._attaching: AttachStream | None = None
+        self._is_new = True  # whether nothing was received yet
 
     def messages(self, data: bytes) -> list[HostRequest]:
         return self._messages.feed(data)
@@ -52,8 +57,27 @@ class Workers(Channel):
             self._receive_stream(self._attaching)
         elif events & select.EPOLLHUP:
             self.close()
+        elif self._is_new:
+            self._receive_first()
         else:
             super().ready(events)
+
+    def _receive_first(self) -> None:
+        """Receives the first message, with which a link may become one over which connections are lent."""
+        self._is_new = False
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self.socket, CHUNK, 1, socket.MSG_CMSG_CLOEXEC)
+        except OSError:
+            data, descriptors = b"", []
+        for message in self.messages(data):
+            if isinstance(message, BorrowConnections) and descriptors:
+                self.detach()
+                open_connection = partial(LentConnection, self.host)
+                self.host.borrowers.add(Borrower(self.loop, self.socket, descriptors[0], open_connection))
+            else:
+                self.handle(message)
+        if not data:
+            self.close()
 
     def handle(self, message: HostRequest) -> None:
         failure, answer = None, None

@@ -1,5 +1,6 @@
 """Rate limits on accounts' steps, over all of their instances in all hosts."""
 
+from functools import cached_property
 from pathlib import Path
 
 from gymserve.hosts import folders
@@ -48,15 +49,19 @@ class RateLimits:
     """
 
     def __init__(self, file: Path, rate: float) -> None:
-        self._rate = rate
-        self._rates = Rates(file) if rate else None
+        self._file, self._rate = file, rate
         self._by_account: dict[int, RateLimit] = {}
+
+    @cached_property
+    def rates(self) -> Rates:
+        """The rates of all subjects, which all processes of the server share."""
+        return Rates(self._file)
 
     def of(self, token: str) -> RateLimit | None:
         """The rate limit of the account that `token` names, or None if it has none."""
         account = folders.owner_of(token)
-        if self._rates is None or not account:
+        if not self._rate or not account:
             return None
         if account not in self._by_account:
-            self._by_account[account] = RateLimit(self._rates, account, self._rate)
+            self._by_account[account] = RateLimit(self.rates, account, self._rate)
         return self._by_account[account]

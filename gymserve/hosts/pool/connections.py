@@ -45,8 +45,11 @@ class Pool:
         """The pool of a server with these settings."""
         return cls(Launcher.of(settings), settings.STEP_SECONDS + settings.REVIVE_SECONDS + 10)
 
-    def call(self, request: InstanceCall[Answer]) -> Answer:
+    def call(self, request: InstanceCall[Answer], *, is_lost: bool = False) -> Answer:
         """Sends a request to the host of an instance; repeats it once, in a new host, if the host ends before it answers.
+
+        Args:
+            is_lost: whether the host has just ended in the middle of this request, so that this is the repetition.
 
         Raises:
             UnknownInstance: no instance has this token.
@@ -55,8 +58,16 @@ class Pool:
         """
         creates = isinstance(request, CreateInstance)
         return self._exchange(
-            _slot(request.token), request.token, lambda connection: connection.call(request), creates=creates
+            _slot(request.token),
+            request.token,
+            lambda connection: connection.call(request),
+            creates=creates,
+            is_lost=is_lost,
         )
+
+    def address(self, token: str) -> str:
+        """The path of the socket of an instance's host."""
+        return f"{self.supervisor.runtime}/{_slot(token)}"
 
     def spaces(self, env_id: str, kwargs: dict[str, object]) -> dict[str, Any]:
         """Calls `Catalogue.spaces` in a host, so that an environment that hangs or crashes ends no serving process.
@@ -87,14 +98,19 @@ class Pool:
 
         self._exchange(slot, token, hand_over, creates=False)
 
-    def _exchange(self, slot: str, subject: str, talk: Callable[[Link], Answer], *, creates: bool) -> Answer:
+    def _exchange(
+        self, slot: str, subject: str, talk: Callable[[Link], Answer], *, creates: bool, is_lost: bool = False
+    ) -> Answer:
         """Calls `talk` with a connection to a slot's host; repeats it once if the host ends before it answers.
 
         Args:
             subject: the instance's token, or the environment whose spaces are requested.
             creates: whether no instance is needed, because the request creates one or asks for spaces.
+            is_lost: whether the host has ended once already.
         """
-        for last in (False, True):
+        if is_lost:
+            self._explain(slot, subject, last=False, creates=creates)
+        for last in (True,) if is_lost else (False, True):
             connection = self._acquire(slot, subject, creates=creates)
             try:
                 answer = talk(connection)

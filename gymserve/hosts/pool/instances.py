@@ -108,10 +108,22 @@ class Instances:
         return {t: name for t, name in self._env_ids.items() if account is None or folders.owner_of(t) == account}
 
     def reset(
-        self, token: str, *, seed: Any = None, options: Any = None, seq: int | None = None, msgpack: bool = False
+        self,
+        token: str,
+        *,
+        seed: Any = None,
+        options: Any = None,
+        seq: int | None = None,
+        msgpack: bool = False,
+        call: int | None = None,
+        is_lost: bool = False,
     ) -> bytes:
-        """Starts an episode; returns the response's body, see `hosts.instance.answers.body`."""
-        return self.pool.call(ResetInstance(token, seed, options, _call(seq), msgpack))
+        """Starts an episode; returns the response's body, see `hosts.instance.answers.body`.
+
+        Args:
+            call, is_lost: see `step`.
+        """
+        return self.pool.call(ResetInstance(token, seed, options, _call(seq, call), msgpack), is_lost=is_lost)
 
     def step(
         self,
@@ -122,6 +134,8 @@ class Instances:
         at: float | None = None,
         is_packed: bool = False,
         msgpack: bool = False,
+        call: int | None = None,
+        is_lost: bool = False,
     ) -> bytes:
         """Acts once; returns the response's body, see `hosts.instance.answers.body`. This is HTTP's hot path.
 
@@ -129,8 +143,10 @@ class Instances:
             at: the monotonic time when the request had arrived completely; the agent is not charged for later delays.
             is_packed: whether the action is packed, as in msgpack, instead of plain data from JSON.
             msgpack: whether the body is msgpack instead of JSON.
+            call: what a host knows this request by, if it has perhaps carried it out already.
+            is_lost: whether that host has just ended in the middle of it.
         """
-        return self.pool.call(StepInstance(token, action, at, _call(seq), is_packed, msgpack))
+        return self.pool.call(StepInstance(token, action, at, _call(seq, call), is_packed, msgpack), is_lost=is_lost)
 
     def describe(self, token: str, *, short: bool = False) -> dict[str, Any]:
         """Describes the instance and its state, see `hosts.instance.answers.description`."""
@@ -168,6 +184,8 @@ class Instances:
         self.pool.attach(token, descriptor, compression=compression, handshake=handshake, early=early)
 
 
-def _call(seq: int | None) -> int:
+def _call(seq: int | None, known: int | None) -> int:
     """Returns the id of a step or a reset, by which a host carries it out once even if the pool repeats it."""
-    return ~random.getrandbits(32) if seq is None else seq
+    if seq is not None:
+        return seq
+    return ~random.getrandbits(32) if known is None else known

@@ -1,6 +1,7 @@
 """Access control: each view declares the role it needs, and the guard enforces it."""
 
 import functools
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -129,15 +130,19 @@ class Guard:
             return EVERYBODY
         if not authorization:
             return None
-        if authorization.startswith("Bearer "):
-            return self.authenticator.identify(authorization[7:])
-        kind, _, secret = authorization.partition(" ")
-        secret = secret.strip()
-        if kind.lower() == "token" and secret.startswith("token="):
-            return self.authenticator.identify(secret[6:].strip('"'))  # the form that external graders send
-        if kind.lower() != "bearer":
-            raise errors.Unauthenticated(CREDENTIALS_NEEDED)
-        return self.authenticator.identify(secret)
+        return self.authenticator.identify(_secret(authorization))
+
+    def validity(self, authorization: str | None) -> tuple[float, int]:
+        """Return how long the sender of a header is known without being identified again.
+
+        Returns: the monotonic time, and the revision of the accounts with which it ends before that time.
+
+        Raises:
+            Unauthenticated: the credentials are not valid.
+        """
+        if self.open or not authorization:
+            return math.inf, self.authenticator.revision.read()
+        return self.authenticator.validity(_secret(authorization))
 
     def check_instance(self, who: Identity | None, token: str) -> None:
         """Check that `who` may use the instance with this token.
@@ -158,17 +163,21 @@ class Guard:
         if f".{who.account_id}-" not in token and f"~{who.account_id}-" not in token and not who.sees_all:
             raise errors.NotFound(f"Instance_id {token:.100} unknown")
 
+    def rate(self, who: Identity | None, address: str) -> tuple[int | str, int] | None:
+        """Return whose requests are counted, and how many are allowed per minute; None for no limit."""
+        if self.open or not self.requests_per_minute:
+            return None
+        return (who.account_id if who else address), self.requests_per_minute
+
     def check_rate(self, who: Identity | None, address: str) -> None:
         """Count a request against its account's rate limit, or against its address's if it is anonymous.
 
         Raises:
             TooFast: the account or address has exceeded its limit.
         """
-        if self.open or not self.requests_per_minute:
+        if (rate := self.rate(who, address)) is None:
             return
-        rate = self.requests_per_minute / 60
-        subject = who.account_id if who else address
-        wait = self.rates.acquire("REQUESTS_PER_MINUTE", subject, rate=rate, burst=self.requests_per_minute)
+        wait = self.rates.acquire("REQUESTS_PER_MINUTE", rate[0], rate=rate[1] / 60, burst=rate[1])
         if wait:
             raise errors.TooFast(f"more than REQUESTS_PER_MINUTE = {self.requests_per_minute} requests", wait)
 
@@ -182,6 +191,19 @@ class Guard:
             return
         if origin.partition("://")[2] != host:
             raise errors.Forbidden("pages of other sites may not call this server: see CORS_ORIGINS")
+
+
+def _secret(authorization: str) -> str:
+    """Return the key or token in an `Authorization` header."""
+    if authorization.startswith("Bearer "):
+        return authorization[7:]
+    kind, _, secret = authorization.partition(" ")
+    secret = secret.strip()
+    if kind.lower() == "token" and secret.startswith("token="):
+        return secret[6:].strip('"')  # the form that external graders send
+    if kind.lower() != "bearer":
+        raise errors.Unauthenticated(CREDENTIALS_NEEDED)
+    return secret
 
 
 def register(app: Flask, guard: Guard) -> None:

@@ -125,6 +125,12 @@ def register(app: Flask, counts: Counts, *, hosts: tuple[str, ...] | None, origi
         return response
 
 
+def common_headers(origins: Collection[str]) -> list[tuple[str, str]]:
+    """Return the headers that every response of the application has, if it is not for a page and has no others."""
+    headers = [*SECURITY_HEADERS, ("Cache-Control", "no-store")]
+    return [*headers, ("Vary", "Origin")] if origins else headers
+
+
 def _allow_origin(response: Response, origins: Collection[str]) -> None:
     """Add CORS headers (https://fetch.spec.whatwg.org) for the origins in the settings, and never for cookies.
 

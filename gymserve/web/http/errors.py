@@ -2,7 +2,6 @@
 
 import errno
 import logging
-import math
 from datetime import UTC, datetime
 
 from flask import Flask, Response, current_app, request
@@ -10,35 +9,17 @@ from flask.typing import ResponseReturnValue
 from gunicorn.http.errors import NoMoreData, ParseException
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from gymserve.protocol import wire
+from gymserve.protocol import http, wire
 from gymserve.protocol.errors import (
     GymserveError,
     InvalidRequest,
-    LimitReached,
     StorageFull,
-    TooFast,
-    Unauthenticated,
     Unavailable,
 )
 
-RETRY_SECONDS = 1
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 OUT_OF_RESOURCES = (errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE)  # memory, processes, open files
 log = logging.getLogger("gymserve.web")
-
-
-def answer(error: GymserveError) -> tuple[int, dict[str, str], bytes]:
-    """Return (status, headers, body) for an error; `wire.STATUS` has the statuses."""
-    headers = {"Content-Type": "application/json"}
-    body: dict[str, object] = {"message": str(error), "error": type(error).__name__}
-    if isinstance(error, TooFast):
-        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
-        body["retry_after"] = error.retry_after  # the header has whole seconds only
-    elif isinstance(error, (LimitReached, Unavailable)):
-        headers["Retry-After"] = str(RETRY_SECONDS)
-    elif isinstance(error, Unauthenticated):
-        headers["WWW-Authenticate"] = "Bearer"
-    return wire.status(error), headers, wire.write_json(body)
 
 
 def _correct_status(error: HTTPException) -> HTTPException:
@@ -57,7 +38,7 @@ def _correct_status(error: HTTPException) -> HTTPException:
 
 def response(error: GymserveError, **more: object) -> Response:
     """Make the response for an error, with additional keys that a view's clients expect."""
-    status, headers, body = answer(error)
+    status, headers, body = http.error_response(error)
     return Response(wire.write_json(wire.read_json(body) | more) if more else body, status, headers)
 
 

@@ -2,30 +2,20 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import msgspec
 from flask import request
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
-from gymserve.protocol import msgpack, params, text
+from gymserve.hosts import calls
+from gymserve.hosts.calls import StepCall
+from gymserve.protocol import msgpack, params
 from gymserve.protocol.errors import InvalidRequest
 from gymserve.protocol.params import Params
 from gymserve.web.http import parameters
 from gymserve.web.http.answers import JSON, MSGPACK
 from gymserve.web.instances.schemas import StepRequest
-
-_DIGITS = bytes.maketrans(b"123456789", b"000000000")
-_LONG_INTEGER = b"0" * 19  # an integer of so many digits may not fit into 64 bits
-_SHORT_BODY = 30  # bytes; a shorter body has no room for such an integer
-
-
-class _StepRequest(StepRequest, kw_only=True):
-    render: Any = None  # old clients send any value
-
-
-_decode = msgspec.json.Decoder(_StepRequest).decode
 
 
 class Form(NamedTuple):
@@ -95,27 +85,15 @@ def _read_msgpack(body: bytes, *, allows_bytes: bool = False) -> dict[str, objec
     return value
 
 
-def step(body: bytes, content_type: str) -> StepRequest:
+def step(body: bytes, content_type: str) -> StepCall:
     """Return the parameters of a step. This is the hot path.
-
-    Most bodies are decoded without `wire.read_json`, which is far slower, because they cannot contain what it refuses:
-    duplicate names, integers beyond 64 bits, invalid characters.
 
     Raises:
         InvalidRequest: a parameter is missing or invalid.
     """
-    if body.isascii() and b"\\" not in body and parameters.is_json(content_type):
-        if len(body) > text.MAX_DEPTH:
-            text.check_size(body)
-        try:
-            payload = _decode(body)
-        except (msgspec.MsgspecError, RecursionError):
-            payload = None
-        if payload is not None and payload.action is not None and payload.action != "" and payload.action != []:
-            names = 1 + (payload.seq is not None) + (b'"render":' in body)
-            short = len(body) < _SHORT_BODY
-            if body.count(b":") == names and (short or _LONG_INTEGER not in body.translate(_DIGITS)):
-                return payload
+    call = calls.step_of_json(body) if parameters.is_json(content_type) else None
+    if call is not None:
+        return call
     if form(content_type, "").is_packed:
         return params.parse(_read_msgpack(body, allows_bytes=True), StepRequest)
     return params.parse(normalized(parameters.read(body, content_type)), StepRequest)

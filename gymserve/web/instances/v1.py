@@ -19,6 +19,7 @@ from gymserve.web.http.openapi import IN_INSTANCE, documented
 from gymserve.web.instances import parameters as instance_parameters
 from gymserve.web.instances import schemas
 from gymserve.web.instances.parameters import form_of_request, parse
+from gymserve.web.serving import lending
 from gymserve.web.serving import server as serving
 
 blueprint = Blueprint("v1", scope="environments", tag="Instances", url_prefix="/v1")
@@ -88,8 +89,14 @@ def describe(instance_id: str) -> Response:
 def reset(instance_id: str) -> Response:
     """Start an episode."""
     params, form = parse(schemas.ResetRequest, needed=False, allows_msgpack=True), form_of_request()
+    _, resumed = lending.resumed(request.environ)
     answer = backend().instances.reset(
-        instance_id, seed=params.seed, options=params.options, seq=params.seq, msgpack=form.msgpack
+        instance_id,
+        seed=params.seed,
+        options=params.options,
+        seq=params.seq,
+        msgpack=form.msgpack,
+        **resumed._asdict(),
     )
     return Response(answer, content_type=form.content_type)
 

@@ -44,6 +44,10 @@ class _Collector:
         yield GaugeMetricFamily("gymserve_hosts", "Host processes.", value=len(self.status.hosts))
         restarts = self.counters.get("host_restarts", {}).get("", 0.0)
         yield CounterMetricFamily("gymserve_host_restarts", "Hosts that died.", value=restarts)
+        lent = self.counters.get("lent_requests", {}).get("", 0.0)
+        yield CounterMetricFamily(
+            "gymserve_lent_requests", "Steps and resets that hosts answered themselves.", value=lent
+        )
         submissions = GaugeMetricFamily(
             "gymserve_submissions", "Submissions in progress, or waiting for their replay.", labels=["state"]
         )

@@ -19,7 +19,8 @@ from gunicorn.http import RequestParser, wsgi
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from gymserve.web.serving import worker
+from gymserve.web.serving import reader, worker
+from gymserve.web.serving.response import Response, write_error
 from tests import ROOT
 
 ADDRESS = ("127.0.0.1", 1)
@@ -102,16 +103,16 @@ def test_a_connection_is_parsed_from_our_reader(threads: ThreadWorker, conn: Any
     assert conn.wait_for_data(1.0) is True
     conn.init()
     assert conn.initialized and conn.parser.req_count == 0 and conn.parser.unreader.take_buffered() == b""
-    permits = worker.Permits(1)
-    conn.parser.unreader = reader = worker.RequestReader(conn.sock, b"", permits, permits)
-    assert reader.read_request() and reader.started()
+    permits = reader.Permits(1)
+    conn.parser.unreader = requests = reader.RequestReader(conn.sock, b"", permits, permits)
+    assert requests.read_request() and requests.started()
     request = next(conn.parser)
     assert (request.method, request.uri, request.body.read()) == ("POST", "/echo", b"body")
-    assert conn.parser.req_count == 1 and not reader.started()
+    assert conn.parser.req_count == 1 and not requests.started()
 
 
 def test_our_reader_has_the_unreaders_interface(conn: TConn) -> None:
-    assert parameters(SocketUnreader.chunk) == parameters(worker.RequestReader.chunk) == ["self", "size_hint"]
+    assert parameters(SocketUnreader.chunk) == parameters(reader.RequestReader.chunk) == ["self", "size_hint"]
     assert SocketUnreader(conn.sock, 7).mxchunk == 7
 
 
@@ -120,7 +121,7 @@ def test_our_response_is_used_and_differs_only_in_its_head(
     threads: ThreadWorker, monkeypatch: pytest.MonkeyPatch, headers: list[tuple[str, str]]
 ) -> None:
     heads = []
-    for kind in (wsgi.Response, worker.Response):
+    for kind in (wsgi.Response, Response):
         monkeypatch.setattr(wsgi, "Response", kind)
         ours, theirs = socket.socketpair()
         with ours, theirs:
@@ -136,7 +137,7 @@ def test_our_response_is_used_and_differs_only_in_its_head(
 
 
 def test_errors_are_written_by_a_function_that_ours_replaces() -> None:
-    assert parameters(util.write_error) == parameters(worker.write_error)
+    assert parameters(util.write_error) == parameters(write_error)
     assert "util.write_error(client" in inspect.getsource(ThreadWorker.handle_error)
     assert {"sock", "timeout"} <= set(parameters(util.close_graceful))
     assert parameters(util.write_nonblock)[:2] == ["sock", "data"]

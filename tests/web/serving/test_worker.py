@@ -49,7 +49,7 @@ def hasty(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hasty")
     path = folder / "hasty.conf.py"
     path.write_text(
-        "from gymserve.web.serving import server as serving, worker\nworker.REQUEST_SECONDS = 0.4\n"
+        "from gymserve.web.serving import reader, server as serving\nreader.REQUEST_SECONDS = 0.4\n"
         "globals().update(serving.options(threads=8))\n"
     )
     server = Server(folder, "-c", str(path))
@@ -62,7 +62,7 @@ def patient(tmp_path):
     """A configuration whose timeout for slow clients is longer than any test."""
     path = tmp_path / "patient.conf.py"
     path.write_text(
-        "from gymserve.web.serving import server as serving, worker\nworker.REQUEST_SECONDS = 900.0\n"
+        "from gymserve.web.serving import reader, server as serving\nreader.REQUEST_SECONDS = 900.0\n"
         "globals().update(serving.options(threads=8))\n"
     )
     return "-c", str(path)

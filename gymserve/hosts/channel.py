@@ -5,7 +5,7 @@ import socket
 from collections import deque
 from typing import Any
 
-from gymserve.hosts.host.loop import Loop
+from gymserve.hosts.loop import Loop
 
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 CHUNK = 1 << 16  # bytes received at once
@@ -15,6 +15,7 @@ class Channel:
     """Receives messages and answers them in order; stops reading while its peer does not read the answers."""
 
     busy_polls = 0  # how many times to poll for the peer's next message before sleeping
+    events = READ  # what to wait for while nothing is unsent
 
     def __init__(self, loop: Loop, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -26,7 +27,7 @@ class Channel:
         self._unsent = b""
         self._waiting: deque[object] = deque()  # messages that arrived while an answer could not be sent
         loop.channels[self.descriptor] = self
-        loop.poll.register(self.descriptor, READ)
+        loop.poll.register(self.descriptor, self.events)
 
     def messages(self, data: bytes) -> list[Any]:
         """Returns the messages that `data` completes."""
@@ -35,6 +36,9 @@ class Channel:
     def handle(self, message: Any) -> None:
         """Carries out one message."""
         raise NotImplementedError
+
+    def sent(self) -> None:
+        """Called when the rest of an answer is sent that could not be sent at once."""
 
     def ready(self, events: int) -> None:
         """Handles a socket that is readable, writable or failed."""
@@ -91,16 +95,24 @@ class Channel:
         self._unsent = self._unsent[sent:]
         if self._unsent:
             return
+        self.sent()
         if self.ending:
             self.close()
             return
-        self.loop.poll.modify(self.descriptor, READ)
+        self.loop.poll.modify(self.descriptor, self.events)
         while self._waiting and not self._unsent and not self.closed:
             self.handle(self._waiting.popleft())
 
     def close(self) -> None:
         if not self.closed:
-            self.closed = True
-            self.loop.poll.unregister(self.descriptor)
-            del self.loop.channels[self.descriptor]
+            self.detach()
             self.socket.close()
+
+    def detach(self) -> None:
+        """Leaves the socket to somebody else, open.
+
+        It is unregistered first: closing a descriptor does not unregister it while another process has one of the socket.
+        """
+        self.closed = True
+        self.loop.poll.unregister(self.descriptor)
+        del self.loop.channels[self.descriptor]

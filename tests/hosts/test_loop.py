@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from gymserve.hosts.host import loop as module
-from gymserve.hosts.host.loop import Loop
+from gymserve.hosts import loop as module
+from gymserve.hosts.loop import Loop
 
 
 class Pipe:
