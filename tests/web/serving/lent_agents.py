@@ -4,6 +4,8 @@ import json
 import socket
 from typing import Any, NamedTuple
 
+import msgspec
+
 from tests.support.servers import Server
 
 Reply = tuple[int, Any]  # status, body
@@ -65,24 +67,30 @@ class Agent(Connection):
 
     Args:
         headers: more lines of each request's head.
+        packs: whether to send and accept msgpack.
     """
 
-    def __init__(self, server: Server, token: str, headers: str = "", timeout: float = 60.0) -> None:
+    def __init__(
+        self, server: Server, token: str, headers: str = "", *, packs: bool = False, timeout: float = 60.0
+    ) -> None:
         super().__init__(server, timeout)
+        self.packs = packs
         self.token, self.headers = token, headers
         self.key = f"Authorization: Bearer {server.key}\r\n" if server.key else ""
         self.last: Response | None = None
 
     def request(self, call: str, **parameters: Any) -> bytes:
         """Returns the bytes of a reset or a step."""
-        body = json.dumps(parameters)
-        head = f"POST /v1/envs/{self.token}/{call}/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        return f"{head}{self.key}{self.headers}Content-Length: {len(body)}\r\n\r\n{body}".encode()
+        body = msgspec.msgpack.encode(parameters) if self.packs else json.dumps(parameters).encode()
+        kind = "application/msgpack\r\nAccept: application/msgpack" if self.packs else "application/json"
+        head = f"POST /v1/envs/{self.token}/{call}/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {kind}\r\n"
+        return f"{head}{self.key}{self.headers}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
     def answer(self) -> Reply:
         """Reads the response to a request that was sent."""
         self.last = self.read()
-        return self.last.status, json.loads(self.last.body)
+        is_packed = self.last.headers["content-type"] == "application/msgpack"
+        return self.last.status, msgspec.msgpack.decode(self.last.body) if is_packed else json.loads(self.last.body)
 
     def ask(self, call: str, **parameters: Any) -> Reply:
         self.send(self.request(call, **parameters))

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.hosts.supervisor.faulty_servers import FAULTY, kill_hosts, reset, step
@@ -86,6 +87,27 @@ def test_responses_have_the_same_headers(server: Server, connect: Connect) -> No
         changing = ("date", "x-request-id", "x-process-time", "content-length")
         kept = [{n: v for n, v in each.headers.items() if n not in changing} for each in (ours, last)]
         assert kept[0] == kept[1] and ours.headers.keys() == last.headers.keys()
+
+
+def test_msgpack_is_answered_in_msgpack(server: Server, connect: Connect) -> None:
+    agents = [connect(server, server.create("Pendulum-v1"), packs=True) for _ in range(2)]
+    action = np.zeros(1, np.float32).tobytes()
+    agents[0].borrow(action)
+    host = agents[0].answerer
+    calls: list[dict[str, Any]] = [
+        {"seed": 3},
+        {"action": action},
+        {"action": b"x"},
+        {"action": action, "render": 5},
+        {},
+    ]
+    for parameters in calls:
+        call = "reset" if "seed" in parameters else "step"
+        answers = [agent.ask(call, **parameters) for agent in agents]
+        assert answers[0] == answers[1], parameters
+        is_ordinary = not parameters.keys() - {"seed", "action"} and bool(parameters)
+        assert (agents[0].answerer == host) is is_ordinary and agents[1].answerer != host
+    assert isinstance(agents[0].ask("reset", seed=3)[1]["observation"], bytes)
 
 
 @WAYS
