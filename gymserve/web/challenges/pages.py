@@ -131,6 +131,9 @@ def submission_page(name: str, submission_id: str) -> ResponseReturnValue:
         progress=grading().submissions.progress(row),
         report=grading().submissions.outbox.summary(row.id),
         decides=row.state == SubmissionState.NOT_REPLAYABLE and record.is_overseen_by(who),
+        is_final=SubmissionState(row.state).is_final,
+        at=now(),
+        server=request.host_url.rstrip("/"),
     )
 
 

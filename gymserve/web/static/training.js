@@ -1,40 +1,7 @@
 "use strict";
-// Keeps the pages of experiments up to date; they also work without it.
+// Draws an experiment's curve while it grows, and has the assistant write; the pages also work without it.
 
 (() => {
-  const EVERY = 5000; // milliseconds between refreshes of a page
-
-  // Replaces changed [data-live] parts, keeping what the reader has opened, scrolled or focused.
-  async function refresh() {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-    if (!answer.ok || answer.redirected) return;
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    for (const old of document.querySelectorAll("[data-live]")) {
-      const now = fresh.getElementById(old.id);
-      if (!now || now.innerHTML === old.innerHTML || old.querySelector("details[open]")) continue;
-      const focused = old.contains(document.activeElement);
-      if (focused && document.activeElement.matches("input, a")) continue;
-      const scrolled = old.querySelector(".log")?.scrollTop;
-      old.toggleAttribute("data-going-on", now.hasAttribute("data-going-on"));
-      old.replaceChildren(...now.childNodes);
-      const log = old.querySelector(".log");
-      if (log && scrolled !== undefined) log.scrollTop = scrolled;
-      if (focused) old.querySelector("button, .log")?.focus();
-    }
-  }
-
-  let busy = false, wanted = false;
-  async function soon() {
-    wanted = true;
-    if (busy || document.hidden) return;
-    busy = true;
-    while (wanted) {
-      wanted = false;
-      await refresh().catch(() => {}); // the next refresh may succeed
-    }
-    busy = false;
-  }
-
   // --- an experiment --------------------------------------------------------------------------------------------------
 
   async function watch(chart) {
@@ -56,18 +23,18 @@
   function follow(curve, chart, begun) {
     const known = begun.timesteps.at(-1) ?? -1;
     const events = new EventSource(`${chart.dataset.liveMetrics}?after=${begun.last}`);
-    const timer = setInterval(soon, EVERY);
+    const timer = setInterval(live.soon, live.EVERY);
     events.addEventListener("metric", (event) => {
       const point = JSON.parse(event.data);
       if (begun.name in point && point.timestep > known) curve.add(point.timestep, point[begun.name]);
       const bar = document.querySelector("#progress progress");
       if (bar) bar.value = Math.max(bar.value, point.timestep);
     });
-    events.addEventListener("state", soon);
+    events.addEventListener("state", live.soon);
     events.addEventListener("end", () => {
       events.close();
       clearInterval(timer);
-      soon();
+      live.soon();
     });
     events.addEventListener("error", () => {
       if (events.readyState !== EventSource.CLOSED) return; // it reconnects automatically
@@ -80,8 +47,8 @@
     const timer = setInterval(async () => {
       const metrics = await fill(curve, chart).catch(() => null);
       if (metrics && !metrics.going_on) clearInterval(timer);
-      soon();
-    }, EVERY);
+      live.soon();
+    }, live.EVERY);
   }
 
   // --- the assistant --------------------------------------------------------------------------------------------------
@@ -140,11 +107,9 @@
 
   // --------------------------------------------------------------------------------------------------------------------
 
-  const chart = document.getElementById("chart"), list = document.getElementById("experiments");
+  const chart = document.getElementById("chart");
   const button = document.getElementById("write");
   if (chart) watch(chart).catch(() => {}); // the static picture remains
-  document.addEventListener("visibilitychange", () => wanted && soon());
-  if (list) setInterval(() => list.hasAttribute("data-going-on") && soon(), EVERY);
   if (button) {
     button.hidden = false;
     document.getElementById("as-text").hidden = true;

@@ -40,7 +40,7 @@ def test_the_organiser_accepts_one_and_voids_another(secured: Secured, page: Pag
         page.locator(f"main ul a[href$='{submissions[verb]}']").click()
         page.get_by_text(f"{verb.capitalize()}…").click()
         page.get_by_role("button", name=f"{verb.capitalize()} the").click()
-        expect(page.locator("dd").first).to_contain_text(state)
+        expect(page.get_by_role("status")).to_contain_text(state)
         expect(page.get_by_role("heading", name="Your decision")).to_have_count(0)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
         assert secured.ask("organiser", "GET", f"/submissions/{submissions[verb]}/").json["state"] == state
