@@ -88,17 +88,32 @@ def head(journal: bytes) -> str:
     return chain(journal)[0][-LINK_BYTES:].hex()
 
 
+@dataclass(frozen=True)
+class GradedSubmission:
+    """What a receipt is about: a submission, and the phase in which it was made.
+
+    Args:
+        submission: its permanent name.
+        account: the entrant's permanent name.
+        commitment: the commitment to the phase's seeds, see `seeds.commitment`.
+        generation: the generation of the phase's key, see `seeds.phase_key`.
+        name: the entrant's present display name.
+    """
+
+    submission: str
+    account: str
+    challenge: Challenge
+    phase: str
+    commitment: str
+    generation: int = 0
+    name: str = ""
+
+
 def issue(
     key: Ed25519PrivateKey,
+    subject: GradedSubmission,
     *,
     journal: bytes,
-    challenge: Challenge,
-    phase: str,
-    commitment: str,
-    generation: int = 0,
-    submission: str,
-    account: str,
-    name: str = "",
     result: ScoringResult,
     verdict: Verdict | None,
     graded: float,
@@ -106,25 +121,22 @@ def issue(
     """Signs the receipt of a graded submission. It reveals no seeds, so its owner may have it while the phase is open.
 
     Args:
-        commitment: the commitment to the phase's seeds, see `seeds.commitment`.
-        generation: the generation of the phase's key, see `seeds.phase_key`.
-        account: the entrant's permanent name.
-        name: the entrant's present display name.
         verdict: None while the verification is pending.
         graded: when it was graded, in seconds since 1970.
     """
     links, _ = chain(journal)
+    challenge = subject.challenge
     statement = {
         "format": FORMAT,
         "key": signing.public_text(key),
-        "submission": submission,
-        "account": account,
-        "name": name,
+        "submission": subject.submission,
+        "account": subject.account,
+        "name": subject.name,
         "challenge": challenge.name,
         "challenge_sha256": challenge.digest,
-        "phase": phase,
-        "commitment": commitment,
-        "generation": generation,
+        "phase": subject.phase,
+        "commitment": subject.commitment,
+        "generation": subject.generation,
         "records": len(links) // LINK_BYTES,
         "journal": links[-LINK_BYTES:].hex(),
         "score": result.score,

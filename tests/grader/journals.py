@@ -69,12 +69,8 @@ def issue(journal: Path, challenge: Challenge = CARTPOLE, verdict: Verdict | Non
     """The receipt of a journal from `play`."""
     return receipt.issue(
         SIGNING_KEY,
+        receipt.GradedSubmission("s1", "ada", challenge, "public", seeds.commitment(PHASE_KEY)),
         journal=journal.read_bytes(),
-        challenge=challenge,
-        phase="public",
-        commitment=seeds.commitment(PHASE_KEY),
-        submission="s1",
-        account="ada",
         result=scoring.score_journal(read(journal), challenge.scoring),
         verdict=verdict,
         graded=1.5,

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tests.shape.imports import between_folders, between_modules, circles
-from tests.shape.sources import PRODUCT, Source, below, length, sources, tracked
+from tests.shape.sources import PRODUCT, Source, below, length, parameters, sources, tracked
 
-FILE_LINES, FUNCTION_LINES, FOLDER_NAMES = 350, 60, 16
+FILE_LINES, FUNCTION_LINES, FOLDER_NAMES, PARAMETERS = 350, 60, 16, 7
 RELEASED = ("gymserve/store/migrations/versions",)  # migrations that have run somewhere must not change
 PARTICIPLES = {"asked", "told", "found", "held", "given", "mine"}  # name the thing instead: params, payload, challenge
 METAPHORS = {
@@ -18,6 +18,13 @@ METAPHORS = {
     "Placements", "prepared", "Prepared", "proving", "reel", "shelf", "Shelf", "spare", "Spare", "Take", "take", "takes",
     "taking", "tally", "Tally", "wish", "Wish", "wishes", "Wishes",
 }  # fmt: skip
+MORE_PARAMETERS = {  # beside self; only these functions may have more than PARAMETERS
+    "client/aio.py make": 10,  # the options of an environment, as of `gymnasium.make`
+    "client/environment.py __init__": 8,  # the same
+    "client/vector.py __init__": 10,  # the same, and those of copies
+    "gymserve/hosts/pool/instances.py step": 8,  # who steps what, and in which encoding
+    "gymserve/hosts/supervisor/forking.py _become_host": 9,  # everything that a new process has from its parent
+}
 _HEADING = re.compile(r"\s*(?:Args|Raises|Returns|Yields):")
 
 
@@ -59,6 +66,10 @@ def _sizes(source: Source) -> Iterator[Finding]:
         if length(function) > FUNCTION_LINES:
             text = f":{function.lineno} {function.name} has {length(function)} lines, more than {FUNCTION_LINES}"
             yield Finding("functions", source.path, text)
+        number, most = parameters(function), MORE_PARAMETERS.get(f"{source.path} {function.name}", PARAMETERS)
+        if number > most:
+            text = f":{function.lineno} {function.name} has {number} parameters, more than {most}"
+            yield Finding("parameters", source.path, text)
 
 
 def bound_names(source: Source) -> Iterator[tuple[int, str]]:

@@ -7,7 +7,7 @@ import pytest
 from tests.shape import rules
 from tests.shape.imports import between_folders, between_modules, circles
 from tests.shape.rules import Finding
-from tests.shape.sources import Source
+from tests.shape.sources import PRODUCT, Source, parameters, sources
 
 
 def source(text: str, path: str = "gymserve/web/example.py") -> Source:
@@ -54,6 +54,17 @@ def test_long_files_and_functions_are_refused() -> None:
     assert not [*rules.of_source(source("def f():\n" + "    pass\n" * 59 + "pass\n" * 290))]
     migration = "gymserve/store/migrations/versions/0001.py"
     assert not [*rules.of_source(source(long, migration))]
+
+
+def test_a_function_with_many_parameters_is_refused() -> None:
+    (finding,) = rules.of_source(source("def f(self, a, b, c, d, *, e, f, g, h): ..."))
+    assert finding.rule == "parameters" and "has 8 parameters" in finding.text
+    assert not [*rules.of_source(source("def f(self, a, b, c, d, *rest, e, f, g, **more): ..."))]
+
+
+def test_the_functions_that_may_have_more_parameters_have_exactly_as_many() -> None:
+    counts = {f"{file.path} {each.name}": parameters(each) for file in sources(PRODUCT) for each in file.functions}
+    assert {name: counts[name] for name in rules.MORE_PARAMETERS} == rules.MORE_PARAMETERS
 
 
 def test_a_circle_of_deferred_imports_is_a_circle() -> None:

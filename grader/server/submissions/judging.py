@@ -159,20 +159,17 @@ class Judge:
         verdict: Verdict,
         name: str,
     ) -> Receipt:
-        return receipt.issue(
-            signing.signing_key(self._key),
-            journal=journal,
+        subject = receipt.GradedSubmission(
+            submission=row.name,
+            account=row.entrant,
             challenge=challenge,
             phase=row.phase,
             commitment=self.competition.commitment(challenge, row.phase, row.key_generation),
             generation=row.key_generation,
-            submission=row.name,
-            account=row.entrant,
             name=name,
-            result=result,
-            verdict=verdict,
-            graded=now().timestamp(),
         )
+        key, graded = signing.signing_key(self._key), now().timestamp()
+        return receipt.issue(key, subject, journal=journal, result=result, verdict=verdict, graded=graded)
 
     def is_over(self, row: Submission) -> bool:
         """Whether the submission is public: it was for practice, or the key of its seeds is public."""

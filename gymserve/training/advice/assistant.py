@@ -66,6 +66,24 @@ class RuleResult(NamedTuple):
         return Finding(name, known["about"], self.severity, seen, advice, why, source)
 
 
+@dataclass(frozen=True)
+class TrainingRun:
+    """What a run used.
+
+    Args:
+        hyperparameters: all of them, including defaults.
+        threshold: the mean return at which the environment counts as solved, if known.
+        diverged: whether it failed because its numbers became NaN or infinite.
+    """
+
+    algorithm: str
+    hyperparameters: Mapping[str, object]
+    total_timesteps: int
+    n_envs: int = 1
+    threshold: float | None = None
+    diverged: bool = False
+
+
 @cache
 def phrases() -> dict[str, Any]:
     """Return the content of `phrases.toml`."""
@@ -76,37 +94,25 @@ def _result(phrase: str, severity: str, **numbers: object) -> RuleResult:
     return RuleResult(phrase, severity, numbers)
 
 
-def findings(
-    algorithm: str,
-    hyperparameters: Mapping[str, object],
-    curves: Mapping[str, Curve],
-    *,
-    total_timesteps: int,
-    n_envs: int = 1,
-    threshold: float | None = None,
-    diverged: bool = False,
-    language: str = ENGLISH,
-) -> list[Finding]:
+def findings(run: TrainingRun, curves: Mapping[str, Curve], language: str = ENGLISH) -> list[Finding]:
     """Return the findings on a run, gravest first.
 
     Args:
-        hyperparameters: all of them, including defaults.
         curves: by metric name, such as `reward` and `train/approx_kl`.
-        threshold: the mean return at which the environment counts as solved, if known.
-        diverged: whether it failed because its numbers became NaN or infinite.
         language: "en" or "zh".
     """
-    seen = [_result("divergence", SEVERE, rate=hyperparameters.get("learning_rate"))] if diverged else []
-    seen += [*_parameters(algorithm, hyperparameters, total_timesteps, n_envs)]
+    algorithm, hyperparameters, total = run.algorithm, run.hyperparameters, run.total_timesteps
+    seen = [_result("divergence", SEVERE, rate=hyperparameters.get("learning_rate"))] if run.diverged else []
+    seen += [*_parameters(algorithm, hyperparameters, total, run.n_envs)]
     seen += _network(algorithm, hyperparameters)
     rewards = curves.get("reward")
     if (parts := _parts(rewards)) is not None and rewards is not None:
-        of_rewards = [*_constant(rewards, threshold)]
-        if not of_rewards and rewards[0][-1] >= EARLY * total_timesteps:
-            of_rewards = [*_rewards(parts, threshold, hyperparameters)]
+        of_rewards = [*_constant(rewards, run.threshold)]
+        if not of_rewards and rewards[0][-1] >= EARLY * total:
+            of_rewards = [*_rewards(parts, run.threshold, hyperparameters)]
         seen += [*of_rewards, *_fitting_network(algorithm, hyperparameters, {each.phrase for each in of_rewards})]
     seen += _losses(curves)
-    seen += _exploration(curves, hyperparameters, total_timesteps)
+    seen += _exploration(curves, hyperparameters, total)
     grave = (SEVERE, WARNING, INFO)
     return [each.phrased(language) for each in sorted(seen, key=lambda each: grave.index(each.severity))]
 

@@ -50,7 +50,7 @@ def key_row(key: ApiKey) -> dict[str, object]:
 
 @blueprint.post("/token")
 @allow(PUBLIC)
-@documented(schemas.AccessToken, form=schemas.LoginForm, errors=(401, 429))
+@documented(schemas.AccessToken, body=schemas.LoginForm, accepts=parameters.FORMS[:1], errors=(401, 429))
 def token() -> Response:
     """Log in with a password (OAuth2 password flow)."""
     params, by = parameters.parse_form(schemas.LoginForm), actor()
@@ -99,7 +99,7 @@ def create() -> Response:
 
 
 @blueprint.get("/users/")
-@documented(schemas.User, many=True, errors=OTHERS, query=parameters.PAGE)
+@documented(list[schemas.User], errors=OTHERS, query=parameters.PAGE)
 def list_all() -> Response:
     """List the accounts that you may see: your own, or all as an administrator."""
     skip, limit = parameters.page()
@@ -181,7 +181,7 @@ def create_key(user_id: int) -> Response:
 
 
 @blueprint.get("/users/<int:user_id>/keys/")
-@documented(schemas.KeyCard, many=True, errors=OTHERS)
+@documented(list[schemas.KeyCard], errors=OTHERS)
 @owner_only
 def list_keys(user_id: int) -> Response:
     """List an account's API keys."""

@@ -192,9 +192,7 @@ def _set_open(name: str, is_open: bool) -> Response:
 
 
 @blueprint.post("/challenges/<name>/submissions/")
-@documented(
-    schemas.BegunSubmission, body=schemas.NewSubmission, body_needed=False, errors=(*OTHERS, 409, 422, 500, 507)
-)
+@documented(schemas.BegunSubmission, body=schemas.NewSubmission | None, errors=(*OTHERS, 409, 422, 500, 507))
 def begin(name: str) -> Response:
     """Begin a submission: the returned token addresses a graded instance."""
     params = parameters.parse(schemas.NewSubmission, needed=False)
@@ -202,7 +200,7 @@ def begin(name: str) -> Response:
 
 
 @blueprint.get("/challenges/<name>/submissions/")
-@documented(schemas.SubmissionRow, many=True, errors=OTHERS, query=parameters.PAGE)
+@documented(list[schemas.SubmissionRow], errors=OTHERS, query=parameters.PAGE)
 def list_submissions(name: str) -> Response:
     """List your submissions in a challenge; its organiser sees all."""
     record = grading().competition.find(name)

@@ -134,8 +134,7 @@ def show(submission_id: str) -> Response:
 @blueprint.get("/submissions")
 @allow(ORGANISER)
 @documented(
-    schemas.ExternalSubmission,
-    many=True,
+    list[schemas.ExternalSubmission],
     errors=ERRORS,
     query={name: QUERY[name] for name in ("challenge_client_name", "grading_status", "meta[submission]")},
 )

@@ -20,9 +20,7 @@ PHASE = {"phase": "the phase; by default the current or last one"}
 @blueprint.get("/challenges/<name>/leaderboard")
 @allow(PUBLIC)
 @documented(
-    schemas.BoardPage,
-    also={304: None},
-    media=("text/csv",),
+    {200: (schemas.BoardPage, "text/csv"), 304: None},
     errors=(409,),
     query={**PHASE, "format": "json or csv", **parameters.PAGE},
 )

@@ -78,7 +78,7 @@ def make_media(submission_id: str) -> Response:
 
 @blueprint.get("/submissions/<submission_id>/media/<kind>")
 @allow(PUBLIC)
-@documented("video/webm", also=ranges("video/webm"), media=tuple(TYPES.values()), errors=(401, 403, 409, 416))
+@documented(ranges(*TYPES.values()), errors=(401, 403, 409, 416))
 def fetch(submission_id: str, kind: str) -> Response:
     """Download a submission's video or image, whole or in ranges.
 

@@ -2,12 +2,14 @@
 
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, NamedTuple, cast
+from types import MappingProxyType, NoneType, UnionType
+from typing import NamedTuple, TypeAlias, cast, get_args, get_origin
 
 import msgspec
-from flask import Flask, Response, current_app, render_template, request
+from flask import Flask, Response, render_template, request
+from flask.globals import app_ctx
 from werkzeug.routing import Rule
 
 import gymserve
@@ -17,7 +19,6 @@ from gymserve.web.http.access import PUBLIC, View, allow, mark, role_for
 from gymserve.web.http.answers import JSON, MSGPACK
 from gymserve.web.http.backend import backend
 from gymserve.web.http.blueprint import Blueprint
-from gymserve.web.http.parameters import FORMS
 
 blueprint = Blueprint("openapi", scope="operations", tag="Server")
 ALWAYS = (400, 404, 405, 413, 503)
@@ -35,59 +36,52 @@ REDOC_STYLES = (
 _PLACE = re.compile(r"<(\w+:)?(\w+)>")
 
 
+Kind: TypeAlias = type[msgspec.Struct] | type[Sequence[msgspec.Struct]] | str
+"""What a response contains: a struct, `list[Struct]`, or a media type."""
+
+Answer: TypeAlias = Kind | tuple[Kind, ...] | None
+"""A response's body: of one or several kinds, or None for no content."""
+
+References: TypeAlias = dict[type[msgspec.Struct], dict[str, object]]
+"""Struct → its reference in the description."""
+
+
 class Documentation(NamedTuple):
     """What the API description says of a view, beside its docstring."""
 
-    answers: dict[int, Any]  # status → a msgspec type, a media type, or None for no content
-    media: tuple[str, ...]
-    many: bool
-    body: type[msgspec.Struct] | None
-    body_needed: bool
-    form: type[msgspec.Struct] | None
-    msgpack: bool
+    answers: Mapping[int, Answer]  # by status
+    body: type[msgspec.Struct] | UnionType | None
+    accepts: tuple[str, ...]
     errors: tuple[int, ...]
-    headers: dict[str, str]
-    query: dict[str, str]
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
 
 
 def documented(
-    answer: object = None,
+    answer: Answer | Mapping[int, Answer] = None,
     *,
     status: int = 200,
-    also: Mapping[int, object] | None = None,
-    media: tuple[str, ...] = (),
-    many: bool = False,
-    body: type[msgspec.Struct] | None = None,
-    body_needed: bool = True,
-    form: type[msgspec.Struct] | None = None,
-    msgpack: bool = False,
+    body: type[msgspec.Struct] | UnionType | None = None,
+    accepts: tuple[str, ...] = (JSON,),
     errors: tuple[int, ...] = (),
-    headers: dict[str, str] | None = None,
-    query: dict[str, str] | None = None,
+    headers: Mapping[str, str] = MappingProxyType({}),
+    query: Mapping[str, str] = MappingProxyType({}),
 ) -> Callable[[View], View]:
     """Declare a view's requests and responses for the API description.
 
     Args:
-        answer: the body of a successful response: a struct, a media type, or None for no content.
+        answer: the body of a successful response, or the bodies by status.
         status: the status of a successful response.
-        also: the bodies of responses with other statuses.
-        media: further media types of the response.
-        many: whether the response is a list of `answer`.
-        body: the JSON parameters.
-        body_needed: whether a body is required.
-        form: the same parameters as a form.
-        msgpack: whether the parameters and the response may also be msgpack.
+        body: the parameters; `Params | None` if a request may come without a body.
+        accepts: the media types in which the parameters may be sent.
         errors: the statuses of its errors, beside those that any view has.
         headers: request headers and their meanings.
         query: query parameters and their meanings.
     """
 
     def note(view: View) -> View:
-        answers = {status: answer, **(also or {})}
-        notes = Documentation(
-            answers, media, many, body, body_needed, form, msgpack, errors, headers or {}, query or {}
-        )
-        return mark(view, "documentation", notes)
+        answers = answer if isinstance(answer, Mapping) else {status: answer}
+        return mark(view, "documentation", Documentation(answers, body, accepts, errors, headers, query))
 
     return note
 
@@ -97,24 +91,25 @@ def path_of(rule: Rule) -> str:
     return _PLACE.sub(r"{\2}", rule.rule)
 
 
-def ranges(media: str) -> dict[int, str | None]:
-    """Return the `also` of a file that can be requested in ranges and by ETag."""
-    return {206: media, 304: None, 412: None}
+def ranges(*media: str) -> dict[int, Answer]:
+    """Return the answers of a file of one of these types that can be requested in ranges and by ETag."""
+    return {200: media, 206: media, 304: None, 412: None}
 
 
-def describe(app: Flask, prefix: str = "/") -> dict[str, Any]:
+def describe(app: Flask, prefix: str = "/") -> dict[str, object]:
     """Return the OpenAPI document of all documented views of `app`; its paths are relative to `prefix`."""
-    notes = {
+    notes: dict[str, Documentation] = {
         name: view.__documentation__ for name, view in app.view_functions.items() if hasattr(view, "__documentation__")
     }
-    kinds = {kind for note in notes.values() for kind in (*note.answers.values(), note.body, note.form)}
-    types = {kind for kind in kinds if isinstance(kind, type)}
-    types = {kind for kind in types if issubclass(kind, msgspec.Struct)} | {schemas.Error}
-    ordered = sorted(types, key=lambda kind: kind.__name__)
+    structs: set[type[msgspec.Struct]] = {schemas.Error}
+    for note in notes.values():
+        kinds = [kind for answer in note.answers.values() for kind in _kinds(answer)]
+        structs |= {struct_of(kind) for kind in (*kinds, note.body) if not isinstance(kind, str | None)}
+    ordered = sorted(structs, key=lambda kind: kind.__name__)
     schema_references, components = msgspec.json.schema_components(ordered, ref_template="#/components/schemas/{name}")
     _complete(components)
     references = dict(zip(ordered, schema_references, strict=True))
-    paths: dict[str, dict[str, Any]] = {}
+    paths: dict[str, dict[str, object]] = {}
     for rule in app.url_map.iter_rules():
         if rule.endpoint in notes:
             for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
@@ -145,41 +140,29 @@ def _complete(schema: object) -> None:
         _complete(each)
 
 
-def _operation(app: Flask, rule: Rule, note: Documentation, references: dict[type, Any]) -> dict[str, object]:
+def _operation(app: Flask, rule: Rule, note: Documentation, references: References) -> dict[str, object]:
     summary, _, more = (app.view_functions[rule.endpoint].__doc__ or "").strip().partition("\n")
     group = app.blueprints[rule.endpoint.partition(".")[0]]
     assert isinstance(group, Blueprint)
-    operation: dict[str, Any] = {
+    operation: dict[str, object] = {
         "operationId": rule.endpoint.replace(".", "_"),
         "summary": summary.rstrip("."),
         "tags": [group.tag],
     }
     if more.strip():
         operation["description"] = re.sub(r"\s+", " ", more.strip())
-    parameters = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "integer" if kind == "int:" else "string"}}
-        for kind, name in _PLACE.findall(rule.rule)
-    ]
-    for place, meanings in (("header", note.headers), ("query", note.query)):
-        parameters += [
-            {"name": name, "in": place, "description": meaning, "schema": {"type": "string"}}
-            for name, meaning in meanings.items()
-        ]
-    if parameters:
+    if parameters := _parameters(rule, note):
         operation["parameters"] = parameters
     public = backend().settings.AUTH == "open" or role_for(app, rule.endpoint) == PUBLIC
     if not public:
         operation["security"] = [{"bearer": []}, {"password": []}]
-    bodies = {JSON: note.body, FORMS[0]: note.form}
-    content = {media: {"schema": references[kind]} for media, kind in bodies.items() if kind is not None}
-    if content and note.msgpack:
-        content[MSGPACK] = {"schema": BINARY}
-    if content:
-        operation["requestBody"] = {"required": note.body_needed, "content": content}
-    error = {JSON: {"schema": references[schemas.Error]}}
+    if note.body is not None:
+        schema = references[struct_of(note.body)]
+        content = {media: {"schema": BINARY if media == MSGPACK else schema} for media in note.accepts}
+        operation["requestBody"] = {"required": NoneType not in get_args(note.body), "content": content}
     failures = {*ALWAYS, *note.errors, *(() if public else ACCESS)}
-    contents = dict.fromkeys(failures, error) | {
-        status: _content(answer, note, references) for status, answer in note.answers.items()
+    contents = dict.fromkeys(failures, _content(schemas.Error, references)) | {
+        status: _content(answer, references) for status, answer in note.answers.items()
     }
     operation["responses"] = {
         str(status): {"description": HTTPStatus(status).phrase} | ({"content": content} if content else {})
@@ -188,27 +171,46 @@ def _operation(app: Flask, rule: Rule, note: Documentation, references: dict[typ
     return operation
 
 
-def _content(answer: Any, note: Documentation, references: dict[type, Any]) -> dict[str, object]:
+def _parameters(rule: Rule, note: Documentation) -> list[dict[str, object]]:
+    parameters: list[dict[str, object]] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "integer" if kind == "int:" else "string"}}
+        for kind, name in _PLACE.findall(rule.rule)
+    ]
+    for place, meanings in (("header", note.headers), ("query", note.query)):
+        parameters += [
+            {"name": name, "in": place, "description": meaning, "schema": {"type": "string"}}
+            for name, meaning in meanings.items()
+        ]
+    return parameters
+
+
+def _content(answer: Answer, references: References) -> dict[str, object]:
     """Return media type → schema."""
-    if answer is None:
-        return {}
-    others = {media: _schema_of(media) for media in (*note.media, *([MSGPACK] if note.msgpack else ()))}
-    if isinstance(answer, str):
-        return {answer: _schema_of(answer), **others}
-    schema = references[answer]
-    return {JSON: {"schema": {"type": "array", "items": schema} if note.many else schema}, **others}
+    content: dict[str, object] = {}
+    for kind in _kinds(answer):
+        if isinstance(kind, str):
+            content[kind] = {"schema": {"type": "string"} if kind.startswith("text/") else {}}
+        else:
+            schema = references[struct_of(kind)]
+            is_list = get_origin(kind) is list
+            content[JSON] = {"schema": {"type": "array", "items": schema} if is_list else schema}
+    return content
 
 
-def _schema_of(media: str) -> dict[str, object]:
-    return {"schema": {"type": "string"} if media.startswith("text/") else {}}
+def _kinds(answer: Answer) -> tuple[Kind, ...]:
+    return answer if isinstance(answer, tuple) else () if answer is None else (answer,)
+
+
+def struct_of(kind: object) -> type[msgspec.Struct]:
+    """Return the struct in `kind`: itself, or that of `list[Struct]` or `Struct | None`."""
+    return cast("type[msgspec.Struct]", (*get_args(kind), kind)[0])
 
 
 @blueprint.get("/openapi.json")
 @allow(PUBLIC)
 def document() -> Response:
     """Get the API description."""
-    app: Flask = cast(Any, current_app)._get_current_object()
-    answer = Response(_encoded(app, request.script_root), content_type="application/json")
+    answer = Response(_encoded(app_ctx.app, request.script_root), content_type="application/json")
     answer.add_etag()
     answer.cache_control.no_cache = True
     answer.make_conditional(request)

@@ -12,7 +12,7 @@ from gymserve.recording import monitor
 from gymserve.web.challenges import api as challenges
 from gymserve.web.http import parameters
 from gymserve.web.http.access import ADMIN, actor, allow, caller, check_scope, identity, key_in_body, large
-from gymserve.web.http.answers import MSGPACK, json_answer, no_content
+from gymserve.web.http.answers import JSON, MSGPACK, json_answer, no_content
 from gymserve.web.http.backend import backend, grading
 from gymserve.web.http.blueprint import Blueprint
 from gymserve.web.http.openapi import IN_INSTANCE, documented
@@ -23,14 +23,15 @@ from gymserve.web.serving import lending
 from gymserve.web.serving import server as serving
 
 blueprint = Blueprint("v1", scope="environments", tag="Instances", url_prefix="/v1")
+BOTH = (JSON, MSGPACK)
 
 
 @blueprint.post("/envs/")
 @key_in_body("token")
 @documented(
-    schemas.CreatedInstance,
+    (schemas.CreatedInstance, MSGPACK),
     body=schemas.NewInstance,
-    msgpack=True,
+    accepts=BOTH,
     errors=(422, 500, 507),
     headers={"Idempotency-Key": "repeating a key returns the same instance"},
 )
@@ -85,7 +86,7 @@ def describe(instance_id: str) -> Response:
 
 @blueprint.post("/envs/<instance_id>/reset/")
 @large
-@documented(schemas.Observation, body=schemas.ResetRequest, body_needed=False, msgpack=True, errors=IN_INSTANCE)
+@documented((schemas.Observation, MSGPACK), body=schemas.ResetRequest | None, accepts=BOTH, errors=IN_INSTANCE)
 def reset(instance_id: str) -> Response:
     """Start an episode."""
     params, form = parse(schemas.ResetRequest, needed=False, allows_msgpack=True), form_of_request()
@@ -103,7 +104,7 @@ def reset(instance_id: str) -> Response:
 
 @blueprint.post("/envs/<instance_id>/step/")
 @large
-@documented(schemas.StepResult, body=schemas.StepRequest, msgpack=True, errors=IN_INSTANCE)
+@documented((schemas.StepResult, MSGPACK), body=schemas.StepRequest, accepts=BOTH, errors=IN_INSTANCE)
 def step(instance_id: str) -> Response:
     """Take one step."""
     # Ordinary requests never get here: the fast path (`fast_path.py`) serves them.
@@ -120,7 +121,7 @@ def step(instance_id: str) -> Response:
 
 
 @blueprint.get("/envs/<instance_id>/render")
-@documented("image/png", media=("text/plain", "application/json"), errors=IN_INSTANCE)
+@documented(("image/png", "text/plain", "application/json"), errors=IN_INSTANCE)
 def render(instance_id: str) -> Response:
     """Render the current state: as a PNG, or as its render mode produces it, e.g. as text for `ansi`."""
     kind, body = backend().instances.render(instance_id)
@@ -189,7 +190,7 @@ def monitor_start(instance_id: str) -> Response:
 
 
 @blueprint.post("/envs/<instance_id>/monitor/close/")
-@documented(status=204, also={200: schemas.SubmissionResult}, errors=IN_INSTANCE)
+@documented({204: None, 200: schemas.SubmissionResult}, errors=IN_INSTANCE)
 def monitor_close(instance_id: str) -> Response:
     """Stop monitoring; the instance stays. For a submission this ends it, and returns its score as `reward`."""
     if (row := grading().submissions.with_token(instance_id)) is not None:

@@ -150,7 +150,7 @@ def graph(model_id: str) -> Response:
 
 
 @blueprint.get("/<model_id>/file")
-@documented("application/zip", also=ranges("application/zip"), errors=(*OTHERS, 416))
+@documented(ranges("application/zip"), errors=(*OTHERS, 416))
 def file(model_id: str) -> Response:
     """Download a model, to be loaded by Stable-Baselines3."""
     return file_of(own_model(model_id))
@@ -164,7 +164,7 @@ def file_of(row: Policy) -> Response:
 
 
 @blueprint.get("/<model_id>/onnx")
-@documented("application/octet-stream", also=ranges("application/octet-stream"), errors=(*OTHERS, 409, 416))
+@documented(ranges("application/octet-stream"), errors=(*OTHERS, 409, 416))
 def onnx(model_id: str) -> Response:
     """Download a model's deterministic policy as ONNX, including its averages; it is exported on the first request."""
     row = own_model(model_id)
@@ -184,9 +184,7 @@ def push(model_id: str) -> Response:
 
 
 @blueprint.post("/<model_id>/retrain")
-@documented(
-    training_schemas.ExperimentCard, status=201, body=schemas.RetrainRequest, body_needed=False, errors=(*OTHERS, 422)
-)
+@documented(training_schemas.ExperimentCard, status=201, body=schemas.RetrainRequest | None, errors=(*OTHERS, 422))
 def retrain(model_id: str) -> Response:
     """Create an experiment that continues a model, in its own environment or in another one with equal spaces."""
     check_role()
@@ -215,7 +213,7 @@ def predict(model_id: str) -> Response:
 
 @blueprint.post("/<model_id>/rollout")
 @large
-@documented(schemas.Rollout, body=schemas.RolloutRequest, body_needed=False, errors=QUERY_ERRORS)
+@documented(schemas.Rollout, body=schemas.RolloutRequest | None, errors=QUERY_ERRORS)
 def rollout(model_id: str) -> Response:
     """Let a model act in its environment, from a seed, or from an observation if the environment can start from one."""
     row, params = own_model(model_id), parameters.parse(schemas.RolloutRequest, needed=False)

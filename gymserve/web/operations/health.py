@@ -52,7 +52,7 @@ def live() -> Response:
 
 @blueprint.get("/health/ready")
 @allow(PUBLIC)
-@documented(schemas.Readiness, also={503: schemas.Readiness})
+@documented({200: schemas.Readiness, 503: schemas.Readiness})
 def ready() -> Response:
     """Check the database, the hosts and the disk: 200 if all are available, or 503 with the reasons."""
     checks = {name: _run_check(check) for name, check in CHECKS.items()}

@@ -36,8 +36,7 @@ MOST_SEEDS = 20
 
 @blueprint.get("/<experiment_id>/advice")
 @documented(
-    schemas.Advice,
-    media=("text/markdown",),
+    (schemas.Advice, "text/markdown"),
     errors=OTHERS,
     query={"format": "json, or markdown for a report, streamed", "ids": "runs with other seeds, comma-separated"},
 )
@@ -55,8 +54,7 @@ def advise(experiment_id: str) -> Response:
 @blueprint.get("/<experiment_id>/advice/stream")
 @ticketed
 @documented(
-    "text/event-stream",
-    media=("text/markdown",),
+    ("text/event-stream", "text/markdown"),
     errors=OTHERS,
     query={"format": "events or markdown", "ids": "runs with other seeds, comma-separated"},
 )
@@ -89,8 +87,7 @@ def _events(results: Sequence[Finding], pieces: Iterator[Author | str]) -> Itera
 
 @blueprint.get("/<experiment_id>/curve")
 @documented(
-    "image/svg+xml",
-    media=("image/png",),
+    ("image/svg+xml", "image/png"),
     errors=(401, 403),
     query={"metric": "by default the returns: reward, or what its program calls them", "format": "svg or png"},
 )
@@ -140,15 +137,15 @@ def findings(row: Experiment, others: Sequence[Experiment] = ()) -> list[Finding
     threshold = None
     with contextlib.suppress(errors.UnknownEnvironment):  # it no longer exists, or is on another server
         threshold = backend().instances.catalogue.resolve(row.environment).spec.reward_threshold
-    results = assistant.findings(
+    run = assistant.TrainingRun(
         row.algorithm,
         algorithms.find(row.algorithm).defaults | plan.hyperparameters,
-        curves_of(row),
         total_timesteps=plan.total_timesteps,
         n_envs=plan.n_envs,
         threshold=threshold,
         diverged=has_diverged(row),
     )
+    results = assistant.findings(run, curves_of(row))
     curves = [curves_of(each).get("reward", ([], [])) for each in (row, *others)]
     seeds = assistant.spread(curves)
     return [*results, seeds] if seeds is not None else results

@@ -23,7 +23,7 @@ AUTH_ERRORS = (401, 403)
 
 
 @blueprint.get("/environments/")
-@documented(schemas.TrainingEnvironment, many=True, errors=AUTH_ERRORS)
+@documented(list[schemas.TrainingEnvironment], errors=AUTH_ERRORS)
 def environments() -> Response:
     """List the environments that can be made on this server, with their spaces."""
     instances: Instances = backend().instances
@@ -45,7 +45,7 @@ def _environment(row: dict[str, Any]) -> dict[str, object]:
 
 
 @blueprint.get("/algorithms/")
-@documented(schemas.TrainingAlgorithm, many=True, errors=(*AUTH_ERRORS, 422))
+@documented(list[schemas.TrainingAlgorithm], errors=(*AUTH_ERRORS, 422))
 def list_algorithms() -> Response:
     """List the algorithms with the installed libraries' defaults."""
     return json_answer([_algorithm(each) for each in algorithms.available()])

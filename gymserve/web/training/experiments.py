@@ -163,7 +163,7 @@ def create() -> Response:
 
 
 @blueprint.get("/")
-@documented(schemas.ExperimentCard, many=True, errors=OTHERS, query={**FILTERS, **parameters.PAGE})
+@documented(list[schemas.ExperimentCard], errors=OTHERS, query={**FILTERS, **parameters.PAGE})
 def list_all() -> Response:
     """List your experiments (administrators: all), newest first; X-Total-Count is the total number."""
     skip, limit = parameters.page()
@@ -246,7 +246,7 @@ def stop(experiment_id: str) -> Response:
 
 
 @blueprint.post("/<experiment_id>/copy/")
-@documented(schemas.ExperimentCard, status=201, body=schemas.CopyRequest, body_needed=False, errors=OTHERS)
+@documented(schemas.ExperimentCard, status=201, body=schemas.CopyRequest | None, errors=OTHERS)
 def copy(experiment_id: str) -> Response:
     """Create another experiment with the same settings."""
     check_role()

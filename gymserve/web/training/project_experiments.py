@@ -72,7 +72,7 @@ def create(user_id: int, project_id: int) -> Response:
 
 
 @blueprint.get("/")
-@documented(schemas.ProjectExperiment, many=True, errors=OTHERS, query=parameters.PAGE)
+@documented(list[schemas.ProjectExperiment], errors=OTHERS, query=parameters.PAGE)
 @owner_only
 def list_all(user_id: int, project_id: int) -> Response:
     """List the project's experiments, with their metrics."""

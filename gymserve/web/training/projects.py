@@ -51,7 +51,7 @@ def create(user_id: int) -> Response:
 
 
 @blueprint.get("/")
-@documented(schemas.ProjectCard, many=True, errors=OTHERS, query=parameters.PAGE)
+@documented(list[schemas.ProjectCard], errors=OTHERS, query=parameters.PAGE)
 @owner_only
 def list_all(user_id: int) -> Response:
     """List an account's projects."""

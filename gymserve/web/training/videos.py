@@ -52,9 +52,7 @@ def results(experiment_id: str) -> Response:
 
 @blueprint.get("/<experiment_id>/video")
 @documented(
-    "video/webm",
-    also=ranges("video/webm"),
-    media=("video/mp4",),
+    ranges("video/webm", "video/mp4"),
     errors=(*OTHERS, 416),
     query={"format": "webm or mp4"},
 )

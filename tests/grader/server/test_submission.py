@@ -57,10 +57,10 @@ def test_a_submission_from_beginning_to_proof(grader: Grader, tmp_path: Path) ->
     assert result.score == steps / 3
     verdict = verification.verify(records, CATALOGUE)
     assert verdict.state == "verified"
+    subject = receipt.GradedSubmission("s1", "ada", CHALLENGE, "public", seeds.commitment(PHASE_KEY))
     signed = receipt.issue(
-        SIGNING_KEY, journal=journal.read_bytes(), challenge=CHALLENGE, phase="public", submission="s1", account="ada",
-        commitment=seeds.commitment(PHASE_KEY), result=result, verdict=verdict, graded=1.0,
-    )  # fmt: skip
+        SIGNING_KEY, subject, journal=journal.read_bytes(), result=result, verdict=verdict, graded=1.0
+    )
     data = bundle.build(journal=journal.read_bytes(), challenge=CHALLENGE, phase_key=PHASE_KEY, receipt=signed)
     assert bundle.read(data, trusted=[PUBLIC]).receipt.statement["verdict"] == "verified"
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gymserve.training.advice import assistant
-from gymserve.training.advice.assistant import SEVERE, Finding, findings
+from gymserve.training.advice.assistant import SEVERE, Finding, TrainingRun, findings
 from gymserve.training.plan import algorithms
 from tests.training.advice.curves.make import CASES
 from tests.training.conftest import Trainer
@@ -32,7 +32,7 @@ def recorded(case: str) -> list[Finding]:
     run = json.loads((CURVES / f"{case}.json").read_text())
     known = algorithms.find(run["algorithm"]).defaults | run["hyperparameters"]
     sizes = {name: run[name] for name in ("total_timesteps", "n_envs")}
-    return findings(run["algorithm"], known, run["curves"], threshold=SOLVED, **sizes)
+    return findings(TrainingRun(run["algorithm"], known, threshold=SOLVED, **sizes), run["curves"])
 
 
 @pytest.mark.parametrize("fault", BAD)
@@ -73,7 +73,7 @@ def curve(*values: float) -> tuple[list[float], list[float]]:
 
 
 def named(rewards: list[float], **more: Any) -> set[str]:
-    return {each.name for each in findings("PPO", {}, {"reward": curve(*rewards)}, total_timesteps=1000, **more)}
+    return {each.name for each in findings(TrainingRun("PPO", {}, 1000, **more), {"reward": curve(*rewards)})}
 
 
 def test_a_rise_that_is_lost_again_is_a_collapse() -> None:
@@ -92,18 +92,18 @@ def test_a_jumping_return_is_unstable() -> None:
 
 def test_a_run_that_has_just_started_is_not_judged() -> None:
     rewards = {"reward": curve(*[10.0] * 20)}
-    assert [each.name for each in findings("PPO", {}, rewards, total_timesteps=19_000)] == [
+    assert [each.name for each in findings(TrainingRun("PPO", {}, 19_000), rewards)] == [
         "no progress",
         "architecture",
     ]
-    assert findings("PPO", {}, rewards, total_timesteps=20_000) == []
+    assert findings(TrainingRun("PPO", {}, 20_000), rewards) == []
 
 
 def test_identical_returns_are_reported_from_the_start() -> None:
     rewards = {"reward": curve(*[-100.0] * 60)}
-    results = findings("SAC", {}, rewards, total_timesteps=10**6)
+    results = findings(TrainingRun("SAC", {}, 10**6), rewards)
     assert [each.name for each in results] == ["no signal", "architecture"] and "all 60 episodes" in results[0].seen
-    assert findings("SAC", {}, rewards, total_timesteps=10**6, threshold=-100.0) == []
+    assert findings(TrainingRun("SAC", {}, 10**6, threshold=-100.0), rewards) == []
 
 
 @pytest.mark.parametrize(
@@ -123,11 +123,11 @@ def test_identical_returns_are_reported_from_the_start() -> None:
 )
 def test_a_value_is_judged_on_both_sides(algorithm: str, name: str, low: Any, right: Any, high: Any) -> None:
     defaults = algorithms.find(algorithm).defaults
-    assert not findings(algorithm, defaults, {}, total_timesteps=100_000)
+    assert not findings(TrainingRun(algorithm, defaults, 100_000), {})
     for value in (low, right, high):
         if value is None:
             continue
-        results = findings(algorithm, {**defaults, name: value}, {}, total_timesteps=100_000)
+        results = findings(TrainingRun(algorithm, {**defaults, name: value}, 100_000), {})
         assert bool(results) == (value is not right), (value, results)
 
 
@@ -135,7 +135,7 @@ def test_a_value_is_judged_on_both_sides(algorithm: str, name: str, low: Any, ri
 def test_advice_names_only_parameters_of_the_algorithm(algorithm: str) -> None:
     rewards = {"reward": curve(*np.linspace(10, 200, 30), *[200.0] * 100)}
     known = algorithms.find(algorithm).defaults
-    (plateau,) = [each for each in findings(algorithm, known, rewards, total_timesteps=1000) if each.name == "plateau"]
+    (plateau,) = [each for each in findings(TrainingRun(algorithm, known, 1000), rewards) if each.name == "plateau"]
     for name in ("ent_coef", "exploration_fraction", "exploration_final_eps", "use_sde"):
         assert (name in plateau.advice) == (name in known), name
 
@@ -153,8 +153,8 @@ def test_every_phrase_exists_in_each_language() -> None:
 
 
 def test_a_short_curve_is_not_judged() -> None:
-    assert named([1.0] * 5) == set() and findings("PPO", {}, {}, total_timesteps=1) == []
-    assert findings("PPO", {}, {"reward": curve(*[float("nan")] * 50)}, total_timesteps=1) == []
+    assert named([1.0] * 5) == set() and findings(TrainingRun("PPO", {}, 1), {}) == []
+    assert findings(TrainingRun("PPO", {}, 1), {"reward": curve(*[float("nan")] * 50)}) == []
 
 
 @pytest.mark.parametrize(
@@ -168,9 +168,9 @@ def test_a_short_curve_is_not_judged() -> None:
     ],
 )
 def test_curves_of_losses_are_judged(name: str, values: list[float], wanted: str) -> None:
-    assert {each.name for each in findings("PPO", {}, {name: curve(*values)}, total_timesteps=1)} == {wanted}
+    assert {each.name for each in findings(TrainingRun("PPO", {}, 1), {name: curve(*values)})} == {wanted}
     calm = [value / 1000 for value in values] if name in ("train/approx_kl", "train/clip_fraction") else [0.9] * 20
-    assert findings("PPO", {}, {name: curve(*calm)}, total_timesteps=1) == []
+    assert findings(TrainingRun("PPO", {}, 1), {name: curve(*calm)}) == []
 
 
 def test_disagreeing_seeds_are_reported() -> None:

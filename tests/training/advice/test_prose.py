@@ -19,7 +19,7 @@ from tests.training.conftest import Trainer
 ROW = "the assistant's endpoint is down or silent, answers garbage or redirects, or breaks off"
 KEY = "sk-planted-in-the-tests"
 SUBJECT = Subject("<my> title", "PPO", "CartPole-v1")
-FINDINGS = assistant.findings("PPO", {"learning_rate": 0.05}, {}, total_timesteps=1000)
+FINDINGS = assistant.findings(assistant.TrainingRun("PPO", {"learning_rate": 0.05}, 1000), {})
 RULES = "".join(assistant.report(SUBJECT.title, FINDINGS))
 
 

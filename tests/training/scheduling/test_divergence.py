@@ -49,11 +49,10 @@ def test_a_run_that_failed_otherwise_can_be_resumed() -> None:
 
 def test_the_assistant_reports_a_divergence_first() -> None:
     for language, said in ((assistant.ENGLISH, "NaN or infinite, with learning_rate 0.01"), (assistant.CHINESE, "NaN")):
-        results = assistant.findings(
-            "PPO", {"learning_rate": 0.01}, {}, total_timesteps=64, diverged=True, language=language
-        )
+        run = assistant.TrainingRun("PPO", {"learning_rate": 0.01}, 64, diverged=True)
+        results = assistant.findings(run, {}, language)
         assert results[0].severity == assistant.SEVERE and said in results[0].seen
-    assert "divergence" not in {each.name for each in assistant.findings("PPO", {}, {}, total_timesteps=64)}
+    assert "divergence" not in {each.name for each in assistant.findings(assistant.TrainingRun("PPO", {}, 64), {})}
 
 
 def test_a_failed_experiment_is_an_error_in_the_log(

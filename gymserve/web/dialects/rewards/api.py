@@ -75,7 +75,7 @@ def _session(payload: dict[str, object]) -> TrainingSession:
 
 
 @blueprint.post("/create_session")
-@documented(schemas.RewardsSession, body=schemas.SessionName, body_needed=False, errors=(*OTHERS, 409), query=SESSION)
+@documented(schemas.RewardsSession, body=schemas.SessionName | None, errors=(*OTHERS, 409), query=SESSION)
 def create_session() -> Response:
     """Create a session."""
     check_role()
@@ -96,7 +96,7 @@ def create_session() -> Response:
 
 
 @blueprint.post("/delete_session")
-@documented(schemas.RewardsMessage, body=schemas.SessionName, body_needed=False, errors=(*OTHERS, 409), query=SESSION)
+@documented(schemas.RewardsMessage, body=schemas.SessionName | None, errors=(*OTHERS, 409), query=SESSION)
 def delete_session() -> Response:
     """Delete a session with all that it has trained. A running training is stopped first."""
     row = _session(_payload())
@@ -164,7 +164,7 @@ def get_all_sessions() -> Response:
 
 
 @blueprint.post("/get_all_envs")
-@documented(schemas.DialectEnvironment, many=True, errors=OTHERS)
+@documented(list[schemas.DialectEnvironment], errors=OTHERS)
 def get_all_envs() -> Response:
     """List the environments."""
     return json_answer(ENVIRONMENTS)
@@ -220,9 +220,7 @@ def _stop(row: TrainingSession) -> bool:
 @blueprint.get("/evaluate")
 @blueprint.post("/evaluate", endpoint="order_evaluation")
 @changes_state
-@documented(
-    pictures.MIXED, body=schemas.EvaluationParameters, body_needed=False, errors=(*OTHERS, 409, 500), query=EVALUATION
-)
+@documented(pictures.MIXED, body=schemas.EvaluationParameters | None, errors=(*OTHERS, 409, 500), query=EVALUATION)
 def evaluate() -> Response:
     """Evaluate a session's model from fixed starts, record its score, and show the drives as JPEG images."""
     payload = _payload()
@@ -285,7 +283,7 @@ def _user(name: str) -> dict[str, Any]:
 
 
 @blueprint.post("/push_model")
-@documented(schemas.RewardsPushed, body=schemas.SessionName, body_needed=False, errors=(*OTHERS, 409), query=SESSION)
+@documented(schemas.RewardsPushed, body=schemas.SessionName | None, errors=(*OTHERS, 409), query=SESSION)
 def push_model() -> Response:
     """Copy a session's model to the server's bucket."""
     row = _session(_payload())

@@ -27,11 +27,12 @@ from gymserve.training.plan.stored import plan_of
 from gymserve.training.plan.tuned import tuned as tuned_values
 from gymserve.web.dialects.runt import parameters, schemas
 from gymserve.web.http.access import actor, identity
-from gymserve.web.http.answers import json_answer
+from gymserve.web.http.answers import JSON, json_answer
 from gymserve.web.http.backend import backend, training
 from gymserve.web.http.blueprint import Blueprint
 from gymserve.web.http.errors import response
 from gymserve.web.http.openapi import documented
+from gymserve.web.http.parameters import FORMS
 from gymserve.web.models import api as model_views
 from gymserve.web.training.experiments import account_id, check_role, settled, wake
 
@@ -45,6 +46,7 @@ HYPERPARAMETERS = (*TUNABLE, "buffer_size")
 RUN_FRACTIONS = {"n_steps": 10, "learning_starts": 10, "target_update_interval": 20, "buffer_size": 1}  # run / limit
 SMOOTHING = 0.95  # the weight of the previous smoothed reward
 WRONG_PASSWORD = "用户名或密码错误"
+JSON_OR_FORM = (JSON, FORMS[0])
 DATES = "%Y-%m-%d %H:%M:%S"
 
 
@@ -108,7 +110,7 @@ def _log_in() -> Response:
 
 @blueprint.post("/train/")
 @documented(
-    schemas.RuntStarted, status=201, body=schemas.RuntTraining, form=schemas.RuntTraining, errors=(*OTHERS, 409, 429)
+    schemas.RuntStarted, status=201, body=schemas.RuntTraining, accepts=JSON_OR_FORM, errors=(*OTHERS, 409, 429)
 )
 def train() -> Response:
     """Create an experiment in RUNT's environment, and start it."""
@@ -157,7 +159,7 @@ def _without_none(values: Mapping[str, object]) -> dict[str, Any]:
 
 
 @blueprint.post("/stop-train/")
-@documented(schemas.RuntAnswer, body=schemas.RuntModelName, form=schemas.RuntModelName, errors=(*OTHERS, 409))
+@documented(schemas.RuntAnswer, body=schemas.RuntModelName, accepts=JSON_OR_FORM, errors=(*OTHERS, 409))
 def stop() -> Response:
     """Stop a training and wait until its processes have exited. A training that has ended stays as it is."""
     row = _requested_experiment(parameters.of_request())
@@ -270,7 +272,7 @@ def smoothed(values: list[float | None]) -> list[float | None]:
 
 
 @blueprint.post("/testmodel/")
-@documented(schemas.RuntRollout, body=schemas.RuntTest, form=schemas.RuntTest, errors=(*OTHERS, 409, 500))
+@documented(schemas.RuntRollout, body=schemas.RuntTest, accepts=JSON_OR_FORM, errors=(*OTHERS, 409, 500))
 def try_model() -> Response:
     """Run a training's model for 100 steps from an observation; a running training uses its last checkpoint."""
     payload = parameters.of_request()
@@ -293,7 +295,7 @@ def try_model() -> Response:
 
 
 @blueprint.post("/trainingassistent/")
-@documented("text/plain", body=schemas.RuntQuestion, form=schemas.RuntQuestion, errors=OTHERS)
+@documented("text/plain", body=schemas.RuntQuestion, accepts=JSON_OR_FORM, errors=OTHERS)
 def advise() -> Response:
     """Analyse hyperparameters and rewards, and advise what to change: Markdown in four parts, sent as it is written."""
     payload = parameters.of_request()
@@ -314,6 +316,7 @@ def advise() -> Response:
     steps = [EPISODE_STEPS * number for number in range(1, len(rewards) + 1)]
     total = max(int(values.get("target_episode", 0)) * EPISODE_STEPS, steps[-1])
     curves = {"reward": (steps, rewards)}
-    findings = assistant.findings(kind, defaults | chosen, curves, total_timesteps=total, language=assistant.CHINESE)
+    run = assistant.TrainingRun(kind, defaults | chosen, total)
+    findings = assistant.findings(run, curves, assistant.CHINESE)
     title = f"训练指导：{kind}" if kind else "训练指导"
     return Response(assistant.report(title, findings, assistant.CHINESE), content_type="text/plain; charset=utf-8")
