@@ -4,9 +4,9 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
 
 from gymserve.grader.challenges.fields import InvalidChallenge
+from gymserve.protocol.wire import JSONObject, JSONValue
 
 REFUSE, CLIP = "refuse", "clip"
 PRACTICE, PUBLIC, FINAL = "practice", "public", "final"
@@ -16,13 +16,13 @@ PRACTICE, PUBLIC, FINAL = "practice", "public", "final"
 class Variant:
     """The reset options and environment kwargs of some of the trials."""
 
-    options: dict[str, Any] | None
-    kwargs: dict[str, Any]
+    options: JSONObject | None
+    kwargs: JSONObject
 
 
 @dataclass(frozen=True)
 class TrialOptions:
-    """The trials of a submission, which take turns through the variants. With `fresh`, each submission has its own seeds."""
+    """The trials of a submission, which cycle through the variants. With `fresh`, each submission has its own seeds."""
 
     number: int
     fresh: bool
@@ -132,7 +132,7 @@ class Challenge:
     title: str
     description: str
     environment: str
-    kwargs: dict[str, Any]
+    kwargs: JSONObject
     max_episode_steps: int | None
     actions: str
     tolerance: float
@@ -159,7 +159,7 @@ class Challenge:
         """The open phase, or None. If several are open, the last one in the definition."""
         return next((phase for phase in reversed(self.phases) if phase.is_open(now)), None)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JSONObject:
         """The definition as plain data, for `definition.from_dict`."""
         fields = dict(_plain(asdict(self)))
         if self.actions == REFUSE:
@@ -181,7 +181,7 @@ def canonical(data: object) -> bytes:
     return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
-def _plain(value: object) -> Any:
+def _plain(value: object) -> JSONValue:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, dict):

@@ -5,11 +5,13 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from gymserve.grader.challenges.toml_lines import KeyPath, nearest
 from gymserve.protocol.errors import InvalidRequest
+from gymserve.protocol.wire import JSONObject
 
+D = TypeVar("D")
 _NO_DEFAULT: object = object()
 
 
@@ -36,7 +38,7 @@ class Fields:
     Every method raises InvalidChallenge if its field is missing or invalid.
     """
 
-    def __init__(self, data: Any, source: Source, path: KeyPath = ()) -> None:
+    def __init__(self, data: object, source: Source, path: KeyPath = ()) -> None:
         if not isinstance(data, dict):
             raise source.wrong(path, f"must be a table, not {data!r:.50}")
         self._left = dict(data)
@@ -55,7 +57,8 @@ class Fields:
             raise self.source.wrong(self.path, f"{name} is missing")
         return default
 
-    def _get(self, name: str, default: Any, is_valid: Callable[[Any], bool], wanted: str) -> Any:
+    # Any: of the type that `is_valid` accepts.
+    def _get(self, name: str, default: object, is_valid: Callable[[Any], bool], wanted: str) -> Any:
         value = self._pop(name, default)
         if value is not default and not is_valid(value):
             raise self.wrong(name, f"must be {wanted}, not {value!r:.50}")
@@ -66,7 +69,7 @@ class Fields:
     ) -> str:
         """A text that matches a pattern."""
 
-        def is_valid(value: Any) -> bool:
+        def is_valid(value: object) -> bool:
             return isinstance(value, str) and re.fullmatch(pattern, value) is not None
 
         return str(self._get(name, default, is_valid, wanted))
@@ -79,22 +82,23 @@ class Fields:
         """True or false."""
         return bool(self._get(name, default, lambda value: isinstance(value, bool), "true or false"))
 
-    def integer(self, name: str, default: object, *, least: int = 0, most: int = 2**31 - 1) -> Any:
+    def integer(self, name: str, default: D, *, least: int = 0, most: int = 2**31 - 1) -> int | D:
         """An integer in a range, or the default."""
 
-        def is_valid(value: Any) -> bool:
+        def is_valid(value: object) -> bool:
             return type(value) is int and least <= value <= most
 
-        return self._get(name, default, is_valid, f"an integer from {least} to {most}")
+        value: int | D = self._get(name, default, is_valid, f"an integer from {least} to {most}")
+        return value
 
-    def number(self, name: str, default: Any, *, least: float = -math.inf) -> Any:
+    def number(self, name: str, default: D, *, least: float = -math.inf) -> float | D:
         """A finite number as a float, or the default."""
 
-        def is_valid(value: Any) -> bool:
+        def is_valid(value: float) -> bool:
             return type(value) in (int, float) and math.isfinite(value) and value >= least
 
         wanted = "a finite number" if least == -math.inf else f"a number of {least:g} or more"
-        value = self._get(name, default, is_valid, wanted)
+        value: float | D = self._get(name, default, is_valid, wanted)
         return float(value) if type(value) is int else value
 
     def number_or(self, name: str, word: str, default: float | str) -> float | str:
@@ -116,7 +120,7 @@ class Fields:
         except (ValueError, TypeError, OverflowError):
             raise self.wrong(name, f"must be a date such as 2030-01-31T12:00:00Z, not {value!r:.50}") from None
 
-    def plain(self, name: str) -> dict[str, Any]:
+    def plain(self, name: str) -> JSONObject:
         """A table of any plain data."""
         value = self._get(name, {}, lambda value: isinstance(value, dict), "a table")
         if (path := _not_plain(value)) is not None:

@@ -10,9 +10,9 @@ import hashlib
 import hmac
 import secrets
 from pathlib import Path
-from typing import Any
 
 from gymserve.grader.challenges.challenge import PRACTICE, Challenge
+from gymserve.protocol.wire import JSONObject
 from gymserve.system import secret_file
 
 KEY_BYTES = 32
@@ -59,7 +59,7 @@ def practice_seed(challenge: str, trial: int) -> int:
     return int.from_bytes(drawn[:8], "big") >> 1 & ~1
 
 
-def plan(challenge: Challenge, phase: str, key: bytes, submission: str = "") -> list[dict[str, Any]]:
+def plan(challenge: Challenge, phase: str, key: bytes, submission: str = "") -> list[JSONObject]:
     """The trials of a submission, in the form that `Instances.create` takes.
 
     Args:

@@ -20,14 +20,16 @@ from gymserve.hosts.pulse import Pulse
 from gymserve.hosts.versions import versions
 from gymserve.journal import read
 from gymserve.protocol.errors import InvalidRequest
+from gymserve.protocol.generics import Space, Value
 from gymserve.protocol.recipe import Recipe
+from gymserve.protocol.wire import JSONObject
 from gymserve.settings import Settings
 
-Policy = Callable[[Any], Any]  # observation → action
+Policy = Callable[[Value], Value]  # observation → action
 ProgressCallback = Callable[[int, int], None]  # (trial, its steps so far)
 
 
-def agent(name: str) -> Callable[[Any, Any], Policy]:
+def agent(name: str) -> Callable[[Space, Space], Policy]:
     """A factory for the policy called `name`, which takes the observation space and the action space.
 
     Args:
@@ -43,20 +45,20 @@ def agent(name: str) -> Callable[[Any, Any], Policy]:
     if not colon:
         raise InvalidRequest(f"an agent must be module:policy or random, not {name!r:.100}")
     try:
-        policy: Any = getattr(importlib.import_module(module), attribute)
+        policy: Any = getattr(importlib.import_module(module), attribute)  # Any: a function or a class
     except (ImportError, AttributeError) as error:
         raise InvalidRequest(f"the agent {name} cannot be found: {error}") from error
     is_class = inspect.isclass(policy)
     return policy if is_class else lambda observations, actions: policy
 
 
-def _random(observations: Any, actions: Any) -> Policy:
+def _random(observations: Space, actions: Space) -> Policy:
     """A policy with the same random actions each time."""
     actions.seed(0)
     return lambda observation: actions.sample()
 
 
-def recipe(challenge: Challenge, plan: list[dict[str, Any]], catalogue: Catalogue) -> Recipe:
+def recipe(challenge: Challenge, plan: list[JSONObject], catalogue: Catalogue) -> Recipe:
     """The recipe of a graded instance with these trials.
 
     Raises:
@@ -77,8 +79,8 @@ def recipe(challenge: Challenge, plan: list[dict[str, Any]], catalogue: Catalogu
 
 def play(
     challenge: Challenge,
-    plan: list[dict[str, object]],
-    make_policy: Callable[[Any, Any], Policy],
+    plan: list[JSONObject],
+    make_policy: Callable[[Space, Space], Policy],
     folder: Path,
     catalogue: Catalogue,
     *,
@@ -132,7 +134,7 @@ def _play_trial(instance: LiveInstance, act: Policy, progress: Callable[[int], N
 
 def practise(
     challenge: Challenge,
-    make_policy: Callable[[Any, Any], Policy],
+    make_policy: Callable[[Space, Space], Policy],
     number: int,
     folder: Path,
     catalogue: Catalogue,

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, TypedDict
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -15,7 +15,7 @@ from gymserve.grader.scores.scoring import ScoringResult
 from gymserve.hosts.versions import versions
 from gymserve.journal.file import MAGIC, frames
 from gymserve.protocol.errors import InvalidRequest
-from gymserve.protocol.wire import read_json
+from gymserve.protocol.wire import JSONObject, read_json
 
 FORMAT = "gymserve receipt 1"
 _Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
@@ -44,14 +44,14 @@ class _Statement(TypedDict):
     score: float | None
     secondary: float | None
     reason: str
-    trials: list[dict[str, Any]]
+    trials: list[JSONObject]
 
 
 @dataclass(frozen=True)
 class Receipt:
     """A signed statement, whose fields `docs/challenges/verification.md` lists."""
 
-    statement: dict[str, Any]
+    statement: JSONObject
     signature: str
 
     def to_json(self) -> bytes:

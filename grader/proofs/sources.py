@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import ParamSpec, TypeVar
 
 CLOCK, PID, RANDOMNESS = "the clock (time)", "the process id (os.getpid)", "the system's random numbers (os.urandom)"
 ADDRESSES, NETWORK = "memory addresses (id)", "the network (socket)"
@@ -28,6 +28,9 @@ _IGNORED_CALLERS = (
     "logging",
 )
 _STANDARD_LIBRARY = sysconfig.get_path("stdlib")
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Sources:
@@ -60,18 +63,18 @@ class Sources:
         if source is not None and self.watching and self._counts(sys._getframe(1), source):
             self.used.add(source)
 
-    def _wrap(self, source: str, call: Callable[..., object]) -> Callable[..., Any]:
+    def _wrap(self, source: str, call: Callable[P, R]) -> Callable[P, R]:
         """Wraps the function `call` to record that `source` is used."""
 
-        def wrapper(*arguments: object) -> Any:
+        def wrapper(*arguments: P.args, **more: P.kwargs) -> R:
             if self.watching and self._counts(sys._getframe(1), source):
                 self.used.add(source)
-            return call(*arguments)
+            return call(*arguments, **more)
 
         return wrapper
 
     @staticmethod
-    def _with_default(call: Callable[..., object], now: Callable[[], float]) -> Callable[..., Any]:
+    def _with_default(call: Callable[[float], R], now: Callable[[], float]) -> Callable[..., R]:
         return lambda seconds=None: call(now() if seconds is None else seconds)
 
     @staticmethod

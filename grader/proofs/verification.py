@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypeAlias
 
 from gymserve.environments import Catalogue
 from gymserve.environments.foreign import close, error_text, pass_on_interrupt
@@ -14,6 +14,7 @@ from gymserve.journal import Created, Ended, Episode, Record, Reset, Step, episo
 from gymserve.journal.records import BROKEN, CRASHED, FAILED, LOST, digest
 from gymserve.journal.replay import REWARD, difference, reset
 from gymserve.protocol import errors, wire
+from gymserve.protocol.generics import ForeignEnv, Value
 from gymserve.protocol.recipe import Recipe
 from gymserve.protocol.spaces import codec
 
@@ -48,6 +49,9 @@ class Verdict:
     sources: tuple[str, ...] = ()
 
 
+_Answer: TypeAlias = tuple[int, Reset | Step, tuple[Value, ...] | str]
+
+
 class _CannotCreate(Exception):
     """The environment cannot be created here."""
 
@@ -55,7 +59,7 @@ class _CannotCreate(Exception):
 class _Differs(Exception):
     """The replay's result differs from a record."""
 
-    def __init__(self, record: int, text: str, answer: Any = None) -> None:
+    def __init__(self, record: int, text: str, answer: object = None) -> None:
         super().__init__(text)
         self.record, self.answer = record, answer
 
@@ -203,7 +207,7 @@ def _without_error(call: Callable[..., bool], *args: object) -> bool:
         return False
 
 
-def _make(trial: Episode, catalogue: Catalogue) -> Any:
+def _make(trial: Episode, catalogue: Catalogue) -> ForeignEnv:
     """A fresh environment for the trial.
 
     Raises:
@@ -233,9 +237,12 @@ def _replay(trial: Episode, catalogue: Catalogue, tolerance: float, heartbeat: C
             raise _Differs(index, f"record {index} (trial {trial.number}): {answer}", answer)
         observed, reward, terminated, truncated = answer
         what = difference(record, observed if exact else None, reward, terminated, truncated)
-        is_tolerable = not exact and what == REWARD and math.isfinite(record.reward) == math.isfinite(reward)
+        text = f"the {what} differs"
+        is_tolerable = False
+        if what == REWARD and isinstance(record, Step):
+            text = f"the reward is {reward}, not {record.reward}"
+            is_tolerable = not exact and math.isfinite(record.reward) == math.isfinite(reward)
         if what and not is_tolerable:
-            text = f"the {what} differs" if what != REWARD else f"the reward is {reward}, not {record.reward}"
             raise _Differs(index, f"record {index} (trial {trial.number}): {text}", answer)
         if not exact and isinstance(record, Step) and math.isfinite(reward):
             recorded, replayed = recorded + record.reward, replayed + reward
@@ -246,7 +253,7 @@ def _replay(trial: Episode, catalogue: Catalogue, tolerance: float, heartbeat: C
     return apart
 
 
-def _answers(trial: Episode, catalogue: Catalogue) -> Iterator[tuple[int, Record, tuple[Any, ...] | str]]:
+def _answers(trial: Episode, catalogue: Catalogue) -> Iterator[_Answer]:
     """Replays a trial record by record.
 
     Yields:
@@ -255,7 +262,7 @@ def _answers(trial: Episode, catalogue: Catalogue) -> Iterator[tuple[int, Record
     env = _make(trial, catalogue)
     observations, actions = codec(env.observation_space), codec(env.action_space)
 
-    def replay(record: Reset | Step) -> tuple[Any, ...]:
+    def replay(record: Reset | Step) -> tuple[Value, ...]:
         if isinstance(record, Reset):
             observation, _ = reset(env, record.seed, record.options, record.global_seed)
             return digest(observations.pack(observation)), None, None, None
@@ -280,9 +287,7 @@ def _answers(trial: Episode, catalogue: Catalogue) -> Iterator[tuple[int, Record
         close(env)
 
 
-def _with_heartbeat(
-    answers: Iterator[tuple[int, object, object]], heartbeat: Callable[[], None]
-) -> Iterator[tuple[int, Any, Any]]:
+def _with_heartbeat(answers: Iterator[_Answer], heartbeat: Callable[[], None]) -> Iterator[_Answer]:
     for count, answer in enumerate(answers):
         if count % HEARTBEAT_STEPS == 0:
             heartbeat()

@@ -1,9 +1,20 @@
 """Ranking without a database: scored submissions → standings of entrants → places on a leaderboard."""
 
 import bisect
+import datetime
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+
+class Details(NamedTuple):
+    """What a leaderboard shows of a submission beside its score."""
+
+    finished_at: datetime.datetime
+    spread: float | None
+    standard_error: float | None
+    steps: int
+    verdict: str
 
 
 class RankingRow(NamedTuple):
@@ -12,7 +23,7 @@ class RankingRow(NamedTuple):
     Args:
         entrant: the account or team.
         time: when it was graded, in seconds since 1970.
-        details: other values that the leaderboard shows.
+        details: None for a baseline.
         began: a number that is larger for submissions that began later.
     """
 
@@ -21,7 +32,7 @@ class RankingRow(NamedTuple):
     score: float | None
     secondary: float | None = None
     time: float = 0.0
-    details: tuple[Any, ...] | None = None
+    details: Details | None = None
     began: int = 0
 
 

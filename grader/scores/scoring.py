@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
-from typing import Any
 
 from gymserve.grader.challenges.challenge import Scoring
 from gymserve.grader.challenges.states import TrialState
 from gymserve.journal import Ended, Episode, Record, episodes_of, recipe_of
 from gymserve.journal.records import BROKEN, CRASHED, FAILED, LOST
 from gymserve.protocol.errors import GymserveError
+from gymserve.protocol.wire import JSONObject
 
 
 class ScoringFailed(GymserveError):
@@ -59,7 +59,7 @@ class ScoringResult:
     steps: int
     trials: tuple[TrialResult, ...]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JSONObject:
         """The result as plain data."""
         fields = {name: value for name, value in vars(self).items() if name != "trials"}
         return fields | {"trials": [vars(trial) for trial in self.trials]}

@@ -35,7 +35,7 @@ class AccountSettings:
 
 
 class Accounts:
-    """Every part of accounts. Connects to the database on first use.
+    """All parts of accounts, wired together. Connects to the database on first use.
 
     Raises:
         SettingsError: the database or secret settings are invalid.
@@ -48,7 +48,7 @@ class Accounts:
         try:
             self.rates, revision = Rates(data / "rates"), Revision(data / "accounts-changed")
         except OSError as error:
-            raise SettingsError(f"the data directory {data} has no room: {error.strerror}") from error
+            raise SettingsError(f"the data directory {data} cannot be written: {error.strerror}") from error
         self.passwords = Passwords(min_length=settings.password_length)
         self.secrets = signing_secrets(settings.secrets, data)
         self.logins = Logins(self.secrets, seconds=settings.login_hours * 3600)

@@ -3,9 +3,8 @@
 import inspect
 import math
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from typing import Any
 
 import gymnasium
 from gymnasium.envs.registration import EnvSpec, load_env_creator
@@ -46,7 +45,7 @@ def names(spec: EnvSpec) -> list[str]:
         return list(_names(spec.id))
 
 
-def has_parameter(entry_point: Any, name: str) -> bool:
+def has_parameter(entry_point: Callable[..., object] | str, name: str) -> bool:
     """Whether an entry point has a parameter of this name."""
     with _importing:
         creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
@@ -60,7 +59,7 @@ def _names(env_id: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for one in entry_points for name in _parameters(env_id, one)))
 
 
-def _parameters(env_id: str, entry_point: Any) -> Iterator[str]:
+def _parameters(env_id: str, entry_point: Callable[..., object] | str) -> Iterator[str]:
     try:
         creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
     except BaseException as error:  # a simulator's code may raise anything

@@ -6,7 +6,6 @@ import importlib.metadata
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import gymnasium
 from gymnasium.envs.registration import EnvSpec
@@ -23,8 +22,10 @@ from gymserve.protocol.errors import (
     UnknownArgument,
     UnknownEnvironment,
 )
+from gymserve.protocol.generics import ForeignEnv
 from gymserve.protocol.recipe import Recipe
 from gymserve.protocol.spaces import describe, jsonable
+from gymserve.protocol.wire import JSONObject
 from gymserve.settings import Settings
 from gymserve.system import randomness
 
@@ -125,7 +126,7 @@ class Catalogue:
         env_ids = list(gymnasium.registry)
         return [env_id for env_id in env_ids if not env_id.startswith(_OURS) and env_id not in old_atari.registered]
 
-    def resolve(self, env_id: Any) -> Environment:
+    def resolve(self, env_id: object) -> Environment:
         """The entry for an id that an agent sent: an id, that of an old version, or a name without a version.
 
         Nothing is imported: the id is only looked up.
@@ -176,7 +177,7 @@ class Catalogue:
         light = spec.id in self._shared or any(module == one or module.startswith(one + ".") for one in self._shared)
         return "shared" if light else "dedicated"
 
-    def make(self, recipe: Recipe, *, render_mode: str | None = None) -> Any:
+    def make(self, recipe: Recipe, *, render_mode: str | None = None) -> ForeignEnv:
         """Makes the environment, or vector environment, of a recipe.
 
         Args:
@@ -227,7 +228,7 @@ class Catalogue:
                 raise UnknownArgument(f"kwargs: the unexpected keyword argument {name!r:.50} is not among {known}")
         arguments.check_size(kwargs)
 
-    def rows(self, env_ids: Iterable[str]) -> list[dict[str, Any]]:
+    def rows(self, env_ids: Iterable[str]) -> list[JSONObject]:
         """The rows of environments: the facts that are known without making them."""
         newest = {old: self._newest(old) for old in _OLD}
         return [self._row(env_id, [old for old in _OLD if old != env_id == newest[old]]) for env_id in env_ids]
@@ -235,7 +236,7 @@ class Catalogue:
     def _row(self, env_id: str, aliases: list[str]) -> dict[str, object]:
         spec = gymnasium.registry[env_id]
         missing = requirements.missing(spec)
-        row: dict[str, Any] = {
+        row: JSONObject = {
             "id": env_id,
             "aliases": aliases,
             "kind": self._kind(spec),
@@ -261,7 +262,7 @@ class Catalogue:
         light = [spec for spec in specs if not requirements.entry_module(spec).startswith(_HEAVY)]
         return [spec.id for spec in light if requirements.missing(spec) is None]
 
-    def spaces(self, env_id: str, kwargs: dict[str, object]) -> dict[str, Any]:
+    def spaces(self, env_id: str, kwargs: dict[str, object]) -> JSONObject:
         """The spaces and render modes of an environment, which is made and closed; so web workers ask a host for them.
 
         Raises:

@@ -1,17 +1,15 @@
 """A wrapper that clips actions to the action space."""
 
-from typing import Any
-
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
 from gymserve.protocol.errors import InvalidRequest
-from gymserve.protocol.generics import Env
+from gymserve.protocol.generics import Env, Value
 from gymserve.protocol.spaces.clipped import ClippedBox
 
 
-class ClipActions(gymnasium.ActionWrapper[Any, Any, Any]):
+class ClipActions(gymnasium.ActionWrapper[Value, Value, Value]):
     """Clips each action to the bounds of the environment's Box; the space keeps its bounds, so that agents see them.
 
     Raises:

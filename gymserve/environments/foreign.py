@@ -2,11 +2,11 @@
 
 import signal
 from pathlib import Path
-from typing import Any
 
 import gymnasium
 
 from gymserve.protocol.errors import EnvironmentFailed, InvalidValue
+from gymserve.protocol.generics import ForeignEnv
 
 MOST_CHARACTERS = 500  # of an error's message
 EXPECTED = (
@@ -55,7 +55,7 @@ def failure(error: BaseException) -> EnvironmentFailed:
     return EnvironmentFailed(f"the environment raised {error_text(error)}{hint}")
 
 
-def close(env: Any) -> None:
+def close(env: ForeignEnv) -> None:
     """Closes an environment, and ignores its errors."""
     try:
         env.close()

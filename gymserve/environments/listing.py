@@ -6,16 +6,16 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from gymserve.environments.catalogue import Catalogue
 from gymserve.protocol.errors import EnvironmentFailed, InvalidRequest
+from gymserve.protocol.wire import JSONObject
 from gymserve.system.files import write_atomically
 from gymserve.system.locks import try_lock
 
 RETRY_SECONDS = 600.0  # by then the reason why an environment failed may be gone, for example a lack of memory
-Spaces = Callable[[str, dict[str, Any]], dict[str, Any]]
-_Cached = dict[str, tuple[dict[str, Any], float | None]]  # id → (its spaces or its error, valid until; None: for good)
+Spaces = Callable[[str, JSONObject], JSONObject]
+_Cached = dict[str, tuple[JSONObject, float | None]]  # id → (its spaces or its error, valid until; None: for good)
 
 
 class Listing:
@@ -39,12 +39,12 @@ class Listing:
         self.catalogue, self._spaces, self._file = catalogue, spaces, file
         self._seconds, self._clock = seconds, clock
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[JSONObject]:
         """All rows; only environments of `Catalogue.quick` have spaces, `row` gives those of any other."""
         cached = self._complete_cache(self.catalogue.quick())
         return [row | _spaces_of(cached, row["id"]) for row in self.catalogue.rows(self.catalogue.ids())]
 
-    def row(self, env_id: str) -> dict[str, Any]:
+    def row(self, env_id: str) -> JSONObject:
         """The row of one environment.
 
         Raises:
@@ -108,5 +108,5 @@ class Listing:
             os.close(lock)
 
 
-def _spaces_of(cached: _Cached, env_id: str) -> dict[str, Any]:
+def _spaces_of(cached: _Cached, env_id: str) -> JSONObject:
     return cached[env_id][0] if env_id in cached else {}

@@ -6,7 +6,7 @@ import importlib.util
 import os
 import warnings
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import gymnasium
 from gymnasium.vector import AutoresetMode
@@ -15,7 +15,9 @@ from gymserve.environments import arguments, old_api
 from gymserve.environments.foreign import error_text, pass_on_interrupt
 from gymserve.environments.wrappers import functions, wrap
 from gymserve.protocol.errors import EnvironmentFailed, InvalidRequest
+from gymserve.protocol.generics import ForeignEnv
 from gymserve.protocol.recipe import Wrapper
+from gymserve.protocol.wire import JSONValue
 from gymserve.system import interpreters
 
 WARM = (
@@ -43,7 +45,7 @@ def make(
     num_envs: int = 1,
     autoreset: str | None = None,
     wrappers: Sequence[Wrapper] = (),
-) -> Any:
+) -> ForeignEnv:
     """Makes a `gymnasium.Env`, or a `gymnasium.vector.VectorEnv` if `num_envs` is more than 1 or `autoreset` is set.
 
     Args:
@@ -59,7 +61,7 @@ def make(
     if autoreset not in (None, *_AUTORESET):
         raise InvalidRequest(f"autoreset_mode must be one of {', '.join(_AUTORESET)}, not {autoreset!r:.50}")
     is_vector = num_envs > 1 or autoreset is not None
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, JSONValue] = {}
     if max_episode_steps is not None:
         parameters["max_episode_steps"] = max_episode_steps
     with warnings.catch_warnings():
@@ -69,7 +71,7 @@ def make(
                 parameters["render_mode"] = render_mode
             parameters |= copy.deepcopy(kwargs or {})  # a constructor may change its arguments
             if is_vector:
-                env: Any = _make_vector(environment.id, num_envs, autoreset, parameters, wrappers)
+                env: ForeignEnv = _make_vector(environment.id, num_envs, autoreset, parameters, wrappers)
             else:
                 env = wrap(gymnasium.make(environment.id, disable_env_checker=True, **parameters), wrappers)
             old_api.adapt(env, render_mode)
@@ -89,8 +91,8 @@ def make(
 
 
 def _make_vector(
-    env_id: str, num_envs: int, autoreset: str | None, parameters: dict[str, Any], wrappers: Sequence[Wrapper]
-) -> Any:
+    env_id: str, num_envs: int, autoreset: str | None, parameters: dict[str, JSONValue], wrappers: Sequence[Wrapper]
+) -> ForeignEnv:
     """Makes a vector environment like Gymnasium does: with the vector entry point if it supports the mode, else of copies.
 
     With wrappers it is always made of copies. An entry point with a parameter for the mode is used even if it refuses it.
@@ -111,7 +113,7 @@ def _make_vector(
     )
 
 
-def _check_render_mode(env: Any, render_mode: str | None) -> object:
+def _check_render_mode(env: ForeignEnv, render_mode: str | None) -> ForeignEnv:
     """Refuses an environment that accepted a render mode which it does not support."""
     modes = env.metadata.get("render_modes", [])
     if render_mode is not None and render_mode not in modes:

@@ -7,10 +7,11 @@ the mode.
 import inspect
 from collections.abc import Callable, Mapping
 from functools import cache, partial
-from typing import Any
 
 import gymnasium
 from gymnasium.envs.registration import load_env_creator
+
+from gymserve.protocol.generics import ForeignEnv, Value
 
 
 def takes_mode_per_call(env_id: str) -> bool:
@@ -20,7 +21,7 @@ def takes_mode_per_call(env_id: str) -> bool:
     return isinstance(creator, type) and _renders_by_mode(creator) and not _has(creator, "render_mode")
 
 
-def adapt(env: Any, render_mode: str | None) -> None:
+def adapt(env: ForeignEnv, render_mode: str | None) -> None:
     """Gives the innermost environments Gymnasium's API, if their `reset` takes no seed or their `render` takes a mode."""
     inner = env.unwrapped
     copies = getattr(inner, "envs", None)
@@ -47,7 +48,7 @@ def _renders_by_mode(kind: type) -> bool:
     return _has(kind.render, "mode", exactly=True)  # type: ignore[attr-defined]  # any environment has `render`
 
 
-def _has(function: Any, name: str, *, exactly: bool = False) -> bool:
+def _has(function: Callable[..., object], name: str, *, exactly: bool = False) -> bool:
     """Whether a function has a parameter of this name; unless `exactly`, **kwargs counts too."""
     try:
         parameters = inspect.signature(function).parameters
@@ -63,8 +64,8 @@ def _is_old(kind: type) -> bool:
 
 
 def _reset(
-    env: Any, reset: Callable[[], Any], *, seed: int | None = None, options: Any = None
-) -> tuple[object, object]:
+    env: ForeignEnv, reset: Callable[[], Value], *, seed: int | None = None, options: object = None
+) -> tuple[object, ...]:
     gymnasium.Env.reset(env, seed=seed)
     if seed is not None and callable(getattr(env, "seed", None)):
         env.seed(seed)
@@ -73,7 +74,7 @@ def _reset(
     return answer if with_info else (answer, {})
 
 
-def _step(step: Callable[[Any], Any], action: Any) -> tuple[object, ...]:
+def _step(step: Callable[[Value], tuple[Value, ...]], action: Value) -> tuple[Value, ...]:
     answer = step(action)
     if len(answer) != 4:
         return answer

@@ -3,7 +3,6 @@
 import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import gymnasium
 import numpy as np
@@ -11,7 +10,9 @@ import numpy as np
 from gymserve.environments.arguments import check_size
 from gymserve.environments.foreign import close, error_text, pass_on_interrupt
 from gymserve.protocol.errors import InvalidRequest, UnknownArgument
+from gymserve.protocol.generics import Env, ForeignEnv, Value
 from gymserve.protocol.recipe import Wrapper
+from gymserve.protocol.wire import JSONValue
 
 ALLOWED = (
     "AtariPreprocessing", "ClipAction", "ClipReward", "DelayObservation", "DiscretizeAction", "DiscretizeObservation",
@@ -42,7 +43,7 @@ def check(wrappers: Sequence[Wrapper]) -> None:
         check_size(wrapper.kwargs)
 
 
-def wrap(env: Any, wrappers: Sequence[Wrapper]) -> Any:
+def wrap(env: ForeignEnv, wrappers: Sequence[Wrapper]) -> ForeignEnv:
     """Wraps an environment.
 
     Raises:
@@ -58,16 +59,17 @@ def wrap(env: Any, wrappers: Sequence[Wrapper]) -> Any:
     return env
 
 
-def functions(wrappers: Sequence[Wrapper]) -> list[Callable[[Any], Any]]:
+def functions(wrappers: Sequence[Wrapper]) -> list[Callable[[Env], ForeignEnv]]:
     """The wrappers in the form that `gymnasium.make_vec` takes."""
     return [partial(wrap, wrappers=[wrapper]) for wrapper in wrappers]
 
 
-def _class(wrapper: Wrapper) -> Any:
-    return getattr(gymnasium.wrappers, wrapper.name)
+def _class(wrapper: Wrapper) -> type[gymnasium.Wrapper[Value, Value, Value, Value]]:
+    kind: type[gymnasium.Wrapper[Value, Value, Value, Value]] = getattr(gymnasium.wrappers, wrapper.name)
+    return kind
 
 
-def _value(wrapper: Wrapper, value: Any) -> Any:
+def _value(wrapper: Wrapper, value: JSONValue) -> object:
     """An argument in the type that Gymnasium expects, since JSON has no tuples, arrays or dtypes."""
     if wrapper.name == "DtypeObservation":
         return np.dtype(value)

@@ -10,7 +10,9 @@ import xxhash
 
 from gymserve.protocol import wire
 from gymserve.protocol.errors import InvalidRequest
+from gymserve.protocol.generics import Value
 from gymserve.protocol.recipe import Recipe
+from gymserve.protocol.wire import JSONObject
 
 CREATED, RESET, STEP, MONITORED, CLOSED, ENDED, SPENT = range(1, 8)
 # The kinds of an `Ended`. BROKEN: the trial could not begin, and the record comes before it. FAILED: a reward was not
@@ -45,7 +47,7 @@ class Reset(NamedTuple):
     digest: int
     time: float
     seed: int | list[int | None] | None
-    options: dict[str, Any] | None
+    options: dict[str, object] | None
     generators: bytes | None
     global_seed: int | None = None
 
@@ -55,17 +57,17 @@ class Step(NamedTuple):
 
     call: int | None
     digest: int
-    action: Any  # packed, see `gymserve.protocol.spaces`
-    reward: Any
-    terminated: Any
-    truncated: Any
+    action: Value  # packed, see `gymserve.protocol.spaces`
+    reward: Any  # a number or an array, like the next two
+    terminated: Any  # see `reward`
+    truncated: Any  # see `reward`
     time: float | None  # only of a step that ended its episode
 
 
 class Monitored(NamedTuple):
     """Monitoring was started (a map of its options) or closed (None)."""
 
-    options: dict[str, Any] | None
+    options: JSONObject | None
     time: float
 
 
@@ -104,7 +106,7 @@ class _ResetParams(NamedTuple):
     """The part of a reset that is encoded as msgpack."""
 
     seed: int | list[int | None] | None
-    options: dict[Any, Any] | None
+    options: dict[Any, Any] | None  # as an agent sent them
     generators: bytes | None
     global_seed: int | None = None
 
@@ -118,7 +120,7 @@ _decode_ended = msgspec.msgpack.Decoder(Ended).decode
 _decode_spent = msgspec.msgpack.Decoder(Spent).decode
 
 
-def digest(packed: Any) -> int:
+def digest(packed: object) -> int:
     """The 64-bit XXH3 hash of a packed observation."""
     return xxhash.xxh3_64_intdigest(packed if isinstance(packed, (bytes, bytearray, memoryview)) else wire.pack(packed))
 

@@ -2,8 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from gymserve.journal.records import Reset, Step, digest
 from gymserve.journal.snapshots import Snapshot
 from gymserve.protocol import wire
 from gymserve.protocol.errors import NotReplayable
-from gymserve.protocol.generics import AnyEnv
+from gymserve.protocol.generics import AnyEnv, Env, Value
 from gymserve.protocol.spaces import Codec
 from gymserve.system import randomness
 
@@ -35,7 +34,7 @@ class Playback:
 
     def run(
         self, records: Sequence[Reset | Step], *, restore: bool, snapshot: Snapshot | None = None
-    ) -> tuple[Any, ...]:
+    ) -> tuple[Value, ...]:
         """Replays records and returns the last answer, as Gymnasium's `reset` or `step` returns it.
 
         Args:
@@ -73,7 +72,9 @@ class Playback:
         return not difference(record, digest(self.observations.pack(answer[0])), *answer[1:-1])
 
 
-def reset(env: AnyEnv, seed: Any, options: dict[str, Any] | None, global_seed: int | None) -> tuple[Any, Any]:
+def reset(
+    env: AnyEnv, seed: object, options: Mapping[str, object] | None, global_seed: int | None
+) -> tuple[Value, dict[str, object]]:
     """Seeds the process' random generators if `global_seed` is given, and resets the environment.
 
     The environment gets a copy of the arguments, as a replay would pass them, so what it writes into them is not recorded.
@@ -88,7 +89,11 @@ OBSERVATION, REWARD, END = "observation", "reward", "end of the episode"
 
 
 def difference(
-    record: Reset | Step, observed: int | None, reward: Any = None, terminated: Any = None, truncated: Any = None
+    record: Reset | Step,
+    observed: int | None,
+    reward: Value = None,
+    terminated: Value = None,
+    truncated: Value = None,
 ) -> str:
     """Compares a record with a replayed answer: OBSERVATION, END or REWARD if that differs, or "".
 
@@ -121,7 +126,7 @@ def within(seconds: float, clock: Callable[[], float] = time.monotonic) -> Calla
     return alive
 
 
-def _environments(env: AnyEnv) -> Iterator[Any]:
+def _environments(env: AnyEnv) -> Iterator[Env]:
     """Yields the innermost environments: those of a vector environment that has any, or the environment itself."""
     inner = env.unwrapped
     for each in getattr(inner, "envs", None) or [inner]:

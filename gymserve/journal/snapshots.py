@@ -9,11 +9,13 @@ replayed and compared, and if they differ, the whole episode is replayed.
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gymnasium.wrappers import TimeLimit
 
 from gymserve.journal.episodes import Episode
+from gymserve.protocol.generics import ForeignEnv
+from gymserve.protocol.wire import JSONValue
 from gymserve.system import randomness
 
 EVERY_SECONDS = 0.5  # time spent in steps between two snapshots
@@ -28,7 +30,7 @@ class Snapshots:
         env: an environment that `supports_snapshots`.
     """
 
-    def __init__(self, folder: Path, env: Any) -> None:
+    def __init__(self, folder: Path, env: ForeignEnv) -> None:
         self._folder = folder
         self._env = env
         self._seconds = 0.0
@@ -62,10 +64,10 @@ class Snapshot(NamedTuple):
 
     position: int
     elapsed: list[int]
-    randomness: Any
-    state: Any
+    randomness: JSONValue
+    state: JSONValue
 
-    def restore(self, env: Any) -> None:
+    def restore(self, env: ForeignEnv) -> None:
         """Restores the state in an environment that was just reset."""
         env.unwrapped.restore(self.state)
         for limit, steps in zip(_limits(env), self.elapsed, strict=True):
@@ -73,7 +75,7 @@ class Snapshot(NamedTuple):
         randomness.restore(self.randomness)
 
 
-def supports_snapshots(env: Any) -> bool:
+def supports_snapshots(env: ForeignEnv) -> bool:
     """Whether an environment has the methods of snapshots."""
     return callable(getattr(env.unwrapped, "snapshot", None)) and callable(getattr(env.unwrapped, "restore", None))
 
@@ -105,7 +107,7 @@ def discard(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def _limits(env: Any) -> Iterator[Any]:
+def _limits(env: ForeignEnv) -> Iterator[ForeignEnv]:
     """Yields the wrappers that count an episode's steps, the outermost first."""
     while env is not env.unwrapped:
         if isinstance(env, TimeLimit):

@@ -113,7 +113,7 @@ class Bucket:
 class _Reader:
     """Adapts obstore's reader, so that it returns bytes."""
 
-    def __init__(self, reader: Any) -> None:
+    def __init__(self, reader: Any) -> None:  # Any: obstore may be missing
         self._reader = reader
 
     def read(self, size: int = -1) -> bytes:

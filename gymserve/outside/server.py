@@ -5,7 +5,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
@@ -20,7 +20,7 @@ class RemoteResponse(NamedTuple):
     """A response; `body` is its JSON, or {} if it is not JSON."""
 
     status: int
-    body: Any
+    body: object
 
 
 class RemoteServer:

@@ -24,7 +24,7 @@ class Compression:
     def __init__(self, name: str, limit: int) -> None:
         self.limit = limit
         try:
-            self._codec: Any = {"zstd": _Zstd, "lz4": _Lz4}[name]()
+            self._codec: Any = {"zstd": _Zstd, "lz4": _Lz4}[name]()  # Any: two libraries
         except KeyError:
             raise InvalidRequest(f"compression must be zstd or lz4, not {name[:20]!r}") from None
         except ImportError:

@@ -1,12 +1,12 @@
 """Strict msgpack: request bodies over HTTP, which may hold what JSON can say, and bytes if the reader allows them."""
 
 import math
-from typing import Any
 
 import msgspec
 
 from gymserve.protocol import text
 from gymserve.protocol.errors import InvalidRequest
+from gymserve.protocol.wire import JSONValue
 
 INVALID = "Request is not valid msgpack"
 MAX_VALUES = text.MAX_NAMES  # in all arrays and maps together, since each may take one byte here and 100 in memory
@@ -19,7 +19,7 @@ _LENGTHS = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}  # bytes and t
 _CONTAINERS = {0xDC: 2, 0xDD: 4, 0xDE: 2, 0xDF: 4}  # arrays and maps
 
 
-def read(body: bytes, *, allows_bytes: bool = False) -> Any:
+def read(body: bytes, *, allows_bytes: bool = False) -> JSONValue:
     """Parses msgpack as strictly as `wire.read_json` parses JSON.
 
     It refuses duplicate keys and keys that are no strings, NaN and infinities, extensions and timestamps, text that
@@ -52,7 +52,7 @@ class _Reader:
         self.at = 0
         self.left = MAX_VALUES
 
-    def value(self, depth: int) -> Any:
+    def value(self, depth: int) -> JSONValue:
         first = self.body[self.at]
         if 0x80 <= first < 0xA0:
             self.at += 1

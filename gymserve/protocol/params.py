@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta, inspect
 
 from gymserve.protocol.errors import InvalidRequest
-from gymserve.protocol.wire import MAX_SEQ
+from gymserve.protocol.wire import MAX_SEQ, JSONValue
 
 Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 Seq = Annotated[int, Meta(ge=0, le=MAX_SEQ, description="for exactly-once calls: see the stream's page")]
@@ -16,6 +16,7 @@ Secret = Annotated[str, Meta(min_length=1, extra={"secret": True})]
 """A string that error messages do not repeat."""
 
 Params = TypeVar("Params", bound=msgspec.Struct)
+K = TypeVar("K", bound=inspect.Type)
 _PATH = re.compile(r"\.(\w+)|\[(\d+)\]|(\[\.\.\.\])")
 _FIELD = re.compile(r"(missing required|unknown) field `(.*)`", re.DOTALL)
 
@@ -33,7 +34,7 @@ def parse(values: Mapping[str, object], kind: type[Params]) -> Params:
         raise InvalidRequest(describe_error(error, kind, present)) from error
 
 
-def describe_error(error: msgspec.ValidationError, kind: Any, value: Any) -> str:
+def describe_error(error: msgspec.ValidationError, kind: object, value: JSONValue) -> str:
     """Says why `value` is not a valid `kind`: names the field, what it must be, and what it is."""
     text, _, path = str(error).partition(" - at `$")
     node, name, is_secret = inspect.type_info(kind), "", False
@@ -60,16 +61,16 @@ def _of_field(name: str, what: str, field: str, node: inspect.Type) -> str:
     return f"A required request parameter '{whole}' was not provided"
 
 
-def _alternatives(node: inspect.Type, *kinds: type[inspect.Type]) -> list[Any]:
-    """The alternatives of a type that are of these kinds, without annotations."""
+def _alternatives(node: inspect.Type, kind: type[K]) -> list[K]:
+    """The alternatives of a type that are of this kind, without annotations."""
     if isinstance(node, inspect.Metadata):
-        return _alternatives(node.type, *kinds)
+        return _alternatives(node.type, kind)
     if isinstance(node, inspect.UnionType):
-        return [each for one in node.types for each in _alternatives(one, *kinds)]
-    return [node] if isinstance(node, kinds) else []
+        return [each for one in node.types for each in _alternatives(one, kind)]
+    return [node] if isinstance(node, kind) else []
 
 
-def _inside(node: inspect.Type, value: Any, key: str | int) -> tuple[inspect.Type, str]:
+def _inside(node: inspect.Type, value: JSONValue, key: str | int) -> tuple[inspect.Type, str]:
     """Returns the type and the name of a part of `value`."""
     for kind in _alternatives(node, inspect.StructType):
         if kind.array_like and isinstance(key, int) and (kind.tag is None or kind.tag == value[0]):
@@ -77,8 +78,8 @@ def _inside(node: inspect.Type, value: Any, key: str | int) -> tuple[inspect.Typ
             return field.type, field.name
         if not kind.array_like:
             return next((each.type, each.name) for each in kind.fields if each.encode_name == key)
-    for kind in _alternatives(node, inspect.ListType):
-        return kind.item_type, f"[{key}]"
+    for many in _alternatives(node, inspect.ListType):
+        return many.item_type, f"[{key}]"
     return inspect.AnyType(), f"[{key}]"
 
 

@@ -2,9 +2,11 @@
 
 import json
 import time
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 import msgspec
+
+from gymserve.protocol.wire import JSONValue
 
 MAX_COPIES = 1 << 20
 MAX_TRIALS = 10_000
@@ -74,7 +76,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     versions: dict[str, str] = {}
 
     @classmethod
-    def from_dict(cls, data: Any) -> Self:
+    def from_dict(cls, data: JSONValue) -> Self:
         """The inverse of `to_dict`; unknown fields of newer versions are ignored.
 
         Raises:

@@ -10,7 +10,7 @@ import math
 import random
 import re
 import struct
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -18,6 +18,10 @@ from gymnasium.spaces import GraphInstance
 
 from gymserve.protocol import errors, text
 from gymserve.protocol.errors import InvalidRequest
+
+JSONValue: TypeAlias = Any
+"""Any JSON: it is read with code that checks it. msgspec describes neither `object` nor a type that contains itself."""
+JSONObject: TypeAlias = dict[str, JSONValue]
 
 # Kinds of messages on a stream: the first element of a binary message.
 RESET, STEP, RENDER, CLOSE, ERROR, ASK = range(6)
@@ -80,7 +84,7 @@ _json = json.JSONDecoder(
 )
 
 
-def read_json(data: bytes | str) -> Any:
+def read_json(data: bytes | str) -> JSONValue:
     """Parses JSON.
 
     It is stricter than `json.loads`: it refuses duplicate keys, NaN, numbers that overflow, integers beyond 64 bits, text
@@ -149,7 +153,7 @@ pack = msgspec.msgpack.Encoder(enc_hook=_encode_numpy).encode
 _unpack = msgspec.msgpack.Decoder(ext_hook=decode_extension).decode
 
 
-def unpack(data: bytes | bytearray) -> Any:
+def unpack(data: bytes | bytearray) -> Any:  # any message
     """The inverse of `pack`.
 
     Raises:

@@ -8,7 +8,7 @@ import importlib
 import warnings
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from gymnasium import spaces
@@ -18,9 +18,13 @@ from gymserve.environments import Catalogue
 from gymserve.environments.foreign import close
 from gymserve.journal import Episode, Record, episodes_of
 from gymserve.protocol.errors import InvalidRequest, NotReplayable
-from gymserve.protocol.generics import Space
+from gymserve.protocol.generics import Space, Value
 from gymserve.protocol.spaces import codec
 from gymserve.recording.video.episodes import make_environment, replay
+
+if TYPE_CHECKING:
+    from minari import MinariDataset
+    from minari.data_collector import EpisodeBuffer
 
 Progress = Callable[[int, int], None]  # (episodes done, episodes in all)
 
@@ -32,7 +36,7 @@ def export(
     *,
     progress: Progress = lambda done, number: None,
     **about: str,
-) -> Any:
+) -> "MinariDataset":
     """Creates a data set where Minari keeps them (`MINARI_DATASETS_PATH`), and returns it as Minari loads it.
 
     Each episode with at least one step becomes one of the data set's episodes: observations of (steps + 1,), actions, rewards
@@ -68,7 +72,7 @@ def export(
         )
 
 
-def _check_name(dataset: str, minari: Any) -> None:
+def _check_name(dataset: str, minari: ModuleType) -> None:
     """Refuses an existing data set's name, and one that is invalid: its folder would break Minari until it is deleted."""
     try:
         minari.dataset.minari_dataset.parse_dataset_id(dataset)
@@ -80,10 +84,10 @@ def _check_name(dataset: str, minari: Any) -> None:
 
 def _buffers(
     episodes: Sequence[Episode], catalogue: Catalogue, minari: ModuleType, progress: Progress
-) -> tuple[list[Any], tuple[Any, Any]]:
+) -> tuple[list["EpisodeBuffer"], tuple[Space, Space]]:
     """(the episodes as Minari's buffers, (observation space, action space))."""
-    buffers: list[Any] = []
-    shared: tuple[object, object] | None = None
+    buffers: list[EpisodeBuffer] = []
+    shared: tuple[Space, Space] | None = None
     for done, episode in enumerate(episodes):
         progress(done, len(episodes))
         buffer, own = _buffer(episode, catalogue, minari)
@@ -96,7 +100,7 @@ def _buffers(
     return buffers, shared
 
 
-def _minari() -> Any:
+def _minari() -> ModuleType:
     try:
         importlib.import_module("h5py")
         minari = importlib.import_module("minari")
@@ -106,7 +110,7 @@ def _minari() -> Any:
     return minari
 
 
-def _spec(episodes: Sequence[Episode], catalogue: Catalogue) -> Any:
+def _spec(episodes: Sequence[Episode], catalogue: Catalogue) -> EnvSpec | None:
     """The specification of the episodes' environment; None if it cannot be serialized, as with an unnamed function.
 
     Raises:
@@ -143,7 +147,7 @@ def _serializable(spec: EnvSpec | None) -> EnvSpec | None:
     return spec
 
 
-def _buffer(episode: Episode, catalogue: Catalogue, minari: Any) -> tuple[Any, tuple[Any, Any]]:
+def _buffer(episode: Episode, catalogue: Catalogue, minari: ModuleType) -> tuple["EpisodeBuffer", tuple[Space, Space]]:
     """(an episode as Minari's buffer, (observation space, action space))."""
     env = make_environment(episode, catalogue, render=False)
     try:
@@ -183,7 +187,7 @@ def _copy(value: object) -> object:
     return np.array(value) if isinstance(value, np.ndarray) else value
 
 
-def _stack(space: Space, values: Sequence[Any]) -> Any:
+def _stack(space: Space, values: Sequence[Value]) -> Value:
     """A sequence of values in Minari's form: a dictionary or tuple of lists instead of a list of them."""
     if isinstance(space, spaces.Dict):
         return {name: _stack(each, [value[name] for value in values]) for name, each in space.spaces.items()}

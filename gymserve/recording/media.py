@@ -7,10 +7,11 @@ import importlib.util
 import time
 from collections.abc import Container
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from gymserve.outside import bucket
 from gymserve.outside.bucket import Bucket
+from gymserve.protocol.wire import JSONObject
 from gymserve.recording.jobs import EXPERIMENT, MONITOR, SUBMISSION, VideoJob, VideoJobs
 from gymserve.recording.recordings import Recordings
 from gymserve.settings import Settings
@@ -103,10 +104,10 @@ class Media:
         """Whether a video is due to be made or uploaded."""
         return self.is_on and self.jobs.has_work()
 
-    def status(self, subject: str, kind: str = SUBMISSION) -> dict[str, Any]:
+    def status(self, subject: str, kind: str = SUBMISSION) -> JSONObject:
         """`{"state": …, "reason": …, "files": {name: bytes}, …}` of a submission's or an experiment's video."""
         metadata, job = self.recordings(kind).metadata(subject), self.jobs.find(kind, subject)
-        status: dict[str, Any] = {"state": NONE, "reason": "" if self.is_on else self._why_off(), "files": {}}
+        status: JSONObject = {"state": NONE, "reason": "" if self.is_on else self._why_off(), "files": {}}
         if metadata is not None:
             status |= {name: metadata[name] for name in FACTS if name in metadata}
             status |= {"state": metadata["state"], "reason": metadata["reason"]}

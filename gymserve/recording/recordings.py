@@ -10,10 +10,11 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from gymserve.outside.bucket import Bucket
 from gymserve.protocol.errors import NotFound, StorageFull, Unavailable
+from gymserve.protocol.wire import JSONObject
 from gymserve.recording.jobs import SUBMISSION
 from gymserve.recording.video import rendering
 from gymserve.system import files
@@ -49,10 +50,10 @@ class Recordings:
     def __init__(self, folder: Path, bucket: Bucket | None, noun: str = SUBMISSION) -> None:
         self.folder, self.bucket, self.noun = folder, bucket, noun
 
-    def metadata(self, subject: str) -> dict[str, Any] | None:
+    def metadata(self, subject: str) -> JSONObject | None:
         """The content of `media.json`; None if nothing was made yet."""
         try:
-            metadata: dict[str, object] = json.loads((self.folder / subject / METADATA).read_text())
+            metadata: JSONObject = json.loads((self.folder / subject / METADATA).read_text())
         except (OSError, ValueError):
             return None
         return metadata

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gymserve.journal import Record, episodes_of
 
@@ -32,7 +32,7 @@ class Statistics(NamedTuple):
     returns: Spread | None
     steps_per_second: float | None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """The statistics as plain data, for JSON."""
         fields = self._asdict()
         return {name: value._asdict() if isinstance(value, Spread) else value for name, value in fields.items()}

@@ -20,17 +20,17 @@ def seed(value: int) -> None:
         torch.default_generator.manual_seed(value)
 
 
-def state() -> list[Any]:
+def state() -> list[Any]:  # Any: each library has its own form
     """The state of all global generators, as plain data."""
     version, numbers, gauss = random.getstate()
-    legacy: Any = np.random.get_state(legacy=False)
+    legacy: Any = np.random.get_state(legacy=False)  # Any: numpy types it as a tuple
     legacy["state"]["key"] = legacy["state"]["key"].tolist()
     torch = sys.modules.get("torch")
     tensor = None if torch is None else torch.default_generator.get_state().tolist()
     return [[version, list(numbers), gauss], legacy, tensor]
 
 
-def restore(state: list[Any]) -> None:
+def restore(state: list[Any]) -> None:  # Any: as `state` returns it
     """Restores a state that `state` returned."""
     (version, numbers, gauss), legacy, tensor = state
     random.setstate((version, tuple(numbers), gauss))

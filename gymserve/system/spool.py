@@ -14,7 +14,7 @@ from gymserve.system.files import replacing
 class Job(Protocol):
     """A job: a frozen dataclass; `attempts` is how often it was begun."""
 
-    __dataclass_fields__: ClassVar[dict[str, Any]]
+    __dataclass_fields__: ClassVar[dict[str, Any]]  # as every dataclass has it
 
     @property
     def file(self) -> str:

@@ -25,6 +25,10 @@ MORE_PARAMETERS = {  # beside self; only these functions may have more than PARA
     "gymserve/hosts/pool/instances.py step": 8,  # who steps what, and in which encoding
     "gymserve/hosts/supervisor/forking.py _become_host": 9,  # everything that a new process has from its parent
 }
+NO_REASONS_YET = (  # rooms whose `Any` need no comment
+    "client", "gymserve/cli", "gymserve/hosts", "gymserve/settings", "gymserve/store", "gymserve/web/instances",
+    "gymserve/web/serving", "gym_http_server.py",
+)  # fmt: skip
 _HEADING = re.compile(r"\s*(?:Args|Raises|Returns|Yields):")
 
 
@@ -55,6 +59,7 @@ def of_source(source: Source) -> Iterator[Finding]:
     yield from _sizes(source)
     yield from _names(source)
     yield from _docstrings(source)
+    yield from _types(source)
 
 
 def _sizes(source: Source) -> Iterator[Finding]:
@@ -102,6 +107,18 @@ def _docstrings(source: Source) -> Iterator[Finding]:
             if text and _HEADING.match(text):
                 line = node.body[0].lineno
                 yield Finding("docstrings", source.path, f":{line} a docstring opens with {text.split()[0]}")
+
+
+def _types(source: Source) -> Iterator[Finding]:
+    """Each `Any` has its reason: in a comment on its line or the line above, or in the docstring of an alias."""
+    if not below(source.path, PRODUCT) or below(source.path, NO_REASONS_YET):
+        return
+    lines = ["", *source.text.splitlines(), ""]
+    for line in sorted({node.lineno for node in source.nodes if isinstance(node, ast.Name) and node.id == "Any"}):
+        if not ("#" in lines[line] or lines[line - 1].lstrip().startswith("#") or lines[line + 1].startswith('"""')):
+            yield Finding(
+                "types", source.path, f":{line} Any has no reason: name the type, or say in a comment why not"
+            )
 
 
 def _folders(places: tuple[str, ...]) -> Iterator[Finding]:

@@ -67,6 +67,14 @@ def test_the_functions_that_may_have_more_parameters_have_exactly_as_many() -> N
     assert {name: counts[name] for name in rules.MORE_PARAMETERS} == rules.MORE_PARAMETERS
 
 
+def test_any_needs_its_reason() -> None:
+    (finding,) = rules.of_source(source("def f(env: Any): ..."))
+    assert finding.rule == "types" and ":1 " in finding.text
+    for reasoned in ("def f(env: Any): ...  # it may be anything", "# As sent.\nX = Any", 'X = Any\n"""As sent."""'):
+        assert not [*rules.of_source(source(reasoned))]
+    assert not [*rules.of_source(source("X = Any", "tests/example.py"))]
+
+
 def test_a_circle_of_deferred_imports_is_a_circle() -> None:
     one = source("import flask\nfrom room.b import thing", "room/a.py")
     other = source("def f():\n    from room import a", "room/b.py")

@@ -9,7 +9,6 @@ import json
 import math
 import secrets
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -134,7 +133,7 @@ class EmbeddedServer:
                 entry.details = _details(entry, update)
         return row
 
-    def show(self, grader: Identity, submission_id: str) -> dict[str, Any]:
+    def show(self, grader: Identity, submission_id: str) -> dict[str, object]:
         """One submission, in the protocol's form.
 
         Raises:
@@ -147,7 +146,9 @@ class EmbeddedServer:
                 raise NotFound(str(error)) from error
             return _to_dict(row, entry)
 
-    def list(self, grader: Identity, challenge: str, *, status: str | None, mark: str | None) -> list[dict[str, Any]]:
+    def list(
+        self, grader: Identity, challenge: str, *, status: str | None, mark: str | None
+    ) -> list[dict[str, object]]:
         """The grader's latest submissions in a challenge, at most 1000, newest first.
 
         Raises:

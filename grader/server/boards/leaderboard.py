@@ -6,14 +6,16 @@ import io
 import threading
 import zlib
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Annotated, NamedTuple
 
+from msgspec import Meta, Struct
+from msgspec.structs import asdict, replace
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from gymserve.grader.challenges.challenge import Phase, canonical
 from gymserve.grader.challenges.states import RANKED
-from gymserve.grader.scores.ranking import Place, Ranking, RankingRow, Rules, standings
+from gymserve.grader.scores.ranking import Details, Place, Ranking, RankingRow, Rules, standings
 from gymserve.grader.server.competitions.competition import ChallengeRecord, Competition
 from gymserve.grader.server.competitions.names import display_names, entrant_by_name
 from gymserve.protocol import errors
@@ -33,6 +35,24 @@ MAX_UPDATED = 500
 """If more entrants than this have changed, the whole board is read again."""
 
 
+class BoardPlace(Struct):  # without a docstring, which would become part of the API description
+    rank: int | None
+    entrant: Annotated[str, Meta(description="the entrant's display name")]
+    entrant_id: Annotated[str, Meta(description="the entrant's id, which does not change with the name")]
+    score: float
+    secondary: float | None
+    spread: float | None
+    standard_error: float | None
+    tries: int
+    tied: bool
+    qualified: bool
+    steps: int | None
+    verdict: str | None
+    finished_at: str | None
+    submission: str
+    baseline: bool
+
+
 class PhaseBoard(NamedTuple):
     """The places of a phase, best first, with a tag that changes whenever they do."""
 
@@ -40,9 +60,9 @@ class PhaseBoard(NamedTuple):
     tag: str
     places: Ranking
 
-    def rows(self, start: int = 0, stop: int | None = None) -> list[dict[str, Any]]:
-        """Some of the places as dictionaries with the keys `COLUMNS`. Entrants have their permanent names."""
-        return [_to_dict(place) for place in self.places[start:stop]]
+    def rows(self, start: int = 0, stop: int | None = None) -> list[BoardPlace]:
+        """Some of the places. Entrants have their permanent names."""
+        return [_board_place(place) for place in self.places[start:stop]]
 
 
 class Leaderboard:
@@ -66,7 +86,7 @@ class Leaderboard:
         with self.database.reading() as session:
             return known.board(session, record)
 
-    def rows(self, board: PhaseBoard, start: int = 0, stop: int | None = None) -> tuple[str, list[dict[str, Any]]]:
+    def rows(self, board: PhaseBoard, start: int = 0, stop: int | None = None) -> tuple[str, list[BoardPlace]]:
         """Some of the places with the entrants' present display names, and a tag that changes whenever these rows do.
 
         Returns:
@@ -74,9 +94,8 @@ class Leaderboard:
         """
         rows = board.rows(start, stop)
         with self.database.reading() as session:
-            names = display_names(session, [row["entrant"] for row in rows if not row["baseline"]])
-        for row in rows:
-            row["entrant"] = row["entrant"] if row["baseline"] else names[row["entrant"]]
+            names = display_names(session, [row.entrant for row in rows if not row.baseline])
+        rows = [row if row.baseline else replace(row, entrant=names[row.entrant]) for row in rows]
         return f"{board.tag}-{zlib.crc32(canonical(names)):08x}", rows
 
     def history(
@@ -196,7 +215,7 @@ class _Phase:
             if phase == self.name:
                 counted = score if state in RANKED else None
                 yield RankingRow(
-                    entrant, name, counted, secondary, finished_at.timestamp(), (finished_at, *more), began
+                    entrant, name, counted, secondary, finished_at.timestamp(), Details(finished_at, *more), began
                 )
 
 
@@ -205,30 +224,34 @@ def _rules(record: ChallengeRecord) -> Rules:
     return Rules(scoring.better, ranking.rule, ranking.ties, scoring.secondary_better, ranking.qualifying_score)
 
 
-def _to_dict(place: Place) -> dict[str, object]:
-    finished_at, *more = place.row.details or (None, *(None for _ in DETAILS))
-    return {
-        "rank": place.rank,
-        "entrant": place.row.entrant,
-        "entrant_id": place.row.entrant,
-        "score": place.row.score,
-        "secondary": place.row.secondary,
-        "tries": place.tries,
-        "tied": place.tied,
-        "qualified": place.qualified,
-        "finished_at": finished_at and finished_at.isoformat(),
-        "submission": place.row.submission,
-        "baseline": place.row.details is None,
-        **dict(zip(DETAILS, more, strict=True)),
-    }
+def _board_place(place: Place) -> BoardPlace:
+    row, details = place.row, place.row.details
+    assert row.score is not None  # others have no place
+    return BoardPlace(
+        rank=place.rank,
+        entrant=row.entrant,
+        entrant_id=row.entrant,
+        score=row.score,
+        secondary=row.secondary,
+        spread=details and details.spread,
+        standard_error=details and details.standard_error,
+        tries=place.tries,
+        tied=place.tied,
+        qualified=place.qualified,
+        steps=details and details.steps,
+        verdict=details and details.verdict,
+        finished_at=details and details.finished_at.isoformat(),
+        submission=row.submission,
+        baseline=details is None,
+    )
 
 
-def to_csv(rows: list[dict[str, Any]]) -> str:
+def to_csv(rows: list[BoardPlace]) -> str:
     """The rows as CSV with a header line."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\r\n")
     writer.writeheader()
-    writer.writerows({**row, "entrant": _escape_formula(row["entrant"])} for row in rows)
+    writer.writerows(asdict(replace(row, entrant=_escape_formula(row.entrant))) for row in rows)
     return text.getvalue()
 
 

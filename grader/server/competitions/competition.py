@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -16,6 +16,7 @@ from gymserve.grader.challenges.challenge import PRACTICE, Challenge, Phase
 from gymserve.grader.server.competitions import phase_keys
 from gymserve.grader.server.competitions.phase_keys import KeyState
 from gymserve.protocol.errors import Forbidden, InvalidRequest, NotFound
+from gymserve.protocol.wire import JSONObject
 from gymserve.store import Database
 from gymserve.store.models import ChallengeRow, ChallengeVersion, now
 
@@ -178,11 +179,11 @@ class Competition:
         latest = self.of_version(session, row.version_id)
         return next((each for each in latest.phases if each.name == phase.name), phase)
 
-    def describe(self, record: ChallengeRecord) -> dict[str, Any]:
+    def describe(self, record: ChallengeRecord) -> JSONObject:
         """The public description of a challenge, with the keys of phases that are over."""
         at, challenge = now(), record.challenge
         phase = challenge.phase_at(at)
-        description = {"actions": challenge.actions} | challenge.to_dict()
+        description: JSONObject = {"actions": challenge.actions} | challenge.to_dict()
         for each, fields in zip(challenge.phases, description["phases"], strict=True):
             key = KeyState(is_shown=True) if each.kind == PRACTICE else self.key_of(record.id, each)
             fields["commitment"] = self.commitment(challenge, each.name, key.generation)

@@ -175,7 +175,7 @@ def _view(session: Session, record: ChallengeRecord, team: Team) -> TeamView:
     return TeamView(team.name, entrant, [each.display_name for each in session.scalars(members)], fixed)
 
 
-def _members(team: Team, what: Any) -> Select[Any]:
+def _members(team: Team, what: Any) -> Select[Any]:  # Any: a column, a table or a count
     return select(what).select_from(TeamMember).where(TeamMember.team_id == team.id)
 
 

@@ -13,7 +13,6 @@ import datetime
 import json
 import math
 from pathlib import Path
-from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import delete, func, select, update
@@ -24,6 +23,7 @@ from gymserve.grader.challenges.states import SubmissionState
 from gymserve.grader.server.reports import FAILED, GRADED
 from gymserve.grader.server.reports.crowdai import CrowdAI, Refused
 from gymserve.protocol.errors import Unavailable
+from gymserve.protocol.wire import JSONObject
 from gymserve.settings import Settings
 from gymserve.store import Database, rows_changed
 from gymserve.store.models import ChallengeRow, RemoteEntry, Report, Submission, now
@@ -167,7 +167,7 @@ class Outbox:
 
     # --- reading --------------------------------------------------------------------------------------------------------
 
-    def summary(self, submission_id: int) -> dict[str, Any] | None:
+    def summary(self, submission_id: int) -> JSONObject | None:
         """The state of a submission's last report, or None if the submission isn't reported."""
         query = select(Report).where(Report.submission_id == submission_id).order_by(Report.number.desc()).limit(1)
         with self.database.reading() as session:

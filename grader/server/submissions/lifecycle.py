@@ -4,7 +4,6 @@ import contextlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import func, select, update
 
@@ -267,7 +266,7 @@ class Submissions:
             result = scoring.score_journal(read(journal), challenge.scoring)
         except scoring.ScoringFailed as error:
             return self.end(row, SubmissionState.VOID, f"the organiser's scoring failed: {error}")
-        values: dict[str, Any] = {
+        values: dict[str, object] = {
             "secondary": result.secondary,
             "spread": result.spread,
             "standard_error": result.standard_error,
@@ -281,7 +280,7 @@ class Submissions:
             return self.end(row, SubmissionState.FAILED, result.reason, **values)
         return self.end(row, SubmissionState.VERIFYING, "", score=result.score, verdict=VerdictState.PENDING, **values)
 
-    def end(self, row: Submission, state: SubmissionState, reason: str, **values: Any) -> Submission:
+    def end(self, row: Submission, state: SubmissionState, reason: str, **values: object) -> Submission:
         """Stores the end of an active submission. Does nothing if the submission has already ended."""
         with self.database.writing() as session:
             values |= {"changed_at": change_time(session, row), "finished_at": now()}
@@ -307,7 +306,7 @@ class Submissions:
             if not rows_changed(session, update(Submission).where(*not_left).values(left=True)):
                 raise errors.UnknownInstance(f"Instance_id {row.token} unknown")
 
-    def change(self, row: Submission, was: SubmissionState, **values: Any) -> bool:
+    def change(self, row: Submission, was: SubmissionState, **values: object) -> bool:
         """Changes a submission if its state is `was`, and returns whether it is."""
         with self.database.writing() as session:
             is_unchanged = (Submission.id == row.id, Submission.state == was)

@@ -6,9 +6,9 @@ import itertools
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnExpressionArgument, func, select
 from sqlalchemy.orm import Session
 
 from gymserve.grader.challenges.challenge import FINAL, PRACTICE, PUBLIC, Phase
@@ -130,7 +130,7 @@ def left(
     """
     limits = record.challenge.limits
 
-    def count(*conditions: Any) -> int:
+    def count(*conditions: ColumnExpressionArgument[bool]) -> int:
         return session.scalar(select(func.count()).select_from(Submission).where(*conditions)) or 0
 
     active = under_way(session, record, entrant) if beside and limits.concurrent is not None else []

@@ -9,7 +9,15 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from gymserve.environments.car_race.functions import FUNCTIONS, MOST_ELEMENTS, RewardError, elements, number, whole
+from gymserve.environments.car_race.functions import (
+    FUNCTIONS,
+    MOST_ELEMENTS,
+    RewardError,
+    Term,
+    elements,
+    number,
+    whole,
+)
 
 PROPS = ("is_alive", "observation", "direction", "rotational_velocity")
 OLD_NAMES = {"isAlive": "is_alive", "obs": "observation", "dir": "direction", "rotation_vel": "rotational_velocity"}
@@ -59,7 +67,7 @@ class Names:
         return self.slots.setdefault(name, len(self.slots))
 
 
-Closure = Callable[[Frame], Any]
+Closure = Callable[[Frame], Any]  # returns a term or, for a statement, what ended its block
 
 
 def expression(node: ast.expr, names: Names) -> Closure:
@@ -101,7 +109,7 @@ def _name(node: ast.Name, names: Names) -> Closure:
     if slot is None:
         raise RewardSyntaxError(node.lineno, f"there is no {name:.40}")
 
-    def get(frame: Frame) -> Any:
+    def get(frame: Frame) -> object:
         value = frame.values[slot]
         if value is UNSET:
             raise RewardError(f"{name:.40} has no value yet")
@@ -189,7 +197,7 @@ def _logic(node: ast.BoolOp, names: Names) -> Closure:
     parts = [expression(each, names) for each in node.values]
     ends = isinstance(node.op, ast.Or)  # `or` stops at the first true part, `and` at the first false one
 
-    def evaluate(frame: Frame) -> Any:
+    def evaluate(frame: Frame) -> object:
         value = None
         for part in parts:
             value = part(frame)
@@ -200,16 +208,16 @@ def _logic(node: ast.BoolOp, names: Names) -> Closure:
     return evaluate
 
 
-ORDERS: dict[type[ast.AST], Callable[[Any, Any], bool]] = {
+ORDERS: dict[type[ast.AST], Callable[[Term, Term], bool]] = {
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
 }
-EQUALITIES: dict[type[ast.AST], Callable[[Any, Any], bool]] = {ast.Eq: operator.eq, ast.NotEq: operator.ne}
+EQUALITIES: dict[type[ast.AST], Callable[[Term, Term], bool]] = {ast.Eq: operator.eq, ast.NotEq: operator.ne}
 
 
-def _comparison_operator(kind: ast.cmpop, line: int) -> Callable[[Any, Any], bool]:
+def _comparison_operator(kind: ast.cmpop, line: int) -> Callable[[Term, Term], bool]:
     if type(kind) in ORDERS:
         order = ORDERS[type(kind)]
         return lambda left, right: order(number(left), number(right))
@@ -256,7 +264,7 @@ def _call(node: ast.Call, names: Names) -> Closure:
     return lambda frame: act(*(part(frame) for part in parts))
 
 
-KINDS: dict[type[ast.AST], Callable[[Any, Names], Closure]] = {
+KINDS: dict[type[ast.AST], Callable[[Any, Names], Closure]] = {  # Any: each takes its kind of node
     ast.BinOp: _arithmetic,
     ast.BoolOp: _logic,
     ast.Call: _call,

@@ -2,7 +2,10 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
+
+Term: TypeAlias = Any
+"""A value of the language."""
 
 MOST_ELEMENTS = 64  # of a list
 MOST_DIGITS = 15  # of `round`
@@ -12,7 +15,7 @@ class RewardError(Exception):
     """An operation is not possible with these values."""
 
 
-def number(value: Any) -> float:
+def number(value: Term) -> float:
     """The value as a number.
 
     Raises:

@@ -1,7 +1,6 @@
 """The environment: a car with five radars that must not leave the road."""
 
 import math
-from typing import Any
 
 import gymnasium
 import numpy as np
@@ -23,7 +22,7 @@ SPEEDS = (1, 240)
 _REACH = np.arange(1, SIGHT + 1)
 
 
-class CarRace(gymnasium.Env[np.ndarray, Any]):
+class CarRace(gymnasium.Env[np.ndarray, int | np.integer]):
     """A race: observations are (5,) float32, pixels from the car to the grass along each radar; actions: left, right, straight.
 
     In each step the car drives ahead, and then turns. Leaving the road ends the episode; the car stays there until the reset.
@@ -56,8 +55,10 @@ class CarRace(gymnasium.Env[np.ndarray, Any]):
         self.is_alive = False
         self._observation = np.zeros(len(RADARS), np.float32)
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Puts the car on the start, a little off the middle of the road."""
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, object] | None = None
+    ) -> tuple[np.ndarray, dict[str, object]]:
+        """Places the car at the start, slightly off the middle of the road."""
         super().reset(seed=seed)
         course = track(self.number)
         away = self.np_random.uniform(-START_AWAY, START_AWAY)
@@ -69,7 +70,7 @@ class CarRace(gymnasium.Env[np.ndarray, Any]):
         self._observation = self._look()
         return self._observation.copy(), {}
 
-    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+    def step(self, action: int | np.integer) -> tuple[np.ndarray, float, bool, bool, dict[str, object]]:
         """Drives and turns.
 
         Raises:
@@ -110,7 +111,7 @@ class CarRace(gymnasium.Env[np.ndarray, Any]):
         grass = ~track(self.number).road[rows, columns]
         return np.where(grass.any(1), grass.argmax(1), SIGHT).astype(np.float32)
 
-    def render(self) -> Any:
+    def render(self) -> np.ndarray | None:
         """(700, 800, 3) uint8: the track, the car, and the beams of its radars."""
         if self.render_mode is None:
             return None

@@ -18,9 +18,8 @@ import math
 import textwrap
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
 
-from gymserve.environments.car_race.expressions import PROPS, Frame, Names, RewardSyntaxError
+from gymserve.environments.car_race.expressions import PROPS, Closure, Frame, Names, RewardSyntaxError
 from gymserve.environments.car_race.functions import RewardError
 from gymserve.environments.car_race.statements import body
 from gymserve.protocol.errors import EnvironmentFailed, InvalidRequest
@@ -43,7 +42,7 @@ class Reward:
         EnvironmentFailed: the function failed, or did not return a finite number; the message gives the line.
     """
 
-    def __init__(self, run: Any, names: Names) -> None:
+    def __init__(self, run: Closure, names: Names) -> None:
         self._run, self._size = run, len(names.slots)
 
     def __call__(self, is_alive: bool, observation: list[float], direction: float, rotational_velocity: float) -> float:
@@ -61,7 +60,7 @@ class Reward:
         )
 
 
-def read(source: Any) -> Reward:
+def read(source: object) -> Reward:
     """Reads a reward function from its source, and tries it on a few samples.
 
     Raises:
@@ -119,7 +118,7 @@ def _nodes(tree: ast.AST) -> Iterator[tuple[int, ast.AST]]:
         waiting.extend((depth + 1, child) for child in ast.iter_child_nodes(node))
 
 
-def _function(tree: ast.Module, names: Names) -> Any:
+def _function(tree: ast.Module, names: Names) -> Closure:
     """Compiles the only statement of the source: an expression or a function."""
     if len(tree.body) == 1 and isinstance(tree.body[0], ast.Expr):
         names.props = "props"

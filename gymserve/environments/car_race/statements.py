@@ -26,7 +26,7 @@ def body(statements: list[ast.stmt], names: Names) -> Closure:
     """
     steps = [(each.lineno, step) for each in statements if (step := _statement(each, names)) is not None]
 
-    def run(frame: Frame) -> Any:
+    def run(frame: Frame) -> object:
         for line, step in steps:
             frame.line = line
             if (end := step(frame)) is not None:
@@ -62,7 +62,7 @@ def _assign(node: ast.Assign, names: Names) -> Closure:
     return assign
 
 
-def _store(target: ast.expr, names: Names) -> Callable[[Frame, Any], None]:
+def _store(target: ast.expr, names: Names) -> Callable[[Frame, object], None]:
     if isinstance(target, (ast.Tuple, ast.List)):
         return _unpack(target, names)
     if not isinstance(target, ast.Name):
@@ -75,7 +75,7 @@ def _store(target: ast.expr, names: Names) -> Callable[[Frame, Any], None]:
     return store
 
 
-def _unpack(target: ast.Tuple | ast.List, names: Names) -> Callable[[Frame, Any], None]:
+def _unpack(target: ast.Tuple | ast.List, names: Names) -> Callable[[Frame, object], None]:
     stores = [_store(each, names) for each in target.elts]
 
     def unpack(frame: Frame, value: object) -> None:
@@ -162,7 +162,7 @@ def _leave(node: ast.Break | ast.Continue, names: Names) -> Closure:
     return lambda frame: end
 
 
-KINDS: dict[type[ast.AST], Callable[[Any, Names], Closure]] = {
+KINDS: dict[type[ast.AST], Callable[[Any, Names], Closure]] = {  # Any: each takes its kind of node
     ast.AnnAssign: _annotated,
     ast.Assign: _assign,
     ast.AugAssign: _augmented,

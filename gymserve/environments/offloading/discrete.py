@@ -36,9 +36,10 @@ def joint_actions(users: int) -> NDArray[np.float32]:
 class OffloadingDiscrete(Offloading):
     """`Offloading` with the actions of `joint_actions`, by their index; takes the same arguments."""
 
-    def _actions(self) -> spaces.Space[Any]:
+    def _actions(self) -> spaces.Space[object]:
         self.choices = joint_actions(self.users)
         return spaces.Discrete(len(self.choices))
 
-    def step(self, action: Any) -> Any:
+    # Any: an integer, of Python or of numpy.
+    def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, float]]:
         return super().step(self.choices[int(action)])

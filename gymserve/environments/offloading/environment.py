@@ -1,7 +1,5 @@
 """The offloading task: users, a base station with a server, and a vehicle whose surface reflects the users' signals."""
 
-from typing import Any
-
 import gymnasium
 import numpy as np
 from gymnasium import spaces
@@ -25,7 +23,7 @@ TIME_WEIGHT, ENERGY_WEIGHT, FLIGHT_WEIGHT = 0.05, 0.05, 5e-5  # cost of a second
 LATE = 0.2  # cost of a task that misses its time limit
 
 
-class Offloading(gymnasium.Env[NDArray[np.float32], Any]):
+class Offloading(gymnasium.Env[NDArray[np.float32], object]):
     """RUNT's task: decide which users send their tasks to the server, at which power, and where the surface flies.
 
     Observation, (4 n + 4,) float32 in [0, 1], for n users: their tasks' cycles, sizes and time limits (1: twice the average;
@@ -46,7 +44,7 @@ class Offloading(gymnasium.Env[NDArray[np.float32], Any]):
     """
 
     metadata = {"render_modes": []}
-    action_space: spaces.Space[Any]
+    action_space: spaces.Space[object]
 
     def __init__(
         self,
@@ -75,12 +73,12 @@ class Offloading(gymnasium.Env[NDArray[np.float32], Any]):
         self.places = np.stack([RING * np.cos(angles), RING * np.sin(angles), np.zeros(n_UE)], axis=1)
         self._low, self._high = np.array([-SIDE, -SIDE, LOWEST]), np.array([SIDE, SIDE, HIGHEST])
 
-    def _actions(self) -> spaces.Space[Any]:
+    def _actions(self) -> spaces.Space[object]:
         return spaces.Box(0.0, 1.0, (3 * self.users + radio.COLUMNS + 3,), np.float32)
 
     def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        self, *, seed: int | None = None, options: dict[str, object] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, object]]:
         """Begins with an idle system, or with the state that `options["observation"]` describes.
 
         Raises:
@@ -118,7 +116,7 @@ class Offloading(gymnasium.Env[NDArray[np.float32], Any]):
         parts = [*shown, self.backlogs / PATIENCE, place, [self.free / self.server]]
         return np.clip(np.concatenate(parts), 0.0, 1.0).astype(np.float32)
 
-    def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+    def step(self, action: object) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, float]]:
         """Runs one slot; `info` has the parts of its cost, and the numbers of tasks and of late tasks."""
         send, share, power, phases, flight = self._read(action)
         has_task = self.tasks.present
@@ -136,7 +134,7 @@ class Offloading(gymnasium.Env[NDArray[np.float32], Any]):
         self._next_slot()
         return self._observation(), -float(cost), False, False, info
 
-    def _read(self, action: Any) -> tuple[NDArray[np.bool_], Array, Array, Array, Array]:
+    def _read(self, action: object) -> tuple[NDArray[np.bool_], Array, Array, Array, Array]:
         """(users that send, shares 0 … 1, powers in watts), each (n,); phases, (COLUMNS,) radians; flight, (3,) metres."""
         clipped = np.clip(np.asarray(action, np.float64), 0.0, 1.0)
         ends = [self.users, 2 * self.users, 3 * self.users, 3 * self.users + radio.COLUMNS]
@@ -177,7 +175,7 @@ class Offloading(gymnasium.Env[NDArray[np.float32], Any]):
         self.tasks = self._draw_tasks()
 
 
-def _positive(name: str, value: Any, *, most: float = 1e9) -> float:
+def _positive(name: str, value: object, *, most: float = 1e9) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= most:
         raise ValueError(f"{name} must be a number above 0, at most {most:g}, not {value!r:.50}")
     return float(value)

@@ -2,16 +2,20 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gymserve.environments.opensim import layout
 from gymserve.environments.opensim.description import StateDescription
 from gymserve.environments.opensim.drawing.canvas import Canvas
-from gymserve.environments.opensim.musculoskeletal import Musculoskeletal, unbounded
+from gymserve.environments.opensim.musculoskeletal import Musculoskeletal, Observation, unbounded
 from gymserve.environments.opensim.physics import models
 from gymserve.environments.opensim.physics.simulation import Simulation, library
+from gymserve.protocol.generics import Space
+
+if TYPE_CHECKING:
+    import opensim
 
 JOINTS = ("r_shoulder", "r_elbow")
 SEEN_MUSCLES = (
@@ -54,7 +58,7 @@ class Arm2D(Musculoskeletal):
         by_name = {muscle.getName(): muscle for muscle in simulation.muscles}
         self._seen_muscles = [by_name[name] for name in SEEN_MUSCLES]
 
-    def _space(self) -> Any:
+    def _space(self) -> Space:
         if self.form == "dict":
             return layout.space({**self.description.tree, "target": (2,)})
         return unbounded(len(self.observation_names))
@@ -89,7 +93,7 @@ class Arm2D(Musculoskeletal):
         depth = self.simulation.markers[WRIST].getLocationInGround(self.simulation.state).get(2)
         canvas.ball((*self.target, depth), 0.03, TARGET_COLOUR)
 
-    def _observe(self) -> Any:
+    def _observe(self) -> Observation:
         if self.form == "dict":
             whole = layout.unfold(self.description.tree, self.description.read())
             return whole | {"target": np.array(self.target)}
@@ -102,7 +106,7 @@ class Arm2D(Musculoskeletal):
         return np.array(entries)
 
 
-def _add_target(model: Any) -> None:
+def _add_target(model: "opensim.Model") -> None:
     """Adds the target as a body of 0.1 g, like osim-rl: the integrator's steps depend on everything that moves."""
     opensim = library()
     body = opensim.Body("target", 0.0001, opensim.Vec3(0), opensim.Inertia(1, 1, 0.0001, 0, 0, 0))

@@ -1,11 +1,14 @@
 """The full state of a model with the names of osim-rl's `get_state_desc`: the dict form of observations."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gymserve.environments.opensim.layout import Tree
 from gymserve.environments.opensim.physics.simulation import Simulation
+
+if TYPE_CHECKING:
+    import opensim
 
 MUSCLE_ENTRIES = ("activation", "fiber_length", "fiber_velocity", "fiber_force")
 
@@ -72,6 +75,6 @@ class StateDescription:
         return np.array(entries)
 
 
-def vector(vec3: Any) -> list[float]:
+def vector(vec3: "opensim.Vec3") -> list[float]:
     """Returns the three numbers of an `opensim.Vec3`."""
     return [vec3.get(0), vec3.get(1), vec3.get(2)]

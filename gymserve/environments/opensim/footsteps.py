@@ -4,9 +4,9 @@ Source: osim-rl 3.0.11, `osim/env/osim.py`, `get_reward_1` and `get_reward_2`.
 """
 
 import math
-from typing import Any
 
 from gymserve.environments.opensim.physics.simulation import STEP_SECONDS
+from gymserve.environments.opensim.physics.snapshots import SavedTask
 
 ALIVE = 0.1  # per step
 FOOTSTEP = 10.0  # per second of a footstep
@@ -29,12 +29,12 @@ class Footsteps:
     def _begin(self) -> None:
         self._seconds = self._effort = self._missed_x = self._missed_y = 0.0
 
-    def save(self) -> list[object]:
+    def save(self) -> SavedTask:
         """The state as plain data, for `restore`."""
         sums = [self._seconds, self._effort, self._missed_x, self._missed_y]
         return [self.count, self.new, list(self._on_ground), sums]
 
-    def restore(self, saved: list[Any]) -> None:
+    def restore(self, saved: SavedTask) -> None:
         """Restores the state that `save` returned."""
         self.count, self.new, (right, left), sums = saved
         self._on_ground = (right, left)

@@ -1,12 +1,13 @@
 """Maps a vector of numbers to a tree of names, and back to names for each number."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from gymnasium import spaces
 
-Tree = Mapping[str, Any]  # name → a tree, or the shape of the array with this name; () for a number
+Tree: TypeAlias = "Mapping[str, Tree | tuple[int, ...]]"
+"""Name → a tree, or the shape of the array with this name; () for a number."""
 
 
 def size(tree: Tree) -> int:
@@ -37,7 +38,7 @@ def unfold(tree: Tree, vector: np.ndarray) -> dict[str, object]:
     Args:
         vector: (size(tree),) float64; the dict's arrays are views of it.
     """
-    whole: dict[str, Any] = {}
+    whole: dict[str, Any] = {}  # Any: a tree of arrays
     start = 0
     for path, shape, count in _leaves(tree):
         at = whole

@@ -4,7 +4,7 @@ Source of observation and reward: osim-rl 3.0.11, `osim/env/osim.py`, class `L2M
 """
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,10 +12,15 @@ from gymserve.environments.opensim import layout
 from gymserve.environments.opensim.drawing import ground
 from gymserve.environments.opensim.drawing.canvas import Canvas
 from gymserve.environments.opensim.footsteps import Footsteps
-from gymserve.environments.opensim.musculoskeletal import Musculoskeletal, unbounded
+from gymserve.environments.opensim.musculoskeletal import Musculoskeletal, Observation, unbounded
 from gymserve.environments.opensim.physics import models
 from gymserve.environments.opensim.physics.simulation import Simulation, rotate
+from gymserve.environments.opensim.physics.snapshots import SavedTask
 from gymserve.environments.opensim.target_field import PER_METRE, SHAPE, TARGET_RADIUS, TargetField
+from gymserve.protocol.generics import Space
+
+if TYPE_CHECKING:
+    import opensim
 
 WEIGHT = 75.1646 * 9.80665  # N, of the 3D model; osim-rl uses it for the 2D model too
 FALLEN = 0.6  # m, height of the pelvis
@@ -28,8 +33,8 @@ MUSCLES = {  # in the order of actions and observations
 REACH_OF_VIEW = 2.5  # m
 START = (0, 0, 0.94, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 _JOINTS = {"hip_abd": (), "hip": (), "knee": (), "ankle": ()}
-_LEG = {"ground_reaction_forces": (3,), "joint": _JOINTS, "d_joint": _JOINTS}
-TREE = {
+_LEG: dict[str, layout.Tree | tuple[int, ...]] = {"ground_reaction_forces": (3,), "joint": _JOINTS, "d_joint": _JOINTS}
+TREE: layout.Tree = {
     "v_tgt_field": SHAPE,
     "pelvis": {"height": (), "pitch": (), "roll": (), "vel": (6,)},
     **{leg: _LEG | {muscle: {"f": (), "l": (), "v": ()} for muscle in MUSCLES} for leg in ("r_leg", "l_leg")},
@@ -80,7 +85,7 @@ class LearnToMove(Musculoskeletal):
         self._feet = [simulation.forces[f"foot_{side}"] for side in "rl"]
         self._pelvis = joints["ground_pelvis"]
 
-    def _space(self) -> Any:
+    def _space(self) -> Space:
         return layout.space(TREE) if self.form == "dict" else unbounded(layout.size(TREE))
 
     def _start(self, options: dict[str, object]) -> None:
@@ -122,10 +127,10 @@ class LearnToMove(Musculoskeletal):
     def _fallen(self) -> bool:
         return self.height < FALLEN
 
-    def _save_task(self) -> object:
+    def _save_task(self) -> SavedTask:
         return [self.footsteps.save(), self.field.save(), self._reached]
 
-    def _restore_task(self, saved: Any) -> None:
+    def _restore_task(self, saved: SavedTask) -> None:
         footsteps, field, self._reached = saved
         self.footsteps.restore(footsteps)
         self.field.restore(field)
@@ -139,7 +144,7 @@ class LearnToMove(Musculoskeletal):
         if self.field.target is not None:
             ground.ring(canvas, self.field.target * (1, -1), TARGET_RADIUS)
 
-    def _observe(self) -> object:
+    def _observe(self) -> Observation:
         state = self.simulation.state
         vector = np.empty(layout.size(TREE))
         fields = math.prod(SHAPE)
@@ -181,13 +186,13 @@ class LearnToMove(Musculoskeletal):
         return entries
 
 
-def _pressure(foot: Any, state: Any) -> tuple[float, float, float]:
+def _pressure(foot: "opensim.Force", state: "opensim.State") -> tuple[float, float, float]:
     """The ground's force on a foot, (x, y, z) in body weights."""
     forces = foot.getRecordValues(state)
     return -forces.get(0) / WEIGHT, -forces.get(1) / WEIGHT, -forces.get(2) / WEIGHT
 
 
-def _place(state: Any, pose: np.ndarray) -> None:
+def _place(state: "opensim.State", pose: np.ndarray) -> None:
     """Puts the model at the origin in a pose, see `LearnToMove`; the numbers are the indices of its coordinates."""
     coordinates, speeds = state.getQ(), state.getU()
     for index in range(speeds.size()):

@@ -4,15 +4,15 @@ Source of observation and reward: osim-rl 1.5 (September 2017), `osim/env/run.py
 """
 
 import math
-from typing import Any
 
 import numpy as np
 
 from gymserve.environments.opensim import layout, obstacles
 from gymserve.environments.opensim.drawing.canvas import Canvas
-from gymserve.environments.opensim.musculoskeletal import Musculoskeletal, unbounded
+from gymserve.environments.opensim.musculoskeletal import Musculoskeletal, Observation, unbounded
 from gymserve.environments.opensim.physics import models
 from gymserve.environments.opensim.physics.simulation import Simulation, library
+from gymserve.protocol.generics import Space
 
 FALLEN = 0.65  # m, height of the pelvis
 LIGAMENTS = ("HipLimit_r", "HipLimit_l", "KneeLimit_r", "KneeLimit_l", "AnkleLimit_r", "AnkleLimit_l")
@@ -21,7 +21,7 @@ OBSTACLE_COLOUR = (205, 126, 62)
 JOINTS = ("hip_r", "knee_r", "ankle_r", "hip_l", "knee_l", "ankle_l")
 BODIES = ("head", "pelvis", "torso", "toes_l", "toes_r", "talus_l", "talus_r")
 _PLACE = {"x": (), "y": ()}
-TREE = {
+TREE: layout.Tree = {
     "pelvis": {"rotation": (), **_PLACE},
     "d_pelvis": {"rotation": (), **_PLACE},
     "joint": dict.fromkeys(JOINTS, ()),
@@ -70,7 +70,7 @@ class LearningToRun(Musculoskeletal):
         self._pelvis = joints["ground_pelvis"]
         self._joints = [joints[name][0] for name in JOINTS]
 
-    def _space(self) -> Any:
+    def _space(self) -> Space:
         return layout.space(TREE) if self.form == "dict" else unbounded(layout.size(TREE))
 
     def _start(self, options: dict[str, object]) -> None:
@@ -103,7 +103,7 @@ class LearningToRun(Musculoskeletal):
             if abs(x - self._x) < radius + 2.5:
                 canvas.ball((x, y, 0.0), radius, OBSTACLE_COLOUR)
 
-    def _observe(self) -> object:
+    def _observe(self) -> Observation:
         simulation, state = self.simulation, self.simulation.state
         moving = [*self._pelvis, *self._joints]
         values = [coordinate.getValue(state) for coordinate in moving]

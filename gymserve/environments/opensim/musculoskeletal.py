@@ -1,6 +1,6 @@
 """The base class of the musculoskeletal environments: excitations in, one step of the simulation, an observation out."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import gymnasium
 import numpy as np
@@ -10,13 +10,15 @@ from gymserve.environments.opensim.drawing.canvas import Camera, Canvas
 from gymserve.environments.opensim.drawing.figure import Figure
 from gymserve.environments.opensim.physics import snapshots
 from gymserve.environments.opensim.physics.simulation import STEP_SECONDS, Simulation, SimulationFailed, to_excitations
+from gymserve.environments.opensim.physics.snapshots import EpisodeSnapshot, SavedTask
 from gymserve.protocol.generics import Space
 from gymserve.protocol.spaces.clipped import ClippedBox
 
+Observation: TypeAlias = np.ndarray | dict[str, Any]  # a dict of arrays and dicts
 FORMS = ("vector", "dict")
 
 
-class Musculoskeletal(gymnasium.Env[Any, np.ndarray]):
+class Musculoskeletal(gymnasium.Env[Observation, np.ndarray]):
     """A model that moves by the excitations of its muscles, 0.01 s per step.
 
     Actions: (muscles,) float32 in [0, 1]; values outside are clipped, NaN is refused.
@@ -77,17 +79,17 @@ class Musculoskeletal(gymnasium.Env[Any, np.ndarray]):
         """Whether the body has fallen, which terminates the episode."""
         return False
 
-    def _observe(self) -> object:
+    def _observe(self) -> Observation:
         raise NotImplementedError
 
     def _info(self) -> dict[str, object]:
         return {}
 
-    def _save_task(self) -> object:
+    def _save_task(self) -> SavedTask:
         """The state of the task as plain data, without what a reset draws."""
         return None
 
-    def _restore_task(self, saved: object) -> None:
+    def _restore_task(self, saved: SavedTask) -> None:
         """Restores the state of the task from `_save_task`'s data; the simulation is restored already."""
 
     def _middle(self) -> tuple[float, float, float]:
@@ -100,14 +102,16 @@ class Musculoskeletal(gymnasium.Env[Any, np.ndarray]):
 
     # --- Gymnasium's interface ---------------------------------------------------------------------------------------
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, object] | None = None
+    ) -> tuple[Observation, dict[str, object]]:
         """Starts an episode, which is exactly the same as on a freshly loaded model."""
         super().reset(seed=seed)
         self._start(options or {})
         self._over = False
         return self._observe(), self._info()
 
-    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+    def step(self, action: object) -> tuple[Observation, float, bool, bool, dict[str, object]]:
         """Acts for 0.01 s.
 
         Raises:
@@ -126,7 +130,7 @@ class Musculoskeletal(gymnasium.Env[Any, np.ndarray]):
         truncated = self.limit is not None and self.simulation.steps >= self.limit
         return observation, float(reward), self._fallen(), truncated, self._info()
 
-    def snapshot(self) -> dict[str, Any]:
+    def snapshot(self) -> EpisodeSnapshot:
         """The state of the episode as plain data; `restore` continues from it exactly.
 
         Raises:
@@ -136,7 +140,7 @@ class Musculoskeletal(gymnasium.Env[Any, np.ndarray]):
             raise SimulationFailed("there is no episode to continue: reset the environment")
         return {"simulation": snapshots.save(self.simulation), "books": self._save_task()}
 
-    def restore(self, snapshot: dict[str, Any]) -> None:
+    def restore(self, snapshot: EpisodeSnapshot) -> None:
         """Restores a snapshot in an episode that was just reset with the same seed and options as the snapshot's.
 
         Raises:
@@ -145,7 +149,7 @@ class Musculoskeletal(gymnasium.Env[Any, np.ndarray]):
         snapshots.restore(self.simulation, snapshot["simulation"])
         self._restore_task(snapshot["books"])
 
-    def render(self) -> Any:
+    def render(self) -> np.ndarray | None:
         """The picture, (400, 600, 3) uint8, seen from the walker's right; None without a render mode.
 
         Raises:

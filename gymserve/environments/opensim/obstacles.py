@@ -3,11 +3,14 @@
 Source: osim-rl 1.5 (September 2017), `osim/env/run.py`, `generate_env` and `create_obstacles`.
 """
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from gymserve.environments.opensim.physics.simulation import library
+
+if TYPE_CHECKING:
+    import opensim
 
 MOST = 20
 NEAR = 3  # obstacles in the first 5 m
@@ -38,7 +41,7 @@ class Course(NamedTuple):
         first = next(ahead, None)
         return NONE if first is None else first._replace(x=first.x - x)
 
-    def build(self, model: Any) -> None:
+    def build(self, model: "opensim.Model") -> None:
         """Adds the course to a model."""
         opensim = library()
         for side, strength in (("r", self.right), ("l", self.left)):

@@ -4,7 +4,7 @@ Source of observation and reward: osim-rl 2.1 (October 2018), `osim/env/osim.py`
 """
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,9 +12,13 @@ from gymserve.environments.opensim import layout
 from gymserve.environments.opensim.description import StateDescription
 from gymserve.environments.opensim.drawing import ground
 from gymserve.environments.opensim.drawing.canvas import Canvas
-from gymserve.environments.opensim.musculoskeletal import Musculoskeletal, unbounded
+from gymserve.environments.opensim.musculoskeletal import Musculoskeletal, Observation, unbounded
 from gymserve.environments.opensim.physics import models
 from gymserve.environments.opensim.physics.simulation import Simulation
+from gymserve.protocol.generics import Space
+
+if TYPE_CHECKING:
+    import opensim
 
 FALLEN = 0.6  # m, height of the pelvis
 STEPS = {0: 300, 1: 1000}
@@ -91,7 +95,7 @@ class Prosthetics(Musculoskeletal):
             *(f"mass centre {what} {axis}" for what in ("velocity", "acceleration") for axis in "xyz"),
         )  # fmt: skip
 
-    def _space(self) -> Any:
+    def _space(self) -> Space:
         return layout.space(self._tree) if self.form == "dict" else unbounded(len(self.observation_names))
 
     def _start(self, options: dict[str, object]) -> None:
@@ -136,7 +140,7 @@ class Prosthetics(Musculoskeletal):
         wanted = self.target if self.difficulty else np.array([SPEED, 0.0, 0.0])
         ground.arrows(canvas, np.array([[x, z]]), wanted[None, [0, 2]], length=0.3, width=3)
 
-    def _observe(self) -> Any:
+    def _observe(self) -> Observation:
         if self.form == "dict":
             read = self.description.read()
             return layout.unfold(self._tree, np.concatenate((read, self.target)) if self.difficulty else read)
@@ -169,7 +173,7 @@ class Prosthetics(Musculoskeletal):
             *(each.get(axis) for each in (velocity, acceleration) for axis in range(3)),
         ]
 
-    def _planar(self, body: Any) -> list[float]:
+    def _planar(self, body: "opensim.Body") -> list[float]:
         """x, y; their velocities; their accelerations; rotation about z, its velocity and acceleration."""
         state = self.simulation.state
         transform = body.getTransformInGround(state)

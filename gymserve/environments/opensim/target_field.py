@@ -4,11 +4,12 @@ Source: osim-rl 3.0.11, `envs/target/v_tgt_field.py`. The plane's axes are x for
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from gymserve.environments.opensim.physics.simulation import STEP_SECONDS
+from gymserve.environments.opensim.physics.snapshots import SavedTask
 
 SHAPE = (2, 11, 11)  # velocity's component, place ahead, place to the left
 REACH = 20.0  # m from the body, when the field was drawn, to its edge; the edge's velocities continue beyond it
@@ -92,11 +93,11 @@ class TargetField:
             self._choose_target(self.target, body)
         return True
 
-    def save(self) -> list[object]:
+    def save(self) -> SavedTask:
         """The state as plain data, for `restore`."""
         return [self.reached, self._target_seconds, self._chosen_at]
 
-    def restore(self, saved: list[Any]) -> None:
+    def restore(self, saved: SavedTask) -> None:
         """Restores the state that `save` returned, in a new field, by drawing the same targets again."""
         self.reached, self._target_seconds, self._chosen_at = saved
         for place in self._chosen_at:

@@ -4,11 +4,11 @@ import math
 from collections.abc import Sequence
 from itertools import chain
 from operator import le
-from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
+from gymserve.protocol.generics import Value
 from gymserve.protocol.spaces.contract import Codec, Misfit, codec, shown
 from gymserve.protocol.spaces.plain import finite
 from gymserve.protocol.spaces.scalars import span
@@ -28,7 +28,7 @@ def is_list(data: object) -> bool:
     return isinstance(data, (list, tuple))
 
 
-def nested_shape(data: Any) -> tuple[int, ...] | None:
+def nested_shape(data: Value) -> tuple[int, ...] | None:
     """The shape of nested lists, or None if they are ragged or deeper than an array can be."""
     shape: list[int] = []
     level = [data]
@@ -43,7 +43,7 @@ def nested_shape(data: Any) -> tuple[int, ...] | None:
 
 def ragged(data: object, shape: tuple[int | None, ...]) -> Misfit:
     """Finds the first place where nested lists differ from `shape`, in which None stands for any length."""
-    rows: list[tuple[tuple[int, ...], Any]] = [((), data)]
+    rows: list[tuple[tuple[int, ...], Value]] = [((), data)]
     for size in shape:
         for path, row in rows:
             if not is_list(row):
@@ -62,7 +62,7 @@ class ArrayCodec(Codec):
 
     def __init__(self, low: np.ndarray, high: np.ndarray, dtype: np.dtype) -> None:
         self.dtype, self.raw = dtype, wire_dtype(dtype)
-        self.shape: tuple[Any, ...] = low.shape  # None for an axis of any length
+        self.shape: tuple[Value, ...] = low.shape  # None for an axis of any length
         self._native = dtype == self.raw
         self._float = dtype.kind == "f"
         self._bytes = math.prod(low.shape) * self.raw.itemsize
@@ -131,7 +131,7 @@ class ArrayCodec(Codec):
 
     # --- from outside
 
-    def read(self, data: Any) -> np.ndarray:
+    def read(self, data: object) -> np.ndarray:
         flat, shape = self._flattened(data)
         kinds = set(map(type, flat))
         if not kinds <= {int, float}:
@@ -153,7 +153,7 @@ class ArrayCodec(Codec):
             raise self._misfit(flat, shape)
         return array if self._native else array.astype(self.dtype)
 
-    def _flattened(self, data: Any) -> tuple[list[Any], tuple[int, ...]]:
+    def _flattened(self, data: Value) -> tuple[list[Value], tuple[int, ...]]:
         """Flattens nested lists; returns the elements and their shape, which must be the space's."""
         level = [data]
         for size in self.shape:
@@ -202,7 +202,7 @@ class ArrayCodec(Codec):
                 return Misfit(reason, *map(int, np.unravel_index(i, shape)))
         return Misfit("is not in its space")
 
-    def _fault(self, value: Any, low: Any, high: Any) -> str | None:
+    def _fault(self, value: Value, low: Value, high: Value) -> str | None:
         if not self._float:
             whole = type(value) is int or (type(value) is float and value.is_integer())
             return (
@@ -239,7 +239,7 @@ class ArrayRows(ArrayCodec):
         array = super()._array(value)
         return array.reshape(len(array), *self._each)  # gives an empty array the right shape too
 
-    def _flattened(self, data: Any) -> tuple[list[Any], tuple[int, ...]]:
+    def _flattened(self, data: Value) -> tuple[list[Value], tuple[int, ...]]:
         if not isinstance(data, (list, tuple)):
             raise self._misshapen(data)
         level = list(data)

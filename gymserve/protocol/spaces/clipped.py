@@ -24,7 +24,7 @@ class ClippedBox(spaces.Box):
 
 @codec.register
 def _(space: ClippedBox) -> ArrayCodec:
-    kind: Any = np.finfo if space.dtype.kind == "f" else np.iinfo
+    kind: Any = np.finfo if space.dtype.kind == "f" else np.iinfo  # Any: numpy types them apart
     limits = kind(space.dtype)
     return ArrayCodec(np.full_like(space.low, limits.min), np.full_like(space.high, limits.max), space.dtype)
 

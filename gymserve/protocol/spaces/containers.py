@@ -1,18 +1,17 @@
 """Codecs of Tuple, Dict and OneOf."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
 from gymserve.protocol.errors import InvalidRequest
-from gymserve.protocol.generics import Space
+from gymserve.protocol.generics import Space, Value
 from gymserve.protocol.spaces.contract import Codec, Misfit, codec, inside, shown
 from gymserve.protocol.spaces.scalars import span
 
 
-def each(calls: list[Callable[..., object]], elements: Any, *more: Any) -> list[Any]:
+def each(calls: list[Callable[..., object]], elements: object, *more: object) -> list[Value]:
     """Calls each function with its element and returns the results; a `Misfit` names the element."""
     if not isinstance(elements, (list, tuple)) and not (isinstance(elements, np.ndarray) and elements.ndim):
         raise Misfit(f"is {shown(elements)}, expected a list of {len(calls)} elements")
@@ -33,7 +32,7 @@ def _part(step: int | str, space: Space) -> Codec:
 
 
 class TupleCodec(Codec):
-    def __init__(self, space: spaces.Tuple[Any]) -> None:
+    def __init__(self, space: spaces.Tuple[Value]) -> None:
         parts = [_part(index, part) for index, part in enumerate(space.spaces)]
         self._write = [part.write for part in parts]
         self._read = [part.read for part in parts]
@@ -43,13 +42,13 @@ class TupleCodec(Codec):
     def write(self, value: object) -> list[object]:
         return each(self._write, value)
 
-    def read(self, data: Any) -> tuple[Any, ...]:
+    def read(self, data: object) -> tuple[Value, ...]:
         return tuple(each(self._read, data))
 
     def dump(self, value: object) -> list[object]:
         return each(self._dump, value)
 
-    def load(self, data: object, check: bool) -> tuple[Any, ...]:
+    def load(self, data: object, check: bool) -> tuple[Value, ...]:
         return tuple(each(self._load, data, check))
 
 
@@ -92,7 +91,7 @@ class DictCodec(Codec):
         except Misfit as misfit:
             raise misfit.within(text) from None
 
-    def read(self, data: Any) -> dict[Any, Any]:
+    def read(self, data: object) -> dict[object, Value]:
         data, text = self._checked(data), ""
         try:
             return {key: member.read(data[(text := name)]) for key, name, member in self._members}
@@ -106,7 +105,7 @@ class DictCodec(Codec):
         except Misfit as misfit:
             raise misfit.within(text) from None
 
-    def load(self, data: object, check: bool) -> dict[Any, Any]:
+    def load(self, data: object, check: bool) -> dict[object, Value]:
         data, text = self._checked(data), ""
         try:
             return {key: member.load(data[(text := name)], check) for key, name, member in self._members}
@@ -115,7 +114,7 @@ class DictCodec(Codec):
 
 
 class OneOfCodec(Codec):
-    def __init__(self, space: spaces.OneOf[Any]) -> None:
+    def __init__(self, space: spaces.OneOf[Value]) -> None:
         self._choices = [_part(index, choice) for index, choice in enumerate(space.spaces)]
 
     def _chosen(self, value: object) -> tuple[int, Codec, object]:
@@ -135,7 +134,7 @@ class OneOfCodec(Codec):
         except Misfit as misfit:
             raise misfit.within(1) from None
 
-    def read(self, data: Any) -> tuple[int, Any]:
+    def read(self, data: object) -> tuple[int, Value]:
         index, choice, chosen = self._chosen(data)
         try:
             return index, choice.read(chosen)
@@ -149,7 +148,7 @@ class OneOfCodec(Codec):
         except Misfit as misfit:
             raise misfit.within(1) from None
 
-    def load(self, data: object, check: bool) -> tuple[int, Any]:
+    def load(self, data: object, check: bool) -> tuple[int, Value]:
         index, choice, chosen = self._chosen(data)
         try:
             return index, choice.load(chosen, check)

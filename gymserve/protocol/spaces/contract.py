@@ -6,16 +6,15 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import singledispatch
-from typing import Any
 
 import msgspec
 import numpy as np
 
 from gymserve.protocol.errors import InvalidRequest, InvalidValue
-from gymserve.protocol.generics import Space
+from gymserve.protocol.generics import Space, Value
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """Formats a received value for an error message: short, and in the notation of JSON."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)
@@ -59,7 +58,7 @@ class Codec(ABC):
     agent pass through `to_json` and `pack`, which only check the structure and the shapes.
     """
 
-    def to_json(self, value: object, *, name: str = "value") -> Any:
+    def to_json(self, value: object, *, name: str = "value") -> object:
         """Converts a value to plain data for JSON; NaN becomes null, infinities ±1e100.
 
         Raises:
@@ -81,7 +80,7 @@ class Codec(ABC):
         except Misfit as misfit:
             raise misfit.to_error(name) from None
 
-    def pack(self, value: object, *, name: str = "value") -> Any:
+    def pack(self, value: object, *, name: str = "value") -> Value:
         """Converts a value to plain data for msgpack; equal values give equal bytes.
 
         Raises:
@@ -92,7 +91,7 @@ class Codec(ABC):
         except Misfit as misfit:
             raise misfit.to_error(name) from None
 
-    def unpack(self, data: object, *, check: bool = True, name: str = "action") -> Any:
+    def unpack(self, data: object, *, check: bool = True, name: str = "action") -> Value:
         """Converts plain data from msgpack to a value with writable arrays.
 
         Args:
@@ -112,13 +111,13 @@ class Codec(ABC):
     def write(self, value: object) -> object: ...
 
     @abstractmethod
-    def read(self, data: Any) -> Any: ...
+    def read(self, data: object) -> Value: ...
 
     @abstractmethod
     def dump(self, value: object) -> object: ...
 
     @abstractmethod
-    def load(self, data: object, check: bool) -> Any: ...
+    def load(self, data: object, check: bool) -> Value: ...
 
 
 @contextlib.contextmanager

@@ -7,15 +7,19 @@ these keys are never used for anything else. Arrays are flattened row by row; in
 import math
 from collections.abc import Callable, Mapping
 from functools import singledispatch
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from gymnasium import spaces
 
 from gymserve.protocol.errors import InvalidRequest, InvalidValue
-from gymserve.protocol.generics import Space
+from gymserve.protocol.generics import Space, Value
 from gymserve.protocol.spaces.contract import inside, shown
 from gymserve.protocol.spaces.plain import INFINITE
+from gymserve.protocol.wire import JSONValue
+
+Description: TypeAlias = dict[str, Any]
+"""A space's description, whose members depend on the kind of space."""
 
 MOST_BOUNDS = 2**17
 """The maximum size of a Box whose equal bounds are listed for each element."""
@@ -35,7 +39,7 @@ def describe(space: Space, *, short: bool = False) -> dict[str, object]:
     return description if short else _with_lists(description)
 
 
-def _with_lists(description: dict[str, Any]) -> dict[str, object]:
+def _with_lists(description: Description) -> dict[str, object]:
     """Replaces single bounds in a description by lists."""
     long = dict(description)
     if description["name"] == "Box":
@@ -54,7 +58,7 @@ def _with_lists(description: dict[str, Any]) -> dict[str, object]:
 
 
 @singledispatch
-def short_description(space: Space) -> dict[str, Any]:
+def short_description(space: Space) -> Description:
     """Describes a space like `describe` with `short`; each kind of space registers its own function."""
     raise InvalidRequest(f"spaces of class {type(space).__name__} are not supported, only Gymnasium's own")
 
@@ -79,7 +83,7 @@ def _same(one: object, other: object) -> bool:
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
-def from_description(info: Any) -> Space:
+def from_description(info: JSONValue) -> Space:
     """Makes the space that `describe` has described.
 
     Raises:
@@ -127,7 +131,7 @@ def _numbers(bounds: np.ndarray, bounded: np.ndarray, infinite: float) -> list[i
     ]
 
 
-def _box(info: dict[str, Any]) -> spaces.Box:
+def _box(info: Description) -> spaces.Box:
     dtype, shape = np.dtype(info["dtype"]), tuple(info["shape"])
     low, below = _limits(info["low"], -INFINITE, dtype, shape)
     high, above = _limits(info["high"], INFINITE, dtype, shape)
@@ -166,9 +170,9 @@ def _describe_discrete(space: spaces.Discrete) -> dict[str, object]:
     return info
 
 
-def _discrete(info: dict[str, Any]) -> spaces.Discrete:
-    # Older releases of Gymnasium have no parameter `dtype` here.
-    more = {"dtype": np.dtype(info["dtype"])} if "dtype" in info else {}
+def _discrete(info: Description) -> spaces.Discrete:
+    # Older releases of Gymnasium have no parameter `dtype` here, and the types of newer ones want a single dtype (Any).
+    more: dict[str, Any] = {"dtype": np.dtype(info["dtype"])} if "dtype" in info else {}
     return spaces.Discrete(int(info["n"]), start=int(info.get("start", 0)), **more)
 
 
@@ -178,7 +182,7 @@ def _describe_multi_binary(space: spaces.MultiBinary) -> dict[str, object]:
     return {"name": "MultiBinary", **number, "shape": list(space.shape)}
 
 
-def _multi_binary(info: dict[str, Any]) -> spaces.MultiBinary:
+def _multi_binary(info: Description) -> spaces.MultiBinary:
     return spaces.MultiBinary(int(info["n"]) if "n" in info else tuple(info["shape"]))
 
 
@@ -189,8 +193,9 @@ def _describe_multi_discrete(space: spaces.MultiDiscrete) -> dict[str, object]:
     return {"name": "MultiDiscrete", "shape": list(space.shape), "nvec": nvec, **start, "dtype": str(space.dtype)}
 
 
-def _multi_discrete(info: dict[str, Any]) -> spaces.MultiDiscrete:
-    dtype, shape = np.dtype(info["dtype"]), tuple(info["shape"])
+def _multi_discrete(info: Description) -> spaces.MultiDiscrete:
+    dtype: np.dtype = np.dtype(info["dtype"])
+    shape = tuple(info["shape"])
     start = np.array(info["start"], dtype).reshape(shape) if "start" in info else None
     return spaces.MultiDiscrete(np.array(info["nvec"], dtype).reshape(shape), dtype, start=start)
 
@@ -201,7 +206,7 @@ def _describe_text(space: spaces.Text) -> dict[str, object]:
     return {"name": "Text", "min_length": space.min_length, "max_length": space.max_length, "charset": characters}
 
 
-def _text(info: dict[str, Any]) -> spaces.Text:
+def _text(info: Description) -> spaces.Text:
     return spaces.Text(info["max_length"], min_length=info["min_length"], charset=info["charset"])
 
 
@@ -211,20 +216,20 @@ def _part(step: int | str, space: Space) -> dict[str, object]:
 
 
 @short_description.register(spaces.Tuple)
-def _describe_tuple(space: spaces.Tuple[Any]) -> dict[str, object]:
+def _describe_tuple(space: spaces.Tuple[object]) -> dict[str, object]:
     return {"name": "Tuple", "spaces": [_part(index, part) for index, part in enumerate(space.spaces)]}
 
 
-def _tuple(info: dict[str, Any]) -> spaces.Tuple[Any]:
+def _tuple(info: Description) -> spaces.Tuple[Value]:
     return spaces.Tuple([from_description(part) for part in info["spaces"]])
 
 
 @short_description.register(spaces.OneOf)
-def _describe_one_of(space: spaces.OneOf[Any]) -> dict[str, object]:
+def _describe_one_of(space: spaces.OneOf[object]) -> dict[str, object]:
     return {"name": "OneOf", "spaces": [_part(index, choice) for index, choice in enumerate(space.spaces)]}
 
 
-def _one_of(info: dict[str, Any]) -> spaces.OneOf[Any]:
+def _one_of(info: Description) -> spaces.OneOf[Value]:
     return spaces.OneOf([from_description(choice) for choice in info["spaces"]])
 
 
@@ -236,7 +241,7 @@ def _describe_dict(space: spaces.Dict) -> dict[str, object]:
     return {"name": "Dict", "spaces": {str(key): _part(str(key), part) for key, part in space.spaces.items()}, **own}
 
 
-def _dict(info: dict[str, Any]) -> spaces.Dict:
+def _dict(info: Description) -> spaces.Dict:
     keys = info.get("keys", list(info["spaces"]))
     return spaces.Dict([(key, from_description(info["spaces"][str(key)])) for key in keys])
 
@@ -261,7 +266,7 @@ def _graph(info: Mapping[str, object]) -> spaces.Graph:
     return spaces.Graph(from_description(info["node_space"]), edge_space)
 
 
-_READERS: dict[str, Callable[[dict[str, Any]], Space]] = {
+_READERS: dict[str, Callable[[Description], Space]] = {
     "Box": _box,
     "Discrete": _discrete,
     "MultiBinary": _multi_binary,

@@ -7,22 +7,21 @@ from outside must be in the space itself.
 import contextlib
 import copy
 import string
-from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
 from gymserve.protocol.errors import InvalidRequest
-from gymserve.protocol.generics import Space
+from gymserve.protocol.generics import Space, Value
 from gymserve.protocol.spaces.arrays import ArrayCodec
 from gymserve.protocol.spaces.contract import Codec, Misfit, codec, shown
-from gymserve.protocol.spaces.descriptions import short_description
+from gymserve.protocol.spaces.descriptions import Description, short_description
 
 LONGEST = 1000  # the `max_length` in the description as a Text
 
 
-def _sample(space: Space) -> Any:
+def _sample(space: Space) -> Value:
     """Draws a sample without changing the space's own generator.
 
     Raises:
@@ -66,10 +65,10 @@ class ForeignText(Codec):
 
     dump = write
 
-    def read(self, data: Any) -> Any:
+    def read(self, data: object) -> Value:
         return self.load(data, True)
 
-    def load(self, data: object, check: bool) -> Any:
+    def load(self, data: object, check: bool) -> Value:
         text = self.write(data)
         return _member(self.space, text) if check else text
 
@@ -79,10 +78,10 @@ class ForeignArray(ArrayCodec):
         super().__init__(box.low, box.high, box.dtype)
         self.space = space
 
-    def read(self, data: Any) -> Any:
+    def read(self, data: object) -> Value:
         return _member(self.space, super().read(data))
 
-    def load(self, data: object, check: bool) -> Any:
+    def load(self, data: object, check: bool) -> Value:
         value = super().load(data, check)
         return _member(self.space, value) if check else value
 
@@ -94,7 +93,7 @@ def _codec(space: Space) -> Codec:
 
 
 @short_description.register(gymnasium.Space)
-def _describe(space: Space) -> dict[str, Any]:
+def _describe(space: Space) -> Description:
     sample = _sample(space)
     if isinstance(sample, str):
         return short_description(spaces.Text(LONGEST, min_length=0, charset=string.printable[:95]))

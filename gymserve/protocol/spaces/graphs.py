@@ -1,13 +1,13 @@
 """Codecs of Sequence and Graph, the spaces with any number of elements."""
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 from gymnasium import spaces
 from gymnasium.spaces import GraphInstance
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
 
-from gymserve.protocol.generics import Space
+from gymserve.protocol.generics import Space, Value
 from gymserve.protocol.spaces.arrays import ArrayRows
 from gymserve.protocol.spaces.containers import each
 from gymserve.protocol.spaces.contract import Codec, Misfit, codec, shown
@@ -28,7 +28,7 @@ def rows(space: Space) -> Codec:
     return ArrayRows(np.asarray(low), np.asarray(high), np.dtype(batch.dtype))
 
 
-def unstacked(batch: Any, value: Any) -> Any:
+def unstacked(batch: Value, value: Value) -> Value:
     """Splits a value of a batched space into its elements."""
     if isinstance(value, np.ndarray) and value.ndim:
         return value
@@ -44,13 +44,13 @@ class _Items(Codec):
     def __init__(self, space: Space) -> None:
         self._part = codec(space)
 
-    def _items(self, value: object) -> Any:
+    def _items(self, value: object) -> object:
         return value
 
     def _batched(self, items: list[object]) -> object:
         return tuple(items)
 
-    def _each(self, call: Any, data: Any, *more: Any) -> list[object]:
+    def _each(self, call: Callable[..., object], data: object, *more: object) -> list[object]:
         if not isinstance(data, (list, tuple)):
             raise Misfit(f"is {shown(data)}, expected a list")
         return each([call] * len(data), data, *more)
@@ -58,13 +58,13 @@ class _Items(Codec):
     def write(self, value: object) -> list[object]:
         return self._each(self._part.write, self._items(value))
 
-    def read(self, data: Any) -> Any:
+    def read(self, data: object) -> Value:
         return self._batched(self._each(self._part.read, data))
 
     def dump(self, value: object) -> list[object]:
         return self._each(self._part.dump, self._items(value))
 
-    def load(self, data: object, check: bool) -> Any:
+    def load(self, data: object, check: bool) -> Value:
         return self._batched(self._each(self._part.load, data, check))
 
 
@@ -75,11 +75,11 @@ class _ItemRows(_Items):
         super().__init__(space)
         self._space, self._batch = space, batch
 
-    def _items(self, value: object) -> list[Any]:
+    def _items(self, value: object) -> list[Value]:
         return list(unstacked(self._batch, value))
 
     def _batched(self, items: list[object]) -> object:
-        empty: Any = create_empty_array(self._space, n=len(items))
+        empty: Value = create_empty_array(self._space, n=len(items))
         return concatenate(self._space, items, empty) if items else empty
 
 
@@ -101,7 +101,7 @@ class GraphCodec(Codec):
     def dump(self, value: object) -> list[object]:
         return self._through("dump", value)
 
-    def read(self, data: Any) -> GraphInstance:
+    def read(self, data: object) -> GraphInstance:
         if not isinstance(data, dict):
             raise Misfit(f'is {shown(data)}, expected an object with "nodes", "edges" and "edge_links"')
         stranger = next((key for key in data if key not in GraphInstance._fields), None)
@@ -116,7 +116,7 @@ class GraphCodec(Codec):
         graph = self._through("load", GraphInstance(*data), check)
         return self._linked(graph) if check else GraphInstance(*graph)
 
-    def _through(self, method: str, graph: object, *more: object) -> list[Any]:
+    def _through(self, method: str, graph: object, *more: object) -> list[Value]:
         """Converts the three parts of `graph` with the `method` of their codecs."""
         if not isinstance(graph, GraphInstance):
             raise Misfit(f"is {shown(graph)}, expected a GraphInstance")
@@ -133,7 +133,7 @@ class GraphCodec(Codec):
                 raise misfit.within(name) from None
         return results
 
-    def _linked(self, parts: list[Any]) -> GraphInstance:
+    def _linked(self, parts: list[Value]) -> GraphInstance:
         """Makes the graph; there must be as many links as edges, and they must lead to existing nodes."""
         graph = GraphInstance(*parts)
         if graph.edge_links is None:

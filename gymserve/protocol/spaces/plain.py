@@ -5,20 +5,23 @@ import math
 import re
 from collections import deque
 from collections.abc import Mapping, Set
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from gymnasium.spaces import GraphInstance
 
+from gymserve.protocol.wire import JSONValue
+
 INFINITE = 1e100
 """The number that stands for infinity in JSON, as in the old server and its clients."""
 
+Floats: TypeAlias = "float | list[Floats]"
 _DEPTH = 32
 _TEXT = 1000
 _ADDRESS = re.compile(r"(?: object)? at 0x[0-9a-fA-F]+")
 
 
-def finite(value: Any) -> object:
+def finite(value: Floats) -> object:
     """Replaces NaN by None and ±infinity by ±1e100 in nested lists of floats."""
     if isinstance(value, list):
         return [finite(element) for element in value]
@@ -27,7 +30,7 @@ def finite(value: Any) -> object:
     return None if math.isnan(value) else math.copysign(INFINITE, value)
 
 
-def jsonable(value: object) -> Any:
+def jsonable(value: object) -> JSONValue:
     """Converts `value` to plain JSON: dicts with string keys, lists, strings, finite numbers, booleans, None.
 
     Bytes become lists of integers, sets sorted lists, and dataclasses objects. Other values become their text, without
@@ -38,7 +41,7 @@ def jsonable(value: object) -> Any:
     return _plain(value, ())
 
 
-def _plain(value: Any, holders: tuple[int, ...]) -> object:
+def _plain(value: object, holders: tuple[int, ...]) -> object:
     """Converts one value; `holders` are the ids of the containers around it."""
     if value is None or value is True or value is False:
         return value
@@ -73,7 +76,7 @@ def _container(value: object, holders: tuple[int, ...]) -> object:
     return _described(value)
 
 
-def _numpy(value: Any, holders: tuple[int, ...]) -> object:
+def _numpy(value: np.ndarray | np.generic, holders: tuple[int, ...]) -> object:
     kind = value.dtype.kind
     if kind == "f":
         return finite((value.astype(np.float64) if value.dtype.itemsize > 8 else value).tolist())
@@ -107,7 +110,7 @@ def _key(key: object) -> str:
     return _text(key) if isinstance(key, str) else _described(key)
 
 
-def _described(value: Any) -> str:
+def _described(value: object) -> str:
     try:
         text = str(value)
     except Exception:  # a foreign object's own __str__ may raise anything

@@ -1,15 +1,15 @@
 """Codecs of Discrete and Text."""
 
 import operator
-from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
+from gymserve.protocol.generics import Value
 from gymserve.protocol.spaces.contract import Codec, Misfit, codec, shown
 
 
-def span(low: Any, high: Any) -> str:
+def span(low: object, high: object) -> str:
     return f"an integer from {low} to {high}" if low != high else str(low)
 
 
@@ -25,7 +25,7 @@ class DiscreteCodec(Codec):
     def write(self, value: object) -> int:
         return self.dump(value)
 
-    def read(self, data: Any) -> Any:
+    def read(self, data: object) -> Value:
         if isinstance(data, (list, tuple)) and len(data) == 1:
             data = data[0]
         if isinstance(data, float) and data.is_integer():
@@ -37,7 +37,7 @@ class DiscreteCodec(Codec):
             return value
         return super().pack(value, name=name)
 
-    def dump(self, value: Any) -> int:
+    def dump(self, value: Value) -> int:
         """Accepts also arrays with one element and integral floats, which agents and environments use for integers."""
         try:
             number = int(operator.index(value))
@@ -54,12 +54,12 @@ class DiscreteCodec(Codec):
             return int(element)
         raise Misfit(f"is {shown(element)}, expected {span(self.start, self.stop - 1)}")
 
-    def unpack(self, data: object, *, check: bool = True, name: str = "action") -> Any:
+    def unpack(self, data: object, *, check: bool = True, name: str = "action") -> Value:
         if type(data) is int and self._plain and self.start <= data < self.stop:
             return data
         return super().unpack(data, check=check, name=name)
 
-    def load(self, data: object, check: bool) -> Any:
+    def load(self, data: object, check: bool) -> Value:
         if isinstance(data, np.integer):
             data = int(data)
         if type(data) is int:
@@ -82,7 +82,7 @@ class TextCodec(Codec):
 
     dump = write
 
-    def read(self, data: Any) -> str:
+    def read(self, data: object) -> str:
         return self.load(data, True)
 
     def load(self, data: object, check: bool) -> str:

@@ -1,6 +1,6 @@
 """Frames: an environment's picture, scaled, with a caption bar below it."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -21,7 +21,7 @@ class Caption(NamedTuple):
     warning: str = ""
 
 
-def pixels(rendered: Any) -> Image.Image:
+def pixels(rendered: object) -> Image.Image:
     """Converts what an environment rendered into a picture.
 
     Raises:

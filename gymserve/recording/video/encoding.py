@@ -60,9 +60,9 @@ class VideoEncoder:
             raise InvalidRequest(f"PyAV has none of the encoders {', '.join(video_format.encoders)}")
         # Without bitexact, the file names the encoder's version; with faststart, a browser can play it while downloading.
         options = {"fflags": "+bitexact"} | ({"movflags": "+faststart"} if path.suffix == ".mp4" else {})
-        self._container: Any = av.open(str(path), "w", options=options)
+        self._container = av.open(str(path), "w", options=options)
         options = {**video_format.options, "flags": "+bitexact"} if name != "libopenh264" else {}
-        stream: Any = self._container.add_stream(name, rate=rate, options=options)
+        stream: Any = self._container.add_stream(name, rate=rate, options=options)  # Any: PyAV types it for audio too
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.gop_size = max(1, round(rate * 5))
         stream.codec_context.thread_count = 1  # leave the other processors to more urgent work

@@ -4,13 +4,14 @@ import zipfile
 from collections.abc import Callable, Generator
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gymserve.environments import Catalogue
 from gymserve.environments.foreign import close, one_line, pass_on_interrupt
 from gymserve.journal import Episode, Playback, Record, Step, recipe_of
 from gymserve.journal.file import scan
 from gymserve.protocol.errors import EnvironmentFailed, GymserveError, InvalidRequest, NotReplayable
+from gymserve.protocol.generics import ForeignEnv, Value
 from gymserve.protocol.spaces import codec
 
 
@@ -24,7 +25,7 @@ class ReplayedStep(NamedTuple):
     """
 
     number: int
-    observation: Any
+    observation: Value
     total: float
     agrees: bool
 
@@ -62,7 +63,7 @@ def _from_bundle(file: Path) -> bytes:
     raise ValueError("its journal is compressed")
 
 
-def make_environment(episode: Episode, catalogue: Catalogue, *, render: bool) -> Any:
+def make_environment(episode: Episode, catalogue: Catalogue, *, render: bool) -> ForeignEnv:
     """Makes a fresh environment for the episode; with `render`, one that renders RGB arrays.
 
     Raises:
@@ -84,7 +85,7 @@ def make_environment(episode: Episode, catalogue: Catalogue, *, render: bool) ->
 
 
 def replay(
-    env: Any, episode: Episode, *, alive: Callable[[], None] = lambda: None
+    env: ForeignEnv, episode: Episode, *, alive: Callable[[], None] = lambda: None
 ) -> Generator[ReplayedStep, None, None]:
     """Replays the episode in a fresh environment; if a result differs from the recorded one, marks it and continues.
 

@@ -12,6 +12,7 @@ from gymserve.environments import Catalogue
 from gymserve.environments.foreign import close, pass_on_interrupt
 from gymserve.journal import Episode
 from gymserve.protocol.errors import EnvironmentFailed, InvalidRequest
+from gymserve.protocol.generics import ForeignEnv
 from gymserve.recording.video import encoding
 from gymserve.recording.video.captions import THUMBNAIL, Caption, Layout, pixels, thumbnail
 from gymserve.recording.video.cutting import Cut, cut
@@ -46,10 +47,12 @@ class VideoSpec(NamedTuple):
 
 
 class VideoMetadata(TypedDict):
-    """The facts about a video that are stored with it; its keys are those of `media.json`.
+    """A video's metadata, stored with it in `media.json`.
 
-    `shown` has the numbers of the episodes shown, `complete` says whether all of them are shown to their end, and `agrees`
-    whether the whole replay equals the recorded run.
+    Attributes:
+        shown: the numbers of the episodes shown.
+        complete: whether all episodes are shown to their ends.
+        agrees: whether the whole replay equals the recorded run.
     """
 
     width: int
@@ -178,15 +181,15 @@ class _FrameSource:
         return Caption(self.spec.title, text, "" if agrees else DIFFERS)
 
 
-def _use_tracking_camera(env: Any) -> None:
+def _use_tracking_camera(env: ForeignEnv) -> None:
     """Selects the tracking camera of Gymnasium's MuJoCo models, so that walkers do not leave the picture."""
-    renderer: Any = getattr(env.unwrapped, "mujoco_renderer", None)
+    renderer: Any = getattr(env.unwrapped, "mujoco_renderer", None)  # Any: mujoco may be missing
     if getattr(renderer, "camera_id", None) == -1 and "trackbodyid" not in (renderer.default_cam_config or {}):
         with contextlib.suppress(AttributeError, KeyError):  # the model has no such camera
             renderer.camera_id = env.unwrapped.model.camera("track").id
 
 
-def _render(env: Any) -> Image.Image:
+def _render(env: ForeignEnv) -> Image.Image:
     try:
         return pixels(env.render())
     except BaseException as error:
@@ -210,7 +213,7 @@ class _OutputFiles:
     def __enter__(self) -> "_OutputFiles":
         return self
 
-    def __exit__(self, *exception: Any) -> None:
+    def __exit__(self, *exception: Any) -> None:  # Any: passed on
         self._open.__exit__(*exception)
 
     def add(self, frame: VideoFrame) -> None:

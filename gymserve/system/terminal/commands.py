@@ -20,15 +20,15 @@ FAILED, INTERRUPTED = 1, 130  # exit statuses; the last one is what shells use f
 _PREFIX = "gymserve."  # of the shared options' names in a context's `meta`
 _THIS_PROCESS = object()  # a context's `obj` if the command is all that this process runs
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 
 
-def _remember(context: click.Context, option: click.Parameter, value: Any) -> None:
+def _remember(context: click.Context, option: click.Parameter, value: object) -> None:
     if value is not None and value is not False:
         context.meta[f"{_PREFIX}{option.name}"] = value
 
 
-def shared(*names: str, **attributes: Any) -> click.Option:
+def shared(*names: str, **attributes: Any) -> click.Option:  # Any: passed on
     """An option that may precede or follow the command; `shared_value` reads it."""
     return click.Option(names, expose_value=False, callback=_remember, **attributes)
 
@@ -57,7 +57,7 @@ def with_options(*options: click.Option) -> Callable[[F], F]:
     return decorate
 
 
-def shared_value(option: click.Option) -> Any:
+def shared_value(option: click.Option) -> Any:  # of the option's type
     """The value of a shared option of the running command; None if it was left out."""
     return click.get_current_context().meta.get(f"{_PREFIX}{option.name}")
 

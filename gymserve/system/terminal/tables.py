@@ -4,7 +4,6 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import click
 
@@ -13,7 +12,7 @@ from gymserve.system.terminal.commands import JSON, shared_value
 MIN_WIDTH = 8  # characters to which a column is shortened at most
 
 
-def print_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def print_rows(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Prints a table that fits the terminal; with `--json`, a list of objects with a member per column."""
     if shared_value(JSON):
         click.echo(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], default=str))
@@ -27,7 +26,7 @@ def print_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         click.echo("  ".join(_fit(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def print_fields(fields: dict[str, Any]) -> None:
+def print_fields(fields: dict[str, object]) -> None:
     """Prints names and values, one a line; with `--json`, an object."""
     if shared_value(JSON):
         click.echo(json.dumps(fields, default=str))
@@ -37,7 +36,7 @@ def print_fields(fields: dict[str, Any]) -> None:
         click.echo(f"{name.replace('_', ' '):{width}}  {_text(value)}".rstrip())
 
 
-def _text(cell: Any) -> str:
+def _text(cell: object) -> str:
     if cell is None:
         return "-"
     if isinstance(cell, bool):

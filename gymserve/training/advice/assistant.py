@@ -8,9 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+
+from gymserve.protocol.wire import JSONObject, JSONValue
 
 INFO, WARNING, SEVERE = "info", "warning", "severe"
 ENGLISH, CHINESE = "en", "zh"
@@ -55,7 +57,7 @@ class RuleResult(NamedTuple):
 
     phrase: str
     severity: str
-    numbers: dict[str, Any]
+    numbers: Mapping[str, object]
 
     def phrased(self, language: str) -> Finding:
         """Fill in the phrases in a language."""
@@ -85,7 +87,7 @@ class TrainingRun:
 
 
 @cache
-def phrases() -> dict[str, Any]:
+def phrases() -> JSONObject:
     """Return the content of `phrases.toml`."""
     return tomllib.loads((Path(__file__).parent / "phrases.toml").read_text())
 
@@ -176,7 +178,7 @@ def _replay(values: Mapping[str, object], total: int) -> Iterator[RuleResult]:
         yield _result("learning-starts", SEVERE if starts >= total else WARNING, starts=starts, total=total)
 
 
-def _layers(algorithm: str, values: Mapping[str, Any]) -> list[int]:
+def _layers(algorithm: str, values: Mapping[str, JSONValue]) -> list[int]:
     """Return the sizes of the policy network's layers; empty if unknown."""
     chosen = (values.get("policy_kwargs") or {}).get("net_arch") if algorithm else []
     if chosen is None:
@@ -286,7 +288,7 @@ def _late(curve: Curve | None) -> float | None:
     return None if parts is None else float(np.median(parts[PARTS // 2 :]))
 
 
-def _number(values: Mapping[str, Any], name: str) -> float | None:
+def _number(values: Mapping[str, JSONValue], name: str) -> float | None:
     value = values.get(name)
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 

@@ -10,10 +10,11 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gymserve.outside.server import RemoteServer
 from gymserve.protocol.errors import Unavailable
+from gymserve.protocol.wire import JSONValue
 from gymserve.settings import Settings
 from gymserve.training.advice import assistant
 from gymserve.training.advice.assistant import Finding
@@ -172,7 +173,7 @@ def _lines(received: Iterator[bytes]) -> Iterator[str]:
 def _content(data: str) -> tuple[str, bool]:
     """Return (text, whether it was the last) of one chunk of a completion."""
     try:
-        choices: Any = json.loads(data)["choices"]
+        choices: JSONValue = json.loads(data)["choices"]
         if not choices:  # for example a final chunk with token counts
             return "", False
         content, last = choices[0]["delta"].get("content") or "", choices[0].get("finish_reason") is not None

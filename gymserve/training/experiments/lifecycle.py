@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from gymserve.protocol import params
+from gymserve.protocol import params, wire
 from gymserve.protocol.errors import Conflict, GymserveError, LimitReached, NotFound
 from gymserve.store import Database, rows_changed
 from gymserve.store.models import Experiment, Project, now
@@ -48,9 +48,9 @@ class Experiments:
     def create(
         self,
         account_id: int | None,
-        settings: Mapping[str, Any],
+        settings: Mapping[str, wire.JSONValue],
         *,
-        runner: Any = SB3,
+        runner: wire.JSONValue = SB3,
         project: Project | None = None,
         parent: Parent | None = None,
     ) -> Experiment:
@@ -68,7 +68,7 @@ class Experiments:
         values = _columns(params.parse(settings, Texts)) | self.checker.check(runner, settings, parent)
         return self._add(account_id, project, values, parent.folder if parent else None)
 
-    def begin(self, account_id: int | None, settings: Mapping[str, Any], **more: Any) -> Experiment:
+    def begin(self, account_id: int | None, settings: wire.JSONObject, **more: Any) -> Experiment:  # Any: for `create`
         """Create an experiment (see `create`) and queue it (see `start`); if it cannot be queued, it is not created."""
         row = self.create(account_id, settings, **more)
         try:
@@ -315,7 +315,7 @@ class Experiments:
             raise NotFound(f"there is no experiment {row.name}")
         return fresh
 
-    def results(self, row: Experiment) -> dict[str, Any]:
+    def results(self, row: Experiment) -> wire.JSONObject:
         """Return the final evaluation, and the paths of the model (in the data directory) and of the curve, or None."""
         model = self.folder / row.name / "model.zip"
         return {

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Integer, cast, delete, func, insert, literal, select
+from sqlalchemy import ColumnElement, Integer, Row, Select, cast, delete, func, insert, literal, select
 from sqlalchemy.orm import Session
 
+from gymserve.protocol.wire import JSONObject
 from gymserve.store import Database
 from gymserve.store.models import Count, Experiment, Metric
 
@@ -42,7 +43,7 @@ def load(session: Session, row: Experiment, file: Path) -> bool:
     except FileNotFoundError:
         return False
     whole = data[: data.rfind(b"\n") + 1]
-    rows: list[dict[str, Any]] = []
+    rows: list[JSONObject] = []
     position = row.metrics_read
     for line in whole.splitlines(keepends=True):
         rows += _rows(row.id, position, line)
@@ -176,7 +177,7 @@ class Metrics:
             names = (each for each in RETURNS if session.scalar(_any(row.id, each)) is not None)
             return next(names, EXPECTED.get(row.runner, RETURN))
 
-    def summary(self, row: Experiment) -> dict[str, Any]:
+    def summary(self, row: Experiment) -> JSONObject:
         """Summarize the episodes' returns, or the mean returns of a runner that reports no episodes."""
         name = self.return_name(row)
         with self.database.reading() as session:
@@ -192,7 +193,7 @@ class Metrics:
         }
 
 
-def _any(experiment: int, name: str) -> Any:
+def _any(experiment: int, name: str) -> Select[int]:
     return select(Metric.id).where(Metric.experiment_id == experiment, Metric.name == name).limit(1)
 
 
@@ -207,7 +208,7 @@ def _chosen(experiment: int, names: Sequence[str], first: int | None, last: int 
     return chosen
 
 
-def _merged(rows: Iterable[Any]) -> list[Point]:
+def _merged(rows: Iterable[Row[int, str, float | None]]) -> list[Point]:
     """Collect one point per timestep; a repeated name at a timestep (episodes of two copies) starts another point."""
     points: list[Point] = []
     for timestep, name, value in rows:
@@ -217,7 +218,7 @@ def _merged(rows: Iterable[Any]) -> list[Point]:
     return points
 
 
-def _parts(rows: Iterable[Any]) -> list[Point]:
+def _parts(rows: Iterable[Row[int, str, float | None, int]]) -> list[Point]:
     points: dict[int, Point] = {}
     for part, name, value, timestep in rows:
         known = points.get(part, Point(timestep, {}))

@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from gymserve.protocol import errors
+from gymserve.protocol.wire import JSONValue
 from gymserve.system.background import ATTEMPTS
 
 WANTED_SECONDS = 30.0
@@ -36,7 +36,7 @@ class Inference:
             return time.time() - self.wanted.stat().st_mtime < WANTED_SECONDS
         return False
 
-    def ask(self, question: Mapping[str, object]) -> Any:
+    def ask(self, question: Mapping[str, object]) -> JSONValue:
         """Return the answer to a query, see `ModelServer`.
 
         Raises:

@@ -6,15 +6,17 @@ import importlib
 import inspect
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.save_util import load_from_pkl, load_from_zip_file
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from gymserve.protocol import errors
+from gymserve.protocol.generics import Space, Value
 from gymserve.protocol.spaces import Codec, codec
+from gymserve.protocol.wire import JSONObject, JSONValue
 from gymserve.training.inference.client import EXPERIMENT
 from gymserve.training.inference.onnx_export import export
 from gymserve.training.plan.view import View
@@ -27,14 +29,14 @@ MOST_OBSERVATIONS = 100_000
 class NoOptimizer:
     """Replaces a model's optimizers: predictions need none, and creating one imports `torch._dynamo`, which takes a second."""
 
-    def __init__(self, *_: Any, **__: Any) -> None:
+    def __init__(self, *_: object, **__: object) -> None:
         pass
 
-    def load_state_dict(self, *_: Any, **__: Any) -> None:
+    def load_state_dict(self, *_: object, **__: object) -> None:
         pass
 
 
-def _load(kind: Any, file: Path) -> Any:
+def _load(kind: type[BaseAlgorithm], file: Path) -> BaseAlgorithm:
     """Load a model for prediction only."""
     data, _, _ = load_from_zip_file(file, device="cpu")
     assert data is not None
@@ -64,7 +66,7 @@ class Loaded:
         if (averages := file.with_name("normalize.pkl")).exists():
             self.normal = load_from_pkl(averages)
 
-    def _spaces(self, file: Path) -> Any:
+    def _spaces(self, file: Path) -> tuple[Space, Space]:
         """Return the spaces of observations and actions in which the model is queried."""
         if file.exists():
             return load_from_pkl(file)
@@ -73,7 +75,7 @@ class Loaded:
         except Exception:  # an environment that no longer exists here may raise anything
             return self.model.observation_space, self.model.action_space
 
-    def predict(self, observations: list[object], *, deterministic: bool) -> list[Any]:
+    def predict(self, observations: list[object], *, deterministic: bool) -> list[JSONValue]:
         """Return an action, as JSON data, for each observation, both in the environment's spaces."""
         batch = _stacked([self.view.observation(each) for each in observations])
         if self.normal is not None:
@@ -81,7 +83,7 @@ class Loaded:
         actions, _ = self.model.predict(batch, deterministic=deterministic)
         return [self.action(each) for each in actions]
 
-    def action(self, chosen: Any) -> Any:
+    def action(self, chosen: Value) -> JSONValue:
         """Convert a policy's action to JSON data."""
         return self.actions.to_json(self.view.action(chosen))
 
@@ -116,10 +118,10 @@ class ModelServer:
         self.folder, self.experiments, self.most = folder, experiments, most
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
 
-    def answer(self, queries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def answer(self, queries: list[JSONObject]) -> list[JSONObject]:
         """Return `{"answer"}` or `{"error", "message"}` for each query; predictions of one model are made in one batch."""
-        answers: list[dict[str, Any]] = [{} for _ in queries]
-        batches: dict[tuple[str, bool], list[tuple[int, list[Any]]]] = {}
+        answers: list[JSONObject] = [{} for _ in queries]
+        batches: dict[tuple[str, bool], list[tuple[int, list[Value]]]] = {}
         for index, query in enumerate(queries):
             try:
                 loaded = self._get(query["model"])
@@ -204,13 +206,13 @@ def _observations(loaded: Loaded, values: object) -> list[object]:
     return [loaded.observations.from_json(each, name=f"observations[{index}]") for index, each in enumerate(values)]
 
 
-def _stacked(observations: list[Any]) -> Any:
+def _stacked(observations: list[Value]) -> Value:
     if isinstance(observations[0], dict):
         return {name: np.stack([each[name] for each in observations]) for name in observations[0]}
     return np.stack(observations)
 
 
-def _rollout(loaded: Loaded, query: dict[str, Any]) -> dict[str, Any]:
+def _rollout(loaded: Loaded, query: JSONObject) -> JSONObject:
     """Let the model act in its environment, from a seed, or from an observation if the environment can start from one."""
     steps = query["steps"]
     env = loaded.env
@@ -219,8 +221,8 @@ def _rollout(loaded: Loaded, query: dict[str, Any]) -> dict[str, Any]:
     if query["observation"] is not None:
         first = loaded.observations.from_json(query["observation"], name="observation")
         env.set_options({"observation": loaded.observations.to_json(first)})
-    observation: Any = env.reset()
-    result: dict[str, Any] = {"observations": [], "actions": [], "rewards": [], "done": False}
+    observation: Value = env.reset()
+    result: JSONObject = {"observations": [], "actions": [], "rewards": [], "done": False}
     while len(result["rewards"]) < steps and not result["done"]:
         result["observations"].append(
             loaded.observations.to_json(vector_env.observation_of(env, loaded.plan, observation))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecNormalize
 
 from gymserve.protocol.errors import Conflict
@@ -21,7 +22,9 @@ INPUT, OUTPUT = "observation", "action"
 INSTALL = 'pip install "gymserve[onnx]"'
 
 
-def export(model: Any, normal: VecNormalize | None, view: View, file: Path, *, metadata: dict[str, str]) -> None:
+def export(
+    model: BaseAlgorithm, normal: VecNormalize | None, view: View, file: Path, *, metadata: dict[str, str]
+) -> None:
     """Write the policy of a Stable-Baselines3 model to an ONNX file, and check it.
 
     Inputs are those of `predict`, as a batch: `observation`, or the parts of a Dict by name; the output is `action`.
@@ -52,7 +55,7 @@ def export(model: Any, normal: VecNormalize | None, view: View, file: Path, *, m
 class _Acting(torch.nn.Module):
     """Maps the environment's observations to its actions."""
 
-    def __init__(self, model: Any, normal: VecNormalize | None, view: View) -> None:
+    def __init__(self, model: BaseAlgorithm, normal: VecNormalize | None, view: View) -> None:
         super().__init__()
         self.view = view
         self.policy, self.space = model.policy, model.action_space
@@ -61,6 +64,7 @@ class _Acting(torch.nn.Module):
         self.clip = float(normal.clip_obs) if normal is not None else 0.0
         if normal is not None and normal.norm_obs:
             for name in (normal.norm_obs_keys or ()) if self.names else (None,):
+                # Any: the averages of one array, or of a dict of them.
                 seen: Any = normal.obs_rms if name is None else normal.obs_rms[name]
                 scale = np.sqrt(seen.var + normal.epsilon)
                 self.averages[name] = torch.as_tensor(seen.mean), torch.as_tensor(scale)
@@ -68,7 +72,7 @@ class _Acting(torch.nn.Module):
             self.low, self.high = torch.as_tensor(self.space.low), torch.as_tensor(self.space.high)
 
     def forward(self, *parts: torch.Tensor) -> torch.Tensor:
-        shown: Any = self._seen(None, parts[0])
+        shown: Any = self._seen(None, parts[0])  # a tensor, or a dict of tensors
         if self.names is not None:
             shown = {name: self._seen(name, part) for name, part in zip(self.names, parts, strict=True)}
         action: torch.Tensor = self.policy._predict(shown, deterministic=True)
@@ -106,10 +110,10 @@ def _start(space: Space) -> torch.Tensor:
     return torch.as_tensor(getattr(space, "start", 0))
 
 
-def _traced(model: Any, normal: VecNormalize | None, view: View) -> bytes:
+def _traced(model: BaseAlgorithm, normal: VecNormalize | None, view: View) -> bytes:
     acting = _Acting(model, normal, view).eval()
     model.policy.set_training_mode(False)
-    space: Any = view.bare_spaces[0]
+    space: Any = view.bare_spaces[0]  # of a kind that `parts` decides
     parts = [space[name] for name in acting.names] if acting.names is not None else [space]
     shown = tuple(torch.as_tensor(np.stack([part.sample(), part.sample()])) for part in parts)
     names = acting.names if acting.names is not None else [INPUT]

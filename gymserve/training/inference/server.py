@@ -13,10 +13,11 @@ import tempfile
 import threading
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import msgspec
 
+from gymserve.protocol.wire import JSONObject
 from gymserve.system import files, sockets
 from gymserve.system.background import begin
 from gymserve.training.inference.model_server import ModelServer
@@ -24,6 +25,8 @@ from gymserve.training.inference.model_server import ModelServer
 IDLE_SECONDS = 600.0
 LOADED = 8  # models in memory
 TOGETHER = 256  # queries answered at once
+Query: TypeAlias = tuple[Connection, JSONObject]
+Queries: TypeAlias = "queue.SimpleQueue[Query]"
 
 
 def main() -> int:
@@ -36,7 +39,7 @@ def main() -> int:
 
 def _serve(place: Path, data: Path) -> None:
     """Answer queries on the socket `place` until there was none for a while."""
-    queries: queue.SimpleQueue[tuple[Connection, dict[str, Any]]] = queue.SimpleQueue()
+    queries: Queries = queue.SimpleQueue()
     with Listener(str(place), "AF_UNIX", backlog=128) as listener:
         files.write_atomically(data / "inference", str(place))
         threading.Thread(target=_accept, args=(listener, queries), daemon=True).start()
@@ -49,7 +52,7 @@ def _serve(place: Path, data: Path) -> None:
                         connection.send_bytes(msgspec.msgpack.encode(answer))
 
 
-def _waiting(queries: "queue.SimpleQueue[Any]") -> list[Any]:
+def _waiting(queries: Queries) -> list[Query]:
     waiting = []
     with contextlib.suppress(queue.Empty):
         for _ in itertools.repeat(None, TOGETHER):
@@ -57,13 +60,13 @@ def _waiting(queries: "queue.SimpleQueue[Any]") -> list[Any]:
     return waiting
 
 
-def _accept(listener: Listener, queries: "queue.SimpleQueue[Any]") -> None:
+def _accept(listener: Listener, queries: Queries) -> None:
     while True:
         with contextlib.suppress(OSError, EOFError):
             threading.Thread(target=_read, args=(listener.accept(), queries), daemon=True).start()
 
 
-def _read(connection: Connection, queries: "queue.SimpleQueue[Any]") -> None:
+def _read(connection: Connection, queries: Queries) -> None:
     with contextlib.suppress(OSError, EOFError, msgspec.MsgspecError):
         while True:
             queries.put((connection, msgspec.msgpack.decode(connection.recv_bytes())))

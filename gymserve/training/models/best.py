@@ -2,8 +2,8 @@
 
 import math
 from pathlib import Path
-from typing import Any
 
+from gymserve.protocol.wire import JSONObject
 from gymserve.store import Database
 from gymserve.store.models import Experiment
 from gymserve.training.experiments import curve
@@ -14,7 +14,7 @@ POINTS = 100  # in the picture
 GRAPH = "graph.svg"  # in a model's folder
 
 
-def record(database: Database, experiment: Experiment, evaluation: dict[str, Any]) -> dict[str, Any]:
+def record(database: Database, experiment: Experiment, evaluation: JSONObject) -> JSONObject:
     """Return the best episode and the best evaluation; None if there was none."""
     metrics = Metrics(database)
     rewards = [point.values.get(EVALUATION) for point in metrics.points(experiment.id, names=(EVALUATION,))]

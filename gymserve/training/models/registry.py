@@ -8,9 +8,8 @@ import shutil
 import time
 import uuid
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from gymserve.outside.bucket import Bucket
@@ -218,6 +217,6 @@ class Models:
         return fresh
 
 
-def _titled(account_id: int | None, title: str) -> tuple[Any, ...]:
+def _titled(account_id: int | None, title: str) -> tuple[ColumnElement[bool], ...]:
     own = Policy.account_id.is_(None) if account_id is None else Policy.account_id == account_id
     return own, Policy.title == title

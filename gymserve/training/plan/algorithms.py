@@ -10,7 +10,6 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from gymnasium import spaces
@@ -43,7 +42,7 @@ class Algorithm:
     name: str
     package: str
     description: str
-    defaults: dict[str, Any]
+    defaults: dict[str, object]
     kinds: dict[str, str]
     policies: tuple[str, ...]
     actions: tuple[str, ...]

@@ -3,14 +3,15 @@
 import json
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
-from typing import Any
 
 import gymnasium
 
 from gymserve.environments import Catalogue, Spaces
 from gymserve.protocol import params
 from gymserve.protocol.errors import EnvironmentFailed, InvalidRequest, Untrainable
+from gymserve.protocol.generics import Space
 from gymserve.protocol.spaces import describe, from_description
+from gymserve.protocol.wire import JSONValue
 from gymserve.store.models import Experiment
 from gymserve.training.plan import algorithms, fitting, hyperparameters
 from gymserve.training.plan.algorithms import Algorithm
@@ -29,7 +30,7 @@ FIXED = {  # cannot change in a run that has started
 }  # fmt: skip
 
 
-Attempt = Callable[[TrainingPlan, tuple[Mapping[str, Any], Mapping[str, Any]]], None]
+Attempt = Callable[[TrainingPlan, tuple[Mapping[str, JSONValue], Mapping[str, JSONValue]]], None]
 
 
 class Checker:
@@ -56,7 +57,9 @@ class Checker:
         self._most_minutes, self._servers = minutes, servers
         self._plain = lru_cache(256)(lambda env_id: self._row(env_id, {}))
 
-    def check(self, runner: Any, settings: Mapping[str, Any], parent: Parent | None = None) -> dict[str, Any]:
+    def check(
+        self, runner: JSONValue, settings: Mapping[str, JSONValue], parent: Parent | None = None
+    ) -> dict[str, object]:
         """Return values for a new experiment's `runner`, `algorithm`, `environment`, `seed` and `parameters`.
 
         Args:
@@ -92,13 +95,13 @@ class Checker:
         most, minutes = self._most_minutes, request.timeout_minutes
         return most if minutes is None else number("timeout_minutes", minutes, 0.01, most)
 
-    def plan(self, settings: Mapping[str, Any], parent: Parent | None = None) -> TrainingPlan:
+    def plan(self, settings: Mapping[str, JSONValue], parent: Parent | None = None) -> TrainingPlan:
         """Return a new experiment's plan, which passes all checks but has not been tried. Raises the same as `check`."""
         params.parse(settings, RunRequest)
         if parent is not None:
             settings = parent.completed(settings)
         algorithm = algorithms.find(settings.get("algorithm"))
-        environment: Any = settings.get("environment")
+        environment: JSONValue = settings.get("environment")
         server = settings.get("server")
         if server is not None and server not in self._servers:
             known = ", ".join(self._servers) or "none"
@@ -164,8 +167,13 @@ class Checker:
         self._attempt(plan, (observations, actions))
 
     def spaces(
-        self, environment: Any, kwargs: Mapping[str, Any], *, server: str | None = None, trusted: bool = False
-    ) -> Mapping[str, Any] | None:
+        self,
+        environment: JSONValue,
+        kwargs: Mapping[str, JSONValue],
+        *,
+        server: str | None = None,
+        trusted: bool = False,
+    ) -> Mapping[str, JSONValue] | None:
         """Return the environment's catalogue row with its spaces; None if another server has it and will check it.
 
         Args:
@@ -191,7 +199,7 @@ class Checker:
         return row | self._spaces(env_id, kwargs)
 
 
-def _fitted(plan: TrainingPlan, algorithm: Algorithm, row: Mapping[str, Any] | None) -> TrainingPlan:
+def _fitted(plan: TrainingPlan, algorithm: Algorithm, row: Mapping[str, JSONValue] | None) -> TrainingPlan:
     """Return the plan with the chosen policy, or with one that fits the environment.
 
     Args:
@@ -218,12 +226,12 @@ def _is_atari(env_id: str) -> bool:
     return str(gymnasium.spec(env_id).entry_point).startswith("ale_py")
 
 
-def _spaces(row: Mapping[str, object]) -> list[Any]:
+def _spaces(row: Mapping[str, object]) -> list[Space]:
     """Return the observation space and the action space."""
     return [from_description(row[name]) for name in ("observation_space", "action_space")]
 
 
-def _timesteps(request: RunRequest, row: Mapping[str, Any] | None) -> int:
+def _timesteps(request: RunRequest, row: Mapping[str, JSONValue] | None) -> int:
     """Return the most timesteps that the episodes can take, if the environment has a step limit."""
     limit = request.max_episode_steps or (None if row is None else row["max_episode_steps"])
     if request.total_episodes is None or limit is None:

@@ -1,13 +1,13 @@
 """Checks a plan against its environment's spaces: names what Stable-Baselines3 would reject, with the remedy."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
 from gymserve.protocol.errors import Untrainable
 from gymserve.protocol.generics import Space
+from gymserve.protocol.wire import JSONValue
 from gymserve.training.plan.algorithms import LEAST_PIXELS, is_picture
 from gymserve.training.plan.training_plan import TrainingPlan
 from gymserve.training.plan.view import View
@@ -22,7 +22,7 @@ def seen(view: View, plan: TrainingPlan) -> Space:
     return ATARI if plan.atari else view.observation_space
 
 
-def check(plan: TrainingPlan, view: View, row: Mapping[str, Any]) -> None:
+def check(plan: TrainingPlan, view: View, row: Mapping[str, JSONValue]) -> None:
     """Check a plan against its environment.
 
     Args:

@@ -3,9 +3,9 @@
 import difflib
 import math
 import re
-from typing import Any
 
 from gymserve.protocol.errors import Untrainable
+from gymserve.protocol.wire import JSONObject, JSONValue
 from gymserve.training.plan.algorithms import Algorithm
 
 MOST = 10**9
@@ -44,7 +44,7 @@ RANGES: dict[str, tuple[float, float]] = {  # minimum and maximum; `_check` has 
 }  # fmt: skip
 
 
-def check(algorithm: Algorithm, values: dict[str, Any]) -> dict[str, Any]:
+def check(algorithm: Algorithm, values: JSONObject) -> JSONObject:
     """Check hyper-parameters and return them.
 
     Raises:
@@ -65,7 +65,7 @@ def check(algorithm: Algorithm, values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _check(name: str, value: Any, annotation: str) -> None:
+def _check(name: str, value: JSONValue, annotation: str) -> None:
     kinds = annotation.split(" | ")
     if value is None and "None" in kinds:
         return
@@ -101,7 +101,7 @@ def _in_range(name: str, value: float) -> bool:
     return least <= value <= most
 
 
-def _together(values: dict[str, Any]) -> None:
+def _together(values: JSONObject) -> None:
     """Check values that depend on each other.
 
     Raises:
@@ -112,7 +112,7 @@ def _together(values: dict[str, Any]) -> None:
         raise Untrainable(f"n_top must be at most n_delta, {n_delta}, not {n_top}")
 
 
-def _net_arch(algorithm: Algorithm, value: Any) -> None:
+def _net_arch(algorithm: Algorithm, value: object) -> None:
     """Check the networks that `net_arch` names.
 
     Raises:
@@ -129,7 +129,7 @@ def _net_arch(algorithm: Algorithm, value: Any) -> None:
         )
 
 
-def _train_freq(value: Any) -> None:
+def _train_freq(value: JSONValue) -> None:
     pair = isinstance(value, list) and len(value) == 2 and value[1] in ("step", "episode")
     good = _integer(value[0] if pair else value, 1, MOST)
     _need("train_freq", good, 'an integer from 1, or for example [1, "episode"]', value)
@@ -146,7 +146,7 @@ def _action_noise(value: object) -> None:
     _need("action_noise", good, f'{{"name": {" or ".join(NOISES)}, "sigma": a number}}', value)
 
 
-def _policy_kwargs(value: Any) -> None:
+def _policy_kwargs(value: JSONValue) -> None:
     _need("policy_kwargs", isinstance(value, dict), "an object", value)
     for name, part in value.items():
         if name not in POLICY:
@@ -154,7 +154,7 @@ def _policy_kwargs(value: Any) -> None:
         _need(f"policy_kwargs: {name}", _policy_part(name, part), POLICY[name], part)
 
 
-def _policy_part(name: str, value: Any) -> bool:
+def _policy_part(name: str, value: JSONValue) -> bool:
     if name == "activation_fn":
         return value in ACTIVATIONS
     if name == "optimizer_class":
@@ -175,7 +175,7 @@ def _replay_buffer_class(value: object) -> None:
     _need("replay_buffer_class", value == "HerReplayBuffer", 'null or "HerReplayBuffer"', value)
 
 
-def _replay_buffer_kwargs(value: Any) -> None:
+def _replay_buffer_kwargs(value: JSONValue) -> None:
     good = isinstance(value, dict) and set(value) <= {"n_sampled_goal", "goal_selection_strategy"}
     good = good and _integer(value.get("n_sampled_goal", 4), 1, 100)
     good = good and value.get("goal_selection_strategy", "future") in HER
@@ -191,14 +191,14 @@ SPECIAL = {
 }
 
 
-def _need(name: str, good: bool, meaning: str, value: Any) -> None:
+def _need(name: str, good: bool, meaning: str, value: object) -> None:
     if not good:
         raise Untrainable(f"{name} must be {meaning}, not {value!r:.50}")
 
 
-def _integer(value: Any, least: int, most: int) -> bool:
+def _integer(value: object, least: int, most: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
-def _number(value: Any) -> bool:
+def _number(value: JSONValue) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

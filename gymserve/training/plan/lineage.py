@@ -4,9 +4,9 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gymserve.protocol.errors import Conflict, Untrainable
+from gymserve.protocol.wire import JSONObject, JSONValue
 from gymserve.training.plan.training_plan import TrainingPlan
 
 FOLDER = "parent"  # in an experiment's folder, with the parent model's files
@@ -33,7 +33,7 @@ class Parent:
     plan: TrainingPlan
     folder: Path
 
-    def completed(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+    def completed(self, settings: Mapping[str, JSONValue]) -> JSONObject:
         """Complete an experiment's settings with the model's.
 
         Raises:
@@ -75,7 +75,7 @@ class Parent:
             return
         check_spaces(own, row)
 
-    def ancestry(self) -> dict[str, Any]:
+    def ancestry(self) -> JSONObject:
         """Return what the experiment's plan records of the model; `lineage` starts with the model itself."""
         lineage = [self.card, *self.plan.lineage]
         return {"parent_model": self.card["model_id"], "lineage": lineage[:MOST]}
@@ -96,7 +96,7 @@ def copy_files(source: Path, target: Path) -> None:
         raise Conflict("the model to start from is gone") from error
 
 
-def check_spaces(own: Mapping[str, Any], other: Mapping[str, Any]) -> None:
+def check_spaces(own: Mapping[str, JSONValue], other: Mapping[str, JSONValue]) -> None:
     """Check that a model trained in one environment of the catalogue can act in another one.
 
     Raises:
@@ -110,7 +110,7 @@ def check_spaces(own: Mapping[str, Any], other: Mapping[str, Any]) -> None:
             )
 
 
-def _short(space: Mapping[str, Any]) -> str:
+def _short(space: Mapping[str, object]) -> str:
     """Describe a space briefly, with the properties that may differ."""
     names = ("shape", "n", "start", "nvec", "dtype", "low", "high")
     properties = ", ".join(f"{name} {space[name]!s:.60}" for name in names if space.get(name) is not None)

@@ -1,6 +1,6 @@
 """Checks of single values; an error names the parameter."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta
 
@@ -21,7 +21,7 @@ def integer(name: str, value: object, least: int, most: int) -> int:
     return value
 
 
-def number(name: str, value: Any, least: float, most: float) -> float:
+def number(name: str, value: object, least: float, most: float) -> float:
     """Return `value` as a float if it is a number from `least` to `most`.
 
     Raises:

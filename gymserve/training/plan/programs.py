@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gymserve.protocol.errors import SettingsError, Untrainable
+from gymserve.protocol.wire import JSONObject, JSONValue
 
 READERS = ("sacred", "ptf", "lines")
 VALUE = r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}"
@@ -116,7 +116,7 @@ class Program:
     environment: dict[str, str]
 
     @classmethod
-    def read(cls, name: str, definition: Mapping[str, Any]) -> "Program":
+    def read(cls, name: str, definition: Mapping[str, JSONValue]) -> "Program":
         """Create a program from its definition in RUNNERS.
 
         Raises:
@@ -127,7 +127,7 @@ class Program:
             raise SettingsError(
                 f"RUNNERS: {name}: there is no {sorted(unknown)[0]}; there are {', '.join(sorted(_KEYS))}"
             )
-        merged: dict[str, Any] = {
+        merged: JSONObject = {
             "arguments": [], "parameters": {}, "defaults": {}, "defaults_by": {}, "metrics": "lines", "results": "",
             "environment": {},
         } | PRESETS.get(name, {}) | dict(definition)  # fmt: skip
@@ -190,7 +190,7 @@ def counted(programs: Mapping[str, Program], runner: str) -> str:
     return "episode" if metrics == "ptf" else "timestep"
 
 
-def read(settings: Mapping[str, Any]) -> dict[str, Program]:
+def read(settings: Mapping[str, JSONValue]) -> dict[str, Program]:
     """Return the programs of the RUNNERS setting by name.
 
     Raises:

@@ -1,11 +1,12 @@
 """A new experiment's settings: its texts, and how it trains."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gymserve.protocol.params import Seed
+from gymserve.protocol.wire import JSONObject
 from gymserve.training.plan import training_plan
 from gymserve.training.plan.numbers import Description, Title
 
@@ -59,8 +60,8 @@ class UploadRequest(Struct):
     title: Title
     algorithm: Annotated[str, Meta(min_length=1)]
     environment: Annotated[str, Meta(min_length=1)]
-    hyperparameters: dict[str, Any] = {}
-    env_kwargs: dict[str, Any] = {}
+    hyperparameters: JSONObject = {}
+    env_kwargs: JSONObject = {}
     frame_stack: Annotated[int, Meta(ge=0, le=16)] = 0
     atari: bool = False
 
@@ -69,7 +70,7 @@ class ProgramRequest(Struct):
     """The settings that a program's runner reads."""
 
     seed: Seed = 42
-    parameter: dict[str, Any] = {}
+    parameter: JSONObject = {}
     timeout_minutes: float | None = None
 
 
@@ -78,9 +79,9 @@ class RunRequest(Struct, kw_only=True):
 
     algorithm: Annotated[str | None, Meta(description="as /algorithms has it", examples=["PPO"])] = None
     environment: Annotated[str | None, Meta(description="an id of the catalogue", examples=["CartPole-v1"])] = None
-    hyperparameters: dict[str, Any] = {}
+    hyperparameters: JSONObject = {}
     seed: Seed = 42
-    parameter: Annotated[dict[str, Any], Meta(description="values for a program's parameters")] = {}
+    parameter: Annotated[JSONObject, Meta(description="values for a program's parameters")] = {}
     total_timesteps: Annotated[int, Meta(ge=1, le=MOST_TIMESTEPS)] = 100_000
     total_episodes: Annotated[
         Annotated[int, Meta(ge=1, le=10**8)] | None, Meta(description="ends the run after this many episodes")
@@ -91,7 +92,7 @@ class RunRequest(Struct, kw_only=True):
     normalize: Annotated[bool | Normalization, Meta(description="normalize by running averages")] = False
     frame_stack: Annotated[int, Meta(ge=0, le=16)] = 0
     atari: Annotated[bool, Meta(description="use the standard Atari wrapper")] = False
-    env_kwargs: Annotated[dict[str, Any], Meta(description="as the catalogue allows them")] = {}
+    env_kwargs: Annotated[JSONObject, Meta(description="as the catalogue allows them")] = {}
     max_episode_steps: Annotated[int, Meta(ge=1, lt=2**31)] | None = None
     evaluation: EvaluationSettings = EvaluationSettings()
     checkpoint_every: Annotated[
@@ -104,7 +105,7 @@ class RunRequest(Struct, kw_only=True):
         str | None, Meta(description="the TRAINING_SERVERS name of the server that has the environment")
     ] = None
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> JSONObject:
         """Return the fields of a `TrainingPlan` that say how, and for how long, it trains."""
         if isinstance(self.normalize, Normalization):
             normalize = msgspec.to_builtins(self.normalize)

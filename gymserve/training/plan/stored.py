@@ -3,9 +3,9 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from gymserve.protocol.errors import Untrainable
+from gymserve.protocol.wire import JSONObject
 from gymserve.store.models import Experiment
 from gymserve.training.plan.programs import Program
 from gymserve.training.plan.training_plan import SB3, ProgramPlan, TrainingPlan
@@ -13,15 +13,15 @@ from gymserve.training.plan.training_plan import SB3, ProgramPlan, TrainingPlan
 COLUMNS = ("algorithm", "environment", "seed")  # the parts of a plan with columns of their own
 
 
-def row_of(plan: TrainingPlan) -> dict[str, Any]:
+def row_of(plan: TrainingPlan) -> JSONObject:
     """Convert a plan to columns of an experiment's row."""
     data = plan.to_dict()
     return {name: data.pop(name) for name in COLUMNS} | {"parameters": json.dumps(data)}
 
 
-def parameters_of(row: Experiment) -> dict[str, Any]:
+def parameters_of(row: Experiment) -> JSONObject:
     """Return an experiment's settings beside its own columns: a plan's fields, or a program's parameters."""
-    parameters: dict[str, Any] = json.loads(row.parameters)
+    parameters: JSONObject = json.loads(row.parameters)
     return parameters
 
 

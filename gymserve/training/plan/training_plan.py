@@ -1,9 +1,11 @@
 """Plans: what an experiment's process runs, stored as plain data in its folder and with its model."""
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Self
 
 import msgspec
+
+from gymserve.protocol.wire import JSONObject, JSONValue
 
 SB3 = "sb3"  # the runner of training plans; any other runner is an organiser's program
 
@@ -60,18 +62,18 @@ class TrainingPlan(TimeSpent, frozen=True, kw_only=True):
     package: str
     algorithm: str
     policy: str = "MlpPolicy"
-    hyperparameters: dict[str, Any] = {}
+    hyperparameters: JSONObject = {}
     environment: str
     resolved: str | None = None
     server: str | None = None
-    env_kwargs: dict[str, Any] = {}
+    env_kwargs: JSONObject = {}
     max_episode_steps: int | None = None
     seed: int = 42
     total_timesteps: int = 100_000
     total_episodes: int | None = None
     n_envs: int = 1
     vectorisation: str = "sync"
-    normalize: dict[str, Any] | None = None
+    normalize: JSONObject | None = None
     frame_stack: int = 0
     atari: bool = False
     evaluation: Evaluation = Evaluation()
@@ -80,13 +82,13 @@ class TrainingPlan(TimeSpent, frozen=True, kw_only=True):
     show: bool = False
     device: str = "auto"
     timeout_minutes: float | None = None
-    parameter: Any = None
+    parameter: JSONValue = None
     parent_model: str | None = None
     lineage: list[dict[str, object]] = []
     modules: list[str] = []
 
     @classmethod
-    def from_dict(cls, data: Any) -> Self:
+    def from_dict(cls, data: JSONValue) -> Self:
         """Create a plan from `to_dict`'s data, ignoring fields of newer versions.
 
         Raises:
@@ -97,9 +99,9 @@ class TrainingPlan(TimeSpent, frozen=True, kw_only=True):
         except (msgspec.ValidationError, AttributeError) as error:
             raise ValueError(f"this is not a training plan: {error}") from error
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JSONObject:
         """Convert to plain data, without rare fields that have no value."""
-        data: dict[str, Any] = msgspec.to_builtins(self)
+        data: JSONObject = msgspec.to_builtins(self)
         return {name: value for name, value in data.items() if value or name not in _SELDOM}
 
     def card(self) -> dict[str, object]:

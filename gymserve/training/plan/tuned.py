@@ -3,18 +3,18 @@
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from gymserve.protocol.errors import Untrainable
+from gymserve.protocol.wire import JSONObject
 
 
 @cache
-def tuned() -> dict[str, dict[str, dict[str, Any]]]:
+def tuned() -> dict[str, dict[str, JSONObject]]:
     """Map each environment to its algorithms, and these to hyper-parameters known to learn well."""
     return tomllib.loads((Path(__file__).parent / "tuned.toml").read_text())
 
 
-def tuned_for(environment: str, algorithm: str) -> dict[str, Any]:
+def tuned_for(environment: str, algorithm: str) -> JSONObject:
     """Return the tuned values of an environment and algorithm.
 
     Raises:

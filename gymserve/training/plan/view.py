@@ -1,14 +1,13 @@
 """A policy's view of an environment: spaces that Stable-Baselines3 supports, and conversions of values in both directions."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
-from gymserve.protocol.generics import Space
+from gymserve.protocol.generics import Space, Value
 
-Change = Callable[[Any], Any]
+Change = Callable[[Value], Value]
 PLAIN = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 

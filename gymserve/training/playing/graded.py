@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import gymnasium
 import numpy as np
@@ -12,8 +12,11 @@ from gymnasium import spaces
 from gymserve.hosts.pool.instances import Instances
 from gymserve.journal import Reset, Step, episodes_of, read
 from gymserve.protocol import errors
+from gymserve.protocol.generics import Value
 from gymserve.protocol.spaces import codec, from_description
+from gymserve.protocol.wire import JSONObject
 
+R = TypeVar("R")
 PATIENCE_SECONDS = 120.0  # while the server restarts
 PAUSE_SECONDS = 0.25
 
@@ -44,7 +47,9 @@ class GradedTrials(gymnasium.Env):
         if description["trial"]:
             self._before = episodes_of(read(instances.folder(token) / "journal"))[-1].moves[-1]
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, object] | None = None
+    ) -> tuple[Value, dict[str, object]]:
         """Return the first observation of the next trial; the first call returns the current one of an unfinished trial.
 
         Raises:
@@ -63,7 +68,7 @@ class GradedTrials(gymnasium.Env):
             raise Over
         return self._seen(answer["observation"]), {}
 
-    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Value) -> tuple[Value, float, bool, bool, dict[str, object]]:
         """Act in the current trial.
 
         Raises:
@@ -90,7 +95,7 @@ class GradedTrials(gymnasium.Env):
         encoded = self._actions.to_json(self._actions.unpack(record.action, check=False))
         return self._ask(lambda: self.instances.step(self.token, encoded, seq=self._seq))
 
-    def _seen(self, data: object) -> Any:
+    def _seen(self, data: object) -> object:
         """Convert an observation from JSON; some environments' observations lie outside of their spaces."""
         try:
             self._last = self._observations.from_json(data, name="observation")
@@ -101,12 +106,12 @@ class GradedTrials(gymnasium.Env):
             self._last = np.asarray(data, np.float64).astype(space.dtype).reshape(space.shape)
         return self._last
 
-    def _ask(self, question: Callable[[], bytes]) -> dict[str, Any]:
-        answer: dict[str, object] = json.loads(self._patiently(question))
+    def _ask(self, question: Callable[[], bytes]) -> JSONObject:
+        answer: JSONObject = json.loads(self._patiently(question))
         return answer
 
     @staticmethod
-    def _patiently(question: Callable[[], object]) -> Any:
+    def _patiently(question: Callable[[], R]) -> R:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:

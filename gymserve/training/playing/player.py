@@ -10,12 +10,12 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from gymserve.hosts.pool.instances import Instances
 from gymserve.protocol import errors
+from gymserve.protocol.generics import Value
 from gymserve.system.background import ATTEMPTS, begin, work
 from gymserve.training.playing.assignments import Assignment, Assignments
 
@@ -89,11 +89,11 @@ def play(instances: Instances, token: str, model: Path) -> None:
 
     torch.set_num_threads(1)
     loaded = Loaded(model, model / "model.zip")
-    state: Any = None
+    state: Value = None
     starts = np.ones(1, bool)
     with contextlib.suppress(Over):
         env = vector_env.around(GradedTrials(instances, token), loaded.plan)
-        observation: Any = env.reset()
+        observation: Value = env.reset()
         while True:
             shown = observation if loaded.normal is None else loaded.normal.normalize_obs(observation)
             actions, state = loaded.model.predict(shown, state=state, episode_start=starts, deterministic=True)

@@ -3,13 +3,14 @@
 import contextlib
 import time
 from pathlib import Path
-from typing import Any
+from typing import SupportsFloat
 
 import gymnasium
 
 from gymserve.hosts.versions import versions
 from gymserve.journal import Journal, Reset, replay
 from gymserve.journal.records import digest, encode_created, encode_reset, encode_step
+from gymserve.protocol.generics import Value
 from gymserve.protocol.recipe import Recipe
 from gymserve.protocol.spaces import codec
 from gymserve.system.files import replacing
@@ -36,14 +37,16 @@ class BestEpisode(gymnasium.Wrapper):
         self._total = 0.0
         self._best: tuple[float, list[bytes]] | None = None
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, object] | None = None
+    ) -> tuple[Value, dict[str, object]]:
         generators = replay.get_generators(self.env) if seed is None else None
         observation, info = replay.reset(self.env, seed, options, None)
         seen = digest(self._observations.pack(observation))
         self._now, self._total = [encode_reset(Reset(None, seen, time.time(), seed, options, generators))], 0.0
         return observation, info
 
-    def step(self, action: Any) -> Any:
+    def step(self, action: Value) -> tuple[Value, SupportsFloat, bool, bool, dict[str, object]]:
         packed = self._actions.pack(action)
         answer = self.env.step(action)
         observation, reward, terminated, truncated, _ = answer

@@ -13,6 +13,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.logger import KVWriter, TensorBoardOutputFormat
 from stable_baselines3.common.vec_env import VecEnv, sync_envs_normalization
 
+from gymserve.protocol.wire import JSONObject
 from gymserve.training.plan.training_plan import TrainingPlan
 from gymserve.training.runners import checkpoint
 from gymserve.training.runners.best_episode import BestEpisode
@@ -176,7 +177,7 @@ class TrainingCallback(BaseCallback):
             for episode in self.model.ep_info_buffer or ():
                 self._episode(episode)
 
-    def _episode(self, episode: dict[str, Any]) -> None:
+    def _episode(self, episode: JSONObject) -> None:
         if self._episodes_left is not None:
             if self._episodes_left == 0:
                 return  # beyond total_episodes, in the last rollout
@@ -202,7 +203,7 @@ class TrainingCallback(BaseCallback):
     def _records_best(self) -> bool:
         return self._evaluation is not None and self._evaluation.env_is_wrapped(BestEpisode)[0]
 
-    def evaluate(self) -> dict[str, Any]:
+    def evaluate(self) -> JSONObject:
         """Play `evaluation.episodes` episodes with the current policy, always with the same seeds."""
         if self._evaluation is None:
             self._evaluation = self._make_evaluation()
@@ -232,12 +233,12 @@ class TrainingCallback(BaseCallback):
         }
 
 
-def _evaluator(model: object) -> Callable[..., Any]:
+def _evaluator(model: object) -> Callable[..., Any]:  # Any: the two libraries' functions differ in their parameters
     if type(model).__name__ == "MaskablePPO":
         from sb3_contrib.common.maskable.evaluation import evaluate_policy as masked
         from sb3_contrib.common.maskable.utils import is_masking_supported
 
-        def evaluated(model: Any, env: Any, **more: Any) -> object:
+        def evaluated(model: Any, env: VecEnv, **more: Any) -> object:  # Any: passed on
             return masked(model, env, use_masking=is_masking_supported(env), **more)
 
         return evaluated

@@ -6,6 +6,7 @@ episodes, running averages, values that the logger has not written yet, and the 
 
 import json
 import random
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.save_util import load_from_pkl, save_to_pkl
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
+from gymserve.protocol.generics import Space
+from gymserve.protocol.wire import JSONObject
 from gymserve.training.plan.training_plan import TrainingPlan
 from gymserve.training.runners import plain
 
@@ -25,7 +28,7 @@ KEPT_BY_MODELS = ("_last_lstm_states", "old_count")  # attributes that a model's
 
 
 def save(
-    model: BaseAlgorithm, folder: Path, *, metrics_bytes: int, hyperparameters: dict[str, Any], more: dict[str, Any]
+    model: BaseAlgorithm, folder: Path, *, metrics_bytes: int, hyperparameters: JSONObject, more: Mapping[str, object]
 ) -> None:
     """Write a checkpoint; `more` is the callback's own state."""
     model.save(folder / "model.zip")
@@ -65,12 +68,12 @@ class Restored:
     """
 
     def __init__(self, kind: type[BaseAlgorithm], folder: Path, env: VecEnv, plan: TrainingPlan) -> None:
-        self._state: dict[str, Any] = load_from_pkl(folder / "state.pkl")
+        self._state: dict[str, Any] = load_from_pkl(folder / "state.pkl")  # Any: what was pickled
         before = json.loads((folder / "note.json").read_text())["hyperparameters"]
         changed = {name: value for name, value in plan.hyperparameters.items() if before.get(name, _NOTHING) != value}
         arguments = plain.arguments(changed, env)
         self.model = kind.load(folder / "model.zip", env=env, device=plan.device, force_reset=False, **arguments)
-        self.more: dict[str, Any] = self._state["more"]
+        self.more: dict[str, Any] = self._state["more"]  # Any: what was pickled
         if isinstance(self.model, OffPolicyAlgorithm):
             self.model.load_replay_buffer(folder / "replay.pkl", truncate_last_traj=False)
         for wrapper, kept in zip(_wrappers(env), self._state["wrappers"], strict=True):
@@ -107,9 +110,9 @@ def _wrappers(env: VecEnv) -> list[VecEnvWrapper]:
     return wrappers
 
 
-def _generators(space: Any) -> object:
+def _generators(space: Space) -> object:
     return space.np_random.bit_generator.state
 
 
-def _set_generators(space: Any, state: Any) -> None:
+def _set_generators(space: Space, state: JSONObject) -> None:
     space.np_random.bit_generator.state = state

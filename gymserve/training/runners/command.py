@@ -6,14 +6,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from gymserve.training.plan.states import ExperimentState
 from gymserve.training.plan.training_plan import ProgramPlan
 from gymserve.training.runners.folder import Folder, MetricsFile
-from gymserve.training.runners.readers import READERS
+from gymserve.training.runners.readers import READERS, Reader
 
 READ_SECONDS = 0.5
 LIVE_LOG = {"PYTHONUNBUFFERED": "1"}  # else its last lines are lost when it is ended by a signal
@@ -66,7 +65,7 @@ def prepare(folder: Folder, plan: ProgramPlan) -> Path:
     return work
 
 
-def follow(program: "subprocess.Popen[bytes]", reader: Any, metrics: MetricsFile) -> int:
+def follow(program: "subprocess.Popen[bytes]", reader: Reader, metrics: MetricsFile) -> int:
     """Copy the program's metrics until it ends; return its exit code."""
     code = None
     while True:

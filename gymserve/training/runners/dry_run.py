@@ -9,7 +9,6 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -60,13 +59,13 @@ def attempt(plan: TrainingPlan, observations: Space, actions: Space) -> None:
         exact["buffer_size"] = SMALL["buffer_size"]  # HerReplayBuffer allocates a million objects at once
     kind(env=env, seed=plan.seed, **exact)
     small = _small(plan, kind)
-    more: dict[str, Any] = {"use_masking": False} if plan.algorithm == "MaskablePPO" else {}
+    more = {"use_masking": False} if plan.algorithm == "MaskablePPO" else {}
     with warnings.catch_warnings(action="ignore"):  # the library warns about such a small model
         model = kind(env=vector_env.blank(observations, actions, small), seed=plan.seed, **arguments(small, env))
         model.learn(STEPS * plan.n_envs, **more)
 
 
-def _small(plan: TrainingPlan, kind: Any) -> TrainingPlan:
+def _small(plan: TrainingPlan, kind: type) -> TrainingPlan:
     """Return a plan that takes a moment and fails wherever the full one would."""
     import inspect
 

@@ -16,12 +16,13 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
+from gymserve.protocol.wire import JSONObject
 from gymserve.system import files, locks
 from gymserve.training.plan.states import ExperimentState
 from gymserve.training.plan.training_plan import ProgramPlan, TrainingPlan
@@ -73,36 +74,36 @@ class Folder:
         data = plan.to_dict() if isinstance(plan, TrainingPlan) else msgspec.to_builtins(plan)
         files.write_atomically(self.path / PLAN, json.dumps(data), sync=True)
 
-    def plan(self) -> dict[str, Any]:
+    def plan(self) -> JSONObject:
         """Return the plan as written by `prepare`."""
         path = self.path / PLAN
-        plan: dict[str, Any] = json.loads((path if path.exists() else self.path / OLD_PLAN).read_text())
+        plan: JSONObject = json.loads((path if path.exists() else self.path / OLD_PLAN).read_text())
         return plan
 
     def training_plan(self) -> TrainingPlan:
         """Return the plan of a Stable-Baselines3 run or of a model."""
         return TrainingPlan.from_dict(self.plan())
 
-    def outcome(self) -> dict[str, Any] | None:
+    def outcome(self) -> JSONObject | None:
         """Return the process's outcome, or None if it left none or an unreadable one."""
         try:
-            outcome: dict[str, Any] = json.loads((self.path / "outcome.json").read_text())
+            outcome: JSONObject = json.loads((self.path / "outcome.json").read_text())
             return outcome | {"state": ExperimentState(outcome["state"])}
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def end(self, state: ExperimentState, **more: Any) -> None:
+    def end(self, state: ExperimentState, **more: object) -> None:
         """Write the outcome; `state` is completed, paused, stopped or failed."""
         files.write_atomically(self.path / "outcome.json", json.dumps({"state": state, **more}), sync=True)
 
-    def show(self, episode: Mapping[str, Any]) -> None:
+    def show(self, episode: Mapping[str, object]) -> None:
         """Save an episode for viewers, replacing the previous one."""
         files.write_atomically(self.path / "episode.json", json.dumps(episode))
 
-    def shown(self) -> dict[str, Any] | None:
+    def shown(self) -> JSONObject | None:
         """Return the last saved episode, or None if there is none yet."""
         try:
-            episode: dict[str, Any] = json.loads((self.path / "episode.json").read_text())
+            episode: JSONObject = json.loads((self.path / "episode.json").read_text())
         except (OSError, ValueError):
             return None
         return episode
@@ -151,7 +152,7 @@ class Folder:
         return 0 if newest is None else int(json.loads((newest / "note.json").read_text())["metrics_bytes"])
 
     @contextlib.contextmanager
-    def new_checkpoint(self, timesteps: int) -> Any:
+    def new_checkpoint(self, timesteps: int) -> Iterator[Path]:
         """Yield a folder to fill; when the block ends, it becomes the newest checkpoint and older ones are deleted."""
         whole = self.checkpoints / str(timesteps)
         with files.replacing_folder(whole) as fresh:

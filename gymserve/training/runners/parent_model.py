@@ -1,7 +1,6 @@
 """Starting a Stable-Baselines3 run from a parent model."""
 
 from pathlib import Path
-from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.save_util import load_from_pkl, load_from_zip_file, recursive_setattr
@@ -20,7 +19,7 @@ def load(model: BaseAlgorithm, folder: Path) -> None:
     for name, value in (variables or {}).items():
         if value is not None:
             recursive_setattr(model, f"{name}.data", value.data)
-    env: Any = model.get_vec_normalize_env()
+    env = model.get_vec_normalize_env()
     if env is not None and (folder / "normalize.pkl").exists():
         normal = load_from_pkl(folder / "normalize.pkl")
         env.obs_rms, env.ret_rms = normal.obs_rms, normal.ret_rms

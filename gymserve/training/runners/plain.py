@@ -8,6 +8,8 @@ from stable_baselines3 import HerReplayBuffer
 from stable_baselines3.common.noise import NormalActionNoise, OrnsteinUhlenbeckActionNoise
 from stable_baselines3.common.vec_env import VecEnv
 
+from gymserve.protocol.wire import JSONObject
+
 ACTIVATIONS = {
     "tanh": torch.nn.Tanh,
     "relu": torch.nn.ReLU,
@@ -36,7 +38,7 @@ class Falling:
         return self.first * remaining
 
 
-def arguments(hyperparameters: dict[str, Any], env: VecEnv) -> dict[str, Any]:
+def arguments(hyperparameters: JSONObject, env: VecEnv) -> dict[str, Any]:  # Any: what the constructor takes
     """Convert hyper-parameters, replacing names with the classes and objects that they stand for."""
     converted = {}
     for name, value in hyperparameters.items():

@@ -5,9 +5,11 @@ import json
 import math
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
+
+from gymserve.protocol.wire import JSONObject, JSONValue
 
 Line = tuple[int, dict[str, float]]
 MEMBER_DEPTH = 2  # open brackets around an element of a series: the object's and the list's
@@ -49,10 +51,10 @@ class Series:
                     yield step, {name: number}
             self._reported[name] = max(known, len(pairs))
 
-    def _number(self, value: Any) -> float | None:
+    def _number(self, value: JSONValue) -> float | None:
         return to_number(value)
 
-    def _timesteps(self, name: str, content: dict[str, object], complete: bool) -> Any:
+    def _timesteps(self, name: str, content: dict[str, object], complete: bool) -> Sequence[JSONValue] | None:
         raise NotImplementedError
 
 
@@ -62,7 +64,7 @@ class Sacred(Series):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, "info.json")
 
-    def _timesteps(self, name: str, content: dict[str, object], complete: bool) -> Any:
+    def _timesteps(self, name: str, content: dict[str, object], complete: bool) -> Sequence[JSONValue] | None:
         timesteps = content.get(f"{name}_T")
         return timesteps if isinstance(timesteps, list) else None
 
@@ -73,10 +75,10 @@ class Ptf(Series):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, "out.json")
 
-    def _number(self, value: Any) -> float | None:
+    def _number(self, value: JSONValue) -> float | None:
         return float(value == "True") if value in ("True", "False") else to_number(value)
 
-    def _timesteps(self, name: str, content: dict[str, object], complete: bool) -> Any:
+    def _timesteps(self, name: str, content: dict[str, object], complete: bool) -> Sequence[JSONValue] | None:
         episodes = content.get("episode")
         if isinstance(episodes, list):
             return episodes
@@ -116,7 +118,8 @@ class JsonLines:
             yield step, values
 
 
-READERS = {"sacred": Sacred, "ptf": Ptf, "lines": JsonLines}
+Reader: TypeAlias = Series | JsonLines
+READERS: dict[str, Callable[[Path], Reader]] = {"sacred": Sacred, "ptf": Ptf, "lines": JsonLines}
 
 
 def to_number(value: object) -> float | None:
@@ -131,7 +134,7 @@ def to_number(value: object) -> float | None:
         return None
 
 
-def _scalar(value: dict[str, Any]) -> float | None:
+def _scalar(value: JSONObject) -> float | None:
     """Return the number in a pickled one-element tensor, without unpickling it.
 
     The number is at the end of torch's older file format.

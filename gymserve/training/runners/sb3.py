@@ -6,13 +6,19 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gymserve.system import imports
 from gymserve.system.files import replacing
 from gymserve.training.plan.states import ExperimentState
 from gymserve.training.plan.training_plan import TrainingPlan
 from gymserve.training.runners.folder import DIVERGED, SPACES, Folder, MetricsFile
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.base_class import BaseAlgorithm
+    from stable_baselines3.common.vec_env import VecEnv
+
+    from gymserve.training.runners.callback import TrainingCallback
 
 NOT_NUMBERS = ("found invalid values", "probability tensor contains")  # torch's messages about a policy's output
 
@@ -58,7 +64,7 @@ def train(folder: Folder, plan: TrainingPlan) -> None:
 
     interrupts = Interrupts()  # handle signals before anything slow
     import torch
-    from stable_baselines3.common.logger import Logger
+    from stable_baselines3.common.logger import KVWriter, Logger
     from stable_baselines3.common.save_util import save_to_pkl
 
     from gymserve.training.runners import vector_env
@@ -73,7 +79,7 @@ def train(folder: Folder, plan: TrainingPlan) -> None:
     restored = Restored(kind, newest, env, plan) if newest else None
     model = restored.model if restored else _new(kind, folder, plan, env)
     metrics = MetricsFile(folder.metrics)
-    outputs: list[Any] = [MetricsWriter(metrics)]
+    outputs: list[KVWriter] = [MetricsWriter(metrics)]
     if plan.tensorboard:
         outputs.append(TensorBoard(folder.tensorboard, since=model.num_timesteps if restored else None))
     model.set_logger(Logger(None, outputs))
@@ -85,6 +91,7 @@ def train(folder: Folder, plan: TrainingPlan) -> None:
         evaluation=lambda: vector_env.make(plan, training=False, records_best=True),
         restored=restored,
     )
+    # Any: only some algorithms have the argument.
     more: dict[str, Any] = {"use_masking": _masks(env)} if plan.algorithm == "MaskablePPO" else {}
     try:
         if (left := plan.total_timesteps - model.num_timesteps) > 0:
@@ -100,7 +107,7 @@ def train(folder: Folder, plan: TrainingPlan) -> None:
         callback.close()
 
 
-def _new(kind: Any, folder: Folder, plan: TrainingPlan, env: Any) -> Any:
+def _new(kind: "type[BaseAlgorithm]", folder: Folder, plan: TrainingPlan, env: "VecEnv") -> "BaseAlgorithm":
     """Create a model, from scratch or from its parent."""
     model = kind(env=env, seed=plan.seed, **arguments(plan, env))
     if plan.parent_model:
@@ -110,14 +117,16 @@ def _new(kind: Any, folder: Folder, plan: TrainingPlan, env: Any) -> Any:
     return model
 
 
-def finish(folder: Folder, plan: TrainingPlan, model: Any, callback: Any, *, stopped: bool) -> None:
+def finish(
+    folder: Folder, plan: TrainingPlan, model: "BaseAlgorithm", callback: "TrainingCallback", *, stopped: bool
+) -> None:
     """Save the model; evaluate it if it was trained to the end, and save the best evaluation episode."""
     from gymserve.training.runners import best_episode
 
     with replacing(folder.path / "model.zip") as fresh:
         model.save(fresh)
-    if model.get_vec_normalize_env() is not None:
-        model.get_vec_normalize_env().save(str(folder.path / "normalize.pkl"))
+    if (normalized := model.get_vec_normalize_env()) is not None:
+        normalized.save(str(folder.path / "normalize.pkl"))
     evaluation = {} if stopped or not plan.evaluation.episodes else callback.evaluate()
     if evaluation and (best := callback.best_episode()) is not None:
         best_episode.keep(best, plan, folder.path)
@@ -126,7 +135,7 @@ def finish(folder: Folder, plan: TrainingPlan, model: Any, callback: Any, *, sto
     folder.end(state, timesteps=model.num_timesteps, evaluation=evaluation, exit_code=0)
 
 
-def arguments(plan: TrainingPlan, env: Any) -> dict[str, Any]:
+def arguments(plan: TrainingPlan, env: "VecEnv") -> dict[str, Any]:  # Any: what the constructor takes
     """Return the constructor's arguments for a plan."""
     from gymserve.training.runners import plain
 
@@ -134,7 +143,7 @@ def arguments(plan: TrainingPlan, env: Any) -> dict[str, Any]:
     return plain.arguments(hyperparameters, env)
 
 
-def _masks(env: Any) -> bool:
+def _masks(env: "VecEnv") -> bool:
     from sb3_contrib.common.maskable.utils import is_masking_supported
 
     return bool(is_masking_supported(env))

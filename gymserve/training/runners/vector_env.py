@@ -2,7 +2,7 @@
 
 import contextlib
 import importlib
-from typing import Any
+from typing import SupportsFloat
 
 import gymnasium
 import numpy
@@ -13,7 +13,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv,
 from gymserve import environments
 from gymserve.journal import replay
 from gymserve.protocol.errors import InvalidRequest
-from gymserve.protocol.generics import Space
+from gymserve.protocol.generics import Space, Value
+from gymserve.protocol.wire import JSONObject
 from gymserve.training.plan.training_plan import TrainingPlan
 from gymserve.training.plan.view import View
 from gymserve.training.runners.best_episode import BestEpisode
@@ -34,9 +35,11 @@ class EpisodeRecorder(gymnasium.Wrapper):
         self._start: dict[str, object] = {}
         self._actions: list[object] = []
         self._last: object = None
-        self._finished: dict[str, Any] | None = None
+        self._finished: JSONObject | None = None
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, object] | None = None
+    ) -> tuple[Value, dict[str, object]]:
         state = self.unwrapped.np_random.bit_generator.state if seed is None and self._local() else None
         if self._actions:
             self._finished = {**self._start, "actions": self._actions}
@@ -44,7 +47,7 @@ class EpisodeRecorder(gymnasium.Wrapper):
         self._last, info = replay.reset(self.env, seed, options, None)
         return self._last, info
 
-    def step(self, action: Any) -> Any:
+    def step(self, action: Value) -> tuple[Value, SupportsFloat, bool, bool, dict[str, object]]:
         self._actions.append(action.copy() if isinstance(action, numpy.ndarray) else action)
         answer = self.env.step(action)
         self._last = answer[0]
@@ -53,7 +56,7 @@ class EpisodeRecorder(gymnasium.Wrapper):
     def _local(self) -> bool:
         return getattr(self.unwrapped, "_np_random", None) is not None
 
-    def snapshot(self) -> dict[str, Any]:
+    def snapshot(self) -> JSONObject:
         """Return everything that `restore` needs."""
         return {**self._start, "actions": self._actions, "last": self._last}
 
@@ -63,7 +66,7 @@ class EpisodeRecorder(gymnasium.Wrapper):
             return {}
         return {**self._finished, "actions": [numpy.asarray(action).tolist() for action in self._finished["actions"]]}
 
-    def restore(self, snapshot: dict[str, Any]) -> bool:
+    def restore(self, snapshot: JSONObject) -> bool:
         """Bring the environment to the state of a snapshot; return False if the environment is nondeterministic."""
         if snapshot["seed"] is None and snapshot["random"] is None:
             return False
@@ -90,11 +93,13 @@ class ViewWrapper(gymnasium.Wrapper):
         self.view, self.raw = view, None
         self.observation_space, self.action_space = view.observation_space, view.action_space
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, object] | None = None
+    ) -> tuple[Value, dict[str, object]]:
         self.raw, info = self.env.reset(seed=seed, options=options)
         return self.view.observation(self.raw), info
 
-    def step(self, action: Any) -> Any:
+    def step(self, action: Value) -> tuple[Value, SupportsFloat, bool, bool, dict[str, object]]:
         self.raw, reward, terminated, truncated, info = self.env.step(self.view.action(action))
         return self.view.observation(self.raw), reward, terminated, truncated, info
 
@@ -145,7 +150,7 @@ def spaces_of(env: VecEnv, plan: TrainingPlan) -> tuple[Space, Space]:
     return env.observation_space if plan.frame_stack or plan.atari else observations, actions
 
 
-def observation_of(env: VecEnv, plan: TrainingPlan, batch: Any) -> Any:
+def observation_of(env: VecEnv, plan: TrainingPlan, batch: Value) -> Value:
     """Return one copy's newest observation, in the space in which a model of the plan is queried.
 
     Args:
@@ -179,7 +184,7 @@ def _dressed(env: gymnasium.Env, plan: TrainingPlan) -> gymnasium.Env:
     return EpisodeRecorder(Monitor(env), view.bare_spaces)
 
 
-def _equal(one: Any, other: Any) -> bool:
+def _equal(one: Value, other: Value) -> bool:
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
     return bool(numpy.array_equal(one, other, equal_nan=numpy.asarray(one).dtype.kind == "f"))

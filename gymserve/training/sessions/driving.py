@@ -1,17 +1,17 @@
 """The car race for viewers: episodes of training and evaluation, driven again to render them."""
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
-import numpy as np
 from PIL import Image
 
 from gymserve.environments.car_race.race import CarRace
+from gymserve.protocol.wire import JSONObject
 
 MOST_STEPS = 1000  # in a trial
 QUALITY = 80  # of a JPEG
-Act = Callable[[list[Any]], list[int]]
+Act = Callable[[list[object]], list[int]]
 """Maps observations (n, 5) to one action each."""
 
 
@@ -59,7 +59,7 @@ def trial(track: int, drive: Drive) -> Iterator[bytes]:
     return _pictures(car, drive.actions)
 
 
-def episode(track: int, recording: Mapping[str, Any]) -> Iterator[bytes]:
+def episode(track: int, recording: JSONObject) -> Iterator[bytes]:
     """Render an episode that a runner has saved, see `runners.vector_env.EpisodeRecorder`."""
     car = CarRace(track, render_mode="rgb_array")
     car.reset(seed=recording["seed"])
@@ -79,6 +79,7 @@ def _pictures(car: CarRace, actions: Sequence[int]) -> Iterator[bytes]:
 def _jpeg(car: CarRace) -> bytes:
     """Render a JPEG of 800 x 700."""
     out = io.BytesIO()
-    picture: np.ndarray = car.render()
+    picture = car.render()
+    assert picture is not None
     Image.fromarray(picture).save(out, "jpeg", quality=QUALITY)
     return out.getvalue()

@@ -3,9 +3,10 @@
 import contextlib
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TypeVar
 
+import msgspec
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -17,9 +18,18 @@ from gymserve.training.experiments.lifecycle import Experiments
 from gymserve.training.models.registry import Models
 from gymserve.training.plan.states import ExperimentState
 from gymserve.training.sessions import parameters
+from gymserve.training.sessions.parameters import (
+    Documents,
+    SessionAgent,
+    SessionDocument,
+    SessionEnvironment,
+    SessionTraining,
+)
+
+D = TypeVar("D", bound=SessionDocument)
 
 MOST = 1000  # sessions per account
-DOCUMENTS = ("environment", "agent", "training")
+COLUMNS = {SessionEnvironment: "environment", SessionAgent: "agent", SessionTraining: "training"}
 
 
 class TrainingSessions:
@@ -91,14 +101,14 @@ class TrainingSessions:
         with self.database.reading() as session:
             return 1 + (session.scalar(query) or 0)
 
-    def write(self, row: TrainingSession, document: str, values: Mapping[str, object]) -> TrainingSession:
-        """Save a checked document, one of `DOCUMENTS`."""
+    def write(self, row: TrainingSession, document: SessionDocument) -> TrainingSession:
+        """Save a checked document."""
         with self.database.writing() as session:
             fresh = session.get(TrainingSession, row.id)
             if fresh is None:
                 raise NotFound(f"there is no session {row.name:.50}")
-            setattr(fresh, document, json.dumps(values))
-            if document == "agent":
+            setattr(fresh, COLUMNS[type(document)], json.dumps(document.to_dict()))
+            if isinstance(document, SessionAgent):
                 fresh.agent_at = now()
         return fresh
 
@@ -139,7 +149,7 @@ class TrainingSessions:
         running = self.experiment(row)
         if running is not None and ExperimentState(running.state).is_active:
             return running
-        settings = parameters.experiment(*self.documents(row), retrain=retrain)
+        settings = parameters.experiment(self.documents(row), retrain=retrain)
         settings |= {"title": row.name, "tags": ["rewards", _tag(row)]}
         parent = self.models.parent(self.model(row)) if retrain else None
         made = self.experiments.create(row.account_id, settings, parent=parent)
@@ -156,12 +166,13 @@ class TrainingSessions:
             self.experiments.remove(made)
             raise
 
-    def documents(self, row: TrainingSession) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        """Return the environment, agent and training documents, with defaults for those not written yet."""
-        read = (parameters.environment, parameters.agent, parameters.training)
-        documents = (json.loads(getattr(row, name)) or check({}) for name, check in zip(DOCUMENTS, read, strict=True))
-        environment, agent, training = documents
-        return environment, agent, training
+    def documents(self, row: TrainingSession) -> Documents:
+        """Return a session's parameters, with defaults for those not written yet."""
+        return Documents(
+            _read(row.environment, SessionEnvironment),
+            _read(row.agent, SessionAgent),
+            _read(row.training, SessionTraining),
+        )
 
     def model(self, row: TrainingSession) -> Policy:
         """Return the model of the last training; while another training runs, that of the one before.
@@ -217,6 +228,10 @@ class TrainingSessions:
         theirs = Policy.experiment.in_([each.name for each in experiments])
         with self.database.reading() as session:
             return list(session.scalars(select(Policy).where(theirs).order_by(Policy.id.desc())))
+
+
+def _read(column: str, kind: type[D]) -> D:
+    return msgspec.convert(json.loads(column), kind)
 
 
 def _tag(row: TrainingSession) -> str:

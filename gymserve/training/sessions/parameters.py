@@ -4,16 +4,17 @@ import itertools
 import json
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta, Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from gymserve.environments import car_race
 from gymserve.environments.car_race import reward
 from gymserve.environments.car_race.tracks import TRACKS
 from gymserve.protocol import params
 from gymserve.protocol.errors import InvalidRequest
+from gymserve.protocol.wire import JSONValue
 from gymserve.training.plan.numbers import integer
 
 ENVIRONMENTS = ("car-race", "car-racer", "car_racer", car_race.ID)
@@ -43,7 +44,14 @@ class Start(Struct):
     retrain: bool = False
 
 
-class SessionEnvironment(Struct):
+class SessionDocument(Struct):
+    """Checked parameters of a session, which its row keeps as JSON."""
+
+    def to_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+class SessionEnvironment(SessionDocument):
     """Where the car drives, and how fast that is shown."""
 
     environment_name: Annotated[Literal[ENVIRONMENTS], Meta(extra={"words": ENVIRONMENTS[0]})] = ENVIRONMENTS[0]  # type: ignore[valid-type]  # mypy wants a written-out Literal
@@ -59,10 +67,10 @@ class SessionEvaluation(Struct):
     track_num: Annotated[int, Meta(ge=0, le=len(TRACKS))] | None = None
 
 
-class SessionAgent(Struct):
+class SessionAgent(SessionDocument):
     """The network, how it learns, and for how long."""
 
-    model_configuration: Annotated[Any, Meta(description="the layers, as JSON", examples=["[[5,49],[49,3]]"])] = (
+    model_configuration: Annotated[JSONValue, Meta(description="the layers, as JSON", examples=["[[5,49],[49,3]]"])] = (
         "[[5,49],[49,3]]"
     )
     learning_rate: Annotated[float, Meta(ge=1e-7, le=1000, description="values from 1 are in units of 1e-5")] = 60
@@ -72,17 +80,40 @@ class SessionAgent(Struct):
     epsilon: Annotated[float, Meta(ge=0, le=100, description="initial exploration; values from 1 are percentages")] = 20
     num_episodes: Annotated[int, Meta(ge=1, le=MOST_EPISODES, description="the run ends after this many")] = 700
 
+    def to_dict(self) -> dict[str, object]:
+        """Convert to plain data; whole numbers are integers, as in the old server's files."""
+        return {
+            name: int(value) if isinstance(value, float) and value.is_integer() else value
+            for name, value in asdict(self).items()
+        }
 
-def environment(payload: Mapping[str, Any]) -> dict[str, Any]:
+
+class SessionTraining(SessionDocument):
+    """The algorithm and the reward function."""
+
+    learning_algorithm: str | int | float = "DQN"
+    enable_wandb: JSONValue = False
+    reward_function: str | None = None
+
+
+class Documents(NamedTuple):
+    """All parameters of a session."""
+
+    environment: SessionEnvironment
+    agent: SessionAgent
+    training: SessionTraining
+
+
+def environment(payload: Mapping[str, object]) -> SessionEnvironment:
     """Check `write_env_params`: where the car drives, and how fast that is shown.
 
     Raises:
         InvalidRequest: a value is invalid.
     """
-    return asdict(params.parse(plain(payload), SessionEnvironment))
+    return params.parse(plain(payload), SessionEnvironment)
 
 
-def evaluation(payload: Mapping[str, Any], environment: Mapping[str, Any]) -> tuple[str, int]:
+def evaluation(payload: Mapping[str, object], environment: SessionEnvironment) -> tuple[str, int]:
     """Return (mode, track) of an evaluation, by default the session's own.
 
     Raises:
@@ -90,10 +121,10 @@ def evaluation(payload: Mapping[str, Any], environment: Mapping[str, Any]) -> tu
     """
     request = params.parse(plain(payload), SessionEvaluation)
     track = track_of(environment) if request.track_num is None else max(1, request.track_num)
-    return request.mode or environment["mode"], track
+    return request.mode or environment.mode, track
 
 
-def agent(payload: Mapping[str, Any]) -> dict[str, Any]:
+def agent(payload: Mapping[str, object]) -> SessionAgent:
     """Check `write_agent_parameters`: the network, how it learns, and for how long.
 
     Raises:
@@ -104,13 +135,10 @@ def agent(payload: Mapping[str, Any]) -> dict[str, Any]:
     for name, known in (("loss_fn", LOSSES), ("optimizer", OPTIMIZERS)):
         if (value := getattr(request, name)).lower() not in known:
             raise InvalidRequest(f"{name} must be one of {', '.join(known)}, not {value!r:.50}")
-    values = asdict(request)
-    return {
-        name: int(value) if isinstance(value, float) and value.is_integer() else value for name, value in values.items()
-    }
+    return request
 
 
-def training(payload: Mapping[str, Any]) -> dict[str, Any]:
+def training(payload: Mapping[str, object]) -> SessionTraining:
     """Check `write_training_params`: the algorithm and the reward function.
 
     Raises:
@@ -124,27 +152,28 @@ def training(payload: Mapping[str, Any]) -> dict[str, Any]:
     source = payload.get("reward_function") or None
     if source is not None:
         reward.read(source)
+    assert source is None or isinstance(source, str)
     wandb = payload.get("enable_wandb", False)
     if wandb not in (False, True, "true", "false", "0", "1"):
         raise InvalidRequest(f"enable_wandb must be true or false, not {wandb!r:.50}")
-    return {"learning_algorithm": algorithm, "enable_wandb": wandb, "reward_function": source}
+    return SessionTraining(algorithm, wandb, source)
 
 
-def rewarded(training: Mapping[str, object], source: object) -> dict[str, object]:
+def rewarded(training: SessionTraining, source: str) -> SessionTraining:
     """Return the training document with another reward function, for `write_reward_fn`.
 
     Raises:
         InvalidRequest: the reward function is invalid.
     """
     reward.read(source)
-    return {**training, "reward_function": source}
+    return replace(training, reward_function=source)
 
 
-def notes(agent: Mapping[str, Any], training: Mapping[str, Any]) -> list[str]:
+def notes(agent: SessionAgent, training: SessionTraining) -> list[str]:
     """List the parameters that have no effect here."""
     algorithm, ignored = algorithm_of(training), []
-    if algorithm == "DQN" and str(agent["loss_fn"]).lower() not in ("huber", "smooth_l1"):
-        ignored.append(f"loss_fn {agent['loss_fn']}: Stable-Baselines3's DQN always uses the smooth L1 loss")
+    if algorithm == "DQN" and agent.loss_fn.lower() not in ("huber", "smooth_l1"):
+        ignored.append(f"loss_fn {agent.loss_fn}: Stable-Baselines3's DQN always uses the smooth L1 loss")
     if algorithm in ("PPO", "A2C", "QRDQN"):
         ignored.append(f"loss_fn: {algorithm} has its own loss")
     if algorithm in ("PPO", "A2C"):
@@ -152,18 +181,17 @@ def notes(agent: Mapping[str, Any], training: Mapping[str, Any]) -> list[str]:
     return ignored
 
 
-def experiment(
-    environment: Mapping[str, Any], agent: Mapping[str, Any], training: Mapping[str, Any], *, retrain: bool = False
-) -> dict[str, Any]:
-    """Return the settings for `Experiments.create` from three checked documents.
+def experiment(documents: Documents, *, retrain: bool = False) -> dict[str, object]:
+    """Return the settings for `Experiments.create`.
 
     Args:
         retrain: the experiment continues a trained model, which acts on what it knows from the first step.
     """
-    kwargs: dict[str, Any] = {"track": track_of(environment), "car_speed": environment["car_speed"]}
-    if training["reward_function"]:
-        kwargs["reward"] = training["reward_function"]
-    algorithm, episodes = algorithm_of(training), agent["num_episodes"]
+    environment, agent, training = documents
+    kwargs: dict[str, object] = {"track": track_of(environment), "car_speed": environment.car_speed}
+    if training.reward_function:
+        kwargs["reward"] = training.reward_function
+    algorithm, episodes = algorithm_of(training), agent.num_episodes
     return {
         "algorithm": algorithm,
         "environment": car_race.ID,
@@ -178,22 +206,22 @@ def experiment(
     }
 
 
-def _hyperparameters(algorithm: str, agent: Mapping[str, Any], retrain: bool) -> dict[str, object]:
-    layers = hidden_layers(agent["model_configuration"])
-    hyperparameters: dict[str, Any] = {
-        "learning_rate": learning_rate(agent["learning_rate"]),
-        "gamma": 1.0 if agent["gamma"] == 1 else fraction(agent["gamma"]),  # no slider means 1 % by 1
-        "policy_kwargs": {"net_arch": layers, "optimizer_class": str(agent["optimizer"]).lower()},
+def _hyperparameters(algorithm: str, agent: SessionAgent, retrain: bool) -> dict[str, object]:
+    layers = hidden_layers(agent.model_configuration)
+    hyperparameters: dict[str, object] = {
+        "learning_rate": learning_rate(agent.learning_rate),
+        "gamma": 1.0 if agent.gamma == 1 else fraction(agent.gamma),  # no slider means 1 % by 1
+        "policy_kwargs": {"net_arch": layers, "optimizer_class": agent.optimizer.lower()},
     }
     if algorithm == "PPO":
         return hyperparameters | {"n_steps": 512}
     if algorithm == "A2C":
         return hyperparameters
-    epsilon, steps = fraction(agent["epsilon"]), agent["num_episodes"] * EPISODE_STEPS
+    epsilon, steps = fraction(agent.epsilon), agent.num_episodes * EPISODE_STEPS
     return hyperparameters | {
         "exploration_initial_eps": min(epsilon, 0.01) if retrain else epsilon,
         "exploration_final_eps": min(epsilon, 0.01),
-        "exploration_fraction": min(1.0, max(2000, agent["num_episodes"] * EXPLORED_STEPS) / steps),
+        "exploration_fraction": min(1.0, max(2000, agent.num_episodes * EXPLORED_STEPS) / steps),
         "learning_starts": 0 if retrain else 200,
         "train_freq": 2,
         "target_update_interval": 250,
@@ -202,14 +230,14 @@ def _hyperparameters(algorithm: str, agent: Mapping[str, Any], retrain: bool) ->
     }
 
 
-def track_of(environment: Mapping[str, Any]) -> int:
+def track_of(environment: SessionEnvironment) -> int:
     """Return a document's track; world 0 means track 1."""
-    return max(1, int(environment["environment_world"]))
+    return max(1, environment.environment_world)
 
 
-def algorithm_of(training: Mapping[str, object]) -> str:
+def algorithm_of(training: SessionTraining) -> str:
     """Return Stable-Baselines3's name of the algorithm; the old platform's numbers all meant its deep Q-learner."""
-    return ALGORITHMS.get(str(training["learning_algorithm"]).lower(), "DQN")
+    return ALGORITHMS.get(str(training.learning_algorithm).lower(), "DQN")
 
 
 def learning_rate(value: float) -> float:
@@ -222,7 +250,7 @@ def fraction(value: float) -> float:
     return value / 100 if value >= 1 else value
 
 
-def hidden_layers(configuration: Any) -> list[int]:
+def hidden_layers(configuration: object) -> list[int]:
     """Return the hidden layers' units from a configuration such as "[[5,49],[49,3]]".
 
     Raises:
@@ -236,8 +264,9 @@ def hidden_layers(configuration: Any) -> list[int]:
                 pairs = json.loads(pairs) if len(pairs) <= 1000 else None
             except (ValueError, RecursionError):
                 raise InvalidRequest(f"{example}, not {configuration!r:.60}") from None
-    good = isinstance(pairs, list) and 0 < len(pairs) <= LAYERS + 1
-    if not good or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+    if not isinstance(pairs, list) or not 0 < len(pairs) <= LAYERS + 1:
+        raise InvalidRequest(f"{example}, not {configuration!r:.60}")
+    if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
         raise InvalidRequest(f"{example}, not {configuration!r:.60}")
     for units in (unit for pair in pairs for unit in pair):
         integer("model_configuration: units", units, 1, UNITS)
@@ -249,7 +278,7 @@ def hidden_layers(configuration: Any) -> list[int]:
     return [pair[1] for pair in pairs[:-1]]
 
 
-def plain(payload: Mapping[str, Any]) -> dict[str, Any]:
+def plain(payload: Mapping[str, object]) -> dict[str, object]:
     """Convert texts from forms and queries to numbers and booleans."""
     values = dict(payload)
     if isinstance(text := values.get("retrain"), str) and text.lower() in ("true", "false", ""):

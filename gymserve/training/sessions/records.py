@@ -3,7 +3,6 @@
 import datetime
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from gymserve.store.models import TrainingSession, now
 from gymserve.training.experiments.metrics import MOST_POINTS, RETURN, Metrics
@@ -12,19 +11,19 @@ from gymserve.training.sessions.lifecycle import TrainingSessions
 
 
 class Records:
-    """Builds the reports; with fewer `points` than episodes, scores are means of equal parts of the training."""
+    """Builds the reports. With fewer `points` than episodes, each score is the mean of an equal part of the training."""
 
     def __init__(self, sessions: TrainingSessions, metrics: Metrics) -> None:
         self.sessions, self.metrics = sessions, metrics
 
-    def everything(self, row: TrainingSession, points: int = MOST_POINTS) -> dict[str, Any]:
+    def everything(self, row: TrainingSession, points: int = MOST_POINTS) -> dict[str, object]:
         """Return all documents of a session, under the names of the old server's files."""
         environment, agent, training = self.sessions.documents(row)
         scores = self._scores(row, points)
         return {
-            "env_params": environment,
-            "agent_params": agent,
-            "training_params": training,
+            "env_params": environment.to_dict(),
+            "agent_params": agent.to_dict(),
+            "training_params": training.to_dict(),
             "training_metrics": {"plot_scores": scores, "plot_mean_scores": means(scores)},
             "evaluation_metrics": {
                 "session_id": row.name, "training": {}, "evaluation": {}, **json.loads(row.evaluation),
@@ -37,12 +36,12 @@ class Records:
         """`{"last_created", "last_trained"}`."""
         return self._history(row, self._scores(row, MOST_POINTS))
 
-    def _history(self, row: TrainingSession, scores: Sequence[float]) -> dict[str, Any]:
+    def _history(self, row: TrainingSession, scores: Sequence[float]) -> dict[str, object]:
         created: dict[str, object] = {}
         trained: dict[str, object] = {}
         if row.agent_at is not None:
             agent = json.loads(row.agent)
-            created = dated(row.agent_at) | {
+            created = date_and_time(row.agent_at) | {
                 "loss": agent["loss_fn"],
                 "optimizer": agent["optimizer"],
                 "gamma": agent["gamma"],
@@ -54,7 +53,7 @@ class Records:
             returns = (self.metrics.summary(each)["best_reward"] for each in self.sessions.trainings(row))
             record = max((each for each in returns if each is not None), default=None)
             results = {"record": record, "scores": scores, "mean_scores": means(scores)}
-            trained = dated(experiment.completed_at or now()) | results
+            trained = date_and_time(experiment.completed_at or now()) | results
         return {"last_created": created, "last_trained": trained}
 
     def _card(self, row: TrainingSession) -> dict[str, object]:
@@ -70,7 +69,7 @@ class Records:
         }
 
     def _scores(self, row: TrainingSession, points: int) -> list[float]:
-        """Return the return of each episode of the last training."""
+        """List the returns of the last training's episodes."""
         experiment = self.sessions.experiment(row)
         if experiment is None:
             return []
@@ -87,6 +86,6 @@ def means(scores: Sequence[float]) -> list[float]:
     return averages
 
 
-def dated(moment: datetime.datetime) -> dict[str, object]:
+def date_and_time(moment: datetime.datetime) -> dict[str, object]:
     """Format a time as the old server did, in UTC."""
     return {"date": moment.date().isoformat(), "time": moment.time().isoformat("microseconds")}

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,6 +18,10 @@ from gymserve.protocol.errors import Untrainable
 from gymserve.training.plan.states import ExperimentState
 from gymserve.training.plan.training_plan import TrainingPlan
 from gymserve.training.runners.folder import SPACES, Folder
+
+if TYPE_CHECKING:
+    import torch
+    from stable_baselines3.common.base_class import BaseAlgorithm
 
 SANDBOX_SECONDS = 60.0
 MEMORY_BYTES = 4 * 2**30
@@ -69,7 +73,7 @@ def _in_sandbox(files: bytes) -> Tensors:
     return read.tensors
 
 
-def _built(folder: Folder) -> object:
+def _built(folder: Folder) -> "BaseAlgorithm":
     """Build a new model from the plan, and save the spaces in which it is queried."""
     from stable_baselines3.common.save_util import save_to_pkl
 
@@ -83,10 +87,11 @@ def _built(folder: Folder) -> object:
     hyperparameters = arguments(plan, env)
     if "buffer_size" in hyperparameters:
         hyperparameters["buffer_size"] = 1  # it only acts; an experiment that retrains it sets the size
-    return kind(env=env, seed=plan.seed, **hyperparameters)
+    model: BaseAlgorithm = kind(env=env, seed=plan.seed, **hyperparameters)
+    return model
 
 
-def adopt(model: Any, tensors: Tensors, folder: Folder) -> None:
+def adopt(model: "BaseAlgorithm", tensors: Tensors, folder: Folder) -> None:
     """Write `model.zip`: the model with these weights.
 
     Raises:
@@ -94,10 +99,12 @@ def adopt(model: Any, tensors: Tensors, folder: Folder) -> None:
     """
     model.policy.load_state_dict(_fitting(model.policy.state_dict(), tensors, folder.training_plan()), strict=True)
     model.save(folder.path / "model.zip")
-    model.get_env().close()
+    env = model.get_env()
+    assert env is not None
+    env.close()
 
 
-def _fitting(own: dict[str, Any], tensors: Tensors, plan: TrainingPlan) -> dict[str, Any]:
+def _fitting(own: "dict[str, torch.Tensor]", tensors: Tensors, plan: TrainingPlan) -> "dict[str, torch.Tensor]":
     """Convert the weights to torch tensors.
 
     Raises:

@@ -9,9 +9,9 @@ import json
 import re
 import zipfile
 import zlib
-from typing import Any
 
 from gymserve.protocol.errors import InvalidRequest
+from gymserve.protocol.wire import JSONObject, JSONValue
 from gymserve.training.plan.algorithms import Algorithm
 from gymserve.training.plan.hyperparameters import POLICY
 
@@ -80,7 +80,7 @@ def attributes(data: bytes) -> dict[str, object]:
     return content
 
 
-def hyperparameters(algorithm: Algorithm, data: dict[str, Any]) -> dict[str, Any]:
+def hyperparameters(algorithm: Algorithm, data: JSONObject) -> JSONObject:
     """Return the algorithm's hyper-parameters that `data` contains as plain values, unchecked."""
     values = {
         name: data[name]
@@ -95,7 +95,7 @@ def hyperparameters(algorithm: Algorithm, data: dict[str, Any]) -> dict[str, Any
     return values
 
 
-def _plain(value: object) -> Any:
+def _plain(value: object) -> JSONValue:
     """Return a member of `policy_kwargs`; for a class, the name that it has here, if its printed form shows that."""
     match = ACTIVATION.fullmatch(value) if isinstance(value, str) else None
     return ACTIVATIONS.get(match[1]) if match else value

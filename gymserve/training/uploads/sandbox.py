@@ -10,7 +10,7 @@ import io
 import os
 import resource
 import sys
-from typing import Any
+from types import ModuleType
 
 import msgspec
 
@@ -45,7 +45,7 @@ def main() -> int:
     os._exit(0)
 
 
-def _load(torch: Any, data: bytes) -> object:
+def _load(torch: ModuleType, data: bytes) -> object:
     return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
 
 
@@ -65,7 +65,7 @@ def _confine() -> None:
         resource.setrlimit(limit, (most, most))
 
 
-def _tensors(torch: Any, state: Any) -> dict[str, tuple[str, list[int], bytes]]:
+def _tensors(torch: ModuleType, state: object) -> dict[str, tuple[str, list[int], bytes]]:
     """Return name → (kind, shape, bytes in C order) of a state dictionary's tensors.
 
     Raises:

@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-from typing import Any
 
 from flask import redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
@@ -129,9 +128,9 @@ def create_key() -> ResponseReturnValue:
     account = current()
     if account is None:
         return to_login()
-    days: Any = request.form.get("days") or None
-    with contextlib.suppress(ValueError, TypeError):  # `params.parse` refuses what is not a number
-        days = float(days)
+    days: float | str | None = request.form.get("days") or None
+    with contextlib.suppress(ValueError):  # `params.parse` refuses what is not a number
+        days = float(days) if days is not None else None
     try:
         order = params.parse({"name": request.form.get("name"), "days": days}, KeyRequest)
         _, secret = backend().accounts.keys.create(account.id, order, by=_actor(account))

@@ -25,7 +25,7 @@ def create() -> Response:
         raise errors.InvalidRequest(
             f"path must be the path of a stream, such as /experiments/…/metrics/stream, not {path!r:.100}"
         )
-    answer = json_answer({"ticket": backend().accounts.tickets.issue(identity(), path), "expires_in": int(SECONDS)})
+    answer = json_answer(schemas.Ticket(backend().accounts.tickets.issue(identity(), path), int(SECONDS)))
     answer.status_code = 201
     return answer
 

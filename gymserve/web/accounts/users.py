@@ -1,6 +1,7 @@
 """Views of accounts and API keys: `/token` and `/users/…`, as the TJU platform's clients call them."""
 
 from flask import Response
+from msgspec.structs import asdict
 
 from gymserve.accounts.identity import SCOPES
 from gymserve.protocol import errors
@@ -19,33 +20,33 @@ blueprint = Blueprint("users", scope="account", tag="Accounts", on_error=with_de
 OTHERS = (401, 403)
 
 
-def account_rows(accounts: list[Account]) -> list[dict[str, object]]:
+def account_rows(accounts: list[Account]) -> list[schemas.User]:
     """Return accounts as the API shows them."""
     projects_by_account = training().projects.of_all([account.id for account in accounts])
     rows = project_rows([project for projects in projects_by_account.values() for project in projects])
     return [
-        {
-            "email": account.email,
-            "name": account.display_name,
-            "id": account.id,
-            "is_active": account.is_active,
-            "role": account.role,
-            "created_at": account.created_at.isoformat(),
-            "projects": [row for row in rows if row["owner_id"] == account.id],
-        }
+        schemas.User(
+            email=account.email,
+            name=account.display_name,
+            id=account.id,
+            is_active=account.is_active,
+            role=account.role,
+            created_at=account.created_at.isoformat(),
+            projects=[row for row in rows if row.owner_id == account.id],
+        )
         for account in accounts
     ]
 
 
-def key_row(key: ApiKey) -> dict[str, object]:
-    return {
-        "id": key.id,
-        "name": key.name,
-        "hint": key.hint,
-        "scopes": key.scopes.split(",") if key.scopes else None,
-        "created_at": key.created_at.isoformat(),
-        "expires_at": key.expires_at and key.expires_at.isoformat(),
-    }
+def key_row(key: ApiKey) -> schemas.KeyCard:
+    return schemas.KeyCard(
+        id=key.id,
+        name=key.name,
+        hint=key.hint,
+        scopes=key.scopes.split(",") if key.scopes else None,
+        created_at=key.created_at.isoformat(),
+        expires_at=None if key.expires_at is None else key.expires_at.isoformat(),
+    )
 
 
 @blueprint.post("/token")
@@ -58,9 +59,7 @@ def token() -> Response:
         params.username, params.password, address=by.address, request_id=by.request_id
     )
     access_token = backend().accounts.logins.issue(account.id, account.email, account.generation)
-    return json_answer(
-        {"access_token": access_token, "token_type": "bearer", "expires_in": int(backend().accounts.logins.seconds)}
-    )
+    return json_answer(schemas.AccessToken(access_token, "bearer", int(backend().accounts.logins.seconds)))
 
 
 def check_sign_up(address: str) -> None:
@@ -177,7 +176,7 @@ def create_key(user_id: int) -> Response:
     if not identity().scopes.issuperset(params.scopes or SCOPES):
         raise errors.Forbidden("a key cannot create one with more scopes than its own")
     key, secret = backend().accounts.keys.create(user_id, params, by=actor())
-    return json_answer({**key_row(key), "key": secret})
+    return json_answer(schemas.NewKey(**asdict(key_row(key)), key=secret))
 
 
 @blueprint.get("/users/<int:user_id>/keys/")

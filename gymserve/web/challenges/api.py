@@ -1,7 +1,5 @@
 """Views of challenges and submissions."""
 
-from typing import Any
-
 from flask import Response, request
 
 from gymserve.accounts.identity import Identity
@@ -24,8 +22,8 @@ PREFIX = "challenge:"  # before a challenge's name, when v1 clients send it as a
 
 def submit(
     record: ChallengeRecord, who: Identity, *, entrant: str | None = None, by_key: bool = False
-) -> dict[str, Any]:
-    """Begin a submission of `who`, and return the response's payload.
+) -> schemas.BegunSubmission:
+    """Begin a submission of `who`.
 
     Args:
         by_key: whether an old client sends its key in the body. If its script died, the token is lost, so this ends the
@@ -45,14 +43,15 @@ def submit(
         remote_key=who.remote_key,
     )
     backend().background.wake()
-    return {
-        "instance_id": row.token,
-        "token": row.token,
-        "submission_id": row.name,
-        "challenge": record.challenge.name,
-        "phase": row.phase,
-        "submissions_remaining": remaining,
-    }
+    assert row.token is not None
+    return schemas.BegunSubmission(
+        instance_id=row.token,
+        token=row.token,
+        submission_id=row.name,
+        challenge=record.challenge.name,
+        phase=row.phase,
+        submissions_remaining=remaining,
+    )
 
 
 def _entrant(name: str | None) -> str:
@@ -92,13 +91,13 @@ def _catalogue_id(env_id: str) -> str | None:
 
 
 def submission_row(row: Submission, challenge: str, entrant: str) -> dict[str, object]:
-    """Return a submission as its owner sees it, without seeds or options of trials.
+    """Return a submission as its owner sees it, without the seeds and options of its trials.
 
     Args:
         entrant: the display name of the submission's entrant.
     """
     progress = grading().submissions.progress(row)
-    payload: dict[str, Any] = {
+    payload: dict[str, object] = {
         "submission_id": row.name,
         "challenge": challenge,
         "phase": row.phase,
@@ -277,4 +276,4 @@ def bundle(submission_id: str) -> Response:
 def signing_key() -> Response:
     """Get the public key of this server's receipts."""
     key = grading().submissions.judge.public_key
-    return json_answer({"algorithm": "Ed25519", "key": key, "fingerprint": signing.fingerprint(key)})
+    return json_answer(schemas.SigningKey("Ed25519", key, signing.fingerprint(key)))

@@ -1,7 +1,6 @@
 """The challenge server's protocol for external graders (crowdAI's), with all parameters in the query."""
 
 import re
-from typing import Any
 
 from flask import Response, request
 
@@ -94,7 +93,7 @@ def participant(key_or_submission: str) -> Response:
         answer = json_answer(UNKNOWN)
         answer.status_code = 404
         return answer
-    return json_answer({"participant_id": who.account_id, "message": "The participant was found."})
+    return json_answer(schemas.Participant(who.account_id, "The participant was found."))
 
 
 @blueprint.post("/external_graders")
@@ -117,7 +116,11 @@ def update(key_or_submission: str) -> Response:
 
 
 def _accepted(message: str, submission_id: int, remaining: int | None, reset: str) -> Response:
-    payload: dict[str, Any] = {"message": message, "submission_id": submission_id, "submissions_remaining": remaining}
+    payload: dict[str, object] = {
+        "message": message,
+        "submission_id": submission_id,
+        "submissions_remaining": remaining,
+    }
     answer = json_answer(payload | {reset: grading().embedded.resets_at().isoformat()})
     answer.status_code = 202
     return answer

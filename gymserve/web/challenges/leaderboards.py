@@ -40,7 +40,7 @@ def show_leaderboard(name: str) -> Response:
     elif form == "csv":
         answer = Response(to_csv(rows), content_type="text/csv; charset=utf-8")
     else:
-        answer = json_answer({"challenge": name, "phase": board.phase, "total": len(board.places), "places": rows})
+        answer = json_answer(schemas.BoardPage(name, board.phase, len(board.places), rows))
     answer.set_etag(tag)
     answer.headers["Cache-Control"] = "no-cache"
     return answer

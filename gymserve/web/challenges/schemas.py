@@ -4,7 +4,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from gymserve.web.http.schemas import JSONObject
+from gymserve.grader.server.boards.leaderboard import BoardPlace
+from gymserve.protocol.wire import JSONObject
 
 Entrant = Annotated[
     Annotated[str, Meta(min_length=1, max_length=100)] | None,
@@ -164,24 +165,6 @@ class SigningKey(Struct):
     algorithm: str
     key: Annotated[str, Meta(description="the public key, in base64")]
     fingerprint: Annotated[str, Meta(description="16 digits of its SHA-256, which `gymserve verify` prints")]
-
-
-class BoardPlace(Struct):
-    rank: int | None
-    entrant: Annotated[str, Meta(description="the entrant's display name")]
-    entrant_id: Annotated[str, Meta(description="the entrant's id, which does not change with the name")]
-    score: float
-    secondary: float | None
-    spread: float | None
-    standard_error: float | None
-    tries: int
-    tied: bool
-    qualified: bool
-    steps: int | None
-    verdict: str | None
-    finished_at: str | None
-    submission: str
-    baseline: bool
 
 
 class BoardPage(Struct):

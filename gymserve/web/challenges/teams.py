@@ -41,9 +41,8 @@ def enter(name: str) -> Response:
 @documented(schemas.TeamInvitation, errors=ERRORS)
 def invite(name: str) -> Response:
     """Get a new code for joining your team; the previous code becomes invalid."""
-    return json_answer(
-        {"code": grading().teams.invite(grading().competition.find(name), identity().account_id or None)}
-    )
+    code = grading().teams.invite(grading().competition.find(name), identity().account_id or None)
+    return json_answer(schemas.TeamInvitation(code))
 
 
 @blueprint.delete("/challenges/<name>/team/")

@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import gymnasium
 
 from gymserve.environments.requirements import entry_module
+from gymserve.protocol.wire import JSONValue
 
 FAMILIES = {  # module → name, in the order of the page's filter
     "gymnasium.envs.classic_control": "Classic control",
@@ -41,13 +41,13 @@ def family(env_id: str) -> str:
     return next((name for prefix, name in FAMILIES.items() if module.startswith(prefix)), OTHER)
 
 
-def action_names(env_id: str, space: Mapping[str, Any]) -> list[str]:
+def action_names(env_id: str, space: Mapping[str, JSONValue]) -> list[str]:
     """The names of a Discrete space's actions, or [] if they have none."""
     names = ACTIONS.get(env_id.rpartition("-v")[0], ())
     return list(names) if space.get("name") == "Discrete" and space["n"] == len(names) else []
 
 
-def space(description: Mapping[str, Any]) -> str:
+def space(description: Mapping[str, JSONValue]) -> str:
     """A space in words, such as "4 numbers (float32)" for a Box of shape (4,)."""
     name = description.get("name")
     if name == "Discrete":
@@ -68,7 +68,7 @@ def space(description: Mapping[str, Any]) -> str:
     return str(name or "not known yet")
 
 
-def _box(description: Mapping[str, Any]) -> str:
+def _box(description: Mapping[str, JSONValue]) -> str:
     shape, dtype = description["shape"], description["dtype"]
     if len(shape) == 3 and shape[2] in (1, 3, 4) and dtype == "uint8":
         return f"a picture, {shape[1]} × {shape[0]} pixels{', colour' if shape[2] > 1 else ''}"
@@ -80,7 +80,7 @@ def _box(description: Mapping[str, Any]) -> str:
     return f"{size} ({dtype})"
 
 
-def bounds(description: Mapping[str, Any]) -> list[str]:
+def bounds(description: Mapping[str, JSONValue]) -> list[str]:
     """The bounds of each element of a small Box, if they differ."""
     if description.get("name") != "Box" or math.prod(description["shape"]) > FEW:
         return []
@@ -97,7 +97,7 @@ def _number(value: float) -> str:
     return ("−∞" if value < 0 else "∞") if abs(value) > HUGE else f"{value + 0.0:.4g}".replace("-", "−")
 
 
-def _flat(value: Any) -> list[float]:
+def _flat(value: JSONValue) -> list[float]:
     return [element for part in value for element in _flat(part)] if isinstance(value, Sequence) else [value]
 
 

@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from flask import Flask, Response, g, request
 
@@ -17,7 +17,7 @@ from gymserve.system.rates import Rates
 from gymserve.web.http.backend import backend
 from gymserve.web.http.blueprint import Blueprint
 
-View = TypeVar("View", bound=Callable[..., Any])
+View = TypeVar("View", bound=Callable[..., object])
 PUBLIC = "public"
 PARTICIPANT, ORGANISER, ADMIN = "participant", "organiser", "admin"
 ANONYMOUS_BODY_BYTES = 1 << 16  # the limit for senders that are not authenticated

@@ -8,13 +8,16 @@ import re
 import secrets
 import time
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import SecurityError
 from werkzeug.sansio.utils import host_is_trusted
 
 from gymserve.web.http.counts import Counts
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 ID, BEGAN = "gymserve.request_id", "gymserve.began"  # in the WSGI environment
 SECURITY_HEADERS = [
@@ -35,7 +38,7 @@ _process = ""
 log = logging.getLogger("gymserve.requests")
 
 
-def begin(environ: dict[str, Any]) -> str:
+def begin(environ: "WSGIEnvironment") -> str:
     """Record when a request began and return its id: the client's `X-Request-Id` if it is well formed, or a new one."""
     global _process
     environ[BEGAN] = time.perf_counter()

@@ -17,6 +17,7 @@ def send(sized_file: tuple[IO[bytes], int], kind: str, name: str) -> Response:
         name: the submission or experiment it belongs to, for the ETag.
     """
     file, size = sized_file
+    # Any: werkzeug types what `make_conditional` returns as its own Response, not Flask's.
     response: Any = Response(FileWrapper(file), content_type=TYPES[kind], direct_passthrough=True)
     response.content_length = size
     response.headers["Cache-Control"] = "private, no-cache"

@@ -3,7 +3,7 @@
 import codecs
 import sys
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import TypeVar
 
 import flask
 import msgspec
@@ -15,6 +15,7 @@ from gymserve.protocol import params, text, wire
 from gymserve.protocol.errors import InvalidRequest
 from gymserve.protocol.params import Params
 
+Default = TypeVar("Default", bound=int | None)
 PAGE = {"skip": "how many entries to skip", "limit": "how many entries to return at most, up to 1000"}
 STRINGS = ("title", "algorithm", "environment")  # query parameters that are not JSON
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
@@ -81,7 +82,7 @@ def body() -> bytes:
     return data
 
 
-def of_request() -> dict[str, Any]:
+def of_request() -> dict[str, object]:
     """Return the current request's parameters, for views that need some."""
     return read(body(), request.content_type or "")
 
@@ -168,7 +169,7 @@ def choice(name: str, *choices: str) -> str:
     return value
 
 
-def of_query(name: str, default: int | None, least: int, most: int) -> int | None:
+def of_query(name: str, default: Default, least: int, most: int) -> int | Default:
     """Return an integer from the current request's query.
 
     Raises:

@@ -1,11 +1,8 @@
 """Schemas that all requests and responses share, for the API description."""
 
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated
 
 from msgspec import Meta, Struct
-
-JSONObject: TypeAlias = dict[str, Any]
-"""An object with any members. msgspec describes them only as `Any`: it refuses `object`, and a type that contains itself."""
 
 
 class Error(Struct):

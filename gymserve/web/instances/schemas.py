@@ -8,8 +8,8 @@ from gymserve.environments.wrappers import ALLOWED, MOST
 from gymserve.hosts import calls
 from gymserve.protocol import recipe
 from gymserve.protocol.params import Seed
+from gymserve.protocol.wire import JSONObject
 from gymserve.web.challenges.schemas import Entrant
-from gymserve.web.http.schemas import JSONObject
 
 
 class WrapperRequest(recipe.Wrapper, frozen=True):

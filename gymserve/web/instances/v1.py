@@ -2,6 +2,7 @@
 
 import time
 
+import msgspec
 from flask import Response, g, request
 
 from gymserve.grader.server.reports import NOT_OPEN
@@ -57,10 +58,10 @@ def create() -> Response:
         account=identity().account_id,
         alone=by_key,
     )
-    return _created({"instance_id": token, "token": token})
+    return _created(schemas.CreatedInstance(token, token))
 
 
-def _created(instance: dict[str, object]) -> Response:
+def _created(instance: msgspec.Struct) -> Response:
     if form_of_request().msgpack:
         return Response(wire.pack(instance), content_type=MSGPACK)
     return json_answer(instance)

@@ -35,31 +35,31 @@ QUERY_ERRORS = (*OTHERS, 500)
 SEPARATE = ("hyperparameters", "parent_model", "lineage")  # fields of a plan that a card shows on their own
 
 
-def model_row(row: Policy) -> dict[str, object]:
+def model_row(row: Policy) -> schemas.ModelCard:
     """Convert a model's row to its card."""
     details = json.loads(row.details)
     plan = details.get("plan") or details["order"]  # written by older versions
-    return {
-        "id": row.name,
-        "title": row.title,
-        "version": row.version,
-        "is_promoted": row.is_promoted,
-        "experiment_id": row.experiment or None,
-        "algorithm": row.algorithm,
-        "environment": row.environment,
-        "hyperparameters": plan.get("hyperparameters", {}),
-        "configuration": {name: value for name, value in plan.items() if name not in SEPARATE},
-        "timesteps": details["timesteps"],
-        "evaluation": details["evaluation"],
-        "parent": plan.get("parent_model"),
-        "lineage": plan.get("lineage", []),
-        "record": details.get("record", {"best_episode": None, "best_evaluation": None}),
-        "started_at": details.get("started_at"),
-        "completed_at": details.get("completed_at"),
-        "created_at": row.created_at.isoformat(),
-        "graph_path": f"models/{row.name}/graph" if training().models.file(row, "graph.svg").exists() else None,
-        "video_path": video_path(row.experiment),
-    }
+    return schemas.ModelCard(
+        id=row.name,
+        title=row.title,
+        version=row.version,
+        is_promoted=row.is_promoted,
+        experiment_id=row.experiment or None,
+        algorithm=row.algorithm,
+        environment=row.environment,
+        hyperparameters=plan.get("hyperparameters", {}),
+        configuration={name: value for name, value in plan.items() if name not in SEPARATE},
+        timesteps=details["timesteps"],
+        evaluation=details["evaluation"],
+        parent=plan.get("parent_model"),
+        lineage=plan.get("lineage", []),
+        record=details.get("record", {"best_episode": None, "best_evaluation": None}),
+        started_at=details.get("started_at"),
+        completed_at=details.get("completed_at"),
+        created_at=row.created_at.isoformat(),
+        graph_path=f"models/{row.name}/graph" if training().models.file(row, "graph.svg").exists() else None,
+        video_path=video_path(row.experiment),
+    )
 
 
 def own_model(model_id: str) -> Policy:
@@ -180,7 +180,7 @@ def push(model_id: str) -> Response:
     """Copy a model's files into the server's S3-compatible bucket."""
     row = own_model(model_id)
     keys = training().models.push(row)
-    return json_answer({"model_id": row.name, "bucket": backend().settings.S3_BUCKET, "keys": keys})
+    return json_answer(schemas.Pushed(row.name, backend().settings.S3_BUCKET, keys))
 
 
 @blueprint.post("/<model_id>/retrain")

@@ -1,8 +1,8 @@
 """The page of your models: cards, with buttons to promote, download and delete."""
 
-from typing import Any
-
 from flask import Response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from msgspec.structs import asdict
 
 from gymserve.protocol import errors
 from gymserve.store.models import Experiment
@@ -27,7 +27,7 @@ def list_all() -> str:
     )
     return render_template(
         "training/models.html",
-        rows=[model_row(row) | {"from": _experiment(row.experiment)} for row in rows],
+        rows=[asdict(model_row(row)) | {"from": _experiment(row.experiment)} for row in rows],
         page=page,
         pages=-(-total // ON_A_PAGE),
         total=total,
@@ -44,7 +44,7 @@ def _experiment(name: str) -> Experiment | None:
 
 @blueprint.post("/<model_id>")
 @for_accounts
-def act(model_id: str) -> Any:
+def act(model_id: str) -> ResponseReturnValue:
     """Promote a model among the versions of its title, or delete it."""
     row, verb = own_model(model_id), request.form.get("verb", "")
     if verb not in ("promote", "remove"):

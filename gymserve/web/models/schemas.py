@@ -1,14 +1,14 @@
 """The requests and responses of models, as the API's description shows them."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from gymserve.protocol.params import Seed
+from gymserve.protocol.wire import JSONObject, JSONValue
 from gymserve.training.plan.numbers import Description, Title
 from gymserve.training.plan.requests import Hypothesis, RunRequest, Tags
 from gymserve.web.challenges.schemas import Entrant
-from gymserve.web.http.schemas import JSONObject
 
 
 class NewModel(Struct):
@@ -84,25 +84,25 @@ class Pushed(Struct):
 class Prediction(Struct):
     """Exactly one of `observation` and `observations`."""
 
-    observation: Annotated[Any, Meta(description="in the environment's observation space")] = None
-    observations: Annotated[list[Any] | None, Meta(description="a list of such observations")] = None
+    observation: Annotated[JSONValue, Meta(description="in the environment's observation space")] = None
+    observations: Annotated[list[JSONValue] | None, Meta(description="a list of such observations")] = None
     deterministic: bool = True
 
 
 class Predictions(Struct):
-    action: Any = None
-    actions: list[Any] | None = None
+    action: JSONValue = None
+    actions: list[JSONValue] | None = None
 
 
 class RolloutRequest(Struct):
     seed: Seed | None = None
-    observation: Annotated[Any, Meta(description="to start from, if the environment supports that")] = None
+    observation: Annotated[JSONValue, Meta(description="to start from, if the environment supports that")] = None
     steps: Annotated[int, Meta(ge=1, le=10_000)] = 100
     deterministic: bool = True
 
 
 class Rollout(Struct):
-    observations: list[Any]
-    actions: list[Any]
+    observations: list[JSONValue]
+    actions: list[JSONValue]
     rewards: list[float]
     done: Annotated[bool, Meta(description="whether the episode ended within the steps")]

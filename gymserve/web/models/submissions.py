@@ -35,9 +35,10 @@ def submit(model_id: str) -> Response:
     training().assignments.check_room()
     with training().assignments.room() as room:
         begun = begin(entry, identity(), entrant=params.entrant)
-        training().assignments.fill(room, Assignment(begun["submission_id"], begun["token"], row.name))
+        training().assignments.fill(room, Assignment(begun.submission_id, begun.token, row.name))
     backend().background.wake()
-    names = ("submission_id", "challenge", "phase", "submissions_remaining")
-    answer = json_answer({"model_id": row.name, **{name: begun[name] for name in names}})
+    answer = json_answer(
+        schemas.Played(row.name, begun.submission_id, begun.challenge, begun.phase, begun.submissions_remaining)
+    )
     answer.status_code = 202
     return answer

@@ -48,7 +48,7 @@ def advise(experiment_id: str) -> Response:
     if form == "markdown":
         title = f"{row.title}: {row.algorithm} on {row.environment}"
         return Response(assistant.report(title, results), content_type="text/markdown; charset=utf-8")
-    return json_answer({"experiment_id": row.name, "findings": [asdict(each) for each in results]})
+    return json_answer(schemas.Advice(row.name, [schemas.AdviceFinding(**asdict(each)) for each in results]))
 
 
 @blueprint.get("/<experiment_id>/advice/stream")

@@ -1,12 +1,12 @@
 """Lists environments, algorithms and the server's configuration, for clients of the RL Agent Training API."""
 
 import os
-from typing import Any
 
 from flask import Response
 
 import gymserve
 from gymserve.hosts.pool.instances import Instances
+from gymserve.protocol.wire import JSONObject
 from gymserve.store.models import ROLES
 from gymserve.training.plan import algorithms, requests
 from gymserve.training.plan.states import ExperimentState
@@ -30,18 +30,18 @@ def environments() -> Response:
     return json_answer([_environment(row) for row in instances.listing.rows() if row["missing"] is None])
 
 
-def _environment(row: dict[str, Any]) -> dict[str, object]:
+def _environment(row: JSONObject) -> schemas.TrainingEnvironment:
     actions = row.get("action_space", {})
     parts = [f"at most {row['max_episode_steps']} steps"] if row["max_episode_steps"] else []
     parts += [f"solved at a mean return of {row['reward_threshold']:g}"] if row["reward_threshold"] is not None else []
-    return {
-        "name": row["id"],
-        "description": f"{row['id']}: {', '.join(parts) or 'no step limit'}",
-        "observation_space": row.get("observation_space", {}),
-        "action_space": actions,
-        "aliases": row["aliases"],
-        "algorithms": [each.name for each in algorithms.everything() if actions.get("name") in each.actions],
-    }
+    return schemas.TrainingEnvironment(
+        name=row["id"],
+        description=f"{row['id']}: {', '.join(parts) or 'no step limit'}",
+        observation_space=row.get("observation_space", {}),
+        action_space=actions,
+        aliases=row["aliases"],
+        algorithms=[each.name for each in algorithms.everything() if actions.get("name") in each.actions],
+    )
 
 
 @blueprint.get("/algorithms/")
@@ -51,16 +51,16 @@ def list_algorithms() -> Response:
     return json_answer([_algorithm(each) for each in algorithms.available()])
 
 
-def _algorithm(algorithm: algorithms.Algorithm) -> dict[str, object]:
-    return {
-        "name": algorithm.name,
-        "description": algorithm.description,
-        "default_hyperparameters": algorithm.defaults,
-        "package": algorithm.package,
-        "policies": algorithm.policies,
-        "action_spaces": algorithm.actions,
-        "tuned": {name: values[algorithm.name] for name, values in tuned().items() if algorithm.name in values},
-    }
+def _algorithm(algorithm: algorithms.Algorithm) -> schemas.TrainingAlgorithm:
+    return schemas.TrainingAlgorithm(
+        name=algorithm.name,
+        description=algorithm.description,
+        default_hyperparameters=algorithm.defaults,
+        package=algorithm.package,
+        policies=list(algorithm.policies),
+        action_spaces=list(algorithm.actions),
+        tuned={name: values[algorithm.name] for name, values in tuned().items() if algorithm.name in values},
+    )
 
 
 @blueprint.get("/config/")

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import NamedTuple
 
 from flask import Response, request
 
@@ -40,7 +40,7 @@ LIVE_SECONDS = 3600.0  # then a viewer reconnects and continues
 @documented(schemas.ExperimentMetrics, errors=OTHERS, query=RANGE)
 def show_metrics(experiment_id: str) -> Response:
     """Return an experiment's metrics by timestep, with a summary."""
-    return json_answer(_metrics_of(own_experiment(experiment_id), **_range()))
+    return json_answer(_metrics_of(own_experiment(experiment_id), _range()))
 
 
 @blueprint.get("/metrics/")
@@ -51,7 +51,7 @@ def compare() -> Response:
     if not 0 < len(ids) <= MOST_EXPERIMENTS:
         raise errors.InvalidRequest(f"ids must be 1 to {MOST_EXPERIMENTS} experiments, comma-separated")
     chosen = _range()
-    return json_answer({"experiments": [_metrics_of(own_experiment(each), **chosen) for each in ids]})
+    return json_answer(schemas.ManyMetrics([_metrics_of(own_experiment(each), chosen) for each in ids]))
 
 
 @blueprint.get("/<experiment_id>/metrics/stream")
@@ -110,25 +110,34 @@ def _events(experiments: Experiments, metrics: Metrics, row: Experiment, last: i
         time.sleep(LOOK_SECONDS)
 
 
-def _metrics_of(row: Experiment, **chosen: Any) -> dict[str, object]:
+class _Range(NamedTuple):
+    """The metrics that a request asks for."""
+
+    first: int | None
+    last: int | None
+    names: list[str]
+    points: int
+
+
+def _metrics_of(row: Experiment, chosen: _Range) -> schemas.ExperimentMetrics:
     """Return metrics of an experiment with their summary."""
-    points = training().metrics.points(row.id, **chosen)
-    return {
-        "experiment_id": row.name,
-        "metrics": [{"timestep": point.timestep, **point.values} for point in points],
-        "summary": training().metrics.summary(row),
-    }
+    points = training().metrics.points(row.id, **chosen._asdict())
+    return schemas.ExperimentMetrics(
+        row.name,
+        [{"timestep": point.timestep, **point.values} for point in points],
+        schemas.MetricsSummary(**training().metrics.summary(row)),
+    )
 
 
-def _range() -> dict[str, object]:
+def _range() -> _Range:
     """Return the range of metrics that the current request asks for.
 
     Raises:
         InvalidRequest: a value is not a number.
     """
-    return {
-        "first": parameters.of_query("from_timestep", None, 0, 2**62),
-        "last": parameters.of_query("to_timestep", None, 0, 2**62),
-        "names": [each for each in request.args.get("names", "").split(",") if each],
-        "points": parameters.of_query("points", MOST_POINTS, 1, MOST_POINTS),
-    }
+    return _Range(
+        first=parameters.of_query("from_timestep", None, 0, 2**62),
+        last=parameters.of_query("to_timestep", None, 0, 2**62),
+        names=[each for each in request.args.get("names", "").split(",") if each],
+        points=parameters.of_query("points", MOST_POINTS, 1, MOST_POINTS),
+    )

@@ -1,11 +1,11 @@
 """Experiments over HTTP, for clients of the RL Agent Training API, with later additions."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from flask import Response, request
 
 from gymserve.protocol import errors
+from gymserve.protocol.wire import JSONValue
 from gymserve.store.models import Experiment
 from gymserve.training.experiments.listing import tags_of
 from gymserve.training.plan import programs
@@ -40,40 +40,37 @@ LOG_BYTES = 65_536
 WAITING = ConcurrencyLimit(16, each=4)  # each occupies a thread of the worker
 
 
-def experiment_row(row: Experiment) -> dict[str, Any]:
+def experiment_row(row: Experiment) -> schemas.ExperimentCard:
     """Convert an experiment's row to its JSON form."""
     parameters = parameters_of(row)
-    return {
-        "id": row.name,
-        "name": row.title,
-        "status": row.state,
-        "wish": row.request,
-        "reason": row.reason,
-        "exit_code": row.exit_code,
-        "runner": row.runner,
-        "algorithm": row.algorithm,
-        "environment": row.environment,
-        "trained_on": parameters.get("resolved", row.environment),
-        "hyperparameters": parameters.get("hyperparameters", parameters.get("parameter", {})),
-        "parameters": {name: value for name, value in parameters.items() if name not in HIDDEN},
-        "seed": row.seed,
-        "timesteps": row.timesteps,
-        "total_timesteps": parameters.get("total_timesteps"),
-        "created_at": row.created_at.isoformat(),
-        "started_at": row.started_at and row.started_at.isoformat(),
-        "completed_at": row.completed_at and row.completed_at.isoformat(),
-        "description": row.description,
-        "hypothesis": row.hypothesis,
-        "tags": tags_of(row),
-        "copy_of": row.copy_of or None,
-        "parent_model": parameters.get("parent_model"),
-        "lineage": parameters.get("lineage", []),
-        "resources": {
-            "seconds": round(row.seconds, 1),
-            "cpu_seconds": round(row.cpu_seconds, 1),
-            "peak_memory_bytes": row.peak_memory,
-        },
-    }
+    hyperparameters: JSONValue = parameters.get("hyperparameters", parameters.get("parameter", {}))
+    return schemas.ExperimentCard(
+        id=row.name,
+        name=row.title,
+        status=row.state,
+        request=row.request,
+        reason=row.reason,
+        exit_code=row.exit_code,
+        runner=row.runner,
+        algorithm=row.algorithm,
+        environment=row.environment,
+        trained_on=parameters.get("resolved", row.environment),
+        hyperparameters=hyperparameters,
+        parameters={name: value for name, value in parameters.items() if name not in HIDDEN},
+        seed=row.seed,
+        timesteps=row.timesteps,
+        total_timesteps=parameters.get("total_timesteps"),
+        created_at=row.created_at.isoformat(),
+        started_at=None if row.started_at is None else row.started_at.isoformat(),
+        completed_at=None if row.completed_at is None else row.completed_at.isoformat(),
+        description=row.description,
+        hypothesis=row.hypothesis,
+        tags=tags_of(row),
+        copy_of=row.copy_of or None,
+        parent_model=parameters.get("parent_model"),
+        lineage=parameters.get("lineage", []),
+        resources=schemas.Resources(round(row.seconds, 1), round(row.cpu_seconds, 1), row.peak_memory),
+    )
 
 
 HIDDEN = ("hyperparameters", "parameter", "values", "package", "resolved", "total_timesteps", "parent_model", "lineage")
@@ -125,7 +122,7 @@ def parent_of(model_id: object) -> Parent | None:
         raise errors.Untrainable(f"parent_model: {error}") from error
 
 
-def created(settings: Mapping[str, Any], *, parent: Parent | None) -> Response:
+def created(settings: Mapping[str, JSONValue], *, parent: Parent | None) -> Response:
     """Create an experiment and answer with it."""
     runner = settings.get("runner") or SB3
     answer = json_answer(
@@ -278,4 +275,4 @@ def _started(row: Experiment) -> Response:
     waits = training().experiments.before(row) >= backend().settings.MAX_CONCURRENT_EXPERIMENTS
     state = ExperimentState.QUEUED if waits else ExperimentState.RUNNING
     message = "it waits for others to end (MAX_CONCURRENT_EXPERIMENTS)" if waits else "the experiment is being started"
-    return json_answer({"experiment_id": row.name, "status": state, "message": message})
+    return json_answer(schemas.TrainingStarted(row.name, state, message))

@@ -1,14 +1,16 @@
 """Pages to start, watch, pause, resume and stop training; everything works without scripts."""
 
 import contextlib
-from typing import Any
 
 from flask import redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from msgspec.structs import asdict
 
 from gymserve.protocol import errors, wire
 from gymserve.store.models import Experiment
 from gymserve.training.advice.assistant import Finding
 from gymserve.training.experiments.listing import has_diverged
+from gymserve.training.experiments.metrics import Point
 from gymserve.training.plan import algorithms
 from gymserve.training.plan.states import ACTIVE, FINAL, ExperimentState
 from gymserve.training.plan.training_plan import SB3
@@ -73,14 +75,14 @@ def _list_page(**form: object) -> str:
     )
 
 
-def _list_row(row: Experiment) -> dict[str, Any]:
+def _list_row(row: Experiment) -> dict[str, object]:
     mean = training().metrics.summary(row)["avg_reward_last_100"]
-    return experiment_row(row) | {"mean": mean, "unit": unit_of(row)}
+    return asdict(experiment_row(row)) | {"mean": mean, "unit": unit_of(row)}
 
 
 @blueprint.post("")
 @for_accounts
-def create() -> Any:
+def create() -> ResponseReturnValue:
     """Create an experiment, and start it if requested."""
     try:
         check_role()
@@ -92,7 +94,7 @@ def create() -> Any:
     return redirect(url_for("training_pages.show", experiment_id=row.name), 303)
 
 
-def _settings() -> dict[str, Any]:
+def _settings() -> dict[str, object]:
     """Return the form's settings, as the API names them, without empty fields.
 
     Raises:
@@ -110,7 +112,7 @@ def _settings() -> dict[str, Any]:
     return settings | {"tuned": "tuned" in fields}
 
 
-def _object(text: str) -> dict[str, Any]:
+def _object(text: str) -> dict[str, object]:
     try:
         value = wire.read_json(text)
     except errors.InvalidRequest:
@@ -140,7 +142,7 @@ def _page_of(row: Experiment, **more: object) -> str:
     name = request.args.get("metric") or (returns if returns in names or not names else names[0])
     return render_template(
         "training/experiment.html",
-        row=experiment_row(row) | {"unit": unit_of(row)},
+        row=asdict(experiment_row(row)) | {"unit": unit_of(row)},
         buttons=buttons_of(row),
         main=("copy",) if has_diverged(row) else ("start", "pause", "resume"),
         can_retry=row.state in AGAIN,
@@ -152,7 +154,7 @@ def _page_of(row: Experiment, **more: object) -> str:
         name=name,
         points=[(point.timestep, point.values.get(name)) for point in _points(row, name)],
         evaluation=training().experiments.results(row)["final_evaluation"],
-        video=video_of(row)["video"],
+        video=video_of(row),
         log=_log(row),
         findings=_findings(row),
         **more,
@@ -167,7 +169,7 @@ def buttons_of(row: Experiment) -> dict[str, str]:
     return {verb: label for verb, (label, states) in BUTTONS.items() if row.state in states and verb not in useless}
 
 
-def _points(row: Experiment, name: str) -> list[Any]:
+def _points(row: Experiment, name: str) -> list[Point]:
     return training().metrics.points(row.id, names=[name], points=ROWS)
 
 
@@ -191,12 +193,12 @@ def _findings(row: Experiment) -> list[Finding] | None:
 
 @blueprint.post("/<experiment_id>")
 @for_accounts
-def act(experiment_id: str) -> Any:
+def act(experiment_id: str) -> ResponseReturnValue:
     """Carry out a button's action."""
     return _acted(request.form.get("verb", ""), own_experiment(experiment_id))
 
 
-def _acted(verb: str, row: Experiment) -> Any:
+def _acted(verb: str, row: Experiment) -> ResponseReturnValue:
     """Carry out an action; answer with the next page, or with the experiment's page and the error."""
     try:
         if verb in ("start", "resume", "retry", "copy"):

@@ -1,7 +1,5 @@
 """Parts of an experiment's page, fetched with its cookie: pictures, a curve, live metrics, the assistant's text."""
 
-from typing import Any
-
 from flask import Response, request
 
 from gymserve.training.experiments import curve
@@ -42,7 +40,7 @@ def show_metrics(experiment_id: str) -> Response:
     row = own_experiment(experiment_id)
     name = request.args.get("metric") or training().metrics.return_name(row)
     last = training().metrics.newest(row.id)
-    points: list[Any] = training().metrics.points(row.id, names=[name], points=POINTS)
+    points = training().metrics.points(row.id, names=[name], points=POINTS)
     timesteps, values = [point.timestep for point in points], [point.values.get(name) for point in points]
     going_on = ExperimentState(row.state).is_active
     payload = {"name": name, "last": last, "going_on": going_on, "timesteps": timesteps, "values": values}

@@ -1,10 +1,8 @@
 """A project's experiments, for clients of the TJU platform; the same experiments as below `/experiments`."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from flask import Response
 
+from gymserve.protocol.wire import JSONObject
 from gymserve.store.models import Experiment, Project
 from gymserve.training.plan.states import ExperimentState
 from gymserve.training.plan.stored import parameters_of
@@ -30,23 +28,24 @@ OTHERS = (401, 403)
 POINTS = 1000  # of each metric
 
 
-def row_of(project: Project, row: Experiment, metric: Mapping[str, object] | None = None) -> dict[str, Any]:
+def row_of(project: Project, row: Experiment, metric: JSONObject | None = None) -> schemas.ProjectExperiment:
     """Convert an experiment's row to that platform's JSON form, in which `parameter` is a Python literal."""
     parameters = parameters_of(row)
-    return {
-        "title": row.title,
-        "description": row.description,
-        "parameter": repr(parameters.get("parameter", parameters.get("hyperparameters", {}))),
-        "id": row.number,
-        "project_id": project.number,
-        "owner_id": project.account_id,
-        "log_path": f"accounts/{project.account_id}/projects/{project.number}/experiments/{row.number}",
-        "is_active": ExperimentState(row.state).is_active,
-        "metric": metric or None,
-        "status": row.state,
-        "reason": row.reason,
-        "experiment_id": row.name,
-    }
+    assert row.number is not None
+    return schemas.ProjectExperiment(
+        title=row.title,
+        description=row.description,
+        parameter=repr(parameters.get("parameter", parameters.get("hyperparameters", {}))),
+        id=row.number,
+        project_id=project.number,
+        owner_id=project.account_id,
+        log_path=f"accounts/{project.account_id}/projects/{project.number}/experiments/{row.number}",
+        is_active=ExperimentState(row.state).is_active,
+        metric=metric or None,
+        status=row.state,
+        reason=row.reason,
+        experiment_id=row.name,
+    )
 
 
 def _answer(project: Project, row: Experiment) -> Response:

@@ -1,7 +1,5 @@
 """Projects over HTTP, for clients of the TJU platform."""
 
-from collections.abc import Mapping, Sequence
-
 from flask import Response
 from msgspec.structs import asdict
 
@@ -22,23 +20,23 @@ blueprint = Blueprint(
 OTHERS = (401, 403)
 
 
-def project_rows(projects: list[Project]) -> list[dict[str, object]]:
+def project_rows(projects: list[Project]) -> list[schemas.ProjectCard]:
     """Convert projects to their JSON form; `log_path` is a name, never a path on the server."""
     theirs = training().experiments.of_projects([project.id for project in projects])
     return [_row(project, [row_of(project, row) for row in theirs[project.id]]) for project in projects]
 
 
-def _row(project: Project, rows: Sequence[Mapping[str, object]]) -> dict[str, object]:
-    return {
-        "title": project.title,
-        "description": project.description,
-        "project_type": project.project_type,
-        "id": project.number,
-        "owner_id": project.account_id,
-        "log_path": f"accounts/{project.account_id}/projects/{project.number}",
-        "created_at": project.created_at.isoformat(),
-        "experiments": rows,
-    }
+def _row(project: Project, rows: list[schemas.ProjectExperiment]) -> schemas.ProjectCard:
+    return schemas.ProjectCard(
+        title=project.title,
+        description=project.description,
+        project_type=project.project_type,
+        id=project.number,
+        owner_id=project.account_id,
+        log_path=f"accounts/{project.account_id}/projects/{project.number}",
+        created_at=project.created_at.isoformat(),
+        experiments=rows,
+    )
 
 
 @blueprint.post("/")

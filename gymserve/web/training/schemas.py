@@ -1,14 +1,14 @@
 """The requests and responses of training, as the API's description shows them."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
 from gymserve.protocol.params import Seed
+from gymserve.protocol.wire import JSONObject, JSONValue
 from gymserve.training.plan.numbers import Description, Title
 from gymserve.training.plan.requests import Hypothesis, RunRequest, Tags
 from gymserve.training.plan.training_plan import SB3
-from gymserve.web.http.schemas import JSONObject
 
 ProjectType = Annotated[str, Meta(min_length=1, max_length=50, description="for example pymarl or ptf")]
 
@@ -34,7 +34,7 @@ class ProjectCard(Struct):
     log_path: str
     created_at: str
     experiments: Annotated[
-        list[Any], Meta(description="as /experiments/ below the project lists them, without metrics")
+        list[JSONValue], Meta(description="as /experiments/ below the project lists them, without metrics")
     ]
 
 

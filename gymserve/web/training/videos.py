@@ -1,7 +1,5 @@
 """Results of experiments, with the video of the final evaluation's best episode."""
 
-from typing import Any
-
 from flask import Response
 
 from gymserve.protocol import errors
@@ -30,14 +28,11 @@ def video_path(experiment: str) -> str | None:
     return f"experiments/{experiment}/video" if about is not None and about["state"] == MADE else None
 
 
-def video_of(row: Experiment) -> dict[str, Any]:
-    """Describe the video: its path on the server (None if there is none), its state, and why there is none."""
+def video_of(row: Experiment) -> schemas.Video:
+    """Describe the video: its state, and why there is none."""
     status = backend().media.status(row.name, EXPERIMENT)
     reason = status["reason"] or (WHEN if status["state"] == NONE else "")
-    return {
-        "video_path": video_path(row.name),
-        "video": {"state": status["state"], "reason": reason, "agrees": status.get("agrees")},
-    }
+    return schemas.Video(status["state"], reason, status.get("agrees"))
 
 
 @blueprint.get("/<experiment_id>/results/")
@@ -45,9 +40,14 @@ def video_of(row: Experiment) -> dict[str, Any]:
 def results(experiment_id: str) -> Response:
     """Return the final evaluation, and the paths of what was kept."""
     row = own_experiment(experiment_id)
-    return json_answer(
-        {"experiment_id": row.name, "status": row.state, **training().experiments.results(row), **video_of(row)}
+    answer = schemas.Results(
+        experiment_id=row.name,
+        status=row.state,
+        video_path=video_path(row.name),
+        video=video_of(row),
+        **training().experiments.results(row),
     )
+    return json_answer(answer)
 
 
 @blueprint.get("/<experiment_id>/video")
@@ -64,10 +64,7 @@ def video(experiment_id: str) -> Response:
 def send_video(row: Experiment) -> Response:
     """Answer with the video in the requested format."""
     form = parameters.choice("format", *FORMATS)
-    description = video_of(row)
-    if description["video_path"] is None:
-        status = description["video"]
-        raise errors.NotFound(
-            f"there is no video of experiment {row.name}: {status['state']}: {status['reason'] or 'wait'}"
-        )
+    if video_path(row.name) is None:
+        status = video_of(row)
+        raise errors.NotFound(f"there is no video of experiment {row.name}: {status.state}: {status.reason or 'wait'}")
     return send(backend().media.open(row.name, FORMATS[form], EXPERIMENT), FORMATS[form], row.name)

@@ -39,7 +39,7 @@ class BoardFixture:
 
     def rows(self) -> list[tuple[str, str, int]]:
         _, rows = self.leaderboard.rows(self.leaderboard.of(self.place.record))
-        return sorted((row["entrant"], row["entrant_id"], row["tries"]) for row in rows)
+        return sorted((row.entrant, row.entrant_id, row.tries) for row in rows)
 
 
 @pytest.fixture

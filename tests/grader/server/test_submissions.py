@@ -41,7 +41,7 @@ def test_from_charge_to_receipt(place: Place) -> None:
     with pytest.raises(errors.UnknownInstance):
         place.submissions.leave(settled)
     (own,) = Leaderboard(place.database, place.competition).of(place.record).rows()
-    assert (own["entrant"], own["score"], own["rank"], own["verdict"]) == ("a", settled.score, 1, "verified")
+    assert (own.entrant, own.score, own.rank, own.verdict) == ("a", settled.score, 1, "verified")
 
 
 def test_the_video_is_requested_before_the_final_state_is_stored(place: Place, tmp_path: Path) -> None:
@@ -191,13 +191,13 @@ def test_the_organiser_decides_on_a_run_that_cannot_be_replayed(place: Place, ve
         True,
     ) and "not the agent's fault" in settled.reason
     board = Leaderboard(place.database, place.competition)
-    assert not [each for each in board.of(place.record).rows() if each["rank"] is not None]
+    assert not [each for each in board.of(place.record).rows() if each.rank is not None]
     place.submissions.judge.decide(settled, accept=accept)
     settled = place.submissions.find(row.name)
     assert (settled.state, settled.counts) == (
         (SubmissionState.GRADED, True) if accept else (SubmissionState.VOID, False)
     ) and "organiser" in settled.reason
-    ranked = [(each["verdict"], each["rank"]) for each in board.of(place.record).rows()]
+    ranked = [(each.verdict, each.rank) for each in board.of(place.record).rows()]
     assert ranked == ([(VerdictState.NOT_REPLAYABLE, 1)] if accept else [])
     with pytest.raises(errors.Conflict, match=settled.state):
         place.submissions.judge.decide(settled, accept=True)
@@ -234,18 +234,18 @@ def test_a_large_board_is_built_once(place: Place) -> None:
     leaderboard = Leaderboard(place.database, place.competition)
     board = leaderboard.of(place.record)
     assert leaderboard.of(place.record) is board
-    assert len(board.places) == 500 and board.rows()[0]["tries"] == 6
-    scores = [row["score"] for row in board.rows()]
+    assert len(board.places) == 500 and board.rows()[0].tries == 6
+    scores = [row.score for row in board.rows()]
     assert scores == sorted(scores, reverse=True)
     with place.database.writing() as session:
-        top = session.scalars(select(Submission).where(Submission.name == board.rows(0, 1)[0]["submission"])).one()
+        top = session.scalars(select(Submission).where(Submission.name == board.rows(0, 1)[0].submission)).one()
         top.state, top.changed_at = SubmissionState.FAILED, now()
     changed = leaderboard.of(place.record)
     assert (
         changed.tag != board.tag
         and changed.rows() == Leaderboard(place.database, place.competition).of(place.record).rows()
     )
-    assert changed.rows(0, 1)[0]["submission"] != top.name
+    assert changed.rows(0, 1)[0].submission != top.name
 
 
 @pytest.mark.guarantee("the clock is set back")
@@ -261,7 +261,7 @@ def test_a_board_is_updated_even_if_the_clock_is_set_back(place: Place, monkeypa
         board = boards.of(place.record)
         tags.append(board.tag)
         assert board.rows() == Leaderboard(place.database, place.competition).of(place.record).rows()
-        assert (board.rows()[0]["tries"], board.rows()[0]["verdict"]) == (hours + 1, "verified")
+        assert (board.rows()[0].tries, board.rows()[0].verdict) == (hours + 1, "verified")
     assert len(set(tags)) == 3
 
 

@@ -118,15 +118,18 @@ def test_the_old_front_ends_choices_are_accepted() -> None:
     for loss in ("MSE", "RMSE", "MAE"):
         for optimizer in ("adam", "rmsprop", "adagrad"):
             agent = parameters.agent({"loss_fn": loss, "optimizer": optimizer, "gamma": 1, "epsilon": 1})
-            settings = parameters.experiment(parameters.environment({}), agent, parameters.training({}))
+            documents = parameters.Documents(parameters.environment({}), agent, parameters.training({}))
+            settings = parameters.experiment(documents)
             assert settings["hyperparameters"]["gamma"] == 1.0
             assert settings["hyperparameters"]["exploration_initial_eps"] == 0.01
             assert settings["hyperparameters"]["policy_kwargs"]["optimizer_class"] == optimizer
 
 
 def test_a_retrained_model_acts_on_what_it_knows() -> None:
-    documents = parameters.environment({}), parameters.agent({"epsilon": 50}), parameters.training({})
-    first, again = (parameters.experiment(*documents, retrain=retrain)["hyperparameters"] for retrain in (False, True))
+    documents = parameters.Documents(
+        parameters.environment({}), parameters.agent({"epsilon": 50}), parameters.training({})
+    )
+    first, again = (parameters.experiment(documents, retrain=retrain)["hyperparameters"] for retrain in (False, True))
     assert (first["learning_starts"], first["exploration_initial_eps"]) == (200, 0.5)
     assert (again["learning_starts"], again["exploration_initial_eps"]) == (0, 0.01)
 
@@ -134,7 +137,6 @@ def test_a_retrained_model_acts_on_what_it_knows() -> None:
 def test_percentages_fractions_and_the_old_sliders_units() -> None:
     assert [parameters.fraction(value) for value in (90, 100, 1, 0.95, 0)] == [0.9, 1.0, 0.01, 0.95, 0]
     assert parameters.learning_rate(60) == pytest.approx(0.0006) and parameters.learning_rate(0.01) == 0.01
-    assert parameters.track_of({"environment_world": 0}) == 1
-    assert [parameters.algorithm_of({"learning_algorithm": each}) for each in ("ppo", 0.01, "1", "QRDQN")] == [
-        "PPO", "DQN", "DQN", "QRDQN",
-    ]  # fmt: skip
+    assert parameters.track_of(parameters.environment({"environment_world": 0})) == 1
+    trainings = [parameters.training({"learning_algorithm": each}) for each in ("ppo", 0.01, "1", "QRDQN")]
+    assert [parameters.algorithm_of(each) for each in trainings] == ["PPO", "DQN", "DQN", "QRDQN"]

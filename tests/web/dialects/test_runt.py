@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gymserve.web.dialects.runt.api import smoothed
+from gymserve.web.dialects.runt.api import moving_average
 from tests.support.experiments import untrained
 from tests.support.servers import Server, wait_for
 from tests.training.conftest import Trainer
@@ -55,7 +55,7 @@ def test_a_training_is_created_and_its_rewards_are_listed(runt: Trainer, trained
     assert (data["total"], data["page"], data["page_size"], data["total_pages"]) == (12, 1, 20, 1)
     rewards = [each["reward"] for each in data["train_data"]]
     assert [each["episode"] for each in data["train_data"]] == list(range(1, 13))
-    assert [each["smoothed_reward"] for each in data["train_data"]] == pytest.approx(smoothed(rewards))
+    assert [each["smoothed_reward"] for each in data["train_data"]] == pytest.approx(moving_average(rewards))
     page = runt.get(f"/models/{trained}/train-data?page=2&page_size=5").json["data"]
     assert page["train_data"] == data["train_data"][5:10] and page["total_pages"] == 3
     last = runt.get(f"/models/{trained}/train-data?page=99&page_size=5").json["data"]
@@ -64,8 +64,8 @@ def test_a_training_is_created_and_its_rewards_are_listed(runt: Trainer, trained
 
 
 def test_rewards_are_smoothed_as_documented() -> None:
-    assert smoothed([1.0, 2.0, None, 0.0]) == pytest.approx([1.0, 1.05, 1.05, 0.9975])
-    assert smoothed([]) == [] and smoothed([None]) == [None]
+    assert moving_average([1.0, 2.0, None, 0.0]) == pytest.approx([1.0, 1.05, 1.05, 0.9975])
+    assert moving_average([]) == [] and moving_average([None]) == [None]
 
 
 def test_lists_are_newest_first_and_paged_for_both_kinds_of_client(server: Server, waiting: int) -> None:

@@ -1,6 +1,6 @@
 """Draws a model: bones, and muscles coloured by their activation."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,6 +8,9 @@ from gymserve.environments.opensim.drawing import meshes
 from gymserve.environments.opensim.drawing.canvas import Canvas
 from gymserve.environments.opensim.physics import models
 from gymserve.environments.opensim.physics.simulation import Simulation, library
+
+if TYPE_CHECKING:
+    import opensim
 
 BONE, METAL = (236, 228, 208), (128, 138, 150)
 PROSTHESIS = ("r_pylon.vtp", "r_pros_foot.vtp")
@@ -54,19 +57,19 @@ def colour(activation: float) -> np.ndarray:
     return IDLE + (ACTIVE - IDLE) * min(1.0, max(0.0, activation))
 
 
-def _meshes(model: Any) -> list[Any]:
+def _meshes(model: "opensim.Model") -> list["opensim.Mesh"]:
     meshes = (library().Mesh.safeDownCast(component) for component in model.getComponentsList())
     return [mesh for mesh in meshes if mesh is not None]
 
 
-def _transform(transform: Any) -> tuple[np.ndarray, np.ndarray]:
+def _transform(transform: "opensim.Transform") -> tuple[np.ndarray, np.ndarray]:
     """(rotation (3, 3), translation (3,)) of an `opensim.Transform`, float32."""
     rotation, place = transform.R(), transform.p()
     turn = [[rotation.get(row, column) for column in range(3)] for row in range(3)]
     return np.array(turn, np.float32), np.array([place.get(i) for i in range(3)], np.float32)
 
 
-def _path(muscle: Any, state: Any) -> np.ndarray:
+def _path(muscle: "opensim.Muscle", state: "opensim.State") -> np.ndarray:
     """A muscle's path from origin to insertion: (points, 3) m."""
     points = muscle.getGeometryPath().getCurrentPath(state)
     locations = [points.get(i).getLocationInGround(state) for i in range(points.getSize())]

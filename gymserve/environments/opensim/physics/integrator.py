@@ -6,12 +6,15 @@ SimTK's functions are called by their mangled names (Itanium C++ ABI).
 import ctypes
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from gymserve.environments.opensim.physics.simulation import library
 
+if TYPE_CHECKING:
+    import opensim
 
-def next_step(manager: Any) -> float:
+
+def next_step(manager: "opensim.Manager") -> float:
     """The step, in s, that a manager's integrator tries next.
 
     Raises:
@@ -21,7 +24,7 @@ def next_step(manager: Any) -> float:
     return seconds
 
 
-def begin_with(manager: Any, seconds: float) -> None:
+def begin_with(manager: "opensim.Manager", seconds: float) -> None:
     """Sets the length of the first step of a manager that is not initialised yet.
 
     Raises:
@@ -31,8 +34,8 @@ def begin_with(manager: Any, seconds: float) -> None:
 
 
 @cache
-def _simtk() -> Any:
-    libraries = sorted(Path(library().__file__).parent.glob("libSimTKmath.so*"))
+def _simtk() -> ctypes.CDLL:
+    libraries = sorted(Path(str(library().__file__)).parent.glob("libSimTKmath.so*"))
     if not libraries:
         raise OSError("this build of OpenSim has no libSimTKmath.so")
     simtk = ctypes.CDLL(str(libraries[0]))

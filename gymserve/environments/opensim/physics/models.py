@@ -1,7 +1,7 @@
 """Fetches the OpenSim models from osim-rl's release into a cache, once.
 
-The models are licensed under Creative Commons Attribution 3.0, as their `<credits>` say, which also name the authors; osim-rl's
-release is licensed under Apache 2.0. Its code is not kept, and nothing of it is part of this package.
+The models are licensed under Creative Commons Attribution 3.0, according to their `<credits>`, which also name the authors;
+osim-rl's release is licensed under Apache 2.0. Its code is deleted after the download, and none of it is part of this package.
 """
 
 import hashlib

@@ -4,9 +4,13 @@ import math
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import opensim
 
 STEP_SECONDS = 0.01
 
@@ -16,7 +20,7 @@ class SimulationFailed(RuntimeError):
 
 
 @cache
-def library() -> Any:
+def library() -> ModuleType:
     """The OpenSim package, silent and without its log file in the working directory.
 
     It is imported at first use, since that takes half a second and 120 MB, which a process that only lists environments
@@ -30,7 +34,7 @@ def library() -> Any:
 
 
 @cache  # the model is only copied, never changed
-def _read_model(path: Path) -> Any:
+def _read_model(path: Path) -> "opensim.Model":
     model = library().Model(str(path))
     model.initSystem()
     return model
@@ -48,18 +52,18 @@ class Simulation:
         RuntimeError: OpenSim cannot read the model.
     """
 
-    def __init__(self, path: Path, *, accuracy: float, extend: Callable[[Any], None] | None = None) -> None:
+    def __init__(self, path: Path, *, accuracy: float, extend: "Callable[[opensim.Model], None] | None" = None) -> None:
         if not (isinstance(accuracy, (int, float)) and 1e-9 <= accuracy <= 1e-1):
             raise ValueError(f"integrator_accuracy must be from 1e-9 to 0.1, not {accuracy!r}")
         self.accuracy = float(accuracy)
-        self.manager: Any = None  # set before the model, so that it is also destroyed before the model
-        self.state: Any = None
+        self.manager: opensim.Manager = None  # set before the model, so that it is also destroyed before the model
+        self.state: opensim.State = None
         self._pristine = _read_model(path)
         self.steps = 0
         self.model_number = 0  # grows with each rebuild, which makes handles of the model before invalid
         self.rebuild(extend)
 
-    def rebuild(self, extend: Callable[[Any], None] | None = None) -> None:
+    def rebuild(self, extend: "Callable[[opensim.Model], None] | None" = None) -> None:
         """Replaces the model by a fresh copy of the file's, with what `extend` adds to it.
 
         Handles of the model before become invalid: using one crashes the process.
@@ -85,7 +89,7 @@ class Simulation:
         functions = elements(controller.get_ControlFunctions())
         self._excitations = [opensim.Constant.safeDownCast(function) for function in functions]
 
-    def _add_controller(self, opensim: Any) -> None:
+    def _add_controller(self, opensim: ModuleType) -> None:
         """Adds a constant function for each muscle, whose value is the muscle's excitation."""
         self.model.initSystem()
         controller = opensim.PrescribedController()
@@ -96,7 +100,7 @@ class Simulation:
 
     # --- time -----------------------------------------------------------------------------------------------------
 
-    def reset(self, place: Callable[[Any], None] | None = None) -> None:
+    def reset(self, place: "Callable[[opensim.State], None] | None" = None) -> None:
         """Returns to the start, exactly as on a fresh model.
 
         In addition to its state a model remembers the excitations, whose old values affect the first derivative, so they are
@@ -114,7 +118,7 @@ class Simulation:
         self.steps = 0
         self.continue_from(state)
 
-    def continue_from(self, state: Any, prepare: Callable[[Any], None] | None = None) -> None:
+    def continue_from(self, state: "opensim.State", prepare: "Callable[[opensim.Manager], None] | None" = None) -> None:
         """Continues from `state` with a new integrator, which chooses the length of its first internal step itself.
 
         Args:
@@ -175,7 +179,7 @@ class Simulation:
         return np.array([muscle.getActivation(self.state) for muscle in self.muscles])
 
 
-def elements(collection: Any) -> list[Any]:
+def elements(collection: "opensim.Set") -> list["opensim.Object"]:
     """The elements of an OpenSim set."""
     return [collection.get(i) for i in range(collection.getSize())]
 

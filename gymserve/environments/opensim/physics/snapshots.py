@@ -5,14 +5,38 @@ integrator's next internal step. And the state must be set after the integrator'
 to satisfy the model's constraints even better.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from gymserve.environments.opensim.physics import integrator
 from gymserve.environments.opensim.physics.simulation import Simulation
 
+if TYPE_CHECKING:
+    import opensim
 
-def save(simulation: Simulation) -> dict[str, object]:
-    """The data that `restore` needs, as numbers and lists that JSON preserves exactly."""
+
+SavedTask: TypeAlias = Any
+"""The state of a task as plain data, whose form each environment decides."""
+
+
+class SimulationSnapshot(TypedDict):
+    """What a simulation continues from, as numbers and lists that JSON preserves exactly."""
+
+    steps: int
+    time: float
+    next_step: float
+    excitations: list[float]
+    state: list[float]
+
+
+class EpisodeSnapshot(TypedDict):
+    """What an episode continues from."""
+
+    simulation: SimulationSnapshot
+    books: SavedTask
+
+
+def save(simulation: Simulation) -> SimulationSnapshot:
+    """The data that `restore` needs."""
     state = simulation.state
     return {
         "steps": simulation.steps,
@@ -23,7 +47,7 @@ def save(simulation: Simulation) -> dict[str, object]:
     }
 
 
-def restore(simulation: Simulation, snapshot: dict[str, Any]) -> None:
+def restore(simulation: Simulation, snapshot: SimulationSnapshot) -> None:
     """Restores a snapshot in a simulation that was just reset in the same way as the snapshot's.
 
     Raises:
@@ -41,7 +65,7 @@ def restore(simulation: Simulation, snapshot: dict[str, Any]) -> None:
     simulation.steps = snapshot["steps"]
 
 
-def _set(state: Any, snapshot: dict[str, Any]) -> None:
+def _set(state: "opensim.State", snapshot: SimulationSnapshot) -> None:
     state.setTime(snapshot["time"])
     values = state.updY()
     for index, value in enumerate(snapshot["state"]):

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any
 
 from flask import Response, request
 
@@ -10,9 +9,10 @@ from gymserve.environments.car_race.tracks import TRACKS
 from gymserve.protocol import errors, params
 from gymserve.store.models import TrainingSession
 from gymserve.training.plan.states import ExperimentState
+from gymserve.training.runners.folder import Folder
 from gymserve.training.sessions import driving
 from gymserve.training.sessions import parameters as checks
-from gymserve.training.sessions.records import dated
+from gymserve.training.sessions.records import date_and_time
 from gymserve.web.dialects.rewards import pictures, schemas
 from gymserve.web.http import parameters
 from gymserve.web.http.access import changes_state, identity, ticketed
@@ -43,7 +43,7 @@ ENVIRONMENTS = [
 ]
 
 
-def _payload() -> dict[str, Any]:
+def _payload() -> dict[str, object]:
     """Return the request's parameters, from its query and its body.
 
     Raises:
@@ -51,7 +51,7 @@ def _payload() -> dict[str, Any]:
     """
     query, data = request.args.to_dict(), parameters.body()
     if request.mimetype in parameters.FORMS:
-        fields: dict[str, Any] = request.form.to_dict()
+        fields: dict[str, object] = dict(request.form.items())
     else:
         fields = parameters.read(data, request.content_type or "") if data else {}
     for name in set(query) & set(fields):
@@ -80,7 +80,7 @@ def create_session() -> Response:
     """Create a session."""
     check_role()
     row = training().sessions.create(account_id(), _session_name(_payload()))
-    creation, root = dated(row.created_at), f"sessions/{row.id}"
+    creation, root = date_and_time(row.created_at), f"sessions/{row.id}"
     return json_answer(
         {
             "status": 200,
@@ -110,7 +110,7 @@ def delete_session() -> Response:
 def write_env_params() -> Response:
     """Set the environment's parameters of a session."""
     payload = _payload()
-    training().sessions.write(_session(payload), "environment", checks.environment(payload))
+    training().sessions.write(_session(payload), checks.environment(payload))
     return json_answer({"status": 200, "response": "saved all the environment configurations successfully"})
 
 
@@ -120,9 +120,9 @@ def write_env_params() -> Response:
 def write_agent_parameters() -> Response:
     """Set a session's network, hyperparameters and number of episodes."""
     payload = _payload()
-    row = training().sessions.write(_session(payload), "agent", checks.agent(payload))
-    _, agent, reward = training().sessions.documents(row)
-    return json_answer({**training().records.history(row), "notes": checks.notes(agent, reward)})
+    row = training().sessions.write(_session(payload), checks.agent(payload))
+    documents = training().sessions.documents(row)
+    return json_answer({**training().records.history(row), "notes": checks.notes(documents.agent, documents.training)})
 
 
 @blueprint.post("/write_training_params")
@@ -130,7 +130,7 @@ def write_agent_parameters() -> Response:
 def write_training_params() -> Response:
     """Set a session's algorithm and reward function. Functions outside of the reward language are refused."""
     payload = _payload()
-    training().sessions.write(_session(payload), "training", checks.training(payload))
+    training().sessions.write(_session(payload), checks.training(payload))
     return json_answer({"status": 200, "response": "ok"})
 
 
@@ -140,10 +140,8 @@ def write_reward_fn() -> Response:
     """Set the reward function of a session's next training."""
     payload = _payload()
     row = _session(payload)
-    reward = training().sessions.documents(row)[2]
-    training().sessions.write(
-        row, "training", checks.rewarded(reward, params.parse(payload, schemas.RewardFunction).reward_function)
-    )
+    source = params.parse(payload, schemas.RewardFunction).reward_function
+    training().sessions.write(row, checks.rewarded(training().sessions.documents(row).training, source))
     return json_answer({"status": 200, "response": "ok"})
 
 
@@ -196,7 +194,9 @@ def stream() -> Response:
     with pictures.viewer(identity().account_id) as leave:
         experiment = training().sessions.train(row, retrain=params.parse(checks.plain(payload), checks.Start).retrain)
         wake()
-        return pictures.answer(pictures.of_training(training().experiments, experiment), leave)
+        experiments = training().experiments
+        images = pictures.of_training(Folder(experiments.folder / experiment.name), experiment, experiments.again)
+        return pictures.answer(images, leave)
 
 
 @blueprint.get("/stop")
@@ -225,11 +225,11 @@ def evaluate() -> Response:
     """Evaluate a session's model from fixed starts, record its score, and show the drives as JPEG images."""
     payload = _payload()
     row = _session(payload)
-    environment = training().sessions.documents(row)[0]
+    environment = training().sessions.documents(row).environment
     mode, track = checks.evaluation(payload, environment)
     with pictures.viewer(identity().account_id) as leave:
         drives = _evaluate(row, mode, track)
-        return pictures.answer(pictures.of_trials(track, drives, environment["car_speed"]), leave)
+        return pictures.answer(pictures.of_trials(track, drives, environment.car_speed), leave)
 
 
 def _evaluate(row: TrainingSession, mode: str, track: int) -> list[driving.Drive]:
@@ -259,10 +259,12 @@ def final_eval_score() -> Response:
     )
 
 
-def _score(rank: int | None, row: TrainingSession) -> dict[str, Any]:
-    directory = backend().accounts.directory
-    user = directory.find(row.account_id).display_name if row.account_id else "everybody"
-    return {"rank": rank, "session_id": row.name, "user": user, "score": row.score}
+def _score(rank: int | None, row: TrainingSession) -> dict[str, object]:
+    return {"rank": rank, "session_id": row.name, "user": _name_of(row), "score": row.score}
+
+
+def _name_of(row: TrainingSession) -> str:
+    return backend().accounts.directory.find(row.account_id).display_name if row.account_id else "everybody"
 
 
 @blueprint.get("/get_user_list")
@@ -272,12 +274,12 @@ def get_user_list() -> Response:
     skip, limit = parameters.page()
     directory = backend().accounts.directory
     rows = directory.list(skip=skip, limit=limit) if identity().sees_all else [directory.find(identity().account_id)]
-    board = [{"user": _user(_score(None, row)["user"]), "score": row.score} for row in training().sessions.best()]
+    board = [{"user": _user(_name_of(row)), "score": row.score} for row in training().sessions.best()]
     users = [{"id": row.id, "name": row.email} for row in rows]
     return json_answer({"status": 200, "users": users, "leaderboard_data": board})
 
 
-def _user(name: str) -> dict[str, Any]:
+def _user(name: str) -> dict[str, object]:
     """Return a user in the form of the front end's login service, without an email address or a picture."""
     return {"name": name, "identities": [{"identity_data": {"full_name": name, "email": "", "avatar_url": NO_PICTURE}}]}
 

@@ -3,7 +3,6 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 from flask import Response
 
@@ -56,11 +55,16 @@ def _parts(pictures: Iterable[bytes]) -> Iterator[bytes]:
     yield BOUNDARY + b"--\r\n"
 
 
-def of_training(experiments: Any, row: Experiment) -> Iterator[bytes]:
-    """Yield the images of a training's latest episodes, at `car_speed` steps per second, until it ends."""
+def of_training(folder: Folder, row: Experiment, again: Callable[[Experiment], Experiment]) -> Iterator[bytes]:
+    """Yield the images of a training's latest episodes, at `car_speed` steps per second, until it ends.
+
+    Args:
+        folder: the experiment's folder.
+        again: returns the experiment's current row; see `Experiments.again`.
+    """
     kwargs = plan_of(row).env_kwargs
     track, pause = kwargs["track"], 1.0 / kwargs["car_speed"]
-    folder, last_timesteps = Folder(experiments.folder / row.name), None
+    last_timesteps = None
     state_is_due = Interval(POLL_SECONDS)
     yield (picture := driving.start(track))
     while True:
@@ -70,9 +74,9 @@ def of_training(experiments: Any, row: Experiment) -> Iterator[bytes]:
             for picture in driving.episode(track, episode):
                 yield picture
                 time.sleep(pause)
-                if state_is_due.elapsed() and _is_over(experiments, row):
+                if state_is_due.elapsed() and _is_over(row, again):
                     return
-        elif _is_over(experiments, row):
+        elif _is_over(row, again):
             return
         else:
             time.sleep(POLL_SECONDS)
@@ -101,8 +105,8 @@ class Interval:
         return True
 
 
-def _is_over(experiments: Any, row: Experiment) -> bool:
+def _is_over(row: Experiment, again: Callable[[Experiment], Experiment]) -> bool:
     try:
-        return not ExperimentState(experiments.again(row).state).is_active
+        return not ExperimentState(again(row).state).is_active
     except errors.NotFound:
         return True

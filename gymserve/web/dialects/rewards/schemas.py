@@ -1,12 +1,12 @@
 """Schemas of rewards-api's requests and responses, for the API description."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from gymserve.protocol.wire import JSONObject, JSONValue
 from gymserve.training.sessions import parameters as session_parameters
 from gymserve.training.sessions.parameters import Name
-from gymserve.web.http.schemas import JSONObject
 
 
 class SessionName(Struct):
@@ -41,8 +41,8 @@ class AgentParameters(session_parameters.SessionAgent):
 
 
 class TrainingParameters(SessionName):
-    learning_algorithm: Annotated[Any, Meta(description="DQN, QRDQN, PPO or A2C; a number means DQN")] = "DQN"
-    enable_wandb: Annotated[Any, Meta(description="has no effect: metrics stay on this server")] = False
+    learning_algorithm: Annotated[JSONValue, Meta(description="DQN, QRDQN, PPO or A2C; a number means DQN")] = "DQN"
+    enable_wandb: Annotated[JSONValue, Meta(description="has no effect: metrics stay on this server")] = False
     reward_function: Annotated[
         str | None, Meta(description="a function in the reward language; by default 1 for each step")
     ] = None

@@ -8,7 +8,6 @@ import contextlib
 import inspect
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
 from flask import Response, request
 
@@ -16,6 +15,7 @@ from gymserve.environments.offloading import CONTINUOUS, DISCRETE, EPISODE_STEPS
 from gymserve.environments.offloading.discrete import joint_actions
 from gymserve.environments.offloading.environment import Offloading
 from gymserve.protocol import errors, wire
+from gymserve.protocol.wire import JSONObject
 from gymserve.store.models import Experiment
 from gymserve.training.advice import assistant
 from gymserve.training.experiments.listing import tags_of
@@ -72,7 +72,7 @@ def intercept() -> Response | None:
 
 
 @blueprint.after_app_request
-def envelope(answer: Response) -> Response:
+def convert_errors(answer: Response) -> Response:
     """Give errors on RUNT's paths the form that its clients expect, and 400 instead of 422."""
     if answer.status_code < 400 or not answer.is_json or request.path.lstrip("/").partition("/")[0] not in PATHS:
         return answer
@@ -122,7 +122,7 @@ def train() -> Response:
     return answer
 
 
-def _experiment(payload: dict[str, object]) -> dict[str, Any]:
+def _experiment(payload: dict[str, object]) -> JSONObject:
     """Translate RUNT's parameters into those of an experiment.
 
     Raises:
@@ -150,11 +150,11 @@ def _experiment(payload: dict[str, object]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _number(payload: dict[str, Any], name: str) -> float | int | None:
+def _number(payload: JSONObject, name: str) -> float | int | None:
     return (parameters.integer if name in ("n_UE", "batch_size") else parameters.number)(payload, name)
 
 
-def _without_none(values: Mapping[str, object]) -> dict[str, Any]:
+def _without_none(values: Mapping[str, object]) -> JSONObject:
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -202,7 +202,7 @@ def _models() -> dict[str, object]:
         InvalidRequest: the query's page is invalid.
     """
     number, size = parameters.page(10)
-    scope: dict[str, Any] = {"sees_all": identity().sees_all, "filters": {"tag": TAG}}
+    scope: JSONObject = {"sees_all": identity().sees_all, "filters": {"tag": TAG}}
     _, total = training().experiments.list(account_id(), **scope, limit=1)
     page = parameters.paged(total, number, size)
     rows, _ = training().experiments.list(account_id(), **scope, skip=(page["page"] - 1) * size, limit=size)
@@ -245,7 +245,7 @@ def train_data(model_id: int) -> Response:
     page = parameters.paged(training().metrics.episodes([row.id])[row.id], number, size)
     end = page["page"] * size
     returns = training().metrics.returns(row.id, end)
-    smooth = smoothed([value for _, value in returns])
+    smooth = moving_average([value for _, value in returns])
     began, seconds_per_step = row.started_at or row.created_at, row.seconds / max(1, row.timesteps)
     entries = [
         {
@@ -260,7 +260,7 @@ def train_data(model_id: int) -> Response:
     return _success("查询成功", data)
 
 
-def smoothed(values: list[float | None]) -> list[float | None]:
+def moving_average(values: list[float | None]) -> list[float | None]:
     """Return the exponential moving average, in which each new value weighs 0.05; missing values are skipped."""
     averages: list[float | None] = []
     last: float | None = None

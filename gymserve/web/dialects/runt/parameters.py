@@ -3,12 +3,12 @@
 import math
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from flask import request
 
 from gymserve.protocol import wire
 from gymserve.protocol.errors import InvalidRequest
+from gymserve.protocol.wire import JSONObject
 from gymserve.web.http import parameters
 
 _INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
@@ -17,7 +17,7 @@ PAGE = {"page": "the page, from 1; beyond the last page, the last one", "page_si
 MOST_PAGE_SIZE = 10_000
 
 
-def of_request() -> dict[str, Any]:
+def of_request() -> JSONObject:
     """Return the current request's parameters: a JSON object's members, or a form's fields as strings.
 
     Raises:
@@ -80,7 +80,7 @@ def as_number(value: object) -> float | None:
     return float(value)
 
 
-def numbers(payload: dict[str, Any], name: str) -> list[float]:
+def numbers(payload: JSONObject, name: str) -> list[float]:
     """Return a list of numbers, which a form contains as JSON.
 
     Raises:

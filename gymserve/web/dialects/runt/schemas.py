@@ -1,10 +1,10 @@
 """Schemas of RUNT's requests and responses, for the API description."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from gymserve.web.http.schemas import JSONObject
+from gymserve.protocol.wire import JSONObject, JSONValue
 
 
 class RuntTraining(Struct):
@@ -42,7 +42,7 @@ class RuntQuestion(Struct):
 class RuntAnswer(Struct):
     status: Annotated[str, Meta(description="success or error")]
     message: str
-    data: Any = None
+    data: JSONValue = None
 
 
 class RuntStarted(RuntAnswer):
