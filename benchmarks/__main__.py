@@ -95,6 +95,10 @@ def many(running: Server, seconds: float, count: int) -> list[list[str]]:
     rate, median, p99 = load.agents(running, 256, 4 * seconds)
     row("256 agents on streams, steps/s", f"{rate / 1e3:,.1f} k", "≥ 50 k")
     row("… median and 99th percentile of a step", f"{median:.1f} ms, {p99:.1f} ms", "p99 ≤ 12 ms")
+    for number in (64, 256):
+        rate, median, p99 = load.agents(running, number, 4 * seconds, load.HttpAgent)
+        row(f"{number} agents on HTTP, keep-alive, steps/s", f"{rate / 1e3:,.1f} k", "")
+        row("… median and 99th percentile of a step", f"{median:.1f} ms, {p99:.1f} ms", "p99 ≤ 30 ms")
     pictures(running, seconds, row)
     row("a dedicated host, until its instance is there", f"{load.dedicated(running):.0f} ms", "< 150 ms")
     memory, created, cycles = load.instances(running, count)

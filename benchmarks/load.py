@@ -38,46 +38,76 @@ def vector(server: Server, num_envs: int, mode: str, seconds: float) -> tuple[fl
     return float(np.median(rates[0])), float(np.median(rates[1]))
 
 
-def _drive(port: int, tokens: list[str], seconds: float, results: Any, key: str) -> None:
-    """Steps many instances concurrently from one process, and measures the time of each step."""
-    poll, last, sockets = select.epoll(), {}, {}
-    steps = wire.frame(wire.BINARY, wire.pack((wire.STEP, None, 0)), mask=True)
-    start = wire.frame(wire.BINARY, wire.pack((wire.RESET, None, None, None)), mask=True)
-    for token in tokens:
-        sock = socket.create_connection(("127.0.0.1", port))
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+class StreamAgent:
+    """An agent on a stream: the bytes that it sends, and whether an answer ends its episode."""
+
+    step = wire.frame(wire.BINARY, wire.pack((wire.STEP, None, 0)), mask=True)
+    reset = wire.frame(wire.BINARY, wire.pack((wire.RESET, None, None, None)), mask=True)
+
+    def __init__(self, sock: socket.socket, token: str, key: str) -> None:
         head = (
             f"GET /v1/envs/{token}/stream HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
             + (f"Authorization: Bearer {key}\r\n" if key else "")
         )
         sock.sendall(f"{head}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode())
         assert b" 101 " in sock.recv(4096)
+
+    def is_over(self, answer: bytes) -> bool:
+        # A step's reply ends with terminated, truncated and info; a reset's with info only.
+        return answer[-3] == 0xC3 or answer[-2] == 0xC3
+
+
+class HttpAgent:
+    """The same on a connection that stays open."""
+
+    def __init__(self, sock: socket.socket, token: str, key: str) -> None:
+        more = f"Authorization: Bearer {key}\r\n" if key else ""
+        head = f"/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{more}Content-Length: "
+        self.step = f'POST /v1/envs/{token}/step{head}12\r\n\r\n{{"action":0}}'.encode()
+        self.reset = f"POST /v1/envs/{token}/reset{head}2\r\n\r\n{{}}".encode()
+
+    def is_over(self, answer: bytes) -> bool:
+        return b'"done":true' in answer
+
+
+def _drive(
+    kind: type[StreamAgent | HttpAgent], port: int, tokens: list[str], seconds: float, results: Any, key: str
+) -> None:
+    """Steps many instances concurrently from one process, and measures the time of each step."""
+    poll, last, sockets, speakers = select.epoll(), {}, {}, {}
+    for token in tokens:
+        sock = socket.create_connection(("127.0.0.1", port))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        speakers[sock.fileno()] = kind(sock, token, key)
         sockets[sock.fileno()] = sock
         poll.register(sock.fileno(), select.EPOLLIN)
     clock, waits = time.perf_counter, []
     for descriptor, sock in sockets.items():
         last[descriptor] = clock()
-        sock.send(start)
+        sock.send(speakers[descriptor].reset)
     began = clock()
     while (now := clock()) - began < seconds:
         for descriptor, _ in poll.poll(1):
-            sock = sockets[descriptor]
+            sock, agent = sockets[descriptor], speakers[descriptor]
             answer = sock.recv(65536)
             now = clock()
             waits.append(now - last[descriptor])
             last[descriptor] = now
-            # A step's reply ends with terminated, truncated and info; a reset's with info only.
-            sock.send(start if answer[-3] == 0xC3 or answer[-2] == 0xC3 else steps)
+            sock.send(agent.reset if agent.is_over(answer) else agent.step)
     results.put((len(waits) / (now - began), sorted(waits)[:: max(1, len(waits) // 5000)]))
 
 
-def agents(server: Server, count: int, seconds: float) -> tuple[float, float, float]:
+def agents(
+    server: Server, count: int, seconds: float, kind: type[StreamAgent | HttpAgent] = StreamAgent
+) -> tuple[float, float, float]:
     """(steps per second, median, 99th percentile in ms) of `count` agents with an environment each."""
     tokens = [server.create("CartPole-v1") for _ in range(count)]
     context = multiprocessing.get_context("fork")
     results = context.Queue()
     parts = [tokens[index::2] for index in range(2)]
-    drivers = [context.Process(target=_drive, args=(server.port, part, seconds, results, server.key)) for part in parts]
+    drivers = [
+        context.Process(target=_drive, args=(kind, server.port, part, seconds, results, server.key)) for part in parts
+    ]
     for driver in drivers:
         driver.start()
     parts_results = [results.get() for _ in drivers]

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -99,6 +100,16 @@ class Counting(Faulty):
         with open(self.file, "a") as file:
             file.write(f"{action}\n")
         return super().step(0)
+
+
+class Dying(Faulty):
+    """Ends its process when a slow step is in the journal, and not answered yet."""
+
+    def snapshot(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def restore(self, state: None) -> None:
+        pass
 
 
 class Carrying(Faulty):
@@ -220,7 +231,7 @@ class Telltale(gymnasium.Env[np.ndarray, int]):
 
 
 gymnasium.register("Telltale-v0", entry_point=Telltale, disable_env_checker=True)
-KINDS = {kind.__name__: kind for kind in (Faulty, Forgetful, Fragile, Counting, Carrying, Clinging, Sleepy)}
+KINDS = {each.__name__: each for each in (Faulty, Forgetful, Fragile, Counting, Dying, Carrying, Clinging, Sleepy)}
 gymnasium.register(
     "Grabbing-v0",
     entry_point=Grabbing,

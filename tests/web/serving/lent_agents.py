@@ -125,3 +125,9 @@ class Agent(Connection):
             if self.answerer != worker:
                 return seq
         raise AssertionError("the connection is not lent")
+
+
+def metric(server: Server, name: str) -> float:
+    """The value of one of the server's metrics that has no labels."""
+    lines = server.get("/metrics").body.decode().splitlines()
+    return float(next((line.split(" ")[1] for line in lines if line.startswith(f"{name} ")), "0"))

@@ -15,7 +15,7 @@ import pytest
 from tests.hosts.supervisor.faulty_servers import FAULTY, kill_hosts, reset, step
 from tests.support.environments import faulty as faults
 from tests.support.servers import Server, alive, wait_for
-from tests.web.serving.lent_agents import Agent, Reply
+from tests.web.serving.lent_agents import Agent, Reply, metric
 
 Connect = Callable[..., Agent]
 WAYS = pytest.mark.parametrize("first_seq", [None, 0], ids=["without seq", "with seq"])
@@ -124,8 +124,11 @@ def test_a_failing_step_is_answered_the_same(
     seq = agent.borrow(faults.WELL, first_seq)
     count = agent.step(faults.WELL, **numbered(seq))[1]["observation"][0]
     following = None if seq is None else seq + 1
+    restarts = metric(faulty, "gymserve_host_restarts_total")
     failed = agent.step(action, **numbered(following))
     assert failed == expected[0]
+    if action == faults.HANG:  # it is not tried again
+        assert metric(faulty, "gymserve_host_restarts_total") == restarts + 1
     status, answer = agent.step(faults.WELL, **numbered(following))
     assert (status, answer["observation"]) == (200, [count + 1])
     assert expected[1][1]["observation"] == [2.0]
@@ -142,6 +145,21 @@ def test_a_host_killed_in_mid_step_is_not_noticed(faulty: Server, connect: Conne
     kill_hosts(faulty)
     status, answer = agent.answer()
     assert (status, answer["observation"]) == (200, [count + 1])
+    status, answer = agent.step(faults.WELL, **numbered(None if seq is None else seq + 2))
+    assert (status, answer["observation"]) == (200, [count + 2])
+
+
+@pytest.mark.guarantee("a host that a connection was lent to ends")
+@WAYS
+def test_a_step_in_the_journal_of_a_dead_host_is_not_repeated(
+    faulty: Server, connect: Connect, first_seq: int | None
+) -> None:
+    agent = connect(faulty, faulty.create("Dying-v0"))
+    seq = agent.borrow(faults.WELL, first_seq)
+    count = agent.step(faults.WELL, **numbered(seq))[1]["observation"][0]
+    host = agent.answerer
+    status, answer = agent.step(faults.SLOW, **numbered(None if seq is None else seq + 1))
+    assert (status, answer["observation"]) == (200, [count + 1]) and agent.answerer != host
     status, answer = agent.step(faults.WELL, **numbered(None if seq is None else seq + 2))
     assert (status, answer["observation"]) == (200, [count + 2])
 

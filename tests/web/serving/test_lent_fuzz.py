@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.servers import Server, wait_for
-from tests.web.serving.lent_agents import Agent, Response
+from tests.web.serving.lent_agents import Agent, Response, metric
 
 CASES = int(os.environ.get("CASES", "3000"))
 JSON_LINE = b"Content-Type: application/json\r\n"
@@ -193,11 +193,6 @@ def play(pair: Pair, draw: random.Random) -> None:
         pair.compare([[request]])
         if kind == "plain":
             pair.count()
-
-
-def metric(server: Server, name: str) -> float:
-    lines = server.get("/metrics").body.decode().splitlines()
-    return float(next((line.split(" ")[1] for line in lines if line.startswith(f"{name} ")), "0"))
 
 
 @pytest.mark.guarantee("requests are smuggled to a host past the web server")
