@@ -78,12 +78,17 @@ def check(challenge: Path, functions: Sequence[str], seconds: float) -> None:
     """
     catalogue = _catalogue()
     loaded = definition.load(examples.path_of(challenge), functions=functions)
-    with tempfile.TemporaryDirectory() as scratch:
-        click.echo(checking.summary(checking.check(loaded, Path(scratch), catalogue, seconds=seconds)))
+    line = Progress(loaded.name)
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            findings = checking.check(loaded, Path(scratch), catalogue, seconds=seconds, progress=line.show)
+    finally:
+        line.end()
+    click.echo(checking.summary(findings))
 
 
 @click.command
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(exists=True, path_type=Path))
 @click.option("--key", "keys", multiple=True, help="The server's public key, as it publishes it.")
 @click.option("--server", "servers", metavar="URL", multiple=True, help="The server, whose key is downloaded.")
 @FUNCTION

@@ -99,7 +99,7 @@ class Http:
 def _unreachable(address: Address) -> str:
     return (
         f"no server answers at {address}: start one with `gymserve serve`, or set its address "
-        "(server=, $GYMSERVE_SERVER)"
+        "(--server, server= or $GYMSERVE_SERVER)"
     )
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from gymserve.environments import Catalogue
+from gymserve.grader.challenges.fields import InvalidChallenge
 from gymserve.protocol.errors import UnknownEnvironment
 
 FOLDER = Path(__file__).parent / "example_challenges"  # a link to examples/challenges/
@@ -14,8 +15,16 @@ def names() -> list[str]:
 
 
 def path_of(name: str | Path) -> Path:
-    """The path of the example with this name. Anything else is returned as a path."""
-    return FOLDER / f"{name}.toml" if str(name) in names() else Path(name)
+    """The path of the example with this name, or of the file.
+
+    Raises:
+        InvalidChallenge: it is neither.
+    """
+    if str(name) in names():
+        return FOLDER / f"{name}.toml"
+    if not Path(name).is_file():
+        raise InvalidChallenge(f"{name} is neither a file nor an example; the examples are {', '.join(names())}")
+    return Path(name)
 
 
 def missing(catalogue: Catalogue, environment: str) -> str:

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -44,13 +44,24 @@ class Findings:
     warnings: tuple[str, ...]
 
 
-def check(challenge: Challenge, folder: Path, catalogue: Catalogue, *, seconds: float = 20.0) -> Findings:
+def check(
+    challenge: Challenge,
+    folder: Path,
+    catalogue: Catalogue,
+    *,
+    seconds: float = 20.0,
+    progress: Callable[[str], None] = lambda text: None,
+) -> Findings:
     """Creates the environment, lets a random agent play for about `seconds`, and replays the journal.
+
+    Args:
+        progress: called with what is being done.
 
     Raises:
         GymserveError: the environment cannot be created, or fails.
     """
     number = min(phase.trials for phase in challenge.phases)
+    progress(f"a random agent plays, for at most about {seconds:g} s")
     began = time.perf_counter()
     plan = seeds.practice_plan(challenge, number)
     with interpreters.environment_preserved():
@@ -66,6 +77,7 @@ def check(challenge: Challenge, folder: Path, catalogue: Catalogue, *, seconds: 
     records = list(read(journal))
     played = [trial for trial in scoring.trials_of(records) if trial.state != TrialState.UNPLAYED]
     result = scoring.score_trials(played, challenge.scoring)
+    progress(f"replaying {result.steps} steps")
     verdict, warning = replays.check(journal, catalogue.modules, tolerance=challenge.tolerance)
     findings = Findings(
         verdict=verdict,

@@ -1,23 +1,59 @@
-"""`gymserve account`, `gymserve key` and `gymserve audit`."""
+"""The accounts of a data directory, and `gymserve account`, `gymserve key` and `gymserve audit`."""
 
 import getpass
 import secrets
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
 
+from gymserve.accounts import Accounts, AccountSettings
 from gymserve.accounts import audit as log
 from gymserve.accounts.audit import COMMAND_LINE
 from gymserve.accounts.identity import SCOPES
 from gymserve.accounts.keys import KeyRequest
-from gymserve.cli.data import account_named, open_accounts, read_settings
+from gymserve.cli.settings import check_data_exists, read_settings
 from gymserve.protocol import errors, params
-from gymserve.store.models import ROLES
+from gymserve.settings import Settings
+from gymserve.store import schema
+from gymserve.store.models import ROLES, Account
 from gymserve.system.terminal.commands import DATA, JSON, SETTINGS, with_options
 from gymserve.system.terminal.tables import print_rows
 
 PAGE = 1000
+
+
+@contextmanager
+def open_accounts(configuration: Settings, *, at_any_version: bool = False) -> Iterator[Accounts]:
+    """Opens the accounts; a new database gets its tables, unless `at_any_version`.
+
+    Raises:
+        UsageError: `--data` names a directory that does not exist.
+        Unavailable: the database cannot be used, or has another version.
+    """
+    check_data_exists(configuration.DATA)
+    accounts = Accounts(configuration.pick(AccountSettings))
+    try:
+        if not at_any_version:
+            schema.ensure(accounts.database, Path(configuration.DATA))
+        yield accounts
+    finally:
+        accounts.database.close()
+
+
+def account_named(accounts: Accounts, email: str) -> Account:
+    """The account with this address.
+
+    Raises:
+        NotFound: no account has this address.
+    """
+    account = accounts.directory.find_by_email(email)
+    if account is None:
+        raise errors.NotFound(f"there is no account {email}")
+    return account
 
 
 @click.command

@@ -1,7 +1,5 @@
-"""`gymserve challenge`, but for `run`, which needs no server: grader/__main__.py."""
+"""`gymserve challenge`, but for `check`, and for `run`, which needs no settings: grader/__main__.py."""
 
-import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +8,8 @@ import click
 
 from gymserve.accounts import Accounts
 from gymserve.accounts.audit import COMMAND_LINE
-from gymserve.cli.data import account_named, open_accounts, read_settings
+from gymserve.cli.accounts import account_named, open_accounts
+from gymserve.cli.settings import read_settings
 from gymserve.environments import Catalogue
 from gymserve.grader.challenges import definition, examples
 from gymserve.grader.server.competitions.competition import Competition
@@ -20,7 +19,6 @@ from gymserve.grader.server.submissions.limits import SubmissionSettings
 from gymserve.hosts.pool.instances import Instances
 from gymserve.settings import Settings
 from gymserve.store.models import now
-from gymserve.system import interpreters
 from gymserve.system.terminal.commands import DATA, JSON, SETTINGS, with_options
 from gymserve.system.terminal.tables import print_rows
 
@@ -82,40 +80,6 @@ def list_examples(create: bool, owner: str | None) -> None:
                 rows.append((name, challenge.environment, missing or challenge.title))
     if rows:
         print_rows(("name", "environment", "title"), rows)
-
-
-@click.command
-@FILE
-@click.option("--seconds", type=float, default=20.0, help="How long the random agent may play.")
-@with_options(SETTINGS, DATA)
-def check(file: Path, seconds: float) -> int:
-    """Makes a challenge's environment, replays it, and shows a random agent's scores.
-
-    It does so in a process like those of the server. FILE is a TOML file, or the name of an example.
-
-    \b
-    Example: gymserve challenge check pole.toml
-    """
-    settings = read_settings()
-    path = examples.path_of(file)
-    definition.load(path, functions=settings.SCORING_FUNCTIONS)
-    functions = [word for name in settings.SCORING_FUNCTIONS for word in ("--function", name)]
-    arguments = ("check", str(path.resolve()), "--seconds", str(seconds), *functions)
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the other process, which says so
-    try:
-        done = subprocess.run(
-            interpreters.command("gymserve.grader", "--modules", ",".join(settings.ENVIRONMENT_MODULES), *arguments),
-            cwd=interpreters.directory(Path(settings.DATA)),
-            env=interpreters.variables(settings.ENVIRONMENT_VARIABLES),
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-            stdout=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-    finally:
-        signal.signal(signal.SIGINT, handler)
-    click.echo(done.stdout, nl=False)
-    return done.returncode
 
 
 @click.command

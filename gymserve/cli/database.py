@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from gymserve.accounts import Accounts
-from gymserve.cli.data import open_accounts, read_settings
+from gymserve.cli.accounts import open_accounts
+from gymserve.cli.settings import read_settings
 from gymserve.store import schema
 from gymserve.system.terminal.commands import DATA, SETTINGS, with_options
 

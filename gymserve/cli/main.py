@@ -31,7 +31,7 @@ COMMANDS = Group(
         "challenge": Group(
             {
                 "run": LazyCommand("gymserve.grader.__main__:run_trials", "play practice trials here", "grade", replays=True),
-                "check": _server("challenge:check", "try a challenge before it opens"),
+                "check": LazyCommand("gymserve.cli.check:check", "try a challenge before it opens", "grade"),
                 "create": _server("challenge:create", "define a challenge, or change it"),
                 "examples": _server("challenge:list_examples", "list the challenges that ship with the program"),
                 "list": _server("challenge:list_challenges", "list the challenges"),

@@ -15,7 +15,7 @@ import urllib3
 
 from gymserve import settings
 from gymserve.accounts import Accounts, AccountSettings
-from gymserve.cli.data import read_settings
+from gymserve.cli.settings import read_settings
 from gymserve.hosts.pool.connections import Pool
 from gymserve.protocol import errors
 from gymserve.store import schema

@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 
 from gymserve.accounts import Accounts
-from gymserve.cli.data import open_accounts, read_settings
+from gymserve.cli.accounts import open_accounts
+from gymserve.cli.settings import read_settings
 from gymserve.environments import Catalogue
 from gymserve.protocol.errors import Conflict, InvalidRequest
 from gymserve.settings import Settings

@@ -23,7 +23,7 @@ ONLY_IN = {
 }
 WIRING = {  # file → why it takes the whole settings
     "grader/server/submissions/worker.py": "a process that makes the parts it needs",
-    "gymserve/cli/data.py": "opens the accounts of a data directory for the commands",
+    "gymserve/cli/accounts.py": "opens the accounts of a data directory for the commands",
     "gymserve/cli/serve.py": "starts the server",
     "gymserve/cli/train.py": "a sub-command that makes the parts it needs",
     "gymserve/training/scheduling/scheduler.py": "a process that makes the parts it needs",

@@ -62,8 +62,8 @@ def test_wrong_files_and_agents_are_reported_without_a_traceback(grader: Callabl
     for arguments, status, words in (
         (("run", wrong, "--agent", "random"), 1, "line 4"),
         (("run", EXAMPLES[0], "--agent", "no:where"), 1, "cannot be found"),
-        (("check", tmp_path / "none.toml"), 1, "cannot be read"),
-        (("verify", tmp_path / "none"), 2, "No such file"),
+        (("check", tmp_path / "none.toml"), 1, "none.toml is neither a file nor an example; the examples are "),
+        (("verify", tmp_path / "none"), 2, "does not exist"),
     ):
         output = grader(*arguments)
         assert output.returncode == status and words in output.stderr and "Traceback" not in output.stderr
