@@ -8,8 +8,11 @@ model = run.keep()
 model.predict(observation)
 """
 
+import json
 import math
+import os
 import time
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -18,13 +21,14 @@ from numpy.typing import NDArray
 
 from gymserve.client.transport.address import Address
 from gymserve.client.transport.exceptions import ServerError
-from gymserve.client.transport.http import Http
+from gymserve.client.transport.http import Http, Upload
 from gymserve.client.transport.patience import Limits
 from gymserve.protocol.spaces import jsonable
 from gymserve.system.terminal.progress import Progress, bar
 
 ACTIVE = ("queued", "running")
 POLL_SECONDS = 0.5
+UPLOAD_SECONDS = 300.0  # for which a server may check an uploaded model
 PATIENCE = 60.0  # seconds for which a call that changes nothing is repeated while the server is away
 
 Curve = tuple[NDArray[np.int64], NDArray[np.float64]]
@@ -74,6 +78,45 @@ class Experiments:
         query = f"?{urlencode(filters)}" if filters else ""
         rows = self.http.call("GET", f"/experiments/{query}", patience=PATIENCE)
         return [Experiment(self.http, row) for row in rows]
+
+    def upload(
+        self,
+        path: str | os.PathLike[str],
+        title: str,
+        *,
+        algorithm: str,
+        environment: str,
+        progress: bool | None = None,
+        **parameters: Any,
+    ) -> "Model":
+        """Copies a model that was trained elsewhere, a zip that Stable-Baselines3 saved, into the server's registry.
+
+        Args:
+            progress: whether to show a bar on standard error; None shows it only on a terminal.
+            parameters: those of `POST /models/upload`.
+
+        Raises:
+            OSError: the file cannot be read.
+            ServerError: the server refused it, with the reason, or could not be reached.
+        """
+        fields = {"title": title, "algorithm": algorithm, "environment": environment, **parameters}
+        texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in fields.items()}
+        line, size = Progress(title, progress), Path(path).stat().st_size
+
+        def show(sent: int) -> None:
+            if sent < size:
+                line.update(f"{bar(sent, size)} {sent / size:4.0%} of {size:,} bytes")
+            else:
+                line.show("the server checks it")
+
+        http = Http(self.http.address, Limits(timeout=UPLOAD_SECONDS))
+        try:
+            with open(path, "rb") as file:
+                body = Upload(file, size, "application/zip", show)
+                return Model(self.http, http.call("POST", f"/models/upload?{urlencode(texts)}", body))
+        finally:
+            line.end()
+            http.close()
 
     def close(self) -> None:
         """Closes the connections to the server."""

@@ -1,7 +1,8 @@
 """Calls over HTTP: making and closing instances, and stepping them if no stream gets through."""
 
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, BinaryIO
 
 import msgspec
 import urllib3
@@ -18,6 +19,25 @@ from gymserve.client.transport.exceptions import (
 )
 from gymserve.client.transport.patience import Limits, Patience
 from gymserve.protocol import wire
+
+
+class Upload:
+    """A file as the body of a request, read while it is sent.
+
+    Args:
+        size: its length in bytes.
+        progress: called with the number of bytes sent so far.
+    """
+
+    def __init__(self, file: BinaryIO, size: int, content_type: str, progress: Callable[[int], None]) -> None:
+        self.headers = {"Content-Type": content_type, "Content-Length": str(size)}
+        self._file, self._progress, self._sent = file, progress, 0
+
+    def read(self, size: int = -1) -> bytes:
+        self._progress(self._sent)
+        data = self._file.read(size)
+        self._sent += len(data)
+        return data
 
 
 class Http:
@@ -52,6 +72,7 @@ class Http:
         """The response: a value if it is JSON, else bytes.
 
         Args:
+            body: an Upload, which cannot be repeated, or what JSON can represent.
             patience: seconds for which the call is repeated while the server is away, if it may be repeated.
             key: an idempotency key, with which any call may be repeated.
 
@@ -73,11 +94,15 @@ class Http:
 
     def _attempt(self, method: str, path: str, body: object, key: str | None) -> Any:
         headers = dict(self._pool.headers)
-        if body is not None:
+        content: Any = None
+        if isinstance(body, Upload):
+            content = body
+            headers |= body.headers
+        elif body is not None:
+            content = wire.write_json(body)
             headers["Content-Type"] = "application/json"
         if key is not None:
             headers["Idempotency-Key"] = key
-        content = None if body is None else wire.write_json(body)
         try:
             response = self._pool.request(
                 method, self._prefix + path, body=content, headers=headers, redirect=False, assert_same_host=False

@@ -49,6 +49,7 @@ COMMANDS = Group(
                 "list": LazyCommand("gymserve.cli.models:list_models", "list the models"),
                 "show": LazyCommand("gymserve.cli.models:show", "show a model's card"),
                 "download": LazyCommand("gymserve.cli.models:download", "download a model's file"),
+                "upload": LazyCommand("gymserve.cli.models:upload", "upload a model that was trained elsewhere"),
                 "delete": LazyCommand("gymserve.cli.models:delete", "delete a model"),
             },
             help="Models in a server's registry.",

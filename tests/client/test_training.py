@@ -1,11 +1,14 @@
 """Training from Python: experiments are created, waited for and read, and their models used."""
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gymserve import client
+from gymserve.cli.main import main
 from gymserve.client.training import Experiment
 from tests.training.conftest import QUICK, Trainer
 
@@ -92,3 +95,28 @@ def test_a_model_predicts_and_is_an_agent(server: Trainer, run: Experiment) -> N
     assert server.post("/challenges/", {"definition": definition}).status == 200
     result = client.submit("short", model, server=server.url, progress=False)
     assert result.score == 5.0 and result.verdict == "verified"
+
+
+@pytest.mark.long
+def test_a_model_is_uploaded_with_progress(
+    experiments: client.Experiments, run: Experiment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, file = run.keep("here"), tmp_path / "pole.zip"
+    file.write_bytes(experiments.http.call("GET", f"/models/{model.id}/file"))
+    kind = {"algorithm": "PPO", "environment": "CartPole-v1"}
+    copy = experiments.upload(file, "there", progress=True, **kind)
+    shown = capsys.readouterr().err
+    assert "there: ····" in shown and f" of {file.stat().st_size:,} bytes" in shown and "the server checks it" in shown
+    observations = np.random.default_rng(0).uniform(-0.1, 0.1, (20, 4)).astype(np.float32)
+    assert copy.id != model.id and copy.predict_many(observations) == model.predict_many(observations)
+    words = ["model", "upload", str(file), "--algorithm", "ppo", "--environment", "CartPole-v1"]
+    words += ["--server", str(experiments.http.address)]
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["title"] == "pole"
+    assert main([*words, "--title", "mine"]) == 0
+    assert capsys.readouterr().out.endswith(", mine: ppo on CartPole-v1\n")
+    assert main([*words, "--hyperparameters", "[1]"]) == 2 and "must be a JSON object" in capsys.readouterr().err
+    file.write_bytes(b"no zip")
+    assert main(words) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("gymserve: ") and error.count("\n") == 1
