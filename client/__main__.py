@@ -40,7 +40,7 @@ def random(env_id: str, episodes: int, seed: int | None) -> None:
 @click.option("--seed", type=int, help="Plays the same episodes each time.")
 @with_options(SERVER, TOKEN)
 def play(env_id: str, seed: int | None) -> None:
-    """Plays in the terminal: type an action for each step.
+    """Plays in the terminal: you choose the actions, and see text, pictures or numbers.
 
     \b
     Example: gymserve env play FrozenLake-v1

@@ -1,6 +1,5 @@
 """Every command: its help, its options, its exit status, and what it prints if something is wrong."""
 
-import io
 import json
 import os
 import re
@@ -178,16 +177,6 @@ def test_environments_are_listed_and_shown(server: Server, capsys: pytest.Captur
     assert main(["env", "show", "FrozenLaek-v1", "--server", server.url]) == 1
     error = capsys.readouterr().err
     assert error.startswith("gymserve: ") and error.count("\n") == 1
-
-
-def test_a_person_plays_in_the_terminal(
-    server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("left\n4\n\n2\nq\n"))
-    assert main(["env", "play", "FrozenLake-v1", "--seed", "1", "--server", server.url]) == 0
-    shown = capsys.readouterr().out
-    assert "left cannot be read: an action is a number from 0 to 3" in shown and "4 is not in the action space" in shown
-    assert "SFFF" in shown.replace("\x1b[41mS\x1b[0m", "S") and "step 2" in shown
 
 
 def test_models_are_listed(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
