@@ -1,10 +1,12 @@
 """The package, built from a copy of the checkout and installed into environments of its own, away from the checkout."""
 
+import importlib.metadata
 import os
 import shutil
 import subprocess
 import sys
 import venv
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -48,22 +50,37 @@ class Environment:
     """A virtual environment with nothing in it but a wheel of ours, and what this needs.
 
     Args:
-        extra: of the package, with all that it needs.
-        listed: or instead just these packages, which takes pip less time.
+        extra: of the package, with all that it needs; "" for the client alone.
+        linked: or instead just these packages, as links to those that the tests use, which takes no time.
     """
 
-    def __init__(self, folder: Path, wheel: Path, extra: str = "", listed: Iterable[str] = ()) -> None:
+    def __init__(self, folder: Path, wheel: Path, extra: str = "", linked: Iterable[str] = ()) -> None:
         venv.create(folder / "venv", symlinks=True)
         self.bin, self.folder = folder / "venv" / "bin", folder / "empty"
         self.folder.mkdir()
-        what = ["--no-deps", str(wheel), *listed] if listed else [f"gymserve[{extra}] @ {wheel.as_uri()}"]
+        if linked:
+            self._link(wheel, linked)
+        else:
+            self._install(f"gymserve[{extra}] @ {wheel.as_uri()}" if extra else str(wheel))
+
+    def _install(self, what: str) -> None:
         pip = [sys.executable, "-m", "pip", "--python", str(self.bin / "python"), "install", "--quiet", "--no-compile"]
-        command = [*pip, "--only-binary", ":all:", "--constraint", str(ROOT / "constraints.txt"), *what]
+        command = [*pip, "--only-binary", ":all:", "--constraint", str(ROOT / "constraints.txt"), what]
         done = subprocess.run(command, env=variables(), capture_output=True, text=True, timeout=900)
         if done.returncode:
             reason = next((line for line in done.stderr.splitlines() if line.startswith("ERROR")), "pip failed")
-            line = f"pip cannot install what gymserve[{extra}] needs, so it is not tested: {reason}"
+            line = f"pip cannot install {what}, so it is not tested: {reason}"
             (pytest.fail if parts.all_required else pytest.skip)(line)
+
+    def _link(self, wheel: Path, names: Iterable[str]) -> None:
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(self.packages)
+        for each in map(importlib.metadata.distribution, names):
+            for top in {file.parts[0] for file in each.files or ()} - {"..", "__pycache__"}:
+                (self.packages / top).symlink_to(each.locate_file(top))
+        program = self.bin / "gymserve"  # as pip would make it
+        program.write_text(f"#!{self.bin}/python\nimport sys\nfrom gymserve.cli.main import main\nsys.exit(main())\n")
+        program.chmod(0o755)
 
     @property
     def packages(self) -> Path:

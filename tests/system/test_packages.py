@@ -77,9 +77,9 @@ def wheel(source: Path) -> Path:
     return build(source, "wheel", source.parent / "dist")
 
 
-@pytest.fixture(scope="module")
-def alone(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    return Environment(tmp_path_factory.mktemp("alone"), wheel, listed=CLIENT)
+@pytest.fixture(scope="module", params=["linked", pytest.param("installed", marks=pytest.mark.long)])
+def alone(wheel: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Environment:
+    return Environment(tmp_path_factory.mktemp("alone"), wheel, linked=CLIENT if request.param == "linked" else ())
 
 
 def files(wheel: Path) -> dict[str, int]:
@@ -173,8 +173,10 @@ def test_the_grader_practises_and_verifies(wheel: Path, tmp_path: Path) -> None:
     (journal,) = (environment.folder / "kept").rglob("journal")
     verified = environment.run(*grader, "verify", str(journal.parent))
     assert verified.returncode == 0 and "verified" in verified.stdout, verified.stdout + verified.stderr
-    checked = environment.run(*grader, "check", "cartpole", "--seconds", "0.5")
-    assert checked.returncode == 0 and "replay: verified" in checked.stdout, checked.stderr
+    for command in (grader, ("gymserve", "challenge")):
+        checked = environment.run(*command, "check", "cartpole", "--seconds", "0.5")
+        assert checked.returncode == 0 and "replay: verified" in checked.stdout, checked.stderr
+    assert not list(environment.folder.glob("gymserve-data"))  # it has no server
     assert "needs gymserve[server]" in environment.run("gymserve").stderr
 
 
@@ -200,7 +202,13 @@ def test_the_server_serves_steps_grades_and_shows_pages(wheel: Path, tmp_path: P
         assert row["verdict"] == "verified"
         static = {name for name in files(wheel) if name.startswith("gymserve/web/static/") and "vendor/" not in name}
         assert len(static) > 4
-        for path in ("/login", "/boards/cartpole", *(name.removeprefix("gymserve/web") for name in static)):
+        submission = f"/boards/cartpole/submissions/{result.submission_id}"
+        pages = ("/login", "/docs", "/redoc", "/boards/cartpole", submission)
+        for path in (*pages, *(name.removeprefix("gymserve/web") for name in static)):
             assert server.get(path).status == 200, path
     finally:
         assert server.stop() == 0
+    for option, is_said in (((), True), (("-c", "python:gymserve.web.serving.settings"), False)):
+        ended = environment.run("gunicorn", *option, "-b", "0.0.0.0:0", "gym_http_server:app", GYMSERVE_DATA=str(data))
+        assert ended.returncode != 0 and "FORCE_OPEN" in ended.stderr  # refused, so that it ends
+        assert ("without gymserve's settings" in ended.stderr) == is_said, ended.stderr
