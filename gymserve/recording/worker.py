@@ -43,7 +43,14 @@ def main() -> int:
     """Makes videos until there has been no job for a while."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a KeyboardInterrupt can then only come from an environment
     child_processes.become_subreaper()
-    configuration = begin(at_end=child_processes.kill_all)
+    workers: list[VideoWorker] = []
+
+    def end() -> None:
+        for worker in workers:
+            worker.give_back_attempt()
+        child_processes.kill_all()
+
+    configuration = begin(at_end=end)
     catalogue = environments.Catalogue.of(configuration)
     worker = VideoWorker(
         Media.of(configuration, Path(configuration.DATA).resolve()),
@@ -52,6 +59,7 @@ def main() -> int:
         work_seconds=configuration.MEDIA_WORK_SECONDS,
         memory_mb=configuration.MEDIA_MEMORY_MB,
     )
+    workers.append(worker)
     work(worker.run_due_jobs)
     child_processes.kill_all()
     return 0
@@ -77,7 +85,13 @@ class VideoWorker:
     ) -> None:
         self.media, self.catalogue = media, catalogue
         self.seconds, self.work_seconds, self.memory_mb = seconds, work_seconds, memory_mb
+        self._begun: VideoJob | None = None  # the job whose video is being made
         self._waits: dict[str, float] = {}  # a job's file → seconds before the next attempt to reach the bucket
+
+    def give_back_attempt(self) -> None:
+        """Does not count the attempt that is being made, for a server that stops in the middle of it."""
+        if (job := self._begun) is not None:
+            self.media.jobs.put(replace(job, attempts=job.attempts - 1))
 
     def run_due_jobs(self) -> bool:
         """Runs the jobs that are due; returns whether there were any."""
@@ -187,6 +201,7 @@ class VideoWorker:
         native code.
         """
         over = threading.Event()
+        self._begun = job
 
         def beat(written: int = 0, planned: int = 0) -> None:
             signal.setitimer(signal.ITIMER_REAL, SILENT_SECONDS)
@@ -204,6 +219,7 @@ class VideoWorker:
         try:
             yield beat
         finally:
+            self._begun = None
             over.set()
             signal.setitimer(signal.ITIMER_REAL, 0)
 

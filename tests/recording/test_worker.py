@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from gymserve.recording.jobs import VideoJob
+from gymserve.recording.jobs import SUBMISSION, VideoJob
 from gymserve.recording.media import FAILED, MADE, MAKING, WAITING, Media
 from gymserve.settings import SECRET, Settings
 from tests.recording.journals import play
@@ -233,6 +233,22 @@ def test_a_worker_that_is_killed_loses_nothing(tmp_path: Path, work: Start) -> N
     file, _ = data.media.open("good", "video.mp4")
     with file:
         assert len(frames(Path(file.name))) == data.media.status("good")["frames"]
+
+
+def test_a_server_that_stops_costs_a_video_no_attempt(tmp_path: Path, work: Start) -> None:
+    data = Data(tmp_path)
+    data.submit("long", "LunarLander-v3")
+    process = work(data)
+
+    def attempts() -> int | None:
+        job = data.media.jobs.find(SUBMISSION, "long")
+        return None if job is None else job.attempts
+
+    wait_for(lambda: attempts() == 1)
+    assert process.stdin is not None
+    process.stdin.close()  # as a stopping server does
+    assert process.wait(60) == 0
+    assert attempts() == 0
 
 
 def test_no_video_is_requested_if_media_are_off(tmp_path: Path) -> None:
