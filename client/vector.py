@@ -83,7 +83,8 @@ def _with_object_arrays(infos: Mapping[str, object]) -> dict[str, Any]:
         if type(value) is list and f"_{key}" in infos:
             array = np.full(len(value), None, object)
             for index, element in enumerate(value):
-                array[index] = element
+                if element is not None:
+                    array[index] = element
             result[key] = array
         else:
             result[key] = _with_object_arrays(value) if type(value) is dict else value

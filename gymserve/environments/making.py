@@ -12,8 +12,9 @@ import gymnasium
 from gymnasium.vector import AutoresetMode
 
 from gymserve.environments import arguments, old_api
+from gymserve.environments.copies import Copies
 from gymserve.environments.foreign import error_text, pass_on_interrupt
-from gymserve.environments.wrappers import functions, wrap
+from gymserve.environments.wrappers import wrap
 from gymserve.protocol.errors import EnvironmentFailed, InvalidRequest
 from gymserve.protocol.generics import ForeignEnv
 from gymserve.protocol.recipe import Wrapper
@@ -108,9 +109,10 @@ def _make_vector(
         env.close()
     spec = copy.deepcopy(gymnasium.registry[env_id])
     spec.disable_env_checker = True  # as for a single environment; it costs each copy a call per step
-    return gymnasium.make_vec(
-        spec, num_envs, "sync", vector_kwargs={"autoreset_mode": mode}, wrappers=functions(wrappers), **parameters
-    )
+    env = Copies([lambda: wrap(gymnasium.make(spec, **parameters), wrappers)] * num_envs, autoreset_mode=mode)
+    spec.kwargs |= parameters
+    env.spec = spec
+    return env
 
 
 def _check_render_mode(env: ForeignEnv, render_mode: str | None) -> ForeignEnv:

@@ -1,8 +1,7 @@
 """Gymnasium's wrappers as part of a recipe: the allowed ones, their arguments, and how to apply them."""
 
 import inspect
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 import gymnasium
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from gymserve.environments.arguments import check_size
 from gymserve.environments.foreign import close, error_text, pass_on_interrupt
 from gymserve.protocol.errors import InvalidRequest, UnknownArgument
-from gymserve.protocol.generics import Env, ForeignEnv, Value
+from gymserve.protocol.generics import ForeignEnv, Value
 from gymserve.protocol.recipe import Wrapper
 from gymserve.protocol.wire import JSONValue
 
@@ -57,11 +56,6 @@ def wrap(env: ForeignEnv, wrappers: Sequence[Wrapper]) -> ForeignEnv:
             close(env)
             raise InvalidRequest(f"wrappers: {wrapper.name} cannot be applied: {error_text(error)}") from error
     return env
-
-
-def functions(wrappers: Sequence[Wrapper]) -> list[Callable[[Env], ForeignEnv]]:
-    """The wrappers in the form that `gymnasium.make_vec` takes."""
-    return [partial(wrap, wrappers=[wrapper]) for wrapper in wrappers]
 
 
 def _class(wrapper: Wrapper) -> type[gymnasium.Wrapper[Value, Value, Value, Value]]:

@@ -111,6 +111,7 @@ class _ResetParams(NamedTuple):
     global_seed: int | None = None
 
 
+_hash = xxhash.xxh3_64_intdigest
 # Decoders of the records' msgpack parts, which check types.
 _decode_plain = msgspec.msgpack.Decoder().decode
 _decode_reset = msgspec.msgpack.Decoder(_ResetParams, ext_hook=wire.decode_extension).decode
@@ -122,7 +123,9 @@ _decode_spent = msgspec.msgpack.Decoder(Spent).decode
 
 def digest(packed: object) -> int:
     """The 64-bit XXH3 hash of a packed observation."""
-    return xxhash.xxh3_64_intdigest(packed if isinstance(packed, (bytes, bytearray, memoryview)) else wire.pack(packed))
+    if type(packed) is bytes:
+        return _hash(packed)
+    return _hash(packed if isinstance(packed, (bytearray, memoryview)) else wire.pack(packed))
 
 
 # A call is identified by a client's `seq` (0 and up), by a worker's own request id (negative), or by None.
@@ -171,8 +174,9 @@ def encode_step(
         packed = _F64.pack(time) + packed
     if call is None:
         return _STEP.pack(STEP, flags, digest, reward) + packed
-    flag, number = _encode_call(call)
-    return _STEP_CALL.pack(STEP, flags | flag, number, digest, reward) + packed
+    if call >= 0:
+        return _STEP_CALL.pack(STEP, flags | SEQ, call, digest, reward) + packed
+    return _STEP_CALL.pack(STEP, flags | REQUEST, ~call, digest, reward) + packed
 
 
 def encode_batch(
@@ -221,11 +225,9 @@ def _encode_two_rewards(reward: np.ndarray) -> bytes | None:
 
 def _encode_small_integers(action: object) -> bytes | None:
     """Encodes 64-bit integers below 256, such as a vector instance's discrete actions, as one byte each; else None."""
-    if isinstance(action, bytes) and len(action) % 8 == 0 and len(action) > 64:
-        small = np.frombuffer(action, np.uint64).astype(np.uint8)
-        if small.astype(np.uint64).tobytes() == action:
-            return small.tobytes()
-    return None
+    if not isinstance(action, bytes) or len(action) % 8 or len(action) <= 64:
+        return None
+    return action[::8] if np.frombuffer(action, np.dtype("<u8")).max() < 256 else None
 
 
 def encode_monitored(options: Mapping[str, object] | None, time: float) -> bytes:

@@ -10,6 +10,7 @@ import math
 import random
 import re
 import struct
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import msgspec
@@ -119,13 +120,15 @@ def _encode_numpy(value: object) -> object:
     """Encodes numpy values, which environments put into `info`; anything else is converted to text."""
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, np.ndarray):
-        if value.dtype.hasobject:
-            return value.tolist()
-        value = np.asarray(value, order="C")
-        parts = (value.dtype.str, value.shape, value.tobytes())
-        return msgspec.msgpack.Ext(ARRAY, msgspec.msgpack.encode(parts))
-    return str(value)
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        return msgspec.msgpack.Ext(ARRAY, _array_head(value.dtype, value.shape, value.nbytes) + value.tobytes())
+    return value.tolist() if isinstance(value, np.ndarray) else str(value)
+
+
+@lru_cache(1024)  # an environment's `info` has the same few kinds of arrays at each step
+def _array_head(dtype: np.dtype, shape: tuple[int, ...], size: int) -> bytes:
+    """Encodes an array of `size` bytes up to these bytes."""
+    return msgspec.msgpack.encode((dtype.str, shape, bytes(size)))[: -size or None]
 
 
 def decode_extension(code: int, data: memoryview) -> object:
@@ -135,12 +138,18 @@ def decode_extension(code: int, data: memoryview) -> object:
         return GraphInstance(*_unpack(data))
     if code != ARRAY:
         raise InvalidRequest(f"unknown msgpack extension {code}")
-    dtype, shape, raw = _read_array(data)
-    if not _DTYPE.fullmatch(dtype):
-        raise InvalidRequest(f"{dtype!r:.50} is not a type of array elements")
-    if math.prod(shape) * np.dtype(dtype).itemsize != len(raw):
-        raise InvalidRequest(f"an array of {dtype} and shape {shape} cannot have {len(raw)} bytes")
+    name, shape, raw = _read_array(data)
+    dtype = _dtype(name)
+    if math.prod(shape) * dtype.itemsize != len(raw):
+        raise InvalidRequest(f"an array of {name} and shape {shape} cannot have {len(raw)} bytes")
     return np.ndarray(shape, dtype, raw)
+
+
+@lru_cache(256)
+def _dtype(name: str) -> np.dtype:
+    if not _DTYPE.fullmatch(name):
+        raise InvalidRequest(f"{name!r:.50} is not a type of array elements")
+    return np.dtype(name)
 
 
 # Type codes as numpy writes them. Python objects are not allowed, nor types of size 0, since any number of them would fit.
@@ -180,8 +189,8 @@ def typed(value: object) -> object:
         return msgspec.msgpack.Ext(code, pack([typed(element) for element in value]))
     if isinstance(value, dict):
         return {key: typed(element) for key, element in value.items()}
-    if isinstance(value, list) or (isinstance(value, np.ndarray) and value.dtype.hasobject):
-        return [typed(element) for element in value]
+    if isinstance(value, list) or (isinstance(value, np.ndarray) and value.dtype.hasobject):  # most elements are None
+        return [element if element is None else typed(element) for element in value]
     return value
 
 
@@ -201,9 +210,9 @@ def masked(payload: bytes | bytearray | memoryview, key: bytes) -> bytes:
     if size <= 1024:  # one XOR of big integers is faster than numpy's call overhead
         repeated = (key * (size // 4 + 1))[:size]
         return (int.from_bytes(payload, "little") ^ int.from_bytes(repeated, "little")).to_bytes(size, "little")
-    whole = size - size % 4
-    words = np.frombuffer(payload, np.uint32, whole // 4) ^ np.frombuffer(key, np.uint32)[0]
-    return words.tobytes() + bytes(byte ^ key[i] for i, byte in enumerate(payload[whole:]))
+    whole = size - size % 8
+    words = np.frombuffer(payload, np.uint64, whole // 8) ^ np.frombuffer(key * 2, np.uint64)
+    return words.tobytes() + masked(payload[whole:], key) if size > whole else words.tobytes()
 
 
 def head(opcode: int, size: int, *, mask: bool = False) -> bytes:
@@ -279,11 +288,13 @@ class Frames:
         Raises:
             ProtocolError: the peer violated the protocol; the connection must be closed.
         """
-        # The usual case: `data` is exactly one small frame.
+        # The usual case: `data` is exactly one frame, a small one or that of a vector instance.
         if not self._buffer and not self._parts and self.expect_mask and len(data) >= 6:
             first, size = data[0], data[1] - 0x80
             if first in (0x81, 0x82) and 0 <= size < 126 and len(data) == size + 6:
                 return [(first & 0x0F, masked(data[6:], data[2:6]))]
+            if first == 0x82 and size == 126 and len(data) - 8 == int.from_bytes(data[2:4], "big") <= self.limit:
+                return [(BINARY, masked(memoryview(data)[8:], data[4:8]))]
         self._buffer += data
         messages = []
         while (message := self._next()) is not None:
