@@ -2,6 +2,7 @@
 
 import mmap
 import os
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from zlib import crc32
@@ -13,6 +14,7 @@ MAGIC = b"gymserve journal 1\n"
 FIRST_ROOM = 4096  # bytes that are allocated at first: an idle instance occupies these on the disk
 MOST_ROOM = 1 << 20  # the maximum number of bytes allocated ahead
 _CHECK = 4  # bytes
+_encode_check = struct.Struct("<I").pack  # quicker than `int.to_bytes`
 
 
 def _size_prefix(size: int) -> bytes:
@@ -97,7 +99,7 @@ class Journal:
         """
         size = len(body)
         check = crc32(body, self._check)
-        record = (_SHORT[size] if size < 128 else _size_prefix(size)) + body + check.to_bytes(4, "little")
+        record = (_SHORT[size] if size < 128 else _size_prefix(size)) + body + _encode_check(check)
         at = self._end - self._start
         if at + len(record) > self._room:
             self._grow(len(record))

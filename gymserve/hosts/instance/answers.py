@@ -18,9 +18,9 @@ _NO_INFO = msgspec.Raw(NO_INFO)
 def binary(time_step: TimeStep, seq: int | None) -> bytes:
     """Encodes a time step as the payload of a binary frame."""
     info = _packed_info(time_step)
-    if time_step.is_of_reset:
-        return wire.pack((wire.RESET, seq, time_step.observation, info))
     reward, terminated, truncated = time_step.reward, time_step.terminated, time_step.truncated
+    if reward is None:  # of a reset
+        return wire.pack((wire.RESET, seq, time_step.observation, info))
     if isinstance(reward, np.ndarray):
         reward, terminated, truncated = reward.tobytes(), terminated.tobytes(), truncated.tobytes()
     return wire.pack((wire.STEP, seq, time_step.observation, reward, terminated, truncated, info))

@@ -150,17 +150,14 @@ class RecordedEnvironment:
         self.steps += 1
         if self.finished is not None:
             self._note_finished(None, terminated | truncated)
-        self._note_times(began, stepped, answered)
-        if self.snapshots is not None and self.state is RUNNING:
-            self._take_snapshot(digest, stepped - began)
-        return time_step
-
-    def _note_times(self, began: float, stepped: float, answered: float) -> None:
         seconds, now = self.seconds, time.perf_counter()
         self.timed += 1
         seconds[0] += stepped - began
         seconds[1] += now - answered
         seconds[2] += now - began
+        if self.snapshots is not None and self.state is RUNNING:
+            self._take_snapshot(digest, stepped - began)
+        return time_step
 
     def render(self) -> Any:
         """Renders the current state. A picture is (height, width, 3) uint8; a vector instance has one for each copy.
