@@ -189,7 +189,12 @@ def outcome(make: Callable[[], Any]) -> Any:
         except (GymserveError, TypeError, ValueError):
             return "refused"
     env.action_space.seed(3)
-    facts = [isinstance(env.unwrapped, SyncVectorEnv), env.metadata, env.single_observation_space, env.observation_space]
+    facts = [
+        isinstance(env.unwrapped, SyncVectorEnv),
+        env.metadata,
+        env.single_observation_space,
+        env.observation_space,
+    ]
     facts += [env.action_space, env.reset(seed=3)]
     facts += (
         [env.step(env.action_space.sample()) for _ in range(4)] if env.metadata["autoreset_mode"] != DISABLED else []

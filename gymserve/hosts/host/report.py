@@ -7,8 +7,6 @@ from gymserve.hosts import folders
 from gymserve.hosts.instance.live import LiveInstance
 from gymserve.hosts.messages import ReportUse
 
-PARTS = ("environment_seconds", "journal_seconds", "step_seconds")
-
 
 class UsageReport:
     """Collects increments of counters by name. Those of an environment are named `name:environment`."""
@@ -29,13 +27,12 @@ class UsageReport:
 
     def add(self, instance: LiveInstance) -> None:
         """Adds what `instance` did since it was last added."""
-        now = (instance.recorded.timed, instance.journal.size, *instance.recorded.seconds)
+        now = {"journal_bytes": instance.journal.size, **dict(instance.recorded.step_times.counters())}
         before, instance.counted = instance.counted, now
-        names = ("steps", "journal_bytes", *PARTS)
-        for name, new, old in zip(names, now, before, strict=True):
-            if new != old:
+        for name, value in now.items():
+            if value != (old := before.get(name, 0)):
                 key = f"{name}:{instance.recipe.environment}"
-                self._counts[key] = self._counts.get(key, 0.0) + new - old
+                self._counts[key] = self._counts.get(key, 0.0) + value - old
 
     def message(self, streams: Mapping[str, Sized]) -> ReportUse | None:
         """Returns the report and starts a new one; None if there is nothing to report.

@@ -123,8 +123,6 @@ def _parse_mask(mask: object, num_envs: int) -> np.ndarray:
 def description(instance: LiveInstance, *, host: str, now: float, short: bool) -> dict[str, Any]:
     """Describes an instance, for `GET /v1/envs/<id>/`; `short` is passed to `spaces.describe`."""
     recipe, recorded, env = instance.recipe, instance.recorded, instance.recorded.env
-    timed = max(1, recorded.timed)
-    names = ("environment", "journal", "total")
     single = (env.single_action_space, env.single_observation_space) if recipe.is_vector else ()
     action_space, observation_space = single or (env.action_space, env.observation_space)
     spec = env.spec
@@ -152,7 +150,6 @@ def description(instance: LiveInstance, *, host: str, now: float, short: bool) -
         "monitoring": instance.monitoring,
         **(instance.graded.progress if instance.graded is not None else {}),
         "host": host,
-        "latency_us": {
-            name: round(spent / timed * 1e6, 1) for name, spent in zip(names, recorded.seconds, strict=True)
-        },
+        "latency_us": recorded.step_times.means(),
+        "latency_p99_us": recorded.step_times.p99(),
     }

@@ -39,7 +39,7 @@ class LiveInstance:
         self.last_call = LastCall()
         self.monitoring = False
         self.used = time.monotonic()
-        self.counted: tuple[float, ...] = (0, self.journal.size, 0.0, 0.0, 0.0)  # see `hosts/host/report.py`
+        self.counted: dict[str, int] = {"journal_bytes": self.journal.size}  # see `hosts/host/report.py`
         self.rate_limit: RateLimit | None = None
 
     @property

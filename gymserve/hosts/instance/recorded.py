@@ -6,12 +6,14 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from time import perf_counter_ns as clock
 from typing import Any
 
 import numpy as np
 
 from gymserve.environments.foreign import check_reset, close, failure
 from gymserve.hosts.instance.rendering import render_other, render_pictures
+from gymserve.hosts.instance.step_times import StepTimes
 from gymserve.hosts.instance.time_step import (
     LAST,
     NO_INFO,
@@ -44,8 +46,7 @@ class RecordedEnvironment:
     Attributes:
         lost: why the last episode could not be revived, or "".
         finished: the copies that wait for a reset, if autoreset is disabled.
-        timed: the number of steps since this process loaded the instance.
-        seconds: the time of these steps in the environment, in the journal, and in total.
+        step_times: the times of the steps since this process loaded the instance.
     """
 
     def __init__(
@@ -60,8 +61,7 @@ class RecordedEnvironment:
         self.lost = ""
         self.steps = 0
         self.episode = 0
-        self.timed = 0
-        self.seconds = [0.0, 0.0, 0.0]
+        self.step_times = StepTimes()
         self.batch = recipe.is_vector
         self.finished = np.zeros(recipe.num_envs, bool) if recipe.autoreset_mode == "Disabled" else None
         self.use_environment(env)
@@ -117,13 +117,13 @@ class RecordedEnvironment:
         """
         if self.state is not RUNNING:
             raise (errors.NotReplayable if self.lost else errors.Conflict)(self.why_not_running())
-        began = time.perf_counter()
+        began = clock()
         pulse = self.pulse
         pulse[CALLS] += 1
         pulse[INSTANCE] = self.number
         try:
             observation, reward, terminated, truncated, info = self.env.step(action)
-            stepped = time.perf_counter()
+            stepped = clock()
             packed, packed_info = self.observations.pack(observation), pack_info(info) if info else NO_INFO
             if self.batch:
                 reward = np.array(reward, np.float64)  # a copy, because some environments reuse their arrays
@@ -135,7 +135,7 @@ class RecordedEnvironment:
         finally:
             pulse[INSTANCE] = 0
         digest = records.digest(packed)
-        answered = time.perf_counter()
+        answered = clock()
         if self.batch:
             record = records.encode_batch(call, digest, packed_action, reward, terminated, truncated)
             time_step = vector_transition(packed, reward, terminated, truncated, packed_info)
@@ -150,13 +150,10 @@ class RecordedEnvironment:
         self.steps += 1
         if self.finished is not None:
             self._note_finished(None, terminated | truncated)
-        seconds, now = self.seconds, time.perf_counter()
-        self.timed += 1
-        seconds[0] += stepped - began
-        seconds[1] += now - answered
-        seconds[2] += now - began
+        now = clock()
+        self.step_times.add(stepped - began, now - answered, now - began)
         if self.snapshots is not None and self.state is RUNNING:
-            self._take_snapshot(digest, stepped - began)
+            self._take_snapshot(digest, (stepped - began) / 1e9)
         return time_step
 
     def render(self) -> Any:

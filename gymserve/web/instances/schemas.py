@@ -49,7 +49,7 @@ class InstanceList(Struct):
 
 
 class Latency(Struct):
-    """The mean time of a step, in µs."""
+    """The time of a step, in µs."""
 
     environment: float
     journal: float
@@ -79,7 +79,8 @@ class InstanceCard(Struct):
     state: Annotated[str, Meta(description="created, running or done")]
     monitoring: bool
     host: str
-    latency_us: Latency
+    latency_us: Annotated[Latency, Meta(description="the mean")]
+    latency_p99_us: Annotated[Latency, Meta(description="the 99th percentile, rounded up to a power of two in ns")]
 
 
 class Observation(Struct):

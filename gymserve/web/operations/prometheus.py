@@ -3,8 +3,15 @@
 from collections.abc import Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.utils import floatToGoString
 
 from gymserve.hosts.messages import SupervisorStatus
 
@@ -14,7 +21,7 @@ QUEUES = {
     "reports_waiting": "Reports waiting to be sent to another challenge server.",
     "media_orders": "Videos waiting to be made or stored.",
 }
-PARTS = {"environment": "environment_seconds", "journal": "journal_seconds", "total": "step_seconds"}
+BITS = range(10, 37)  # times from 1 µs to 69 s, in nanoseconds
 
 
 def text(status: SupervisorStatus, unfinished: dict[str, int], queues: dict[str, int]) -> bytes:
@@ -75,14 +82,20 @@ class _Collector:
         return requests
 
     def _steps(self) -> Metric:
-        steps = SummaryMetricFamily(
+        steps = HistogramMetricFamily(
             "gymserve_step_seconds", "Steps, and the time that each part took.", labels=["environment", "part"]
         )
-        for environment, part, number, seconds in self._parts():
-            steps.add_metric([environment, part], count_value=int(number), sum_value=seconds)
+        for name, sums in self.counters.items():
+            kind, _, part = name.partition("/")
+            for environment, spent in sums.items() if kind == "step_ns" else ():
+                steps.add_metric([environment, part], list(self._buckets(environment, part)), spent / 1e9)
         return steps
 
-    def _parts(self) -> Iterator[tuple[str, str, float, float]]:
-        for environment, number in self.counters.get("steps", {}).items():
-            for part, name in PARTS.items():
-                yield environment, part, number, self.counters.get(name, {}).get(environment, 0.0)
+    def _buckets(self, environment: str, part: str) -> Iterator[tuple[str, float]]:
+        """The number of steps whose `part` took at most so many seconds, as a text; see `hosts/instance/step_times.py`."""
+        below = 0.0
+        for bits in range(65):
+            below += self.counters.get(f"step_bits/{part}/{bits}", {}).get(environment, 0.0)
+            if bits in BITS:
+                yield floatToGoString(2**bits / 1e9), below
+        yield "+Inf", below

@@ -16,8 +16,9 @@ def test_the_times_of_steps_add_up(tmp_path: Path) -> None:
     life.reset(3)
     for action in (0, 1, 0):
         life.step(action)
-    environment, journal, total = life.instance.recorded.seconds
-    assert life.instance.recorded.timed == 3 and min(environment, journal) > 0 and environment + journal < total
+    times = life.instance.recorded.step_times
+    environment, journal, total = times.sums
+    assert times.steps == 3 and min(environment, journal) > 0 and environment + journal < total
 
 
 def test_a_snapshot_tells_how_many_moves_of_any_episode_it_replaces(

@@ -150,6 +150,7 @@ def test_a_description_has_the_instances_progress(server: Server) -> None:
     assert (described["steps"], described["episode"], described["seq"], described["state"]) == (1, 1, 5, "running")
     split = described["latency_us"]
     assert 0 < split["environment"] < split["total"] and 0 < split["journal"] < split["total"]
+    assert all(mean <= described["latency_p99_us"][part] <= 2 * mean + 1 for part, mean in split.items())  # of one step
 
 
 def test_an_idempotency_key_makes_one_instance(server: Server) -> None:

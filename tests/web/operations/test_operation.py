@@ -49,6 +49,12 @@ def test_metrics_add_up_over_workers_and_hosts(start: Any) -> None:
     assert values[("gymserve_request_seconds_count", "v1.step", "POST", "400")] == 1
     assert values[("gymserve_request_seconds_count", "v1.create", "POST", "200")] == 3
     assert values[("gymserve_step_seconds_count", "Pendulum-v1", "journal")] == 5
+    below = [
+        number
+        for (name, *labels), number in values.items()
+        if name == "gymserve_step_seconds_bucket" and "CartPole-v1" in labels and "total" in labels
+    ]
+    assert len(below) == 28 and below == sorted(below) and below[0] == 0 and below[-1] == 10
     parts = [values[("gymserve_step_seconds_sum", "CartPole-v1", part)] for part in ("environment", "journal", "total")]
     assert min(parts) > 0 and parts[0] + parts[1] < parts[2] < 1
     assert values[("gymserve_journal_bytes_total", "CartPole-v1")] > 100
