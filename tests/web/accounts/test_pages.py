@@ -74,7 +74,15 @@ def test_from_the_link_to_a_key_that_works(start: Any, page: Page) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/login", *(pytest.param(path, marks=pytest.mark.long) for path in ("/docs", "/redoc"))]
+    "path",
+    [
+        "/",
+        "/login",
+        "/environments/",
+        "/environments/CartPole-v1/",
+        "/challenges/",
+        *(pytest.param(path, marks=pytest.mark.long) for path in ("/docs", "/redoc")),
+    ],
 )
 def test_a_page_loads_without_errors(secured: Secured, page: Page, path: str) -> None:
     problems: list[str] = []
