@@ -101,6 +101,9 @@ def many(running: Server, seconds: float, count: int) -> list[list[str]]:
         row("… median and 99th percentile of a step", f"{median:.1f} ms, {p99:.1f} ms", "p99 ≤ 30 ms")
     pictures(running, seconds, row)
     row("a dedicated host, until its instance is there", f"{load.dedicated(running):.0f} ms", "< 150 ms")
+    lives, acts = load.lives(running, 1000, 32)
+    figure = f"{lives:.0f}/s, with {acts / 1e3:.1f} k steps/s"
+    row("1,000 environments created, used for an episode and closed by 32 agents", figure, "")
     memory, created, cycles = load.instances(running, count)
     row(f"{count:,} idle CartPoles, with the server", f"{memory:.0f} MB", "< 1 GiB (10,000)")
     row("created; created and closed", f"{created:.0f}/s; {cycles:.0f}/s", "≥ 300/s")

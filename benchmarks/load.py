@@ -5,6 +5,7 @@ import os
 import select
 import socket
 import time
+from concurrent import futures
 from typing import Any
 
 import gymnasium
@@ -134,6 +135,37 @@ def instances(server: Server, count: int) -> tuple[float, float, float]:
         token = pool.request("POST", "/v1/envs/", body=body, headers=headers).json()["instance_id"]
         pool.request("POST", f"/v1/envs/{token}/close/")
     return memory, created, 500 / (time.perf_counter() - began)
+
+
+def _live(url: str, count: int, agents: int, results: Any) -> None:
+    """Has `agents` threads create `count` environments, use each for an episode, and close it."""
+
+    def live(_: int) -> int:
+        env, steps, over = client.make("CartPole-v1", server=url), 0, False
+        env.reset(seed=0)
+        while not over:
+            _, _, terminated, truncated, _ = env.step(steps & 1)
+            steps, over = steps + 1, terminated or truncated
+        env.close()
+        return steps
+
+    with futures.ThreadPoolExecutor(agents) as pool:
+        results.put(sum(pool.map(live, range(count))))
+
+
+def lives(server: Server, count: int, agents: int) -> tuple[float, float]:
+    """(environments, steps per second) of agents, in two processes, that create, use for an episode, and close `count`."""
+    context = multiprocessing.get_context("fork")
+    results = context.Queue()
+    drivers = [context.Process(target=_live, args=(server.url, count // 2, agents // 2, results)) for _ in range(2)]
+    began = time.perf_counter()
+    for driver in drivers:
+        driver.start()
+    steps = sum(results.get() for _ in drivers)
+    took = time.perf_counter() - began
+    for driver in drivers:
+        driver.join()
+    return count / took, steps / took
 
 
 def dedicated(server: Server) -> float:

@@ -35,14 +35,16 @@ class InstanceRequest:
             ServerError: the server refused, or could not be reached.
         """
         key = uuid.uuid4().hex
-        response = http.call("POST", "/v1/envs/", self.body(), patience=patience, key=key)
+        response = http.call("POST", "/v1/envs/?describe=short", self.body(), patience=patience, key=key)
         try:
             token = response["instance_id"]
         except (TypeError, KeyError):
             raise ServerError(
                 f"{http.address} is not a gymserve server: it did not name the instance that it made"
             ) from None
-        description = http.call("GET", f"/v1/envs/{token}/?bounds=short", patience=patience)
+        description = response.get("description")
+        if description is None:  # an older server
+            description = http.call("GET", f"/v1/envs/{token}/?bounds=short", patience=patience)
         return Instance(token, self, description, str(response.get("submission_id") or ""))
 
     def body(self) -> dict[str, Any]:

@@ -49,6 +49,15 @@ def children(pid: int) -> set[int]:
     return pids
 
 
+def has_children() -> bool:
+    """Whether this process has children; in a subreaper, no children means no descendants."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
 def descendants(pid: int, without: Collection[int] = ()) -> set[int]:
     """The process ids of a process' children, their children, and so on, except `without` and their descendants."""
     pids, pending = set(without), children(pid).difference(without)
@@ -119,6 +128,10 @@ class ChildProcesses:
     def _note_start(self, event: str, args: object) -> None:
         if event in _STARTING and os.getpid() == self._host:
             self._starters.add(self._pulse[INSTANCE])
+
+    def any(self) -> bool:
+        """Whether there are processes to look after; finding out takes one system call."""
+        return bool(self._owners or self._starters) or has_children()
 
     def update(self, tokens: Collection[str], called: Iterable[str]) -> None:
         """Assigns owners to new processes, and kills those whose owners are all gone.

@@ -94,8 +94,11 @@ def publish(folder: Path) -> None:
 def retire(folder: Path) -> None:
     """Moves a closed instance's folder from `instances/` to `closed/`."""
     closed = folder.parent.parent / "closed"
-    closed.mkdir(exist_ok=True, mode=0o700)
-    os.rename(folder, closed / folder.name)
+    try:
+        os.rename(folder, closed / folder.name)
+    except FileNotFoundError:
+        closed.mkdir(exist_ok=True, mode=0o700)
+        os.rename(folder, closed / folder.name)
     os.utime(closed / folder.name)  # when it was closed
 
 

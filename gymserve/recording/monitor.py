@@ -63,6 +63,8 @@ def clear(folder: Path, directory: str) -> None:
 
 def write(folder: Path, media: Media) -> None:
     """Writes the files of the instance's last monitor, if it had one, and queues its videos."""
+    if not (folder / "monitor").exists():  # nothing was monitored: a long journal need not be read
+        return
     records = list(read(folder / "journal"))
     run = run_of(records)
     if run is None:

@@ -56,8 +56,11 @@ def draft_of(folder: Path) -> Path:
 def draft(folder: Path) -> Path:
     """Creates an empty draft to fill, which `publish` renames to `folder`; any earlier draft is deleted."""
     fresh = draft_of(folder)
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True, mode=0o700)
+    try:
+        fresh.mkdir(parents=True, mode=0o700)
+    except FileExistsError:
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(mode=0o700)
     return fresh
 
 

@@ -11,6 +11,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from gymserve import client
+from gymserve.client.transport.http import Http
 from tests import ROOT
 from tests.client.environments import mapping  # noqa: F401  it registers the local twins
 from tests.client.trajectories import actions_for, play, same
@@ -37,6 +38,22 @@ def test_trajectories_equal_local_ones(env_id: str, options: dict[str, Any]) -> 
     actions = actions_for(local, 60)
     assert same(play(remote, actions), play(local, actions))
     remote.close()
+
+
+@pytest.mark.parametrize("is_old", [False, True], ids=["server", "older server"])
+def test_an_instance_is_made_in_one_request(monkeypatch: pytest.MonkeyPatch, is_old: bool) -> None:
+    calls = []
+    call = Http.call
+
+    def counted(self: Http, method: str, path: str, *arguments: Any, **options: Any) -> Any:
+        calls.append(method)
+        return call(self, method, path.partition("?describe")[0] if is_old else path, *arguments, **options)
+
+    monkeypatch.setattr(Http, "call", counted)
+    env = client.make("CartPole-v1")
+    assert calls == (["POST", "GET"] if is_old else ["POST"])
+    assert env.action_space == gymnasium.make("CartPole-v1").action_space
+    env.close()
 
 
 def test_observations_are_writable_and_ones_own() -> None:

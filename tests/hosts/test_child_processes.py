@@ -29,6 +29,24 @@ def test_a_process_is_killed_with_the_last_instance_that_may_have_started_it(mon
     assert set(ended) == {3, 4, 5}
 
 
+def test_a_process_is_noticed_without_a_look_at_instances() -> None:
+    code = """
+import subprocess
+from gymserve.hosts import child_processes
+from gymserve.hosts.pulse import Pulse
+child = child_processes.ChildProcesses(Pulse().page)
+assert not child.any()
+started = subprocess.Popen(["sleep", "600"])
+assert child.any() and child_processes.has_children()
+child.update(["a"], ["a"])
+child.release("a")
+started.wait()
+child.update([], [])
+assert not child.any()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
 REPLAYING = """
 import os, subprocess, time
 from gymserve.hosts import child_processes

@@ -54,6 +54,14 @@ def test_statistics_list_each_finished_episode(server: Server) -> None:
     assert server.post(f"/v1/envs/{token}/step/", {"action": 1}).status == 200  # the instance stays
 
 
+def test_a_journal_without_a_monitor_is_not_read(tmp_path: Path) -> None:
+    media: Any = None
+    monitor.write(tmp_path, media)  # there is no journal to read
+    (tmp_path / "monitor").mkdir()
+    with pytest.raises(FileNotFoundError):
+        monitor.write(tmp_path, media)
+
+
 def test_closing_the_instance_closes_its_monitor(server: Server) -> None:
     token = server.create("CartPole-v1", max_episode_steps=2)
     start(server, token)

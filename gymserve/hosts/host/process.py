@@ -127,10 +127,12 @@ class Host:
 
     def _track_processes(self, *closed: str) -> None:
         """Finds the processes that environments have started, and the instances they belong to."""
-        if self._warm_environment is None:  # else new processes may be its own
+        if self._warm_environment is not None:  # new processes may be its own
+            return
+        if self.child_processes.any():  # looks at no instances, of which there may be thousands
             called = [token for token, instance in self.instances.items() if instance.used >= self._tracked_at]
             self.child_processes.update({*closed, *self.instances}, {*closed, *called})
-            self._tracked_at = self.loop.now
+        self._tracked_at = self.loop.now
 
     # --- instances ------------------------------------------------------------------------------------------------
 
@@ -166,7 +168,8 @@ class Host:
         with watched(self.pulse, number(token)):
             instance = revival.begin(token, folder, recipe, self.catalogue, limit=limit, pulse=self.pulse, env=env)
         seconds = time.monotonic() - began if env is None else None
-        self.supervisor.send(encode(NoteMaking(recipe.kind, seconds)))
+        if not folders.is_shared(token):  # a kind in a shared host is known to be quick already
+            self.supervisor.send(encode(NoteMaking(recipe.kind, seconds)))
         return self._register(instance)
 
     def _register(self, instance: LiveInstance) -> LiveInstance:
@@ -273,12 +276,11 @@ class Host:
         instance.seal()
         folders.retire(instance.folder)
         self._report.add(instance)
-        if message := self._report.message(self.streams):
-            self.supervisor.send(encode(message))
         for stream in list(self.streams.get(instance.token, ())):
             if not stream.leaving:
                 stream.close_with(1000, f"the instance was closed: {reason}")
-        self.supervisor.send(encode(NoteClosed(instance.token)))
+        report = self._report.message(self.streams)
+        self.supervisor.send((encode(report) if report else b"") + encode(NoteClosed(instance.token)))
         self._unload(instance)  # last, because an environment may hang while it is closed
 
     def _drop(self, instance: LiveInstance) -> None:

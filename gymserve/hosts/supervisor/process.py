@@ -75,13 +75,15 @@ class Supervisor:
         """Serves until it is stopped, or until the last client has been gone for `LINGER_SECONDS`."""
         signal.signal(signal.SIGTERM, lambda *_: setattr(self, "running", False))
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        housekeeping = 0.0
+        watch = housekeeping = 0.0
         while self.running:
             for key, _ in self.selector.select(WATCH_SECONDS):
                 key.data()
             now = time.monotonic()
-            self._watch(now)
-            self._keep_hosts_warm(now)
+            if now >= watch:  # not after each request, since it reads files of every host
+                watch = now + WATCH_SECONDS
+                self._watch(now)
+                self._keep_hosts_warm(now)
             if now >= housekeeping:
                 housekeeping = now + HOUSEKEEPING_SECONDS
                 with _log_refusals("the data directory cannot be swept"):

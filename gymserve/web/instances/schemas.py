@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gymserve.environments.wrappers import ALLOWED, MOST
 from gymserve.hosts import calls
@@ -37,11 +37,6 @@ class NewInstance(Struct):
         list[WrapperRequest], Meta(max_length=MOST, description="wrappers of the environment, innermost first")
     ] = []
     entrant: Entrant = None
-
-
-class CreatedInstance(Struct):
-    instance_id: Annotated[str, Meta(description="the token that addresses the instance")]
-    token: Annotated[str, Meta(description="the same")]
 
 
 class InstanceList(Struct):
@@ -81,6 +76,12 @@ class InstanceCard(Struct):
     host: str
     latency_us: Annotated[Latency, Meta(description="the mean")]
     latency_p99_us: Annotated[Latency, Meta(description="the 99th percentile, rounded up to a power of two in ns")]
+
+
+class CreatedInstance(Struct):
+    instance_id: Annotated[str, Meta(description="the token that addresses the instance")]
+    token: Annotated[str, Meta(description="the same")]
+    description: Annotated[InstanceCard | UnsetType, Meta(description="if the query asks for it")] = UNSET
 
 
 class Observation(Struct):

@@ -11,6 +11,7 @@ from gymserve.hosts.messages import AdmitStorage
 from gymserve.protocol import spaces, wire
 from gymserve.recording import monitor
 from gymserve.web.challenges import api as challenges
+from gymserve.web.challenges.schemas import BegunSubmission
 from gymserve.web.http import parameters
 from gymserve.web.http.access import ADMIN, actor, allow, caller, check_scope, identity, key_in_body, large
 from gymserve.web.http.answers import JSON, MSGPACK, json_answer, no_content
@@ -35,14 +36,17 @@ BOTH = (JSON, MSGPACK)
     accepts=BOTH,
     errors=(422, 500, 507),
     headers={"Idempotency-Key": "repeating a key returns the same instance"},
+    query={"describe": "full or short: add the instance's description; short has `bounds=short`"},
 )
 def create() -> Response:
     """Create an instance, or begin a submission if `env_id` is `challenge:<name>`."""
     params = parse(schemas.NewInstance, allows_msgpack=True)
+    describe = parameters.choice("describe", "", "full", "short")
     by_key = g.get("by_body", False)
     if (record := challenges.requested_challenge(params.env_id, by_key=by_key)) is not None:
         check_scope(identity(), "submissions")
-        return _created(challenges.submit(record, identity(), entrant=params.entrant, by_key=by_key))
+        submission = challenges.submit(record, identity(), entrant=params.entrant, by_key=by_key)
+        return _created(submission, describe)
     if identity().remote_key is not None:
         raise NotOpen(NOT_OPEN)  # accounts of a challenge server may only submit
     token = backend().instances.create(
@@ -58,13 +62,17 @@ def create() -> Response:
         account=identity().account_id,
         alone=by_key,
     )
-    return _created(schemas.CreatedInstance(token, token))
+    return _created(schemas.CreatedInstance(token, token), describe)
 
 
-def _created(instance: msgspec.Struct) -> Response:
+def _created(instance: schemas.CreatedInstance | BegunSubmission, describe: str) -> Response:
+    answer: object = instance
+    if describe:
+        description = backend().instances.describe(instance.instance_id, short=describe == "short")
+        answer = msgspec.structs.asdict(instance) | {"description": description}
     if form_of_request().msgpack:
-        return Response(wire.pack(instance), content_type=MSGPACK)
-    return json_answer(instance)
+        return Response(wire.pack(answer), content_type=MSGPACK)
+    return json_answer(answer)
 
 
 @blueprint.get("/envs/")

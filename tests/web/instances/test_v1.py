@@ -160,6 +160,22 @@ def test_an_idempotency_key_makes_one_instance(server: Server) -> None:
     assert other.status == 422 and "Idempotency-Key" in other.json["message"]
 
 
+@pytest.mark.parametrize(("describe", "query"), [("full", ""), ("short", "?bounds=short")])
+def test_a_new_instance_is_described_in_the_same_response(server: Server, describe: str, query: str) -> None:
+    created = server.post(f"/v1/envs/?describe={describe}", {"env_id": "Pendulum-v1"}).json
+    described = server.get(f"/v1/envs/{created['instance_id']}/{query}").json
+    changing = {"age_seconds": 0, "idle_seconds": 0}
+    assert created["description"] | changing == described | changing
+    assert "description" not in server.post("/v1/envs/", {"env_id": "Pendulum-v1"}).json
+
+
+def test_an_unknown_kind_of_description_makes_no_instance(server: Server) -> None:
+    before = server.get("/v1/envs/").json
+    refused = server.post("/v1/envs/?describe=long", {"env_id": "CartPole-v1"})
+    assert refused.status == 400 and "describe must be" in refused.json["message"]
+    assert server.get("/v1/envs/").json == before
+
+
 def test_a_body_may_have_a_byte_order_mark_but_no_compression(server: Server) -> None:
     instance = server.create("CartPole-v1")
     assert server.post(f"/v1/envs/{instance}/reset/").status == 200
