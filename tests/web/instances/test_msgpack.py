@@ -57,8 +57,9 @@ def test_the_form_is_what_the_headers_say(content_type: str, accept: str, expect
 @pytest.mark.parametrize("headers", PATHS.values(), ids=PATHS)
 @pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1", "FrozenLake-v1", "Blackjack-v1"])
 def test_trajectories_match_the_local_environment(server: Server, env_id: str, headers: dict[str, str]) -> None:
-    instance = unpacked(ask(server, "", {"env_id": env_id}, **headers))["instance_id"]
-    env = gymnasium.make(env_id)
+    created = {"env_id": env_id, "max_episode_steps": 15}
+    instance = unpacked(ask(server, "", created, **headers))["instance_id"]
+    env = gymnasium.make(env_id, max_episode_steps=15)
     env.action_space.seed(7)
     actions, observations = codec(env.action_space), codec(env.observation_space)
     first = unpacked(ask(server, f"{instance}/reset/", {"seed": 7}, **headers))
