@@ -77,7 +77,7 @@ def test_a_lost_answer_to_create_leaves_one_instance(server: Server) -> None:
     before = len(server.get("/v1/envs/").json["all_envs"])
     with Dropping(server.port, 2) as proxy:
         envs = [client.make("CartPole-v1", server=proxy.url) for _ in range(5)]
-        assert proxy.dropped >= 5
+        assert proxy.dropped == 4  # the first answer to each creation but one
     assert len(server.get("/v1/envs/").json["all_envs"]) == before + 5
     for env in envs:
         env.close()
