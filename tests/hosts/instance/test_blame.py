@@ -1,6 +1,7 @@
 """Whether a call into an environment ended a host, or the system, an operator or the supervisor did."""
 
 import os
+import select
 import signal
 import socket
 import time
@@ -57,6 +58,13 @@ def test_a_process_that_exits_on_its_own_was_ended_by_a_call(host: HostProcess) 
     os.kill(host.pid, signal.SIGUSR1)
     wait_for(lambda: not host.alive())
     assert host.ended_by_call()
+
+
+def test_waiting_tells_whether_a_process_has_ended(host: HostProcess) -> None:
+    select.select([host.control], [], [], 60)  # until the process has closed its copy of the other end
+    assert not host.wait(0.0)
+    os.kill(host.pid, signal.SIGKILL)
+    assert host.wait(60.0) and not host.alive()
 
 
 def test_a_note_is_read_once_and_can_be_cleared(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from gymserve.hosts import calls
 from gymserve.hosts.instance import allowance, trials
 from gymserve.hosts.instance.trials import MAX_SEED, MAX_TRIALS
-from gymserve.protocol import params
+from gymserve.protocol import params, wire
 from gymserve.protocol.errors import InvalidRequest
 from gymserve.protocol.recipe import Trial
 from gymserve.protocol.wire import MAX_SEQ
@@ -61,3 +61,22 @@ def test_a_seq_fits_into_32_bits() -> None:
     for wrong in (-1, MAX_SEQ + 1, True, 1.5, "1"):
         with pytest.raises(InvalidRequest, match="seq must be"):
             params.parse({"action": 0, "seq": wrong}, calls.StepCall)
+
+
+@pytest.mark.parametrize(
+    ("message", "text", "seq"),
+    [
+        (None, "a binary message is a msgpack array", None),
+        ([], "a binary message is a msgpack array", None),
+        ([9], "unknown kind of message 9", None),
+        (["a", 7], "unknown kind of message 'a'", 7),
+        ([True, 7, 0], "unknown kind of message True", 7),
+        ([1, -1, 0], "seq must be", None),
+        ([1, 7], "a binary message of kind 1 has more elements than 2", 7),
+    ],
+)
+def test_a_malformed_binary_message_is_refused_with_what_is_wrong(message: Any, text: str, seq: int | None) -> None:
+    packed = wire.pack(message)
+    with pytest.raises(InvalidRequest, match=text):
+        calls.decode(packed)
+    assert calls.seq_of(packed) == seq

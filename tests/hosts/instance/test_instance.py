@@ -176,6 +176,10 @@ def test_an_instance_that_does_not_replay_refuses_calls_until_it_is_reset(tmp_pa
         with pytest.raises(errors.NotReplayable, match="reset the instance to go on"):
             life.step(0, seq)
     assert "does not replay identically" in life.instance.recorded.lost
+    with pytest.raises(errors.OutOfSequence, match="expected 2"):
+        life.step(0, 0)
+    life.reset(3, None, -77)  # without a seq, so a worker has given it an id
+    life.lose()
     life.reset(3, None, 2)
     life.step(0, 3)
 
