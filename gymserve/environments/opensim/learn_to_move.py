@@ -33,7 +33,11 @@ MUSCLES = {  # in the order of actions and observations
 REACH_OF_VIEW = 2.5  # m
 START = (0, 0, 0.94, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 _JOINTS = {"hip_abd": (), "hip": (), "knee": (), "ankle": ()}
-_LEG: dict[str, layout.Tree | tuple[int, ...]] = {"ground_reaction_forces": (3,), "joint": _JOINTS, "d_joint": _JOINTS}
+_LEG: "dict[str, layout.Tree | tuple[int, ...]]" = {
+    "ground_reaction_forces": (3,),
+    "joint": _JOINTS,
+    "d_joint": _JOINTS,
+}
 TREE: layout.Tree = {
     "v_tgt_field": SHAPE,
     "pelvis": {"height": (), "pitch": (), "roll": (), "vel": (6,)},
