@@ -1,6 +1,5 @@
 """The borrower: the part of a host that gets connections lent, and gives them back."""
 
-import contextlib
 import select
 import socket
 from collections import deque
@@ -8,7 +7,7 @@ from collections.abc import Callable
 
 from gymserve.hosts.channel import CHUNK, READ, Channel
 from gymserve.hosts.lent import messages
-from gymserve.hosts.lent.ledger import CONSUMED, Ledger
+from gymserve.hosts.lent.ledger import Ledger
 from gymserve.hosts.link import Messages, encode
 from gymserve.hosts.loop import Loop
 
@@ -141,11 +140,7 @@ class BorrowedConnection(Channel):
             self.close()
 
     def close(self) -> None:
-        """Gives the connection back; it is of no more use if a part of a response was sent."""
-        if self.closed:
-            return
-        if self.states[self.number] % 4 == CONSUMED:
-            with contextlib.suppress(OSError):
-                self.socket.shutdown(socket.SHUT_RDWR)
-        super().close()
-        self.borrower.give_back(self)
+        """Gives the connection back."""
+        if not self.closed:
+            super().close()
+            self.borrower.give_back(self)

@@ -121,6 +121,17 @@ def test_a_lent_connection_is_answered_and_comes_back(sides: Sides) -> None:
     assert server.recv(100) == b"and on\n"
 
 
+def test_a_loans_state_does_not_depend_on_earlier_ones(sides: Sides) -> None:
+    for answered in (2, 0):
+        client, _ = sides.lend()
+        for _ in range(answered):
+            client.sendall(b"line\n")
+            sides.turn()
+        client.sendall(b"back\n")
+        sides.turn()
+        assert sides.returned[-1][1] == LoanState(answered, IDLE)
+
+
 def test_many_connections_come_and_go_over_one_link(sides: Sides) -> None:
     before = len(os.listdir("/proc/self/fd"))
     for round_ in range(3):
