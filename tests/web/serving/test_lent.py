@@ -266,7 +266,7 @@ def test_a_request_id_of_the_client_is_kept(server: Server, connect: Connect) ->
 
 
 def test_a_stopping_server_answers_what_was_sent(start: Any, connect: Connect) -> None:
-    server = start(**FAULTY)
+    server = start(SHUTDOWN_SECONDS=900, **FAULTY)  # the worker must not wait for the idle one
     idle, busy = (connect(server, server.create("SharedFaulty-v0")) for _ in range(2))
     for agent in (idle, busy):
         agent.borrow()
