@@ -8,7 +8,7 @@ from gymserve.web.http.access import PUBLIC, allow
 from gymserve.web.http.backend import backend
 from gymserve.web.http.browser import Pages
 
-blueprint = Pages("home")
+blueprint = Pages("home_pages")
 PICTURES = {  # file in static/pictures → the environment that it shows
     "lunarlander": "LunarLander-v3",
     "breakout": "ALE/Breakout-v5",

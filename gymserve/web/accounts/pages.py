@@ -102,7 +102,7 @@ def logout() -> WerkzeugResponse:
     if (account := current()) is not None:
         backend().accounts.directory.log_out(account.id, by=_actor(account))
     session.clear()
-    return redirect(url_for("home.show"), 303)
+    return redirect(url_for("home_pages.show"), 303)
 
 
 @blueprint.get("/account")
