@@ -1,4 +1,4 @@
-"""A recorded environment: the times it measures, the snapshots it takes, and the trial whose recipe it has."""
+"""A recorded environment: the seed of its first reset, times of steps, snapshots, and the recipe of its trial."""
 
 from pathlib import Path
 
@@ -9,6 +9,14 @@ from gymserve.journal import episodes_of, snapshots
 from gymserve.protocol.recipe import Trial
 from tests.hosts.instance.test_instance import Life
 from tests.support.environments.faulty import Faulty
+
+
+@pytest.mark.parametrize("seed", [9, 0, None])
+def test_a_first_reset_without_a_seed_has_that_of_the_recipe_or_a_random_one(tmp_path: Path, seed: int | None) -> None:
+    life = Life(tmp_path, "CartPole-v1", seed=seed)
+    life.reset()
+    used = life.records[1].seed
+    assert isinstance(used, int) and (seed is None or used == seed)
 
 
 def test_the_times_of_steps_add_up(tmp_path: Path) -> None:

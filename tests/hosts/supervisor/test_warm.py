@@ -47,8 +47,10 @@ def test_a_kind_that_fails_is_not_made_again_for_a_while() -> None:
     warm_hosts.claim("a", 0.0)
     warm_hosts.note_making("a")
     warm_hosts.add("a", "d1")
-    warm_hosts.note_end("d1", 5.0)
     warm_hosts.note_end("d7", 5.0)  # some other host
+    assert "d1" in warm_hosts
+    warm_hosts.note_end("d1", 5.0)
+    assert "d1" not in warm_hosts
     assert warm_hosts.missing(64.0) is None and warm_hosts.missing(65.0) == "a"  # after a minute
 
 
