@@ -8,19 +8,11 @@ import tempfile
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
+import psutil
+
 from benchmarks import ROOT
-
-
-def children(pid: int) -> list[int]:
-    """The ids of all descendants of a process."""
-    pids = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in task.read_text().split():
-            pids += [int(child), *children(int(child))]
-    return pids
 
 
 class Server:
@@ -39,29 +31,23 @@ class Server:
         self.url = self.process.stdout.readline().split()[3].rstrip(",")
         self.port = int(self.url.rpartition(":")[2])
 
-    def processes(self) -> list[int]:
-        return [self.process.pid, *children(self.process.pid)]
+    def processes(self) -> list[psutil.Process]:
+        first = psutil.Process(self.process.pid)
+        return [first, *first.children(recursive=True)]
 
-    def pin(self, cpu: int) -> None:
-        """Pins all threads of the server to one core."""
-        for pid in self.processes():
-            for task in Path(f"/proc/{pid}/task").iterdir():
-                os.sched_setaffinity(int(task.name), {cpu})
+    def pin(self, *cpus: int) -> None:
+        """Pins all threads of the server to these cores."""
+        for process in self.processes():
+            for thread in process.threads():
+                os.sched_setaffinity(thread.id, cpus)
 
     def free(self) -> None:
         """Lets the server's threads run on all cores again."""
-        for pid in self.processes():
-            for task in Path(f"/proc/{pid}/task").iterdir():
-                os.sched_setaffinity(int(task.name), range(os.cpu_count() or 1))
+        self.pin(*range(os.cpu_count() or 1))
 
     def memory_mb(self) -> float:
         """The memory of all its processes; shared memory counts once."""
-        total = 0
-        for pid in self.processes():
-            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    total += int(line.split()[1])
-        return total / 1024
+        return sum(process.memory_full_info().pss for process in self.processes()) / 2**20
 
     def post(self, path: str, body: Any) -> Any:
         headers = {"Content-Type": "application/json"}

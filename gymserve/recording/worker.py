@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
+
 from gymserve.journal import episodes_of
 from gymserve.recording import priority
 
@@ -225,10 +227,9 @@ class VideoWorker:
 
 
 def _memory_mb() -> float:
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
-    except OSError:
-        return 0.0
+    with contextlib.suppress(OSError):  # no descriptor is free
+        return psutil.Process().memory_info().rss / 2**20
+    return 0.0
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ PACKAGES = {
         "gunicorn",
         "joserfc",
         "prometheus_client",
+        "psutil",
         "sqlalchemy",
     ),
 }

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 from argon2 import PasswordHasher
 
 from gymserve.accounts import Accounts, AccountSettings
@@ -126,12 +127,9 @@ class Server:
 
     def background(self, module: str) -> list[int]:
         """The process ids of a background process' module, for example `gymserve.grader.server.submissions.worker`."""
-        pids: list[int] = []
-        for entry in Path("/proc").iterdir():
-            with contextlib.suppress(OSError):
-                if entry.name.isdigit() and module.encode() in (entry / "cmdline").read_bytes():
-                    pids += [int(entry.name)] if (entry / "cwd").readlink() == self.data / "work" else []
-        return pids
+        running = psutil.process_iter(["cmdline", "cwd"])
+        work = str(self.data / "work")
+        return [each.pid for each in running if module in (each.info["cmdline"] or ()) and each.info["cwd"] == work]
 
     def processes(self) -> list[int]:
         """The ids of all its processes; those that would restart others come first."""

@@ -1,5 +1,6 @@
 """Forks host processes from the supervisor, and tracks their state."""
 
+import contextlib
 import faulthandler
 import gc
 import logging
@@ -13,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from gymserve import environments
 from gymserve.hosts import child_processes
 from gymserve.hosts.host.process import Host
@@ -22,7 +25,6 @@ from gymserve.hosts.pulse import Pulse
 _CHECK_SECONDS = 0.5
 # Negated exit codes that an environment's call can cause: its own exits and crashes. SIGBUS more likely means a full disk.
 _CALL_EXITS = (*range(-255, 1), signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP)
-_PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 class HostProcess:
@@ -30,6 +32,7 @@ class HostProcess:
 
     def __init__(self, slot: str, pid: int, control: socket.socket, pulse: Pulse) -> None:
         self.slot, self.pid, self.control, self.pulse = slot, pid, control, pulse
+        self._process = psutil.Process(pid)
         self.killed = ""  # why the supervisor killed it
         self._by_call = False  # whether it was killed because of a call
         self.dismissed = False
@@ -69,11 +72,10 @@ class HostProcess:
         """How many seconds the process has been stopped by a signal, for example SIGSTOP."""
         if now >= self._next_state_check:
             self._next_state_check = now + _CHECK_SECONDS
-            try:
-                state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
-            except OSError:
-                state = ""  # it has ended
-            if state != "T":
+            state = ""
+            with contextlib.suppress(OSError, psutil.Error):  # it has ended
+                state = self._process.status()
+            if state != psutil.STATUS_STOPPED:
                 self._last_running = now
         return now - self._last_running
 
@@ -82,11 +84,10 @@ class HostProcess:
         if now < self._next_memory_check:
             return 0.0
         self._next_memory_check = now + _CHECK_SECONDS
-        try:
-            fields = Path(f"/proc/{self.pid}/statm").read_text().split()
-        except OSError:
-            return 0.0
-        return (int(fields[1]) - int(fields[2])) * _PAGE_MB
+        with contextlib.suppress(OSError, psutil.Error):  # it has ended
+            memory = self._process.memory_info()
+            return float(memory.rss - memory.shared) / 2**20
+        return 0.0
 
     def kill(self, reason: str, *, by_call: bool = False) -> None:
         """Kills the process; `by_call` says that a call into an environment is the cause."""

@@ -35,7 +35,10 @@ _encode = msgspec.json.Encoder().encode  # NaN and infinities become null
 
 
 class ProcessIdentity(NamedTuple):
-    """A process, identified by its id and its start time (in kernel ticks), since ids are reused."""
+    """A process, identified by its id and its start time, since ids are reused.
+
+    The time is in the kernel's ticks since it was booted: psutil's `create_time` changes whenever the clock is set.
+    """
 
     pid: int
     started: int

@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+import psutil
+
 from gymserve.protocol.errors import Unavailable
 from gymserve.system import interpreters
 from gymserve.training.runners.folder import Folder, ProcessIdentity
 from gymserve.training.runners.warm import Warm
 
 TICKS = os.sysconf("SC_CLK_TCK")
-PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Child(Protocol):
@@ -113,32 +114,22 @@ class Usage(NamedTuple):
     cpu_seconds: float
 
 
-def members(group: int) -> Iterator[tuple[int, list[str]]]:
-    """Yield the processes of a group except zombies: id, and the fields of `/proc/<id>/stat` after the name."""
-    for entry in os.listdir("/proc"):
-        if entry.isdecimal():
-            with contextlib.suppress(OSError, IndexError):
-                parts = Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()
-                if int(parts[2]) == group and parts[0] != "Z":
-                    yield int(entry), parts
+def members(group: int) -> Iterator[psutil.Process]:
+    """Yield the processes of a group except zombies."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(OSError, psutil.Error):  # it has just ended
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                yield process
 
 
 def usage(group: int) -> Usage:
     """Measure a process group; pages that its processes share count once."""
-    processes = list(members(group))
-    ticks = sum(int(part) for _, parts in processes for part in parts[11:15])
-    if len(processes) == 1:
-        return Usage(int(processes[0][1][21]) * PAGE, ticks / TICKS)
-    return Usage(sum(_proportional(pid) for pid, _ in processes), ticks / TICKS)
-
-
-def _proportional(pid: int) -> int:
-    """Return a process's memory in bytes, each page divided by the number of processes that share it."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0  # it has just ended
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    processes, memory, seconds = list(members(group)), 0, 0.0
+    for process in processes:
+        with contextlib.suppress(OSError, psutil.Error):  # it has just ended
+            seconds += sum(process.cpu_times()[:4])  # its own and those of children that it has waited for
+            memory += process.memory_info().rss if len(processes) == 1 else process.memory_full_info().pss
+    return Usage(memory, seconds)
 
 
 def age(process: ProcessIdentity) -> float:
@@ -155,8 +146,8 @@ def send(process: ProcessIdentity, number: signal.Signals, *, group: bool = True
 
 def sweep(process: ProcessIdentity) -> bool:
     """Kill what remains of the group of an ended process; return whether nothing remained."""
-    left = [pid for pid, _ in members(process.pid)]
-    for pid in left:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    left = list(members(process.pid))
+    for each in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
     return not left

@@ -13,6 +13,7 @@ import sys
 from types import ModuleType
 
 import msgspec
+import psutil
 
 POLICY = "policy.pth"
 CPU_SECONDS = 30
@@ -51,8 +52,7 @@ def _load(torch: ModuleType, data: bytes) -> object:
 
 def _confine() -> None:
     """Drop every resource that reading bytes does not need."""
-    with open("/proc/self/statm") as file:
-        taken = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    taken = psutil.Process().memory_info().vms
     used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
     for limit, most in (
         (resource.RLIMIT_CPU, int(used) + CPU_SECONDS),

@@ -81,7 +81,7 @@ def check_listeners(settings: Settings) -> None:
     Raises:
         SettingsError: see `check_reach`.
     """
-    for name in os.listdir("/proc/self/fd"):
+    for name in os.listdir("/proc/self/fd"):  # psutil looks into /proc/net, which systemd's ProcSubset=pid hides
         with contextlib.suppress(OSError):  # the descriptor of the listing itself is closed by now
             if not stat.S_ISSOCK(os.fstat(int(name)).st_mode):
                 continue

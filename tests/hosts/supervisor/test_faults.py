@@ -10,6 +10,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import psutil
 import pytest
 
 from gymserve.hosts.link import Link
@@ -92,7 +93,7 @@ def test_a_supervisor_without_free_descriptors_goes_on(start: Start) -> None:
     token, supervisor = server.create("CartPole-v1"), server.supervisor()
     server.create("Swimmer-v5")  # starts a warm host for another one
     most = resource.prlimit(supervisor, resource.RLIMIT_NOFILE)
-    resource.prlimit(supervisor, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{supervisor}/fd")), most[1]))
+    resource.prlimit(supervisor, resource.RLIMIT_NOFILE, (psutil.Process(supervisor).num_fds(), most[1]))
     asking = Link((server.data / "supervisor").read_text() + "/supervisor", timeout=60)
     wait_for(lambda: "cannot be accepted" in "".join(server.output))
     wait_for(lambda: len(server.hosts()) == 3 or "cannot start a warm host" in "".join(server.output))

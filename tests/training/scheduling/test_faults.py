@@ -18,7 +18,7 @@ Start = Callable[..., Trainer]
 
 def group(leader: int) -> list[int]:
     """The live processes of a group."""
-    return [pid for pid, _ in processes.members(leader)]
+    return [each.pid for each in processes.members(leader)]
 
 
 def curve(server: Trainer, name: str) -> list[dict[str, Any]]:

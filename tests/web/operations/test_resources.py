@@ -21,10 +21,10 @@ def test_processors_and_memory_are_the_machines() -> None:
 def test_gpus_are_read_from_the_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(set(gpu) == {"id", "name"} for gpu in resources.gpus())
     for address in ("0000:01:00.0", "0000:02:00.0"):
-        folder = tmp_path / "driver/nvidia/gpus" / address
+        folder = tmp_path / "gpus" / address
         folder.mkdir(parents=True)
         (folder / "information").write_text(f"Model: \t\t NVIDIA A100\nIRQ:   \t\t 93\nBus Location: \t {address}\n")
-    monkeypatch.setattr(resources, "PROC", tmp_path)
+    monkeypatch.setattr(resources, "DRIVER", tmp_path)
     assert resources.gpus() == [{"id": 0, "name": "NVIDIA A100"}, {"id": 1, "name": "NVIDIA A100"}]
 
 

@@ -6,10 +6,10 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import gymnasium
+import psutil
 import pytest
 
 from gymserve import client
@@ -87,13 +87,9 @@ def test_everything_killed_at_random_instants_loses_no_step(server: Server, kill
 
 def usage(server: Server) -> dict[str, float]:
     """Return a server's processes, open files, and memory in MB (shared memory counts once)."""
-    pids = server.processes()
-    kilobytes = 0
-    for pid in pids:
-        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-        kilobytes += next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
-    files = sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids)
-    return {"processes": len(pids), "files": files, "memory": kilobytes / 1024}
+    processes = [psutil.Process(pid) for pid in server.processes()]
+    memory = sum(each.memory_full_info().pss for each in processes) / 2**20
+    return {"processes": len(processes), "files": sum(each.num_fds() for each in processes), "memory": memory}
 
 
 def use_instances(server: Server) -> None:
