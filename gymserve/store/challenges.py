@@ -1,11 +1,12 @@
 """The tables of challenges and their submissions."""
 
 import datetime
+from typing import Any
 
 from sqlalchemy import Double, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from gymserve.store.columns import Long, Moment, TableModel, now
+from gymserve.store.columns import JsonText, Long, Moment, TableModel, now
 
 
 class ChallengeRow(TableModel):
@@ -70,7 +71,7 @@ class Submission(TableModel):
     spread: Mapped[float | None] = mapped_column(Double)
     standard_error: Mapped[float | None] = mapped_column(Double)
     steps: Mapped[int] = mapped_column(default=0)
-    trials: Mapped[str] = mapped_column(Long, default="[]")  # JSON, as in the receipt
+    trials: Mapped[str] = mapped_column(Long, default="[]")  # canonical JSON, as in the receipt
     journal_head: Mapped[str] = mapped_column(String(64), default="")  # see `receipt.head`; "" until it ends
     verdict: Mapped[str] = mapped_column(String(20), default="")
     verdict_reason: Mapped[str] = mapped_column(String(500), default="")
@@ -143,4 +144,4 @@ class ExternalEntry(TableModel):
     submission_id: Mapped[int] = mapped_column(ForeignKey("submissions.id", ondelete="CASCADE"), unique=True)
     grader_id: Mapped[int]  # the account whose key the grader uses
     status: Mapped[str] = mapped_column(String(20))
-    details: Mapped[str] = mapped_column(Long, default="{}")  # JSON: meta, media
+    details: Mapped[dict[str, Any]] = mapped_column(JsonText, default=dict)  # meta, media

@@ -1,6 +1,7 @@
 """The base class of all tables, and column types that work on every database."""
 
 import datetime
+import json
 from typing import Any
 
 from sqlalchemy import BigInteger, DateTime, Dialect, Integer, MetaData, Text
@@ -34,6 +35,25 @@ class Moment(TypeDecorator[datetime.datetime]):
 
 Long = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
 """Text of up to 16 MB."""
+
+
+class JsonText(TypeDecorator[Any]):
+    """A JSON value, stored as text: on every database, members keep their order and numbers their digits.
+
+    SQLAlchemy's own `JSON` becomes a type of the database. MySQL's sorts members, PostgreSQL's and MariaDB's refuse NaN, and
+    columns that exist as text would have to be converted. A value must be replaced, not changed in place.
+    """
+
+    impl = Long
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else json.dumps(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else json.loads(value)
+
+
 Count = BigInteger().with_variant(Integer(), "sqlite")
 """A 64-bit integer."""
 

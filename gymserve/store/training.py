@@ -1,11 +1,12 @@
 """The tables of projects, experiments, models and sessions."""
 
 import datetime
+from typing import Any
 
 from sqlalchemy import Double, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from gymserve.store.columns import Count, Long, Moment, TableModel, now
+from gymserve.store.columns import Count, JsonText, Moment, TableModel, now
 
 
 class Project(TableModel):
@@ -45,7 +46,7 @@ class Experiment(TableModel):
     algorithm: Mapped[str] = mapped_column(String(100), default="")
     environment: Mapped[str] = mapped_column(String(100), default="")
     seed: Mapped[int] = mapped_column(Count, default=42)
-    parameters: Mapped[str] = mapped_column(Long, default="{}")  # JSON: the runner's other parameters
+    parameters: Mapped[dict[str, Any]] = mapped_column(JsonText, default=dict)  # the runner's other parameters
     state: Mapped[str] = mapped_column(String(20))
     request: Mapped[str] = mapped_column("wish", String(20), default="")  # pending: "pause", "stop", "end" or "anew"
     reason: Mapped[str] = mapped_column(String(500), default="")
@@ -53,7 +54,7 @@ class Experiment(TableModel):
     attempts: Mapped[int] = mapped_column(default=0)  # processes started since a user queued it
     timesteps: Mapped[int] = mapped_column(Count, default=0)
     metrics_read: Mapped[int] = mapped_column(Count, default=0)  # bytes of its metrics file that are in the database
-    results: Mapped[str] = mapped_column(Long, default="{}")  # JSON: the runner's final results
+    results: Mapped[dict[str, Any]] = mapped_column(JsonText, default=dict)  # the runner's final results
     seconds: Mapped[float] = mapped_column(Double, default=0.0)  # wall time of its processes
     cpu_seconds: Mapped[float] = mapped_column(Double, default=0.0)
     peak_memory: Mapped[int] = mapped_column(Count, default=0)  # bytes
@@ -96,7 +97,7 @@ class Policy(TableModel):
     experiment: Mapped[str] = mapped_column(String(36))  # its name, even after the experiment was deleted
     algorithm: Mapped[str] = mapped_column(String(100))
     environment: Mapped[str] = mapped_column(String(100))
-    details: Mapped[str] = mapped_column(Long, default="{}")  # JSON: its training plan and its evaluation
+    details: Mapped[dict[str, Any]] = mapped_column(JsonText, default=dict)  # its training plan and its evaluation
     created_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
 
 
@@ -109,11 +110,11 @@ class TrainingSession(TableModel):
     key: Mapped[str] = mapped_column(String(64), unique=True)  # SHA-256 of its account and name
     account_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), index=True)
     name: Mapped[str] = mapped_column(String(200))
-    environment: Mapped[str] = mapped_column(Long, default="{}")  # JSON, as the client sent it; so are the next two
-    agent: Mapped[str] = mapped_column(Long, default="{}")
-    training: Mapped[str] = mapped_column(Long, default="{}")
+    environment: Mapped[dict[str, Any]] = mapped_column(JsonText, default=dict)  # as sent, like the next two
+    agent: Mapped[dict[str, Any]] = mapped_column(JsonText, default=dict)
+    training: Mapped[dict[str, Any]] = mapped_column(JsonText, default=dict)
     agent_at: Mapped[datetime.datetime | None] = mapped_column(Moment)  # when `agent` was written
     experiment: Mapped[str] = mapped_column(String(36), default="")  # its name, or "" before the first training
-    evaluation: Mapped[str] = mapped_column(Long, default="{}")  # JSON: mode → track → evaluation
+    evaluation: Mapped[dict[str, Any]] = mapped_column(JsonText, default=dict)  # mode → track → evaluation
     score: Mapped[float | None] = mapped_column(Double)  # on the leaderboard
     created_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)

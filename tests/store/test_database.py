@@ -2,19 +2,21 @@
 
 import concurrent.futures
 import contextlib
+import json
+import math
 import threading
 import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, event, func, literal, null, select
+from sqlalchemy import Connection, event, func, literal, null, select, text
 from sqlalchemy.exc import IntegrityError
 
 from gymserve.protocol.errors import DatabaseFull, SettingsError, Unavailable
 from gymserve.store import Database, connect, schema
 from gymserve.store import database as database_module
 from gymserve.store.database import sqlite_url
-from gymserve.store.models import Account, Project, now
+from gymserve.store.models import Account, Experiment, Project, now
 from tests.support.proxies import behind_a_gate
 from tests.support.servers import wait_for
 from tests.support.stopped import Stoppable, stoppable
@@ -33,6 +35,24 @@ def test_rows_are_read_as_they_were_written(database: Database) -> None:
     assert read is not None
     assert (read.id, read.email, read.is_active) == (1, "标题 – äß 🐛", True)
     assert before <= read.created_at <= now() and read.created_at.tzinfo is not None
+
+
+def test_json_is_kept_as_the_text_that_earlier_versions_wrote(database: Database) -> None:
+    value = {"z": 2**63 - 1, "a": [1.0, 5e-324, math.inf, None, {"": "\0 \ud800 ä 🐛"}]}
+    with database.writing() as session:
+        session.add(Experiment(name="e", title="t", runner="sb3", state="created", parameters=value))
+    with database.reading() as session:
+        row = session.scalars(select(Experiment)).one()
+        assert (row.parameters, list(row.parameters), row.results) == (value, ["z", "a"], {})
+        stored = session.execute(text("SELECT parameters, results FROM experiments")).one()
+        assert tuple(stored) == (json.dumps(value), "{}")
+    with database.writing() as session:
+        changed = session.scalars(select(Experiment)).one()
+        changed.parameters = {**changed.parameters, "z": 1}
+    with database.reading() as session:
+        assert session.scalar(select(Experiment.parameters)) == {**value, "z": 1}
+    with pytest.raises(IntegrityError), database.writing() as session:
+        session.scalars(select(Experiment)).one().results = None
 
 
 def test_a_failed_transaction_leaves_nothing_behind(database: Database) -> None:

@@ -5,7 +5,6 @@ Such a submission uses up a slot like any other. Its state is `elsewhere` until 
 
 import datetime
 import hashlib
-import json
 import math
 import secrets
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ from gymserve.grader.server.reports import (
 from gymserve.grader.server.submissions import limits
 from gymserve.grader.server.submissions.changes import change_time
 from gymserve.protocol.errors import Forbidden, InvalidRequest, LimitReached, NotFound
+from gymserve.protocol.wire import JSONObject
 from gymserve.store import Database
 from gymserve.store.models import ExternalEntry, Submission, now
 
@@ -203,14 +203,14 @@ def _same(row: Submission, entry: ExternalEntry, update: StatusUpdate) -> bool:
     return update.status == FAILED or (row.score, row.secondary) == (update.score, update.secondary)
 
 
-def _details(entry: ExternalEntry, update: StatusUpdate) -> str:
-    stored = json.loads(entry.details or "{}")
+def _details(entry: ExternalEntry, update: StatusUpdate) -> JSONObject:
+    stored = entry.details or {}
     media = update.media or stored.get("media", {})
-    return json.dumps({"meta": {**stored.get("meta", {}), **update.meta}, "media": media, "message": update.message})
+    return {"meta": {**stored.get("meta", {}), **update.meta}, "media": media, "message": update.message}
 
 
 def _to_dict(row: Submission, entry: ExternalEntry) -> dict[str, object]:
-    details = json.loads(entry.details)
+    details = entry.details
     return {
         "id": row.id,
         "submission_id": row.id,

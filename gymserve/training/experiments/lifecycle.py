@@ -1,7 +1,6 @@
 """Experiments: creating, finding and changing them, and requesting state changes, which the scheduler carries out."""
 
 import contextlib
-import json
 import shutil
 import time
 import uuid
@@ -24,7 +23,6 @@ from gymserve.training.plan.checker import Checker
 from gymserve.training.plan.lineage import Parent
 from gymserve.training.plan.requests import ChangedTexts, Texts
 from gymserve.training.plan.states import ACTIVE, FINAL, ExperimentState
-from gymserve.training.plan.stored import parameters_of
 from gymserve.training.plan.training_plan import SB3
 from gymserve.training.runners.folder import Folder
 
@@ -114,7 +112,7 @@ class Experiments:
             with self.database.reading() as session:
                 project = session.get(Project, row.project_id)
         files = self.folder / row.name / lineage.FOLDER
-        return self._add(row.account_id, project, values, files if "parent_model" in parameters_of(row) else None)
+        return self._add(row.account_id, project, values, files if "parent_model" in row.parameters else None)
 
     def find(self, name: str | int, account_id: int | None, *, sees_all: bool) -> Experiment:
         """Return the experiment with this name or row id.
@@ -319,7 +317,7 @@ class Experiments:
         """Return the final evaluation, and the paths of the model (in the data directory) and of the curve, or None."""
         model = self.folder / row.name / "model.zip"
         return {
-            "final_evaluation": json.loads(row.results).get("evaluation", {}),
+            "final_evaluation": row.results.get("evaluation", {}),
             "model_path": f"experiments/{row.name}/model.zip" if model.is_file() else None,
             "graph_path": f"experiments/{row.name}/curve" if row.timesteps else None,
         }

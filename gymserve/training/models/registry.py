@@ -3,7 +3,6 @@
 <data>/models/<id>/ contains model.zip, normalize.pkl if observations were normalised, and plan.json, the plan that trained it.
 """
 
-import json
 import shutil
 import time
 import uuid
@@ -69,7 +68,7 @@ class Models:
         source = self.experiments / experiment.name
         if experiment.runner != SB3 or not (source / "model.zip").exists():
             raise Conflict(f"the experiment is {experiment.state}, and has not left a model that can be used here")
-        name, evaluation = str(uuid.uuid4()), json.loads(experiment.results).get("evaluation", {})
+        name, evaluation = str(uuid.uuid4()), experiment.results.get("evaluation", {})
         with replacing_folder(self.folder / name) as fresh:
             for file in FILES:
                 if (source / file).exists():
@@ -113,7 +112,7 @@ class Models:
                 version = (session.scalar(select(func.max(Policy.version)).where(*_titled(account_id, title))) or 0) + 1
                 row = Policy(
                     name=name, account_id=account_id, title=title, version=version, experiment=experiment, algorithm=algorithm,
-                    environment=TrainingPlan.from_dict(details["plan"]).env_id, details=json.dumps(details),
+                    environment=TrainingPlan.from_dict(details["plan"]).env_id, details=details,
                 )  # fmt: skip
                 session.add(row)
         except GymserveError:
@@ -141,7 +140,7 @@ class Models:
             "title": row.title,
             "version": row.version,
             "experiment_id": row.experiment,
-            "timesteps": json.loads(row.details)["timesteps"],
+            "timesteps": row.details["timesteps"],
         }
         return Parent(card, row.algorithm, Folder(folder).training_plan(), folder)
 

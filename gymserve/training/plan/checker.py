@@ -1,6 +1,5 @@
 """The checks of a new experiment's plan, against the environment and the library."""
 
-import json
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 
@@ -11,7 +10,7 @@ from gymserve.protocol import params
 from gymserve.protocol.errors import EnvironmentFailed, InvalidRequest, Untrainable
 from gymserve.protocol.generics import Space
 from gymserve.protocol.spaces import describe, from_description
-from gymserve.protocol.wire import JSONValue
+from gymserve.protocol.wire import JSONObject, JSONValue
 from gymserve.store.models import Experiment
 from gymserve.training.plan import algorithms, fitting, hyperparameters
 from gymserve.training.plan.algorithms import Algorithm
@@ -88,7 +87,7 @@ class Checker:
             "seed": seed,
             "algorithm": values.get("algo_name", "")[:100],
             "environment": (values.get("map_name") or values.get("env_name") or "")[:100],
-            "parameters": json.dumps({"parameter": shown, "values": values, "timeout_minutes": self._minutes(request)}),
+            "parameters": {"parameter": shown, "values": values, "timeout_minutes": self._minutes(request)},
         }
 
     def _minutes(self, request: RunRequest | ProgramRequest) -> float:
@@ -129,7 +128,7 @@ class Checker:
             parent.check(row, own, environment=environment, server=server)
         return plan
 
-    def change(self, row: Experiment, changes: dict[str, object]) -> str:
+    def change(self, row: Experiment, changes: dict[str, object]) -> JSONObject:
         """Return an experiment's parameters with other hyper-parameters.
 
         Raises:
@@ -149,7 +148,7 @@ class Checker:
         environment = self.spaces(plan.environment, plan.env_kwargs, server=plan.server)
         changed = _fitted(plan.replace(hyperparameters=merged), algorithm, environment)
         self._try(changed)
-        parameters: str = row_of(changed)["parameters"]
+        parameters: JSONObject = row_of(changed)["parameters"]
         return parameters
 
     def _try(self, plan: TrainingPlan) -> None:

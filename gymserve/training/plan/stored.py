@@ -1,6 +1,5 @@
 """Plans in the rows of experiments, and as given to their processes."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 
@@ -16,18 +15,12 @@ COLUMNS = ("algorithm", "environment", "seed")  # the parts of a plan with colum
 def row_of(plan: TrainingPlan) -> JSONObject:
     """Convert a plan to columns of an experiment's row."""
     data = plan.to_dict()
-    return {name: data.pop(name) for name in COLUMNS} | {"parameters": json.dumps(data)}
-
-
-def parameters_of(row: Experiment) -> JSONObject:
-    """Return an experiment's settings beside its own columns: a plan's fields, or a program's parameters."""
-    parameters: JSONObject = json.loads(row.parameters)
-    return parameters
+    return {name: data.pop(name) for name in COLUMNS} | {"parameters": data}
 
 
 def plan_of(row: Experiment) -> TrainingPlan:
     """Return the plan of an experiment of the runner sb3."""
-    return TrainingPlan.from_dict({**parameters_of(row), **{name: getattr(row, name) for name in COLUMNS}})
+    return TrainingPlan.from_dict({**row.parameters, **{name: getattr(row, name) for name in COLUMNS}})
 
 
 def runnable(row: Experiment, programs: Mapping[str, Program], *, modules: Sequence[str]) -> TrainingPlan | ProgramPlan:
@@ -47,7 +40,7 @@ def runnable(row: Experiment, programs: Mapping[str, Program], *, modules: Seque
         raise Untrainable(f"the runner {row.runner} is not set up here any more (RUNNERS)")
     program = programs[row.runner]
     return ProgramPlan(
-        command=program.command(parameters_of(row)["values"], row.seed), directory=program.directory,
+        command=program.command(row.parameters["values"], row.seed), directory=program.directory,
         metrics=program.metrics, results=program.results, variables=program.environment,
         seconds_before=row.seconds, cpu_before=row.cpu_seconds,
     )  # fmt: skip
@@ -55,4 +48,4 @@ def runnable(row: Experiment, programs: Mapping[str, Program], *, modules: Seque
 
 def minutes_of(row: Experiment, most: float) -> float:
     """Return how long the experiment may run in total; `most` is DEFAULT_TIMEOUT_MINUTES."""
-    return min(parameters_of(row).get("timeout_minutes", math.inf), most)
+    return min(row.parameters.get("timeout_minutes", math.inf), most)

@@ -1,7 +1,5 @@
 """Decide an experiment's next state from what its process left behind."""
 
-import json
-
 from gymserve.store.models import Experiment, now
 from gymserve.system.background import ATTEMPTS
 from gymserve.training.plan.states import ExperimentState
@@ -20,7 +18,7 @@ def conclude(row: Experiment, folder: Folder, code: int | None) -> None:
     outcome, request = folder.outcome(), row.request
     row.request = ""
     if outcome is not None:
-        row.results = json.dumps({name: outcome[name] for name in ("evaluation", "timesteps") if name in outcome})
+        row.results = {name: outcome[name] for name in ("evaluation", "timesteps") if name in outcome}
         row.timesteps = max(row.timesteps, int(outcome.get("timesteps", 0)))
         row.exit_code = outcome.get("exit_code", code)
         state = outcome["state"]

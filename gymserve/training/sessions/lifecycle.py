@@ -2,9 +2,7 @@
 
 import contextlib
 import hashlib
-import json
 from collections.abc import Sequence
-from typing import TypeVar
 
 import msgspec
 from sqlalchemy import ColumnElement, func, select, update
@@ -25,8 +23,6 @@ from gymserve.training.sessions.parameters import (
     SessionEnvironment,
     SessionTraining,
 )
-
-D = TypeVar("D", bound=SessionDocument)
 
 MOST = 1000  # sessions per account
 COLUMNS = {SessionEnvironment: "environment", SessionAgent: "agent", SessionTraining: "training"}
@@ -107,7 +103,7 @@ class TrainingSessions:
             fresh = session.get(TrainingSession, row.id)
             if fresh is None:
                 raise NotFound(f"there is no session {row.name:.50}")
-            setattr(fresh, COLUMNS[type(document)], json.dumps(document.to_dict()))
+            setattr(fresh, COLUMNS[type(document)], document.to_dict())
             if isinstance(document, SessionAgent):
                 fresh.agent_at = now()
         return fresh
@@ -169,9 +165,9 @@ class TrainingSessions:
     def documents(self, row: TrainingSession) -> Documents:
         """Return a session's parameters, with defaults for those not written yet."""
         return Documents(
-            _read(row.environment, SessionEnvironment),
-            _read(row.agent, SessionAgent),
-            _read(row.training, SessionTraining),
+            msgspec.convert(row.environment, SessionEnvironment),
+            msgspec.convert(row.agent, SessionAgent),
+            msgspec.convert(row.training, SessionTraining),
         )
 
     def model(self, row: TrainingSession) -> Policy:
@@ -207,13 +203,13 @@ class TrainingSessions:
             fresh = session.get(TrainingSession, row.id, with_for_update=True)
             if fresh is None:
                 raise NotFound(f"there is no session {row.name:.50}")
-            sections = json.loads(fresh.evaluation)
-            section = sections.setdefault(mode, {"total_elapsed_time": 0.0})
-            section["total_elapsed_time"] = round(section["total_elapsed_time"] + seconds, 3)
-            section[str(track)] = {
-                "num_trials": len(steps), "record": max(steps), "mean": round(sum(steps) / len(steps), 3),
-            }  # fmt: skip
-            fresh.evaluation = json.dumps(sections)
+            section = fresh.evaluation.get(mode, {"total_elapsed_time": 0.0})
+            section = {
+                **section,
+                "total_elapsed_time": round(section["total_elapsed_time"] + seconds, 3),
+                str(track): {"num_trials": len(steps), "record": max(steps), "mean": round(sum(steps) / len(steps), 3)},
+            }
+            fresh.evaluation = {**fresh.evaluation, mode: section}
             if mode == "evaluation":
                 tracks = [section.get(str(each), {"mean": 0.0})["mean"] for each in TRACKS]
                 fresh.score = sum(tracks) / len(tracks)
@@ -228,10 +224,6 @@ class TrainingSessions:
         theirs = Policy.experiment.in_([each.name for each in experiments])
         with self.database.reading() as session:
             return list(session.scalars(select(Policy).where(theirs).order_by(Policy.id.desc())))
-
-
-def _read(column: str, kind: type[D]) -> D:
-    return msgspec.convert(json.loads(column), kind)
 
 
 def _tag(row: TrainingSession) -> str:

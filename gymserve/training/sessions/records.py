@@ -1,7 +1,6 @@
 """Reports on rewards-api sessions: scores, the model's history and card, evaluations."""
 
 import datetime
-import json
 from collections.abc import Sequence
 
 from gymserve.store.models import TrainingSession, now
@@ -26,7 +25,7 @@ class Records:
             "training_params": training.to_dict(),
             "training_metrics": {"plot_scores": scores, "plot_mean_scores": means(scores)},
             "evaluation_metrics": {
-                "session_id": row.name, "training": {}, "evaluation": {}, **json.loads(row.evaluation),
+                "session_id": row.name, "training": {}, "evaluation": {}, **row.evaluation,
             },
             "model_history": self._history(row, scores),
             "model_card": self._card(row),
@@ -40,7 +39,7 @@ class Records:
         created: dict[str, object] = {}
         trained: dict[str, object] = {}
         if row.agent_at is not None:
-            agent = json.loads(row.agent)
+            agent = row.agent
             created = date_and_time(row.agent_at) | {
                 "loss": agent["loss_fn"],
                 "optimizer": agent["optimizer"],

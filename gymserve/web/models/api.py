@@ -1,7 +1,5 @@
 """Models over HTTP: keeping, describing and querying them."""
 
-import json
-
 import msgspec
 from flask import Response, request, send_file
 
@@ -37,7 +35,7 @@ SEPARATE = ("hyperparameters", "parent_model", "lineage")  # fields of a plan th
 
 def model_row(row: Policy) -> schemas.ModelCard:
     """Convert a model's row to its card."""
-    details = json.loads(row.details)
+    details = row.details
     plan = details.get("plan") or details["order"]  # written by older versions
     return schemas.ModelCard(
         id=row.name,

@@ -12,7 +12,6 @@ from gymserve.training.plan import programs
 from gymserve.training.plan.lineage import Parent
 from gymserve.training.plan.requests import ChangedTexts
 from gymserve.training.plan.states import ExperimentState
-from gymserve.training.plan.stored import parameters_of
 from gymserve.training.plan.training_plan import SB3
 from gymserve.web.http import parameters
 from gymserve.web.http.access import identity
@@ -42,7 +41,7 @@ WAITING = ConcurrencyLimit(16, each=4)  # each occupies a thread of the worker
 
 def experiment_row(row: Experiment) -> schemas.ExperimentCard:
     """Convert an experiment's row to its JSON form."""
-    parameters = parameters_of(row)
+    parameters = row.parameters
     hyperparameters: JSONValue = parameters.get("hyperparameters", parameters.get("parameter", {}))
     return schemas.ExperimentCard(
         id=row.name,

@@ -5,7 +5,6 @@ from flask import Response
 from gymserve.protocol.wire import JSONObject
 from gymserve.store.models import Experiment, Project
 from gymserve.training.plan.states import ExperimentState
-from gymserve.training.plan.stored import parameters_of
 from gymserve.training.plan.training_plan import SB3
 from gymserve.web.http import parameters
 from gymserve.web.http.access import owner_only
@@ -30,7 +29,7 @@ POINTS = 1000  # of each metric
 
 def row_of(project: Project, row: Experiment, metric: JSONObject | None = None) -> schemas.ProjectExperiment:
     """Convert an experiment's row to that platform's JSON form, in which `parameter` is a Python literal."""
-    parameters = parameters_of(row)
+    parameters = row.parameters
     assert row.number is not None
     return schemas.ProjectExperiment(
         title=row.title,

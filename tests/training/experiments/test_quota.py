@@ -33,7 +33,7 @@ def test_an_account_may_keep_a_limited_number(database: Database, tmp_path: Path
     projects.create(other, title="c", description="", project_type="sb3")
     quota.check(None, Project)
     with database.writing() as session:
-        session.add(Experiment(name="long", account_id=one, title="t", runner="sb3", state="created", parameters="{}"))
+        session.add(Experiment(name="long", account_id=one, title="t", runner="sb3", state="created", parameters={}))
     quota.check(one, Experiment)
     log = tmp_path / "experiments" / "long" / "log.txt"
     log.parent.mkdir(parents=True)
@@ -78,7 +78,7 @@ def test_files_of_deleted_accounts_models_are_deleted(database: Database, tmp_pa
     tmp_path = tmp_path / "models"
     owner = account(database, "one")
     with database.writing() as session:
-        names = {"experiment": "", "algorithm": "PPO", "environment": "CartPole-v1", "details": "{}"}
+        names = {"experiment": "", "algorithm": "PPO", "environment": "CartPole-v1", "details": {}}
         session.add(Policy(name="kept", account_id=owner, title="t", version=1, **names))
     for name in ("kept", "old", "young"):
         (tmp_path / name).mkdir(parents=True)

@@ -1,6 +1,5 @@
 """Experiments as rows, on each kind of database."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -84,9 +83,7 @@ def test_requests_in_each_state(experiments: Experiments, database: Database) ->
     state(database, row, "running")
     assert experiments.active() == 1
     assert experiments.pause(row).request == "pause"
-    assert json.loads(experiments.change(row, ChangedTexts(), {"gamma": 0.9}).parameters)["hyperparameters"] == {
-        "gamma": 0.9
-    }
+    assert experiments.change(row, ChangedTexts(), {"gamma": 0.9}).parameters["hyperparameters"] == {"gamma": 0.9}
     assert experiments.stop(row).request == "stop"
     assert experiments.pause(row).request == "stop"  # it cannot be revoked
     state(database, row, "failed")

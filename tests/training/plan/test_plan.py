@@ -23,7 +23,7 @@ OLD = {  # as stored by the first versions, in a row and in an experiment's fold
 
 
 def test_older_versions_plans_are_read(tmp_path: Path) -> None:
-    row = Experiment(runner="sb3", algorithm="PPO", environment="LunarLander-v2", seed=7, parameters=json.dumps(OLD))
+    row = Experiment(runner="sb3", algorithm="PPO", environment="LunarLander-v2", seed=7, parameters=OLD)
     plan = stored.plan_of(row)
     assert (plan.env_id, plan.environment, plan.seed) == ("LunarLander-v3", "LunarLander-v2", 7)
     assert plan.evaluation == Evaluation(episodes=3) and plan.normalize == {"norm_obs": True}
@@ -53,9 +53,7 @@ def test_a_newer_versions_plan_is_read_and_nonsense_is_not() -> None:
 
 
 def test_a_models_card_shows_nothing_of_the_servers_own() -> None:
-    row = Experiment(
-        runner="sb3", algorithm="PPO", environment="LunarLander-v2", seed=7, parameters=json.dumps(OLD), seconds=9.0
-    )
+    row = Experiment(runner="sb3", algorithm="PPO", environment="LunarLander-v2", seed=7, parameters=OLD, seconds=9.0)
     plan = stored.runnable(row, {}, modules=["secret.module"])
     assert isinstance(plan, TrainingPlan) and (plan.modules, plan.seconds_before) == (["secret.module"], 9.0)
     assert {"modules", "seconds_before", "cpu_before"}.isdisjoint(plan.card())
@@ -63,7 +61,7 @@ def test_a_models_card_shows_nothing_of_the_servers_own() -> None:
 
 
 def test_hyperparameters_change_with_the_policy_among_them() -> None:
-    row = Experiment(runner="sb3", algorithm="PPO", environment="LunarLander-v2", seed=7, parameters=json.dumps(OLD))
+    row = Experiment(runner="sb3", algorithm="PPO", environment="LunarLander-v2", seed=7, parameters=OLD)
     tried: list[TrainingPlan] = []
     catalogue = Catalogue()
     checker = Checker(

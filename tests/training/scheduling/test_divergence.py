@@ -70,7 +70,7 @@ def test_a_failed_experiment_is_an_error_in_the_log(
         Folder(tmp_path / "experiments" / name).end(state, reason="of NaN" if state == "failed" else "")
     with database.writing() as session:
         session.add(
-            Experiment(name="gone", title="t", runner="gone", state="queued", request="", reason="", parameters="{}")
+            Experiment(name="gone", title="t", runner="gone", state="queued", request="", reason="", parameters={})
         )
     supervision.tick()
     levels = {record.getMessage(): record.levelname for record in caplog.records if "experiment" in record.getMessage()}

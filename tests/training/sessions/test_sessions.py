@@ -1,6 +1,5 @@
 """Sessions of rewards-api as rows, on each kind of database."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -64,7 +63,7 @@ def test_two_requests_to_train_start_one_experiment(sessions: TrainingSessions) 
     assert made.state == "queued" and sessions.train(stale).name == made.name == sessions.train(row).name
     with sessions.database.reading() as session:
         assert session.query(Experiment).count() == 1
-    assert "total_episodes" in json.loads(made.parameters)
+    assert "total_episodes" in made.parameters
 
 
 def test_a_training_over_the_limit_leaves_nothing_behind(sessions: TrainingSessions) -> None:
@@ -98,7 +97,7 @@ def test_the_leaderboard_is_of_evaluations_over_all_tracks(sessions: TrainingSes
     assert quick.score == pytest.approx(300) and slow.score == pytest.approx(10) and never.score is None
     assert [row.name for row in sessions.best()] == ["quick", "slow"]
     assert [sessions.rank(row) for row in (quick, slow, never)] == [1, 2, None]
-    evaluation = json.loads(sessions.find(None, "quick").evaluation)
+    evaluation = sessions.find(None, "quick").evaluation
     assert evaluation["training"] == {"total_elapsed_time": 1.0, "1": {"num_trials": 1, "record": 1000, "mean": 1000.0}}
     assert evaluation["evaluation"]["total_elapsed_time"] == 3.0
     assert evaluation["evaluation"]["2"] == {"num_trials": 2, "record": 600, "mean": 450.0}
