@@ -1,5 +1,6 @@
 """Collects settings from environment variables and a file `.env`: our own names, and the RL Agent Training API's `RL_API_*`."""
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -47,7 +48,7 @@ def _read_file(file: Path) -> dict[str, str]:
     """Reads a file in python-dotenv's syntax, without its `${NAME}`: a secret may contain any characters.
 
     Raises:
-        SettingsError: python-dotenv is not installed, or a line is not `NAME=value`.
+        SettingsError: python-dotenv is not installed, the file cannot be read, or a line is not `NAME=value`.
     """
     if not file.is_file():
         return {}
@@ -55,13 +56,17 @@ def _read_file(file: Path) -> dict[str, str]:
         from dotenv.parser import parse_stream  # `dotenv_values` skips wrong lines
     except ImportError as error:
         raise SettingsError(f"reading {file} needs gymserve[server]: pip install 'gymserve[server]'") from error
+    try:
+        content = file.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise SettingsError(f"{file} cannot be read: {reason}") from error
     values = {}
-    with file.open(encoding="utf-8-sig") as stream:
-        for each in parse_stream(stream):
-            if each.error:
-                text = each.original.string
-                line = each.original.line + text[: -len(text.lstrip())].count("\n")
-                raise SettingsError(f"{file}, line {line}: this is not NAME=value, or a quote does not end")
-            if each.key is not None and each.value is not None:
-                values[each.key] = each.value
+    for each in parse_stream(io.StringIO(content)):
+        if each.error:
+            text = each.original.string
+            line = each.original.line + text[: -len(text.lstrip())].count("\n")
+            raise SettingsError(f"{file}, line {line}: this is not NAME=value, or a quote does not end")
+        if each.key is not None and each.value is not None:
+            values[each.key] = each.value
     return values

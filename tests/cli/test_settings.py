@@ -173,6 +173,12 @@ def test_a_wrong_line_of_an_env_file_is_named_without_its_value(line: str) -> No
     assert "secret" not in str(raised.value)
 
 
+def test_an_env_file_that_is_not_utf_8_is_refused() -> None:
+    Path(".env").write_bytes(b"RL_API_HOST=\xff\n")
+    with pytest.raises(SettingsError, match=r"\.env cannot be read: it is not UTF-8"):
+        settings.load(None, {}, {})
+
+
 def test_an_env_file_without_its_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dotenv.parser", None)
     settings.load(None, {}, {})
