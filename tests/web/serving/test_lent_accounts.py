@@ -73,10 +73,16 @@ def test_resets_are_logged(limited: Server, agent: Agent) -> None:
     agent.reset()
     assert agent.last is not None
     request_id = agent.last.headers["x-request-id"]
-    logs = Path(limited.settings["LOG_DIR"])
-    lines = [json.loads(line) for file in logs.glob("gymserve-*") for line in file.read_text().splitlines()]
-    by_worker, *_, by_host = (line for line in lines if "/reset/" in line["message"])
-    assert by_host["request_id"] == request_id and by_host["message"] == by_worker["message"]
+    process = request_id.partition("-")[0]
+
+    def resets() -> dict[str, dict[str, object]]:
+        logs = Path(limited.settings["LOG_DIR"]).glob("gymserve-*")
+        lines = [json.loads(line) for file in logs for line in file.read_text().splitlines()]
+        return {line["request_id"]: line for line in lines if "/reset/" in line["message"]}
+
+    by_host = wait_for(lambda: resets().get(request_id))
+    by_worker = next(line for name, line in resets().items() if not name.startswith(process))
+    assert by_host["message"] == by_worker["message"]
     assert by_host.keys() == by_worker.keys() and by_host["account"] == limited.get("/users/me").json["id"]
 
 
