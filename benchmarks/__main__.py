@@ -92,6 +92,12 @@ def many(running: Server, seconds: float, count: int) -> list[list[str]]:
         "",
     )
     close()
+    remote, limit = load.slow_vector(running, 8, seconds)
+    row(
+        "8 copies (async) with steps of 20 ms, of 8 local processes",
+        f"{remote / limit:.2f} ({remote:.0f}/s of {limit:.0f}/s)",
+        "≥ 0.95",
+    )
     rate, median, p99 = load.agents(running, 256, 4 * seconds)
     row("256 agents on streams, steps/s", f"{rate / 1e3:,.1f} k", "≥ 50 k")
     row("… median and 99th percentile of a step", f"{median:.1f} ms, {p99:.1f} ms", "p99 ≤ 12 ms")

@@ -12,6 +12,7 @@ import gymnasium
 import numpy as np
 import urllib3
 
+from benchmarks.environments import Slow
 from benchmarks.processes import Server
 from gymserve import client
 from gymserve.protocol import wire
@@ -37,6 +38,41 @@ def vector(server: Server, num_envs: int, mode: str, seconds: float) -> tuple[fl
             own_rates.append(count / (time.perf_counter() - began))
     remote.close()
     return float(np.median(rates[0])), float(np.median(rates[1]))
+
+
+def slow_vector(server: Server, num_envs: int, seconds: float) -> tuple[float, float]:
+    """Steps per second of copies whose steps compute for 20 ms: (remote, each in a local process that does nothing else)."""
+    remote = client.make_vec("Slow-v0", num_envs, vectorization_mode="async", server=server.url)
+    remote.reset()
+    context = multiprocessing.get_context("fork")
+    rates: list[list[float]] = [[], []]
+    for _ in range(3):
+        count, began = 0, time.perf_counter()
+        remote.step_async(np.zeros(num_envs, np.int64))
+        while time.perf_counter() - began < seconds:
+            remote.step_wait()
+            remote.step_async(np.zeros(num_envs, np.int64))
+            count += num_envs
+        rates[0].append(count / (time.perf_counter() - began))
+        remote.step_wait()
+        results = context.Queue()
+        processes = [context.Process(target=_step_alone, args=(seconds, results)) for _ in range(num_envs)]
+        for process in processes:
+            process.start()
+        rates[1].append(sum(results.get() for _ in processes))
+        for process in processes:
+            process.join()
+    remote.close()
+    return float(np.median(rates[0])), float(np.median(rates[1]))
+
+
+def _step_alone(seconds: float, results: Any) -> None:
+    env, count, began = Slow(), 0, time.perf_counter()
+    env.reset()
+    while time.perf_counter() - began < seconds:
+        env.step(0)
+        count += 1
+    results.put(count / (time.perf_counter() - began))
 
 
 class StreamAgent:

@@ -2,6 +2,7 @@
 
 env = client.make("CartPole-v1", server="http://127.0.0.1:5000")
 envs = client.make_vec("CartPole-v1", num_envs=64)
+envs = client.make_vec("osim/Run-v0", num_envs=8, vectorization_mode="async")   # slow ones, in parallel
 env = await client.aio.make("CartPole-v1")
 env = gymnasium.make("gymserve.client:remote/CartPole-v1")   # on the server that $GYMSERVE_SERVER names
 result = client.submit("challenge", agent)                   # plays a challenge's trials
@@ -9,11 +10,13 @@ run = client.Experiments().train("pole", algorithm="PPO", environment="CartPole-
 remote = client.Client("http://127.0.0.1:5000")              # the client of openai/gym-http-api
 """
 
-from typing import Any
+from typing import Any, Literal, overload
 
+from gymnasium import VectorizeMode
 from gymnasium.vector import VectorEnv
 
 from gymserve.client import aio
+from gymserve.client.async_vector import AsyncRemoteVectorEnv
 from gymserve.client.environment import RemoteEnv
 from gymserve.client.registration import register
 from gymserve.client.submission import submit
@@ -50,6 +53,7 @@ from gymserve.client.vector import RemoteVectorEnv
 from gymserve.system import aliases
 
 __all__ = [
+    "AsyncRemoteVectorEnv",
     "Client",
     "Conflict",
     "ConnectionLost",
@@ -103,15 +107,34 @@ def make(env_id: str, **options: Any) -> RemoteEnv:
     return RemoteEnv(env_id, **options)
 
 
-def make_vec(env_id: str, num_envs: int = 1, **options: Any) -> VectorEnv[Any, Any, Any]:
-    """A remote vector environment: `num_envs` copies in one instance, stepped with one message.
+@overload
+def make_vec(
+    env_id: str, num_envs: int = 1, *, vectorization_mode: Literal["async"], **options: Any
+) -> AsyncRemoteVectorEnv: ...
+
+
+@overload
+def make_vec(
+    env_id: str, num_envs: int = 1, *, vectorization_mode: VectorizeMode | str = "sync", **options: Any
+) -> VectorEnv[Any, Any, Any]: ...
+
+
+def make_vec(
+    env_id: str, num_envs: int = 1, *, vectorization_mode: VectorizeMode | str = "sync", **options: Any
+) -> VectorEnv[Any, Any, Any]:
+    """A remote vector environment of `num_envs` copies.
 
     Args:
-        options: those of `make`, and Gymnasium's `autoreset_mode` ("NextStep", "SameStep" or "Disabled").
+        vectorization_mode: "sync": copies in one instance, stepped with one message; "async": an `AsyncRemoteVectorEnv`,
+            of which each copy is an instance of its own, so that slow environments step at the same time.
+        options: those of `make`, and Gymnasium's `autoreset_mode` ("NextStep", "SameStep" or "Disabled"); with "async"
+            also `batch_size`, of `recv` (default `num_envs`).
 
     Raises:
-        ServerError: the server refused, or is not there.
+        ServerError: the server refused, or is not there. No instance is left then.
     """
+    if VectorizeMode(vectorization_mode) is VectorizeMode.ASYNC:
+        return AsyncRemoteVectorEnv(env_id, num_envs, **options)
     return RemoteVectorEnv(env_id, num_envs, **options)
 
 

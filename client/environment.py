@@ -74,11 +74,14 @@ class Copyable:
     connection: SyncConnection
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return partial(type(self), **self.connection.arguments()), ()
+        return partial(type(self), **self._arguments()), ()
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
         make: Callable[..., Self] = type(self)
-        return make(**self.connection.arguments(), token=self.connection.address.token)
+        return make(**self._arguments(), token=self.connection.address.token)
+
+    def _arguments(self) -> dict[str, Any]:
+        return self.connection.arguments()
 
 
 class RemoteEnv(Copyable, gymnasium.Env[Any, Any]):

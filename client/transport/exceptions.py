@@ -33,7 +33,13 @@ CLOSED = "this environment is closed: make a new one"
 
 
 class ServerError(Exception):
-    """Any failure of the server, or of the network on the way to it."""
+    """Any failure of the server, or of the network on the way to it.
+
+    Attributes:
+        env_id: of a vector environment whose copies have instances of their own, the copy that failed.
+    """
+
+    env_id: int | None = None
 
     def __init__(self, message: str = "", status_code: int | None = None) -> None:
         super().__init__(message, status_code)

@@ -67,14 +67,27 @@ class SyncStream:
         Raises:
             ConnectionLost, TimedOut: no reply came; the stream can no longer be used.
         """
+        self.send(message)
+        return self.receive()
+
+    def send(self, message: bytes) -> None:
+        """Sends `message`; the next thing to do is to receive its reply.
+
+        Raises:
+            ConnectionLost, TimedOut: as in `exchange`.
+        """
         try:
             self._sock.sendall(wire.frame(wire.BINARY, message, mask=True))
+        except OSError as error:
+            raise self._lost(error) from error
+
+    def receive(self) -> bytes | bytearray:
+        """The reply to what was sent, as `exchange` returns it."""
+        try:
             data = self._sock.recv(_CHUNK)
             return self._incoming.small(data) or self._rest(data)
-        except (TimeoutError, BlockingIOError) as error:
-            raise TimedOut(f"{self.address} did not answer within {self.timeout:g} s") from error
         except (OSError, wire.ProtocolError) as error:
-            raise ConnectionLost(f"the connection to {self.address} was lost: {error}") from error
+            raise self._lost(error) from error
 
     def close(self) -> None:
         """Says goodbye and closes; never raises."""
@@ -119,6 +132,11 @@ class SyncStream:
                 if time.monotonic() > deadline:
                     raise TimeoutError
         return reply
+
+    def _lost(self, error: Exception) -> ServerError:
+        if isinstance(error, (TimeoutError, BlockingIOError)):
+            return TimedOut(f"{self.address} did not answer within {self.timeout:g} s")
+        return ConnectionLost(f"the connection to {self.address} was lost: {error}")
 
     def _feed(self, data: bytes) -> bytes | None:
         reply, pongs = self._incoming.feed(data)

@@ -10,6 +10,7 @@ from tests.support.servers import Server
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     modules = [
+        "tests.client.environments.gated",
         "tests.client.environments.mapping",
         "tests.client.environments.telling",
         "tests.support.environments.faulty",
@@ -17,7 +18,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     started = Server(
         tmp_path_factory.mktemp("data"),
         ENVIRONMENT_MODULES=modules,
-        ENVIRONMENT_KWARGS={"Counting-v0": ["file"]},
+        ENVIRONMENT_KWARGS={"Counting-v0": ["file"], "Gated-v0": ["folder"]},
         STEP_SECONDS=5,
     )
     yield started

@@ -22,6 +22,7 @@ MORE_PARAMETERS = {  # beside self; only these functions may have more than PARA
     "client/aio.py make": 10,  # the options of an environment, as of `gymnasium.make`
     "client/environment.py __init__": 8,  # the same
     "client/vector.py __init__": 10,  # the same, and those of copies
+    "client/async_vector.py __init__": 11,  # those, and the size of what recv returns
     "gymserve/hosts/pool/instances.py step": 8,  # who steps what, and in which encoding
     "gymserve/hosts/supervisor/forking.py _become_host": 9,  # everything that a new process has from its parent
 }

@@ -80,6 +80,11 @@ def test_an_agent_for_64_environments(server: Server) -> None:
     assert float(run(sys.executable, "examples/vector_agent.py", server.url).split()[4].rstrip(",")) > 100
 
 
+def test_an_agent_for_8_environments_at_the_same_time(server: Server) -> None:
+    printed = run(sys.executable, "examples/vector_agent_async.py", server.url, "CartPole-v1")
+    assert int(printed.split()[0]) > 8
+
+
 @pytest.mark.long
 def test_training_over_the_api(server: Server) -> None:
     printed = run(sys.executable, "examples/train_by_api.py", server.url, 1000)
