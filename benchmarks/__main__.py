@@ -18,6 +18,7 @@ WAYS: dict[str, Callable[[Server], Any]] = {
     "stream, bare socket": steps.raw_stream,
     "stream, `client.make`": steps.python_client,
     "HTTP, bare socket": steps.raw_http,
+    "HTTP, `client.Client`": steps.old_client,
     "HTTP, `requests`": steps.with_requests,
 }
 STEPPED = "TCP echo that steps"

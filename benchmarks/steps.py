@@ -192,3 +192,11 @@ def with_requests(server: Server) -> tuple[Act, Callable[[], object]]:
 
     reset()
     return act, reset
+
+
+def old_client(server: Server) -> tuple[Act, Callable[[], object]]:
+    """Uses `client.Client`, as scripts for openai/gym-http-api do."""
+    remote = client.Client(server.url)
+    token = remote.env_create("CartPole-v1")
+    remote.env_reset(token)
+    return (lambda action: bool(remote.env_step(token, action)[2])), (lambda: remote.env_reset(token))

@@ -38,8 +38,9 @@ class Client:
 
     def env_step(self, instance_id: str, action: object, render: bool = False) -> list[Any]:
         """[observation, reward, done, info]."""
-        body = {"action": _numbers(jsonable(action)), "render": render}
-        result = self._post(f"/v1/envs/{instance_id}/step/", body)
+        result = self._send(
+            f"/v1/envs/{instance_id}/step/", {"action": _numbers(jsonable(action)), "render": bool(render)}
+        )
         return [result["observation"], result["reward"], result["done"], result["info"]]
 
     def env_action_space_info(self, instance_id: str) -> dict[str, Any]:
@@ -83,8 +84,11 @@ class Client:
         self._post("/v1/shutdown/", None)
 
     def _post(self, route: str, data: object) -> Any:
-        body = jsonable(data)
-        logger.info("POST %s%s\n%s", self._http.address, route, wire.write_json(body).decode())
+        return self._send(route, jsonable(data))
+
+    def _send(self, route: str, body: object) -> Any:
+        if logger.isEnabledFor(logging.INFO):
+            logger.info("POST %s%s\n%s", self._http.address, route, wire.write_json(body).decode())
         return self._http.call("POST", route, body)
 
     def _get(self, route: str) -> Any:

@@ -17,6 +17,7 @@ from gymserve.client.transport.exceptions import (
     Unavailable,
     server_error,
 )
+from gymserve.client.transport.keep_alive import KeepAlive
 from gymserve.client.transport.patience import Limits, Patience
 from gymserve.protocol import wire
 
@@ -46,15 +47,17 @@ class Http:
     def __init__(self, address: Address, limits: Limits) -> None:
         self.address = address
         self.timeout = limits.timeout
+        headers = {**address.headers, "User-Agent": "gymserve-client"}
+        proxy = address.proxy()
+        self._plain = KeepAlive(address, limits, headers) if address.scheme == "http" and proxy is None else None
         options: dict[str, Any] = {"ssl_context": address.tls()} if address.scheme == "https" else {}
         options |= {
             "timeout": urllib3.Timeout(connect=limits.connect_timeout, read=limits.timeout),
             "retries": False,
             "maxsize": 4,
-            "headers": {**address.headers, "User-Agent": "gymserve-client"},
+            "headers": headers,
         }
         origin = f"{address.scheme}://{address.netloc}"
-        proxy = address.proxy()
         self._prefix = address.prefix  # of each path
         self._pool: urllib3.HTTPConnectionPool
         if proxy is None:
@@ -93,16 +96,22 @@ class Http:
                 time.sleep(budget.pause(error))
 
     def _attempt(self, method: str, path: str, body: object, key: str | None) -> Any:
-        headers = dict(self._pool.headers)
-        content: Any = None
+        headers = {} if key is None else {"Idempotency-Key": key}
         if isinstance(body, Upload):
-            content = body
-            headers |= body.headers
-        elif body is not None:
+            return self._through_urllib3(method, path, body, headers | body.headers)
+        content = None
+        if body is not None:
             content = wire.write_json(body)
             headers["Content-Type"] = "application/json"
-        if key is not None:
-            headers["Idempotency-Key"] = key
+        if self._plain is None:
+            return self._through_urllib3(method, path, content, headers)
+        try:
+            return _read(*self._plain.request(method, self._prefix + path, content, headers))
+        except NotReachable as error:
+            raise NotReachable(_unreachable(self.address)) from error
+
+    def _through_urllib3(self, method: str, path: str, content: Any, headers: dict[str, str]) -> Any:
+        headers = {**self._pool.headers, **headers}
         try:
             response = self._pool.request(
                 method, self._prefix + path, body=content, headers=headers, redirect=False, assert_same_host=False
@@ -119,6 +128,8 @@ class Http:
 
     def close(self) -> None:
         self._pool.close()
+        if self._plain is not None:
+            self._plain.close()
 
 
 def _unreachable(address: Address) -> str:

@@ -1,6 +1,9 @@
 """TCP connections to a server, through its proxy if there is one."""
 
 import socket
+import ssl
+import struct
+import sys
 
 from gymserve.client.transport.address import Address
 from gymserve.client.transport.exceptions import CannotUpgrade, NotReachable
@@ -39,6 +42,20 @@ def configure(sock: socket.socket) -> None:
     for name, value in _KEEPALIVE.items():
         if hasattr(socket, name):
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def set_timeout(sock: socket.socket, seconds: float) -> None:
+    """Has `sock` wait for so long. Where it can, the kernel watches the time: Python's own way costs two system calls a step.
+
+    After that, waiting too long is a TimeoutError, or a BlockingIOError from the kernel.
+    """
+    if isinstance(sock, ssl.SSLSocket) or sys.platform == "win32":
+        sock.settimeout(seconds)
+        return
+    sock.settimeout(None)
+    span = struct.pack("@ll", int(seconds), max(1, int(seconds % 1 * 1e6)))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, span)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, span)
 
 
 def _tunnel(sock: socket.socket, address: Address, proxy: Address) -> None:

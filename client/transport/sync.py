@@ -3,9 +3,6 @@
 import contextlib
 import os
 import socket
-import ssl
-import struct
-import sys
 import threading
 import time
 import weakref
@@ -33,7 +30,6 @@ from gymserve.client.transport.websocket import Handshake, Incoming, goodbye
 from gymserve.protocol import wire
 
 _CHUNK = 8192
-_WINDOWS = sys.platform == "win32"
 
 
 class SyncStream:
@@ -55,7 +51,7 @@ class SyncStream:
         self._sock = _connected(address, limits.connect_timeout)
         try:
             early = self._shake_hands(Handshake(address, target), time.monotonic() + limits.connect_timeout)
-            self._set_timeouts()
+            sockets.set_timeout(self._sock, limits.timeout)
             self._feed(early)
         except BaseException:
             self._sock.close()
@@ -161,17 +157,6 @@ class SyncStream:
         except OSError as error:
             raise ConnectionLost(f"the connection to {self.address} was lost in its handshake: {error}") from error
         return handshake.check()
-
-    def _set_timeouts(self) -> None:
-        """Lets the kernel watch the time where it can: Python's own way costs two more system calls a step."""
-        if isinstance(self._sock, ssl.SSLSocket) or _WINDOWS:
-            self._sock.settimeout(self.timeout)
-            return
-        self._sock.settimeout(None)
-        seconds = int(self.timeout)
-        span = struct.pack("@ll", seconds, max(1, int((self.timeout - seconds) * 1e6)))
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, span)
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, span)
 
 
 def _connected(address: Address, timeout: float) -> socket.socket:
