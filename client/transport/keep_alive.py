@@ -1,6 +1,6 @@
 """Plain HTTP/1.1 on connections that stay open, for a request that takes little more time than its bytes on a socket.
 
-What needs TLS or a proxy, and uploads, go through urllib3, see `Http`; so do no redirects and no retries, which neither makes.
+What needs TLS or a proxy, and uploads, go through urllib3 (see `Http`). Neither follows redirects or repeats requests.
 """
 
 import contextlib
