@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import ale_py  # noqa: F401  it registers the local twins
 import gymnasium
 import numpy as np
 import pytest
