@@ -27,7 +27,7 @@ _FIELDS = re.compile(rb"\r\n(content-length|content-type|transfer-encoding|conne
 _PLAIN_PATH = re.compile(r"[!\"$-~]*").fullmatch
 
 
-class Response(NamedTuple):
+class RawResponse(NamedTuple):
     """A response whose body has arrived."""
 
     status: int
@@ -50,7 +50,7 @@ class KeepAlive:
         self._closed = False
         weakref.finalize(self, _close, self._idle)
 
-    def request(self, method: str, path: str, content: bytes | None, headers: Mapping[str, str]) -> Response:
+    def request(self, method: str, path: str, content: bytes | None, headers: Mapping[str, str]) -> RawResponse:
         """The response to one request, which is sent once.
 
         Raises:
@@ -97,7 +97,7 @@ class KeepAlive:
                 return sock
             sock.close()
 
-    def _receive(self, sock: socket.socket, method: str) -> tuple[Response, bool]:
+    def _receive(self, sock: socket.socket, method: str) -> tuple[RawResponse, bool]:
         """(the response, whether the connection stays open)."""
         received = sock.recv(_CHUNK)
         while (end := received.find(b"\r\n\r\n")) < 0:
@@ -114,7 +114,7 @@ class KeepAlive:
         if len(data) < int(length):
             data = _complete(sock, data, int(length))
         keep = received[7:8] == b"1" and fields.get(b"connection", b"").lower() != b"close" and len(data) == int(length)
-        return Response(int(status), fields.get(b"content-type", b"").decode("latin-1"), data), keep
+        return RawResponse(int(status), fields.get(b"content-type", b"").decode("latin-1"), data), keep
 
 
 def _complete(sock: socket.socket, begun: bytes, length: int) -> bytes:
@@ -128,12 +128,12 @@ def _complete(sock: socket.socket, begun: bytes, length: int) -> bytes:
     return b"".join(parts)
 
 
-def _read_unusual(sock: socket.socket, received: bytes, method: str) -> tuple[Response, bool]:
+def _read_unusual(sock: socket.socket, received: bytes, method: str) -> tuple[RawResponse, bool]:
     """A response of any other kind, for example one in chunks, of which `received` has arrived."""
     response: Any = http.client.HTTPResponse(_Rest(sock, received), method=method)  # type: ignore[arg-type]
     response.begin()
     data = response.read()
-    return Response(response.status, response.headers.get("Content-Type", ""), data), not response.will_close
+    return RawResponse(response.status, response.headers.get("Content-Type", ""), data), not response.will_close
 
 
 class _Rest(io.RawIOBase):
