@@ -22,5 +22,5 @@ def test_a_full_disk_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(SettingsError, match="has no room: No space left on device"):
+    with pytest.raises(SettingsError, match="cannot be written: No space left on device"):
         Accounts(Settings(DATA=str(tmp_path)).pick(AccountSettings))

@@ -13,6 +13,7 @@ from typing import Any
 from wsgiref.types import WSGIApplication
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 
 from gymserve.accounts import Accounts, AccountSettings
 from gymserve.protocol.errors import SettingsError
@@ -39,6 +40,7 @@ def options(
     values = {
         "bind": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
         "worker_class": "gymserve.web.serving.worker.KeepAliveWorker",
+        "post_fork": hand_over_signals,
         "workers": workers or os.cpu_count() or 1,
         "threads": threads,
         "worker_connections": CONNECTIONS + threads,
@@ -60,6 +62,11 @@ def options(
         "loglevel": "warning",
     }
     return values | more
+
+
+def hand_over_signals(arbiter: Arbiter, worker: Any) -> None:
+    """Give a new worker the queue of its copy of the arbiter, where signals go until the worker has its own handlers."""
+    worker.early_signals = arbiter.SIG_QUEUE
 
 
 def check_reach(settings: Settings, host: str) -> None:

@@ -9,11 +9,13 @@ import contextlib
 import functools
 import os
 import selectors
+import signal
 import socket
 import struct
 import time
 from collections.abc import Callable
 from concurrent import futures
+from queue import SimpleQueue
 from types import FrameType
 from typing import Any
 
@@ -42,6 +44,7 @@ class KeepAliveWorker(ThreadWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.early_signals: SimpleQueue[int] | None = None  # see `server.hand_over_signals`
         self.busy = 0  # connections that have a thread or wait for one
         self.health_pool = futures.ThreadPoolExecutor(max_workers=HEALTH_THREADS)
         self.staying = Permits(min(self.cfg.threads // 2, STAYING))
@@ -60,6 +63,13 @@ class KeepAliveWorker(ThreadWorker):
         wsgi.Response = Response  # type: ignore[misc]  # mypy forbids assigning to a class
         util.write_error = write_error
         super().init_process()
+
+    def init_signals(self) -> None:
+        """Install handlers, and obey a signal that came between the fork and this: it ran the arbiter's handler."""
+        super().init_signals()
+        while self.early_signals is not None and not self.early_signals.empty():
+            if self.early_signals.get_nowait() in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+                self.alive = False
 
     def load_wsgi(self) -> None:
         super().load_wsgi()

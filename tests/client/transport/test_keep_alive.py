@@ -122,7 +122,7 @@ def test_threads_have_connections_of_their_own(server: Server) -> None:
 
 
 def test_a_request_cannot_hold_another_one() -> None:
-    with Canned(RESPONSES["plain"]) as server:
+    with Canned(RESPONSES["plain"], ends=False) as server:
         remote = client.Client(server.url)
         for token in ("a b", "a\r\nX: y\r\n\r\nGET /secret", "ü", "a#b"):
             with contextlib.suppress(KeyError):

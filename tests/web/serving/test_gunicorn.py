@@ -27,6 +27,7 @@ ADDRESS = ("127.0.0.1", 1)
 REQUEST = b"POST /echo HTTP/1.1\r\nHost: here\r\nContent-Length: 4\r\n\r\nbody"
 OVERRIDDEN = (
     "init_process",
+    "init_signals",
     "load_wsgi",
     "enqueue_req",
     "handle",

@@ -207,6 +207,33 @@ def test_a_killed_worker_is_replaced(serve):
     until(new_worker)
 
 
+SLOW_START = """
+import pathlib, time
+from gymserve.web.serving import server, worker
+
+globals().update(server.options(threads=8, stop_seconds=600))
+init_process = worker.KeepAliveWorker.init_process
+
+def init_slowly(self):
+    if pathlib.Path("{folder}/slow").exists():
+        pathlib.Path("{folder}/started").touch()
+        time.sleep(1)
+    init_process(self)
+
+worker.KeepAliveWorker.init_process = init_slowly
+"""
+
+
+def test_a_server_that_is_stopped_while_a_worker_starts_ends(serve, tmp_path):
+    path = tmp_path / "slow.conf.py"
+    path.write_text(SLOW_START.format(folder=tmp_path))
+    server = serve("-c", str(path))
+    (tmp_path / "slow").touch()
+    os.kill(int(server.ask("/pid")), signal.SIGKILL)
+    until((tmp_path / "started").exists)
+    assert server.stop() == 0
+
+
 def test_health_responds_while_all_threads_wait_for_hosts(server, tmp_path):
     """Eight threads wait, and further requests queue; they are served once the threads are free."""
     blocked = []
