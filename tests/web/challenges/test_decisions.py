@@ -30,6 +30,7 @@ def actions(secured: Secured, submission: str) -> list[tuple[str, str]]:
         return list(database.execute("SELECT actor, action FROM audit WHERE subject = ?", (submission,)))
 
 
+@pytest.mark.long
 @pytest.mark.guarantee("a run cannot be repeated, though its journal was not changed")
 def test_the_organiser_accepts_one_and_voids_another(secured: Secured, page: Page) -> None:
     define(secured, name="undecided")

@@ -129,12 +129,15 @@ def test_memory_files_and_processes_stay_flat(server: Server, rounds: int, growt
     for _ in range(min(8, rounds) if rounds < 24 else rounds // 3):
         use_instances(server)
     before = at_rest(server)
-    for _ in range(rounds):
-        use_instances(server)
-    after = at_rest(server)
-    print(before, after)
-    assert after["processes"] == before["processes"] and after["files"] <= before["files"] * 1.05
-    assert after["memory"] <= before["memory"] * growth
+    for _ in range(3):  # connections between workers and hosts are made when they are first needed; a leak goes on
+        for _ in range(rounds):
+            use_instances(server)
+        earlier, before = before, at_rest(server)
+        print(earlier, before)
+        files, memory = before["files"] / earlier["files"], before["memory"] / earlier["memory"]
+        if is_flat := before["processes"] == earlier["processes"] and files <= 1.05 and memory <= growth:
+            break
+    assert is_flat
 
 
 def at_rest(server: Server) -> dict[str, float]:

@@ -18,7 +18,9 @@ from tests.support.servers import Server, alive, wait_for
 from tests.web.serving.lent_agents import Agent, Reply, metric
 
 Connect = Callable[..., Agent]
-WAYS = pytest.mark.parametrize("first_seq", [None, 0], ids=["without seq", "with seq"])
+WAYS = pytest.mark.parametrize(
+    "first_seq", [pytest.param(None, id="without seq"), pytest.param(0, id="with seq", marks=pytest.mark.long)]
+)
 
 
 @pytest.fixture(scope="module")
@@ -265,6 +267,7 @@ def test_a_request_id_of_the_client_is_kept(server: Server, connect: Connect) ->
         assert agent.last is not None and agent.last.headers["x-request-id"] == "mine"
 
 
+@pytest.mark.long
 def test_a_stopping_server_answers_what_was_sent(start: Any, connect: Connect) -> None:
     server = start(SHUTDOWN_SECONDS=900, **FAULTY)  # the worker must not wait for the idle one
     idle, busy = (connect(server, server.create("SharedFaulty-v0")) for _ in range(2))

@@ -224,6 +224,7 @@ worker.KeepAliveWorker.init_process = init_slowly
 """
 
 
+@pytest.mark.long
 def test_a_server_that_is_stopped_while_a_worker_starts_ends(serve, tmp_path):
     path = tmp_path / "slow.conf.py"
     path.write_text(SLOW_START.format(folder=tmp_path))
