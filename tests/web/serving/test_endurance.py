@@ -59,15 +59,15 @@ class Player(threading.Thread):
         return same(self.answers, again)
 
 
+@pytest.mark.long
 @pytest.mark.guarantee("everything is killed, at any moment")
-@pytest.mark.parametrize("kills", [1, pytest.param(KILLS, marks=pytest.mark.long, id="more")])
-def test_everything_killed_at_random_instants_loses_no_step(server: Server, kills: int) -> None:
+def test_everything_killed_at_random_instants_loses_no_step(server: Server) -> None:
     players = [Player(env_id, server.url) for env_id in ("CartPole-v1", "Pendulum-v1", "CartPole-v1")]
     for player in players:
         player.start()
     chance = random.Random(1)
     try:
-        for _ in range(kills):
+        for _ in range(KILLS):
             goals = [len(player.answers) + chance.randrange(1, 150) for player in players]
             wait_for(
                 lambda goals=goals: all(len(p.answers) > goal for p, goal in zip(players, goals, strict=True)), 300
