@@ -1,5 +1,6 @@
 """Dry runs: a plan is tried in its own process before its experiment exists, and an equivalent one is not tried again."""
 
+import contextlib
 import subprocess
 import threading
 from pathlib import Path
@@ -28,7 +29,8 @@ def deciding(folder: Path, state: str) -> Any:
     def wake() -> None:
         for path in waiting(folder):
             seen.append(path)
-            Folder(path).end(state, reason="of the library")
+            with contextlib.suppress(FileNotFoundError):  # its worker has just removed it
+                Folder(path).end(state, reason="of the library")
 
     return wake, seen
 

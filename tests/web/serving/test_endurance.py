@@ -1,5 +1,6 @@
 """Problems that only show after a while. SERVER_KILLS=1000 and SOAK_ROUNDS=5000 make these tests longer."""
 
+import contextlib
 import os
 import random
 import signal
@@ -146,7 +147,8 @@ def at_rest(server: Server) -> dict[str, float]:
     seen: list[dict[str, float]] = []
 
     def still() -> bool:
-        seen.append(usage(server))
+        with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError):  # one has ended in this moment
+            seen.append(usage(server))
         return len(seen) > 12 and len({tuple(one.values())[:2] for one in seen[-12:]}) == 1  # for over a second
 
     wait_for(still, 60)
