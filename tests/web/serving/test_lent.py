@@ -26,7 +26,7 @@ WAYS = pytest.mark.parametrize(
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server of faulty environments, whose processes tests may kill."""
-    started = Server(tmp_path_factory.mktemp("faulty"), STEP_SECONDS=2, RESTART_SECONDS=1, **FAULTY)
+    started = Server(tmp_path_factory.mktemp("faulty"), STEP_SECONDS=2, RESTART_SECONDS=0, **FAULTY)
     yield started
     assert started.stop() == 0
 
